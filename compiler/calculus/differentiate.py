@@ -1,0 +1,218 @@
+"""The one rule: the adjoint of an equation is the same equation with a read and the write swapped.
+
+    out[w] += body            for all indices, where the guards hold
+    dA[r]  += dout[w] · ∂body/∂A[r]        for the same indices and guards, for each read A[r] of the body
+
+There are no rules for matrix products, broadcasts, slices or gathers: the swap gives them all. The other reducers are
+brought to it: `max` is a gather of its body at the argmax; `logsumexp` weighs its body's derivative with
+exp(body − out); `prod` with the product of the other factors. The result is a graph of the same kind, so gradients of
+gradients need nothing more.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import sympy
+from gradc.graph import scalar
+from gradc.graph.index import ONE, ZERO, IndexExpr, index, of_atom
+from gradc.graph.index import Gather as GatherAtom
+from gradc.graph.nodes import (
+    INF,
+    Equation,
+    Graph,
+    Guard,
+    Read,
+    Reducer,
+    Tensor,
+    Value,
+    substitute,
+)
+from gradc.graph.tensors import Axis, Bounds, Index, Kind
+from sympy import Integer
+
+from .bodies import derivative, times
+from .normal import normal_form
+
+
+def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
+    """The graph with the gradient of a scalar by some of its tensors.
+
+    Args:
+        graph: a graph without cycles.
+        of: the tensor, a scalar, that is differentiated.
+        by: the tensors it is differentiated by, leaves or not.
+
+    Returns:
+        The same graph with an adjoint `d_x` for each tensor between `by` and `of`, and one more output
+        `gradient x` for each of `by`; an adjoint that nothing contributes to is 0.
+    """
+    wanted = tuple(dict.fromkeys(by))
+    work = _Adjoints(graph, of)
+    with sympy.core.parameters.distribute(False):
+        work.seed(of)
+        active = _active(graph, of, wanted)
+        for name in reversed(graph.order):
+            if name in active:
+                for equation in graph.writers[name]:
+                    work.contribute(equation, active)
+        for name in wanted:
+            work.adjoint(name)
+    outputs = dict(graph.outputs) | {f"gradient {name}": work.names[name] for name in wanted}
+    return Graph({**graph.tensors, **work.tensors}, (*graph.equations, *work.equations), outputs)
+
+
+def _active(graph: Graph, of: str, by: tuple[str, ...]) -> set[str]:
+    """The real tensors on a way from `by` to `of`."""
+    reached = set(by)
+    for name in graph.order:
+        if graph.tensors[name].kind is Kind.REAL:
+            reads = {read.tensor for eq in graph.writers[name] for read in eq.reads}
+            if reads & reached:
+                reached.add(name)
+    needed = {of} & reached
+    for name in reversed(graph.order):
+        if name in needed:
+            needed |= {read.tensor for eq in graph.writers[name] for read in eq.reads} & reached
+    return needed
+
+
+@dataclass
+class _Adjoints:
+    """Collects the adjoints' tensors and equations."""
+
+    graph: Graph
+    of: str
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    equations: list[Equation] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def seed(self, of: str) -> None:
+        """dloss/dloss = 1."""
+        origin = self.graph.tensors[of].origin
+        self.equations.append(Equation(self.adjoint(of), (), (), (), Reducer.SUM, Integer(1), origin))
+
+    def adjoint(self, name: str) -> str:
+        """The name of a tensor's adjoint, declared when first asked for."""
+        if name not in self.names:
+            primal = self.graph.tensors[name]
+            self.names[name] = self.fresh(f"d_{name}")
+            self.tensors[self.names[name]] = replace(primal, name=self.names[name], role=None, bounds=None)
+        return self.names[name]
+
+    def fresh(self, name: str) -> str:
+        while name in self.graph.tensors or name in self.tensors:
+            name += "_"
+        return name
+
+    def contribute(self, equation: Equation, active: set[str]) -> None:
+        """The contributions of one equation to the adjoints of all that it reads."""
+        reads = [read for read in equation.reads if read.tensor in active]
+        if not reads or self.graph.tensors[equation.target].kind is not Kind.REAL:
+            return
+        match equation.reducer:
+            case Reducer.SUM:
+                self.swap(equation, reads, Integer(1))
+            case Reducer.LOGSUMEXP:
+                self.swap(equation, reads, self.softmax_weight(equation))
+            case Reducer.PROD:
+                self.swap(equation, reads, self.other_factors(equation))
+            case Reducer.MAX | Reducer.MIN:
+                self.at_argument(equation, reads)
+            case Reducer.ARGMAX | Reducer.ARGMIN:
+                return
+
+    def swap(self, equation: Equation, reads: list[Read], weight: sympy.Expr) -> None:
+        """dA[r] += dout[w] · weight · ∂body/∂A[r], for each read."""
+        cotangent = Read(self.adjoint(equation.target), equation.write)
+        value = self.own_value(equation)
+        for read in reads:
+            slope = derivative(equation.body, read, value)
+            body = times(cotangent * weight, slope)
+            if body != 0:
+                self.write(read, body, equation)
+
+    def write(self, read: Read, body: sympy.Expr, equation: Equation) -> None:
+        target = self.tensors[self.adjoint(read.tensor)]
+        swapped = replace(
+            equation,
+            target=target.name,
+            write=read.subscripts,
+            reducer=Reducer.SUM,
+            body=body,
+            origin=equation.origin.after("chain rule"),
+        )
+        self.equations.append(normal_form(swapped, target))
+
+    def own_value(self, equation: Equation) -> Read | None:
+        """A read that holds the body's value: the target's own, where nothing else is added to it."""
+        alone = len(self.graph.writers[equation.target]) == 1 and not equation.reduced
+        return Read(equation.target, equation.write) if alone and equation.reducer is Reducer.SUM else None
+
+    # ------------------------------------------------------------ the other reducers
+
+    def softmax_weight(self, equation: Equation) -> Read:
+        """exp(body − out), one number a place of the domain; 0 where out is −∞, as a sum of nothing has slope 0."""
+        out = Read(equation.target, equation.write)
+        body = scalar.WHERE(scalar.EQ(out, -INF), Integer(0), scalar.EXP(equation.body - out))
+        return self.made(f"{equation.target}.softmax", equation, body)
+
+    def other_factors(self, equation: Equation) -> Read:
+        """The product of all other bodies that go into the same place: exact where one is 0."""
+        twins = {i.name: f"{i.name}_" for i in equation.reduced}
+        others = tuple(Index(twins[i.name], i.low, i.high) for i in equation.reduced)
+        values = {name: index(twin) for name, twin in twins.items()}
+        same: sympy.Expr = sympy.true
+        for name, twin in twins.items():
+            equal = scalar.EQ(Value(index(name)), Value(index(twin)))
+            same = equal if same is sympy.true else scalar.AND(same, equal)
+        body = scalar.WHERE(same, Integer(1), substitute(equation.body, values))
+        guards = tuple(guard.substitute(values) for guard in equation.guards)
+        return self.made(f"{equation.target}.others", equation, body, (others, guards))
+
+    def made(self, name: str, equation: Equation, body: sympy.Expr,
+             product: tuple[tuple[Index, ...], tuple[Guard, ...]] | None = None) -> Read:  # fmt: skip
+        """A tensor over the equation's whole domain, and its read there."""
+        name = self.fresh(name)
+        axes = tuple(Axis(i.name, i.extent) for i in equation.indices)
+        place = tuple(index(i.name) - i.low for i in equation.indices)
+        self.tensors[name] = Tensor(name, axes, Kind.REAL, equation.origin)
+        more, guards = product or ((), ())
+        self.equations.append(
+            Equation(
+                name,
+                place,
+                (*equation.indices, *more),
+                (*equation.guards, *guards),
+                Reducer.PROD if product else Reducer.SUM,
+                body,
+                equation.origin,
+            )
+        )
+        return Read(name, place)
+
+    def at_argument(self, equation: Equation, reads: list[Read]) -> None:
+        """max and min are a gather of their body at the first place that reaches them."""
+        arg = self.fresh(f"{equation.target}.arg")
+        count = ONE
+        for i in equation.reduced:
+            count *= i.extent
+        primal = self.graph.tensors[equation.target]
+        bounds = Bounds(ZERO, count - 1)
+        self.tensors[arg] = replace(primal, name=arg, kind=Kind.WHOLE, bounds=bounds)
+        reducer = Reducer.ARGMAX if equation.reducer is Reducer.MAX else Reducer.ARGMIN
+        self.equations.append(replace(equation, target=arg, reducer=reducer))
+        place = of_atom(GatherAtom(arg, equation.write, ZERO, count - 1))
+        values: dict[str, IndexExpr] = {}
+        for i in reversed(equation.reduced):
+            values[i.name] = i.low + (place % i.extent if len(equation.reduced) > 1 else place)
+            place = place // i.extent
+        rest = tuple(i for i in equation.indices if i.name not in values)
+        guards = tuple(guard.substitute(values) for guard in equation.guards)
+        cotangent = Read(self.adjoint(equation.target), equation.write)
+        for read in reads:
+            slope = substitute(derivative(equation.body, read), values)
+            moved = substitute(read, values)
+            here = replace(equation, indices=rest, guards=guards)
+            if (body := times(cotangent, slope)) != 0:
+                self.write(moved, body, here)
+

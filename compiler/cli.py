@@ -1,0 +1,246 @@
+"""The command line: options and their help. What commands do is in `commands.py`, imported when one runs.
+
+Exit codes: 0 done; 1 the model or the data is wrong, told on stderr; 2 the command line is wrong; 130 interrupted.
+"""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+
+import click
+from gradc import console
+from gradc.errors import GradcError
+from gradc.runtime.notice import GradcWarning
+
+WRONG = 1
+INTERRUPTED = 130
+STAGES = ("syntax", "graph", "gradient", "simplified", "program", "python")
+
+FIRST_MODEL = """\
+# NAME.grad: a small network that tells classes apart. Change it; then
+#   gradc inspect NAME.grad                        shows the Python it becomes
+#   gradc train NAME.grad --data FILE              trains it
+model NAME
+
+dim batch                                    # no size: whatever is passed, one example or a million
+dim features = 4, classes = 3
+
+input  x[batch, features]                    # in the data: an array x, or columns x_0 .. x_3
+target y[batch] : int(classes)               # whole numbers 0, 1, 2
+
+h      = relu(dense(x, 16))                  # makes the parameters h.weight and h.bias
+logits = dense(h, classes)
+
+predict p = softmax(logits)
+loss    mean(cross_entropy(logits, y))
+metric  accuracy = mean(argmax(logits) == y)
+
+optimize adam(lr = 1e-2)
+fit      epochs = 50, batch = 32, validation = 0.2
+# data   "NAME.npz"                          # the data to train on, beside this file; then --data is not needed
+"""
+
+
+class _Program(click.Group):
+    """Tells errors of the user as diagnostics, wherever in a command they come up."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _warnings_told():
+                return super().invoke(ctx)
+        except GradcError as error:
+            console.tell(str(error))
+            ctx.exit(WRONG)
+        except KeyboardInterrupt:
+            console.tell("interrupted")
+            ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """gradc's own warnings as diagnostics, without the line of Python that gave them; all others as ever."""
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, GradcWarning):
+            usual(message, category, filename, lineno, file, line)
+            return
+        text = str(message)
+        console.tell(text if "warning: " in text.split("\n", 1)[0] else f"warning: {text}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", GradcWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _commands() -> ModuleType:
+    """What the commands do. Imported late, so that --help answers at once."""
+    return importlib.import_module("gradc.commands")
+
+
+def _model_argument(function: Any) -> Any:
+    return click.argument("model", type=click.Path(path_type=Path))(function)
+
+
+def _dtype_option(function: Any) -> Any:
+    choice = click.Choice(["float32", "float64"])
+    return click.option("--dtype", type=choice, default="float32", show_default=True, help="Of all real numbers.")(
+        function
+    )
+
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="gradc", prog_name="gradc")
+def program() -> None:
+    """Compile a model, written as equations, to one Python file that trains it and that you can read.
+
+    \b
+    gradc new flowers                        write a small model file to start from
+    gradc train digits.grad                  train on the data that the model names
+    gradc inspect digits.grad                read the Python it becomes
+    gradc derive digits.grad --of h.weight   read how one gradient comes about
+    gradc compile digits.grad -o .           write digits.py, which needs NumPy, Numba and SciPy only
+
+    Exit codes: 0 done, 1 the model or the data is wrong, 2 the command line is wrong, 130 interrupted.
+    Compiled models are kept in the user's cache folder, or in the one that GRADC_CACHE names.
+    """
+
+
+@program.command("compile", short_help="Write the Python module that a model becomes.")
+@_model_argument
+@click.option("-o", "--out", "folder", type=FILE, default=".", help="Folder to write to.  [default: this one]")
+@_dtype_option
+def compile_command(model: Path, folder: Path, dtype: str) -> None:
+    """Write the Python module that MODEL becomes, under the model's name.
+
+    \b
+    gradc compile digits.grad -o generated
+    python -c "import digits; params = digits.init(seed=0)"
+    """
+    _commands().compile_model(model, folder, dtype)
+
+
+@program.command(short_help="Train a model.")
+@_model_argument
+@click.option("--data", type=FILE, metavar="FILE", help="An .npz or .csv to train on, instead of the model's own.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the data, in all.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Examples in a step.")
+@click.option("--lr", type=click.FloatRange(min=0.0), metavar="X", help="Learning rate, instead of the optimizer's.")
+@click.option(
+    "--validation", type=click.FloatRange(0.0, 1.0, max_open=True), metavar="X", help="Fraction of the data held back."
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of first weights, split and order of examples.")
+@click.option("--out", type=FILE, metavar="FILE", help="Save the weights here (.safetensors) at the end.")
+@click.option("--resume", type=FILE, metavar="FILE", help="Go on from a saved file, as if training had never stopped.")
+@_dtype_option
+def train(model: Path, **options: Any) -> None:
+    """Train MODEL, and show loss and metrics as it goes.
+
+    What is not given here is taken from the model's `fit`, `data` and `optimize` lines; without those it is 10 epochs,
+    batches of 32, nothing held back, seed 0.
+
+    \b
+    gradc train digits.grad
+    gradc train digits.grad --epochs 100 --lr 3e-4 --out digits.safetensors
+    gradc train digits.grad --resume digits.safetensors --epochs 200
+    gradc train digits.grad --data other.csv --validation 0.1
+
+    An .npz has an array for each input and target, under its name. A .csv starts with a line of names: y[batch] is
+    the column y; x[batch, 3] the columns x_0, x_1, x_2 (or counted from 1, or without _), or all columns that belong
+    to nothing else.
+
+    Weights are saved only with --out. Ctrl-C ends training after the step it is in and saves in any case: to --out,
+    or to a new file NAME.safetensors in this folder. A second Ctrl-C ends at once.
+    """
+    if options["resume"] and options["seed"] is not None:
+        raise click.UsageError("--seed cannot be changed with --resume: the file has the seed it was trained with")
+    commands = _commands()
+    sys.exit(commands.train(model, commands.TrainOptions(**options)))
+
+
+@program.command(short_help="Predict with trained weights.")
+@_model_argument
+@click.option("--weights", type=FILE, metavar="FILE", required=True, help="What `gradc train --out` saved.")
+@click.option("--data", type=FILE, metavar="FILE", required=True, help="An .npz or .csv with the inputs.")
+@click.option("--out", type=FILE, metavar="FILE.npz", help="Write arrays here, instead of lines on the screen.")
+@_dtype_option
+def predict(model: Path, weights: Path, data: Path, out: Path | None, dtype: str) -> None:
+    """Predict with MODEL for every example of a data file. Targets in it are not looked at.
+
+    \b
+    gradc predict digits.grad --weights digits.safetensors --data new.csv > predictions.csv
+    gradc predict digits.grad --weights digits.safetensors --data new.npz --out predictions.npz
+    """
+    if out and out.suffix != ".npz":
+        raise click.UsageError(f"--out is an .npz file, not {out}")
+    _commands().predict(model, weights, data, out, dtype)
+
+
+@program.command(short_help="Compare gradients with central differences.")
+@_model_argument
+def check(model: Path) -> None:
+    """Compare the gradient of every parameter of MODEL with central differences, in float64.
+
+    Prints a table; exit code 1 where one differs.
+    """
+    sys.exit(_commands().check(model))
+
+
+@program.command(short_help="Show a model at a stage on its way to Python.")
+@_model_argument
+@click.option("--stage", type=click.Choice(STAGES), default="python", show_default=True, help="Where on the way.")
+@click.option("--of", metavar="NAME", help="Only what makes the gradient of one parameter.")
+@_dtype_option
+def inspect(model: Path, stage: str, of: str | None, dtype: str) -> None:
+    """Show MODEL at a stage on its way to Python.
+
+    \b
+    gradc inspect digits.grad                          the Python module
+    gradc inspect digits.grad --of h.weight            only the lines that make one gradient
+    gradc inspect digits.grad --stage gradient         the equations, differentiated
+    """
+    _commands().inspect(model, stage, of, dtype)
+
+
+@program.command(short_help="Show how a gradient is derived, step by step.")
+@_model_argument
+@click.option("--of", metavar="NAME", required=True, help="The parameter, as h.weight.")
+@click.option("--latex", is_flag=True, help="As LaTeX.")
+def derive(model: Path, of: str, latex: bool) -> None:
+    """Show how the gradient of one parameter of MODEL is derived: the chain rule, step by step.
+
+    \b
+    gradc derive digits.grad --of h.weight
+    """
+    _commands().derive(model, of, latex=latex)
+
+
+@program.command(short_help="Write a small model file to start from.")
+@click.argument("name")
+def new(name: str) -> None:
+    """Write NAME.grad, a small model with comments, to start from."""
+    _commands().new_model(name, FIRST_MODEL)
+
+
+def main() -> None:
+    """Runs the command line of this process."""
+    try:
+        program()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,233 @@
+"""What each command of `gradc` does, once `cli.py` has read the command line.
+
+Paths and options -> text on stdout, files, and `GradcError` for what the user can mend. It parses no arguments.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gradc import console
+from gradc.errors import fail
+from gradc.runtime import checkpoint, data, files, training
+from gradc.runtime.build import pipeline
+from gradc.runtime.interface import Array, batch_dim, input_specs
+from gradc.runtime.model import Model, compile
+from gradc.runtime.progress import Lines, described
+from gradc.runtime.session import Settings
+from gradc.runtime.source import read_model
+from gradc.runtime.training import History, Progress
+
+EMITTED = "Emitted by gradc"
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """The options of `gradc train`; None where one is not given."""
+
+    epochs: int | None
+    batch: int | None
+    lr: float | None
+    validation: float | None
+    seed: int | None
+    dtype: str
+    data: Path | None
+    out: Path | None
+    resume: Path | None
+
+
+# ------------------------------------------------------------------ compile, new
+
+
+def compile_model(path: Path, folder: Path, dtype: str) -> None:
+    """Writes the emitted module into a folder, under the model's name."""
+    model = compile(path, dtype)
+    name = model.module.NAME
+    target = folder / f"{name if name.isidentifier() else path.stem}.py"
+    try:
+        if target.exists() and EMITTED not in target.read_text(encoding="utf-8", errors="replace"):
+            message = f"{target} is there already, and gradc did not write it"
+            raise fail("file-exists", message, "choose another folder with -o, or move it away")
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_text(model.source, encoding="utf-8")
+    except OSError as error:
+        raise fail("cannot-save", f"{target} cannot be written: {error.strerror or error}") from error
+    console.say(f"{target}: {model!r}")
+
+
+def new_model(name: str, text: str) -> None:
+    """Writes a first model file."""
+    path = Path(f"{name.removesuffix('.grad')}.grad")
+    if not path.stem.isidentifier():
+        raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text.replace("NAME", path.stem))
+    except FileExistsError as error:
+        raise fail("file-exists", f"{path} is there already") from error
+    except OSError as error:
+        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+    console.say(f"{path} is written; next: gradc inspect {path}, then gradc train {path} --data FILE")
+
+
+# ------------------------------------------------------------------ train
+
+
+def train(path: Path, options: TrainOptions) -> int:
+    """Trains, shows how it goes, saves. Returns the exit code."""
+    model = compile(path, options.dtype, lr=options.lr, seed=options.seed)
+    if options.out:
+        checkpoint.check_writable(options.out)
+    if options.resume:
+        checkpoint.resume(options.resume, model.session)
+    arrays = _training_data(model, path, options.data)
+    settings = _settings(model, options)
+    total = model.epochs() if options.epochs is None else options.epochs
+    left = total - model.session.position.epoch
+    if options.resume and left <= 0:
+        done = f"{options.resume} has {model.session.position.epoch} epochs behind it"
+        raise fail("nothing-to-do", f"{done}, and {total} are wanted", "give --epochs, counted from the start")
+    examples = len(next(iter(arrays.values()))) if batch_dim(model.arrays) else 1
+    console.say(f"{model!r}; {examples:,} examples")
+    with told_by_module(model):
+        history = training.fit(model.session, tuple(arrays.values()), settings, left, _progress())
+        result = _result(model, history, arrays)
+    return _finish(model, history, result, path, options)
+
+
+def _training_data(model: Model, path: Path, chosen: Path | None) -> dict[str, Array]:
+    """The arrays of the file named on the command line, or in the model."""
+    file = chosen or model.data_path()
+    if file is None:
+        hint = f'give --data FILE, or write a line in the model: data "{path.stem}.npz"'
+        raise fail("no-data", f"{path} names no data to train on", hint)
+    return data.prepare(model.module, model.arrays, files.read(file, model.arrays))
+
+
+def _settings(model: Model, options: TrainOptions) -> Settings:
+    """From the command line; else, of a run that is taken up again, its own; else from the model."""
+    said = model.session.settings if options.resume else model.settings()
+    return Settings(
+        said.batch if options.batch is None else options.batch,
+        said.validation if options.validation is None else options.validation,
+        said.seed if options.seed is None else options.seed,
+    )
+
+
+def _progress() -> Progress:
+    if not console.is_terminal(sys.stdout):
+        return Lines(console.say)
+    bar: Progress = console.progress_bar()
+    return bar
+
+
+def _result(model: Model, history: History, arrays: Mapping[str, Array]) -> str:
+    """What the last line says about the weights: on the examples held back, or else on all."""
+    if history.interrupted:
+        position = model.session.position
+        return f"interrupted after step {position.step} of epoch {position.epoch + 1}"
+    if history.validation:
+        return f"validation: {described(history.validation[-1])}"
+    return f"on all examples: {described(training.evaluate(model.session, tuple(arrays.values())))}"
+
+
+def _finish(model: Model, history: History, result: str, path: Path, options: TrainOptions) -> int:
+    target = options.out or (_unused(model.module.NAME) if history.interrupted else None)
+    if target:
+        checkpoint.save(target, model.session)
+    kept = f"weights saved to {target}" if target else "weights not saved (--out FILE saves them)"
+    console.say(f"{result}; {history.rate:,.0f} steps/s; {kept}")
+    if not history.interrupted:
+        return 0
+    console.say(f"to go on: gradc train {path} --resume {target}")
+    return INTERRUPTED
+
+
+def _unused(name: str) -> Path:
+    """A file to save to that nobody named, in this folder. It takes the place of none."""
+    path, count = Path(f"{name}.safetensors"), 1
+    while path.exists():
+        count += 1
+        path = Path(f"{name}_{count}.safetensors")
+    return path
+
+
+@contextlib.contextmanager
+def told_by_module(model: Model) -> Iterator[None]:
+    """What the emitted module itself raises is about the data, and is told as such. Any other exception is our bug."""
+    try:
+        yield
+    except (ValueError, TypeError, FloatingPointError) as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is None or trace.tb_frame.f_code.co_filename != model.module.__file__:
+            raise
+        raise fail("refused-by-model", str(error)) from error
+
+
+# ------------------------------------------------------------------ predict
+
+
+def predict(path: Path, weights: Path, data_file: Path, out: Path | None, dtype: str) -> None:
+    """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
+    model = compile(path, dtype)
+    checkpoint.load(weights, model.session)
+    specs = input_specs(model.module)
+    arrays = data.prepare(model.module, specs, files.read(data_file, specs, tuple(model.module.TARGETS)))
+    with told_by_module(model):
+        result = model.predict(*arrays.values())
+    predictions = result if isinstance(result, dict) else {model.module.PREDICTIONS[0]: np.asarray(result)}
+    if out:
+        files.write_npz(out, predictions)
+        shapes = ", ".join(f"{name} {data.shown(array)}" for name, array in predictions.items())
+        console.say(f"{out}: {shapes}")
+        return
+    for line in _table(predictions):
+        console.say(line)
+
+
+def _table(predictions: Mapping[str, Array]) -> Iterator[str]:
+    """A line of names, then one for each example; the names are those that `gradc train` reads from a .csv."""
+    lengths = {np.shape(array)[:1] for array in predictions.values()}
+    if len(lengths) != 1 or lengths == {()}:
+        raise fail("not-a-table", "the predictions are not all one row for each example", "give --out FILE.npz")
+    columns: dict[str, Array] = {}
+    for name, array in predictions.items():
+        flat = array.reshape(len(array), -1)
+        columns |= {name: array} if array.ndim == 1 else {f"{name}_{k}": flat[:, k] for k in range(flat.shape[1])}
+    yield ",".join(columns)
+    for row in zip(*columns.values(), strict=True):
+        yield ",".join(map(_field, row))
+
+
+def _field(value: Any) -> str:
+    """A number in the fewest digits that give it back."""
+    return repr(value.item()) if value.dtype.kind != "f" else np.format_float_positional(value, trim="-")
+
+
+# ------------------------------------------------------------------ looking at a model
+
+
+def check(path: Path) -> int:
+    """Compares every gradient with central differences. Exit code 1 where one differs."""
+    report = pipeline().check(read_model(path), file=str(path))
+    console.say(str(report))
+    return 0 if report.passed else 1
+
+
+def inspect(path: Path, stage: str, of: str | None, dtype: str) -> None:
+    """Shows a model at some stage on its way to Python."""
+    text = pipeline().inspect(read_model(path), file=str(path), stage=stage, of=of, dtype=dtype)
+    console.show_code(text, "python" if stage == "python" else "text")
+
+
+def derive(path: Path, of: str, *, latex: bool) -> None:
+    """Shows how the gradient of one parameter is derived."""
+    derivation = pipeline().derive(read_model(path), file=str(path), of=of, latex=latex)
+    console.show_code(str(derivation), "latex" if latex else "text")

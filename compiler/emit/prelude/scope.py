@@ -1,0 +1,14 @@
+"""The names an emitted module has defined before its vector functions, so that these can be imported and tested alone.
+
+Nothing of gradc imports this module, or any file of functions beside it, when it compiles: their text is what counts.
+"""
+
+# mypy: allow-untyped-calls, disable-error-code="no-any-unimported"
+import numpy as np
+from numba import njit
+
+f4, f8 = np.float32, np.float64
+i4, i8 = np.int32, np.int64
+
+# Range reduction is exact only in the order written: sums keep it, and only a product may fuse with its sum.
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)

@@ -1,0 +1,145 @@
+"""What a user is told when the model, the data or a call is wrong.
+
+A diagnostic is data: a message, the places it is about and how to mend it. `GradcError` carries all diagnostics of
+a stage and renders them with the lines of the source. Bugs of gradc itself are `InternalError`s and asserts; they
+are never dressed up as the user's mistake.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of a source text. Lines and columns count from 1; `end_column` is the column after the last."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def to(self, other: "Span") -> "Span":
+        """From the start of this span to the end of another."""
+        return Span(self.file, self.line, self.column, other.end_line, other.end_column)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A place that a diagnostic points at, and what it is or says there."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong: what, where, why (`labels`), and how to mend it (`help`).
+
+    `code` is a stable short name in kebab case, such as `unknown-name`.
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    labels: tuple[Label, ...] = ()
+    help: str | None = None
+    severity: str = "error"
+
+
+class GradcError(Exception):
+    """The model, the data or a call is wrong. `str(error)` is what the user reads.
+
+    Args:
+        diagnostics: everything found wrong by the stage that gave up, in the order of the source.
+        sources: the texts the spans point into, by file name.
+    """
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], sources: Mapping[str, str] | None = None) -> None:
+        super().__init__(diagnostics, sources)
+        self.diagnostics = tuple(diagnostics)
+        self.sources = dict(sources or {})
+
+    def __str__(self) -> str:
+        return "\n\n".join(render(diagnostic, self.sources) for diagnostic in self.diagnostics)
+
+
+class InternalError(Exception):
+    """gradc itself is wrong. The message says which invariant broke, and where in the model."""
+
+
+def fail(code: str, message: str, help: str | None = None) -> GradcError:
+    """An error about no place in a text: a file that is missing, data that does not fit."""
+    return GradcError([Diagnostic(code, message, help=help)])
+
+
+def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+    """The diagnostic as text, with carets under every place it names.
+
+    mlp.grad:9:23: error: index k has two extents
+       9 | h[b, o] = relu(sum[k](x[b, k] * w[k, o]))
+         |                       ^^^^^^^   ^^^^^^^
+         |                       |         128: w is declared at 6:7
+         |                       784: x is declared at 4:7
+         = did you mean w[o, k]?
+    """
+    place = f"{diagnostic.span}: " if diagnostic.span else ""
+    lines = [f"{place}{diagnostic.severity}: {diagnostic.message}"]
+    labels = list(diagnostic.labels)
+    if diagnostic.span and all(label.span != diagnostic.span for label in labels):
+        labels.append(Label(diagnostic.span, ""))
+    margin = "     "
+    for file, line in sorted({(label.span.file, label.span.line) for label in labels}):
+        text = _line(sources, file, line)
+        if text is None:
+            continue
+        here = sorted((label for label in labels if (label.span.file, label.span.line) == (file, line)), key=_column)
+        if diagnostic.span and file != diagnostic.span.file:
+            lines.append(f"{margin}--> {file}")
+        lines.append(f"{line:>4} | {_shown(text)}".rstrip())
+        lines.extend(f"{margin}| {row}".rstrip() for row in _underlines(text, here))
+    if diagnostic.help:
+        lines.extend(f"{margin}= {part}" for part in diagnostic.help.splitlines())
+    return "\n".join(lines)
+
+
+WIDEST_LINE = 240
+
+
+def _line(sources: Mapping[str, str], file: str, line: int) -> str | None:
+    rows = sources.get(file, "").split("\n")
+    return rows[line - 1] if 0 < line <= len(rows) else None
+
+
+def _shown(text: str) -> str:
+    """A source line as the terminal may see it: no tabs, no control characters, not endless."""
+    clean = "".join(c if c.isprintable() else " " for c in text[:WIDEST_LINE])
+    return clean + (" …" if len(text) > WIDEST_LINE else "")
+
+
+def _column(label: Label) -> tuple[int, int]:
+    return label.span.column, label.span.end_column
+
+
+def _underlines(text: str, labels: list[Label]) -> list[str]:
+    """Carets under each label, the last label's text beside or under its own, the others hanging below theirs."""
+    width = min(len(text), WIDEST_LINE) + 1
+    carets = [" "] * (width + 1)
+    for label in labels:
+        start = label.span.column - 1
+        end = label.span.end_column - 1 if label.span.end_line == label.span.line else len(text.rstrip())
+        for place in range(min(start, width), min(max(end, start + 1), width + 1)):
+            carets[place] = "^"
+    rows = ["".join(carets).rstrip()]
+    hanging = [label for label in labels if label.text and label.span.column <= width]
+    for count in range(len(hanging), 0, -1):
+        row = ""
+        for label in hanging[: count - 1]:
+            row = row.ljust(label.span.column - 1)
+            row = row if len(row) >= label.span.column else row + "|"
+        row = row.ljust(hanging[count - 1].span.column - 1) + hanging[count - 1].text
+        rows.append(row)
+    return rows

@@ -1,0 +1,152 @@
+"""Conditions on indices: a condition of a body → the guards it is, or the guards it implies where it holds or fails.
+
+A condition is about indices where it compares whole expressions made of index values and whole numbers alone. What
+compares reals is left alone: with NaN, `not (a < b)` is not `b <= a`.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache, reduce
+from operator import mul
+
+import sympy
+
+from .index import ONE, ZERO, IndexExpr, Ranges, number
+from .nodes import Guard, Head, Relation, Value
+from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR
+
+HIGHEST_POWER = 4  # of an index expression; a condition on more is left as it is
+NEVER = Guard(number(-1), Relation.AT_LEAST)
+
+COMPARISONS: dict[str, Callable[[IndexExpr, IndexExpr], Guard]] = {
+    LT.name: lambda a, b: Guard(b - a - 1, Relation.AT_LEAST),
+    LE.name: lambda a, b: Guard(b - a, Relation.AT_LEAST),
+    EQ.name: lambda a, b: Guard(a - b, Relation.EQUAL),
+    NE.name: lambda a, b: Guard(a - b, Relation.UNEQUAL),
+}
+
+
+@lru_cache(maxsize=4096)
+def index_of(expr: sympy.Expr) -> IndexExpr | None:
+    """The index expression that a body is, where it is made of index values and whole numbers alone."""
+    match expr:
+        case Value():
+            return expr.value
+        case sympy.Integer():
+            return number(int(expr))
+        case sympy.Add() | sympy.Mul():
+            total = ZERO if isinstance(expr, sympy.Add) else ONE
+            for argument in expr.args:
+                part = index_of(argument)
+                if part is None:
+                    return None
+                total = total + part if isinstance(expr, sympy.Add) else total * part
+            return total
+        case sympy.Pow(args=(base, sympy.Integer() as exponent)) if 0 < int(exponent) <= HIGHEST_POWER:
+            part = index_of(base)
+            return None if part is None else reduce(mul, [part] * int(exponent))
+        case Head():
+            return _divided(expr)
+    return None
+
+
+def _divided(head: Head) -> IndexExpr | None:
+    if not isinstance(head, FLOORDIV.head | MOD.head):
+        return None
+    above, below = map(index_of, head.args)
+    if above is None or below is None or below.constant is None or below.constant <= 0:
+        return None
+    return above // below if isinstance(head, FLOORDIV.head) else above % below
+
+
+def opposite(guard: Guard) -> Guard:
+    """The guard that holds just where this one does not."""
+    match guard.relation:
+        case Relation.AT_LEAST:
+            return Guard(-guard.value - 1, Relation.AT_LEAST)
+        case Relation.EQUAL:
+            return Guard(guard.value, Relation.UNEQUAL)
+        case Relation.UNEQUAL:
+            return Guard(guard.value, Relation.EQUAL)
+
+
+def comparison_of(condition: sympy.Expr) -> Guard | None:
+    """The guard that one comparison is, where both sides are index expressions."""
+    if isinstance(condition, Head) and condition.row_name in COMPARISONS:
+        a, b = map(index_of, condition.args)
+        if a is not None and b is not None:
+            return COMPARISONS[condition.row_name](a, b)
+    return None
+
+
+def guards_of(condition: sympy.Expr) -> tuple[Guard, ...] | None:
+    """The guards whose conjunction is the condition; None where it is not one, or not about indices alone.
+
+    `i < n and not j == 2` → `n - i - 1 >= 0`, `j - 2 != 0`
+    """
+    return _conjunction(condition, outcome=True)
+
+
+def negated(condition: sympy.Expr) -> sympy.Expr:
+    """Its negation; twice negated it is itself."""
+    if isinstance(condition, NOT.head):
+        (inner,) = condition.args
+        return inner
+    if isinstance(condition, sympy.Integer):
+        return sympy.Integer(0 if condition else 1)
+    return NOT(condition)
+
+
+def _conjunction(condition: sympy.Expr, outcome: bool) -> tuple[Guard, ...] | None:
+    match condition:
+        case sympy.Integer():
+            return () if bool(condition) == outcome else (NEVER,)
+        case NOT.head():
+            return _conjunction(condition.args[0], not outcome)
+        case AND.head() | OR.head() if isinstance(condition, AND.head) == outcome:
+            parts = [_conjunction(argument, outcome) for argument in condition.args]
+            return None if None in parts else tuple(dict.fromkeys(guard for part in parts for guard in part or ()))
+    guard = comparison_of(condition)
+    if guard is None:
+        return None
+    return (guard,) if outcome else (opposite(guard),)
+
+
+@lru_cache(maxsize=4096)
+def implied(condition: sympy.Expr, outcome: bool) -> tuple[Guard, ...]:
+    """Guards that hold wherever the condition comes out so; what it says of anything but indices is left out."""
+    match condition:
+        case NOT.head():
+            return implied(condition.args[0], not outcome)
+        case AND.head() | OR.head() if isinstance(condition, AND.head) == outcome:
+            found = [guard for argument in condition.args for guard in implied(argument, outcome)]
+            return tuple(dict.fromkeys(found))
+    return _conjunction(condition, outcome) or ()
+
+
+def facts_of(condition: sympy.Expr) -> tuple[tuple[IndexExpr, ...], tuple[IndexExpr, ...]]:
+    """What is ≥ 0 where the condition is true, and what is where it is false."""
+    return facts_from(implied(condition, True)), facts_from(implied(condition, False))
+
+
+def facts_from(guards: Iterable[Guard]) -> tuple[IndexExpr, ...]:
+    """What the guards say is ≥ 0. `!=` alone says nothing of that: see `under`."""
+    facts: list[IndexExpr] = []
+    for guard in guards:
+        if guard.relation is Relation.AT_LEAST:
+            facts.append(guard.value)
+        elif guard.relation is Relation.EQUAL:
+            facts += [guard.value, -guard.value]
+    return tuple(facts)
+
+
+def under(ranges: Ranges, guards: Iterable[Guard]) -> Ranges:
+    """The ranges where the guards hold too. What is ≥ 0 and not 0 is ≥ 1: `i != 0` lets `i - 1` be read."""
+    guards = tuple(guards)
+    ranges = ranges.with_facts(facts_from(guards))
+    for guard in guards:
+        if guard.relation is Relation.UNEQUAL:
+            if ranges.nonnegative(guard.value):
+                ranges = ranges.with_facts((guard.value - 1,))
+            elif ranges.nonnegative(-guard.value):
+                ranges = ranges.with_facts((-guard.value - 1,))
+    return ranges

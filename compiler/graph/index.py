@@ -1,0 +1,577 @@
+"""Whole-number expressions over indices and dims: sizes, subscripts, guards; and proofs about them.
+
+An `IndexExpr` is a polynomial with whole coefficients in atoms: dims, indices, floor quotients, remainders and reads
+of whole-number tensors. It is kept in normal form (terms sorted, nothing zero), so equal expressions are equal
+objects: `n*width + d` is one whichever way it was written. Sizes are index expressions without indices.
+
+Proofs put each index at the end of its range that makes an expression smallest, then shift every free dim n to
+1 + n', n' ≥ 0: what has only coefficients ≥ 0 then is never negative. A proof that is not found is not a refutation.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+Monomial: TypeAlias = tuple["Atom", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """A free dim: a size known when called, at least 1."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Idx:
+    """An index of the equation."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """numerator // denominator, rounding down; the denominator is positive."""
+
+    numerator: "IndexExpr"
+    denominator: "IndexExpr"
+
+    def __str__(self) -> str:
+        return f"{_factor(self.numerator)} // {_factor(self.denominator)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """numerator % denominator, in 0 .. denominator - 1."""
+
+    numerator: "IndexExpr"
+    denominator: "IndexExpr"
+
+    def __str__(self) -> str:
+        return f"{_factor(self.numerator)} % {_factor(self.denominator)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """What a whole-number tensor holds at a place; low ≤ value ≤ high, both in the dims."""
+
+    tensor: str
+    subscripts: tuple["IndexExpr", ...]
+    low: "IndexExpr"
+    high: "IndexExpr"
+
+    def __str__(self) -> str:
+        return f"{self.tensor}[{', '.join(map(str, self.subscripts))}]"
+
+
+Atom: TypeAlias = Dim | Idx | Quotient | Remainder | Gather
+
+
+def _atom_key(atom: Atom) -> tuple[int, str]:
+    order = (Dim, Idx, Quotient, Remainder, Gather).index(type(atom))
+    return order, str(atom)
+
+
+def _monomial_key(monomial: Monomial) -> tuple[int, tuple[tuple[int, str], ...]]:
+    return -len(monomial), tuple(map(_atom_key, monomial))
+
+
+@dataclass(frozen=True)
+class IndexExpr:
+    """Σ coefficient · atoms, in normal form. Make it with `number`, `dim`, `index` and arithmetic."""
+
+    terms: tuple[tuple[Monomial, int], ...] = ()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)
+
+    # ------------------------------------------------------------ arithmetic
+
+    def __add__(self, other: "IndexExpr | int") -> "IndexExpr":
+        return _collect((*self.terms, *as_expr(other).terms))
+
+    def __sub__(self, other: "IndexExpr | int") -> "IndexExpr":
+        return self + -as_expr(other)
+
+    def __neg__(self) -> "IndexExpr":
+        return IndexExpr(tuple((monomial, -coefficient) for monomial, coefficient in self.terms))
+
+    def __mul__(self, other: "IndexExpr | int") -> "IndexExpr":
+        products = []
+        for a, x in self.terms:
+            for b, y in as_expr(other).terms:
+                products.append((tuple(sorted((*a, *b), key=_atom_key)), x * y))
+        return _collect(products)
+
+    def __radd__(self, other: int) -> "IndexExpr":
+        return self + other
+
+    def __rsub__(self, other: int) -> "IndexExpr":
+        return -self + other
+
+    def __rmul__(self, other: int) -> "IndexExpr":
+        return self * other
+
+    def __floordiv__(self, other: "IndexExpr | int") -> "IndexExpr":
+        """Rounding down. What the divisor divides exactly leaves the quotient: (n*w + d) // w is n + d // w."""
+        return self._divided(as_expr(other))[0]
+
+    def __mod__(self, other: "IndexExpr | int") -> "IndexExpr":
+        return self._divided(as_expr(other))[1]
+
+    def _divided(self, divisor: "IndexExpr") -> tuple["IndexExpr", "IndexExpr"]:
+        if divisor.constant == 0:
+            raise ZeroDivisionError("a division by zero in an index expression")
+        whole, rest = split_multiple(self, divisor)
+        if not rest.terms or divisor.constant == 1:
+            return whole + (rest if divisor.constant == 1 else 0), ZERO
+        if rest.constant is not None and divisor.constant is not None:
+            return whole + rest.constant // divisor.constant, number(rest.constant % divisor.constant)
+        quotient = IndexExpr((((Quotient(rest, divisor),), 1),))
+        return whole + quotient, IndexExpr((((Remainder(rest, divisor),), 1),))
+
+    # ------------------------------------------------------------ looking
+
+    @property
+    def constant(self) -> int | None:
+        """The number it is, where it is one."""
+        if not self.terms:
+            return 0
+        (monomial, coefficient), *more = self.terms
+        return coefficient if not more and not monomial else None
+
+    @property
+    def bare(self) -> str | None:
+        """The index it is, where it is nothing but one."""
+        match self.terms:
+            case (((Idx(name),), 1),):
+                return name
+        return None
+
+    def atoms(self) -> Iterator[Atom]:
+        """All atoms, those inside quotients, remainders and gathers too."""
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                yield atom
+                for part in _parts(atom):
+                    yield from part.atoms()
+
+    @cached_property
+    def indices(self) -> tuple[str, ...]:
+        """The names of the indices in it, each once, in order of appearance."""
+        return tuple(dict.fromkeys(atom.name for atom in self.atoms() if isinstance(atom, Idx)))
+
+    @cached_property
+    def dims(self) -> tuple[str, ...]:
+        """The names of the free dims in it, each once."""
+        return tuple(dict.fromkeys(atom.name for atom in self.atoms() if isinstance(atom, Dim)))
+
+    @cached_property
+    def gathers(self) -> tuple[Gather, ...]:
+        """The reads of whole-number tensors in it."""
+        return tuple(dict.fromkeys(atom for atom in self.atoms() if isinstance(atom, Gather)))
+
+    def coefficient(self, name: str) -> "IndexExpr | None":
+        """What the index is multiplied with, in dims and other indices; None where it stands inside // % or a read,
+        or to a power."""
+        found = ZERO
+        for monomial, factor in self.terms:
+            count = monomial.count(Idx(name))
+            rest = tuple(atom for atom in monomial if atom != Idx(name))
+            if count > 1 or any(name in part.indices for atom in rest for part in _parts(atom)):
+                return None
+            if count:
+                found += IndexExpr(((rest, factor),))
+        return found
+
+    # ------------------------------------------------------------ rewriting
+
+    def map_atoms(self, change: Callable[[Atom], "IndexExpr"]) -> "IndexExpr":
+        """The same expression with every outermost atom replaced."""
+        total = ZERO
+        for monomial, coefficient in self.terms:
+            product = number(coefficient)
+            for atom in monomial:
+                product *= change(atom)
+            total += product
+        return total
+
+    def substitute(self, values: Mapping[str, "IndexExpr"]) -> "IndexExpr":
+        """Indices replaced by expressions, everywhere."""
+        if not any(name in values for name in self.indices):
+            return self
+        return self.map_atoms(lambda atom: _substituted(atom, values))
+
+    def with_dims(self, sizes: Mapping[str, "IndexExpr"]) -> "IndexExpr":
+        """Free dims replaced by expressions, everywhere."""
+        if not any(name in sizes for name in self.dims):
+            return self
+
+        def change(atom: Atom) -> IndexExpr:
+            if isinstance(atom, Dim) and atom.name in sizes:
+                return sizes[atom.name]
+            return rebuilt(atom, lambda part: part.with_dims(sizes))
+
+        return self.map_atoms(change)
+
+    def rename_tensors(self, names: Mapping[str, str]) -> "IndexExpr":
+        """Tensors read by gathers under other names."""
+        if not self.gathers:
+            return self
+
+        def change(atom: Atom) -> IndexExpr:
+            if isinstance(atom, Gather):
+                parts = tuple(part.rename_tensors(names) for part in atom.subscripts)
+                return of_atom(Gather(names.get(atom.tensor, atom.tensor), parts, atom.low, atom.high))
+            return rebuilt(atom, lambda part: part.rename_tensors(names))
+
+        return self.map_atoms(change)
+
+    def value(self, env: Mapping[str, int], read: Callable[[Gather], int] | None = None) -> int:
+        """Its number, given those of its dims and indices. Works on NumPy arrays of numbers too."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            product = coefficient
+            for atom in monomial:
+                product = product * _atom_value(atom, env, read)
+            total = total + product
+        return total
+
+    # ------------------------------------------------------------ showing and sorting
+
+    @cached_property
+    def sort_key(self) -> tuple[tuple[tuple[int, tuple[tuple[int, str], ...]], int], ...]:
+        """Orders expressions the same way in every run."""
+        return tuple((_monomial_key(monomial), coefficient) for monomial, coefficient in self.terms)
+
+    def __lt__(self, other: "IndexExpr") -> bool:
+        return self.sort_key < other.sort_key
+
+    def __gt__(self, other: "IndexExpr") -> bool:
+        return self.sort_key > other.sort_key
+
+    def __str__(self) -> str:
+        """As a person would write it: positive terms first, `2*i + u - 1`."""
+        if not self.terms:
+            return "0"
+        ordered = sorted(self.terms, key=lambda term: (term[1] < 0, not term[0]))
+        text = ""
+        for monomial, coefficient in ordered:
+            sign = "-" if coefficient < 0 else "+"
+            shown = _term(monomial, abs(coefficient))
+            text += (f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}")
+        return text
+
+    def __repr__(self) -> str:
+        return f"IndexExpr({self})"
+
+
+Size: TypeAlias = IndexExpr
+
+
+def number(value: int) -> IndexExpr:
+    """The whole number as an expression."""
+    return IndexExpr((((), value),)) if value else ZERO
+
+
+def of_atom(atom: Atom) -> IndexExpr:
+    """The expression that is one atom."""
+    return IndexExpr((((atom,), 1),))
+
+
+def dim(name: str) -> IndexExpr:
+    """A free dim."""
+    return of_atom(Dim(name))
+
+
+def index(name: str) -> IndexExpr:
+    """An index."""
+    return of_atom(Idx(name))
+
+
+def as_expr(value: "IndexExpr | int") -> IndexExpr:
+    """Whole numbers are expressions too."""
+    return number(value) if isinstance(value, int) else value
+
+
+def _collect(terms: Iterable[tuple[Monomial, int]]) -> IndexExpr:
+    sums: dict[Monomial, int] = {}
+    for monomial, coefficient in terms:
+        sums[monomial] = sums.get(monomial, 0) + coefficient
+    kept = [(monomial, coefficient) for monomial, coefficient in sums.items() if coefficient]
+    if len(kept) > 1:
+        kept.sort(key=lambda term: _monomial_key(term[0]))
+    return IndexExpr(tuple(kept))
+
+
+def _parts(atom: Atom) -> tuple[IndexExpr, ...]:
+    match atom:
+        case Quotient(a, b) | Remainder(a, b):
+            return a, b
+        case Gather(subscripts=subscripts):
+            return subscripts
+    return ()
+
+
+def rebuilt(atom: Atom, change: Callable[[IndexExpr], IndexExpr]) -> IndexExpr:
+    """The atom with its inner expressions changed, normalised anew."""
+    match atom:
+        case Quotient(a, b):
+            return change(a) // change(b)
+        case Remainder(a, b):
+            return change(a) % change(b)
+        case Gather(tensor, subscripts, low, high):
+            return of_atom(Gather(tensor, tuple(map(change, subscripts)), change(low), change(high)))
+    return of_atom(atom)
+
+
+def _substituted(atom: Atom, values: Mapping[str, IndexExpr]) -> IndexExpr:
+    if isinstance(atom, Idx):
+        return values.get(atom.name, of_atom(atom))
+    return rebuilt(atom, lambda part: part.substitute(values))
+
+
+def _atom_value(atom: Atom, env: Mapping[str, int], read: Callable[[Gather], int] | None) -> int:
+    match atom:
+        case Dim(name) | Idx(name):
+            return env[name]
+        case Quotient(a, b):
+            return a.value(env, read) // b.value(env, read)
+        case Remainder(a, b):
+            return a.value(env, read) % b.value(env, read)
+        case Gather():
+            assert read is not None, "a gather needs the tensors' values"
+            return read(atom)
+
+
+def split_multiple(expr: IndexExpr, divisor: IndexExpr) -> tuple[IndexExpr, IndexExpr]:
+    """(whole, rest) with expr = whole · divisor + rest: the terms that a single-term divisor divides, and the others."""
+    if len(divisor.terms) != 1:
+        ratio = _ratio(expr, divisor)
+        return (ratio, ZERO) if ratio is not None else (ZERO, expr)
+    (atoms, factor), = divisor.terms
+    whole, rest = ZERO, ZERO
+    for monomial, coefficient in expr.terms:
+        left = _without(monomial, atoms)
+        if left is None or (coefficient % factor and left):
+            rest += IndexExpr(((monomial, coefficient),))
+        elif coefficient % factor:
+            whole += IndexExpr(((left, coefficient // factor),)) if coefficient // factor else ZERO
+            rest += IndexExpr(((monomial, coefficient % factor),))
+        else:
+            whole += IndexExpr(((left, coefficient // factor),))
+    return whole, rest
+
+
+def _ratio(expr: IndexExpr, divisor: IndexExpr) -> IndexExpr | None:
+    """expr / divisor where one is a whole multiple of the other, term by term."""
+    if not expr.terms or not divisor.terms:
+        return ZERO if divisor.terms else None
+    coefficient = expr.terms[0][1]
+    if divisor.terms[0][1] and coefficient % divisor.terms[0][1] == 0:
+        left = _without(expr.terms[0][0], divisor.terms[0][0])
+        if left is not None:
+            guess = IndexExpr(((left, coefficient // divisor.terms[0][1]),))
+            if guess * divisor == expr:
+                return guess
+    return None
+
+
+def _without(monomial: Monomial, atoms: Monomial) -> Monomial | None:
+    rest = list(monomial)
+    for atom in atoms:
+        if atom not in rest:
+            return None
+        rest.remove(atom)
+    return tuple(rest)
+
+
+def _term(monomial: Monomial, coefficient: int) -> str:
+    factors = [str(coefficient)] if coefficient != 1 or not monomial else []
+    several = len(monomial) + len(factors) > 1
+    factors += [f"({atom})" if several and isinstance(atom, Quotient | Remainder) else str(atom) for atom in monomial]
+    return "*".join(factors)
+
+
+def _factor(expr: IndexExpr) -> str:
+    simple = len(expr.terms) == 1 and expr.terms[0][1] > 0 and len(expr.terms[0][0]) + (expr.terms[0][1] != 1) <= 1
+    nested = simple and any(isinstance(atom, Quotient | Remainder) for atom in expr.terms[0][0])
+    return str(expr) if simple and not nested else f"({expr})"
+
+
+ZERO = IndexExpr()
+ONE = number(1)
+
+
+# ---------------------------------------------------------------- proofs
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """What is known where an expression stands: low ≤ index < high for each index, and facts, each one ≥ 0."""
+
+    bounds: Mapping[str, tuple[IndexExpr, IndexExpr]] = field(default_factory=dict)
+    facts: tuple[IndexExpr, ...] = ()
+
+    def with_facts(self, facts: Iterable[IndexExpr]) -> "Ranges":
+        """The same and these facts."""
+        return Ranges(self.bounds, (*self.facts, *facts))
+
+    def with_index(self, name: str, low: IndexExpr, high: IndexExpr) -> "Ranges":
+        """The same and one more index."""
+        return Ranges({**self.bounds, name: (low, high)}, self.facts)
+
+    # ------------------------------------------------------------ ends
+
+    def least(self, expr: IndexExpr) -> IndexExpr | None:
+        """An expression in the dims alone that is never above `expr`; None where none is found."""
+        return self._end(expr, lower=True)
+
+    def most(self, expr: IndexExpr) -> IndexExpr | None:
+        """An expression in the dims alone that is never below `expr`; None where none is found."""
+        return self._end(expr, lower=False)
+
+    def _end(self, expr: IndexExpr, lower: bool) -> IndexExpr | None:
+        for name in self._innermost_first(expr):
+            factor = expr.coefficient(name)
+            if factor is None:
+                continue
+            sign = self._sign(factor)
+            if sign is None:
+                return None
+            low, high = self.bounds[name]
+            end = low if (sign > 0) == lower else high - 1
+            expr = expr.substitute({name: end})
+        total = ZERO
+        for monomial, coefficient in expr.terms:
+            end_of = self._monomial_end(monomial, lower if coefficient > 0 else not lower)
+            if end_of is None:
+                return None
+            total += end_of * coefficient
+        if any(name in self.bounds for name in total.indices):
+            return self._end(total, lower) if total != expr else None
+        return total
+
+    def _innermost_first(self, expr: IndexExpr) -> list[str]:
+        """Indices of the expression, those whose range mentions another one first."""
+        names = [name for name in expr.indices if name in self.bounds]
+
+        def depth(name: str, seen: int = 0) -> int:
+            inner = [n for end in self.bounds[name] for n in end.indices if n in self.bounds]
+            return 1 + max((depth(n, seen + 1) for n in inner), default=0) if seen < len(self.bounds) + 1 else 0
+
+        return sorted(names, key=depth, reverse=True)
+
+    def _sign(self, factor: IndexExpr) -> int | None:
+        if not factor.terms:
+            return 1
+        if self.nonnegative(factor):
+            return 1
+        return -1 if self.nonnegative(-factor) else None
+
+    def _monomial_end(self, monomial: Monomial, lower: bool) -> IndexExpr | None:
+        product = ONE
+        compound = [atom for atom in monomial if not isinstance(atom, Dim | Idx)]
+        plain = tuple(atom for atom in monomial if isinstance(atom, Dim | Idx))
+        for atom in compound:
+            end = self._atom_end(atom, lower)
+            if end is None or (len(monomial) > 1 and not never_negative(end)):
+                return None
+            product *= end
+        return product * IndexExpr(((plain, 1),))
+
+    def _atom_end(self, atom: Atom, lower: bool) -> IndexExpr | None:
+        match atom:
+            case Gather(low=low, high=high):
+                return low if lower else high
+            case Remainder(a, b):
+                least, most = self.least(a), self.most(a)
+                if least is not None and most is not None and never_negative(least) and never_negative(b - 1 - most):
+                    return least if lower else most
+                return ZERO if lower else self.most(b - 1)
+            case Quotient(a, b):
+                end = self.least(a) if lower else self.most(a)
+                if end is None or b.indices:
+                    return None
+                whole, rest = split_multiple(end, b)
+                if never_negative(rest) and never_negative(b - 1 - rest):
+                    return whole
+                if never_negative(-rest - 1) and never_negative(b + rest):
+                    return whole - 1
+                return end // b
+        return of_atom(atom)
+
+    # ------------------------------------------------------------ proofs
+
+    def nonnegative(self, expr: IndexExpr) -> bool:
+        """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts."""
+        if self._direct(expr):
+            return True
+        useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
+        if any(self._direct(expr - fact) for fact in useful):
+            return True
+        return any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b)
+
+    def _direct(self, expr: IndexExpr) -> bool:
+        least = self.least(expr)
+        return least is not None and never_negative(least)
+
+    def equal(self, a: IndexExpr, b: IndexExpr) -> bool:
+        """Whether a = b is certain."""
+        return a == b or (self.nonnegative(a - b) and self.nonnegative(b - a))
+
+    def simplified(self, expr: IndexExpr) -> IndexExpr:
+        """Quotients and remainders that the ranges decide leave: with d < w, (n*w + d) // w is n, its remainder d."""
+
+        def change(atom: Atom) -> IndexExpr:
+            atom_expr = rebuilt(atom, self.simplified)
+            match atom_expr.terms:
+                case (((Quotient(a, b) | Remainder(a, b) as inner,), 1),):
+                    if self.nonnegative(a) and self.nonnegative(b - 1 - a):
+                        return ZERO if isinstance(inner, Quotient) else a
+            return atom_expr
+
+        return expr.map_atoms(change)
+
+
+def never_negative(expr: IndexExpr) -> bool:
+    """Whether expr ≥ 0 for all sizes of its dims, each at least 1: with n = 1 + n', no coefficient is negative.
+
+    A quotient of sizes counts as a size that may be 0.
+    """
+    if expr.constant is not None:
+        return expr.constant >= 0
+    if expr.indices or expr.gathers:
+        return False
+    shifted = expr.map_atoms(lambda atom: of_atom(atom) + 1 if isinstance(atom, Dim) else of_atom(atom))
+    if all(coefficient >= 0 for _, coefficient in shifted.terms):
+        return all(_never_negative_atom(atom) for monomial, _ in shifted.terms for atom in monomial)
+    return False
+
+
+def _never_negative_atom(atom: Atom) -> bool:
+    match atom:
+        case Quotient(a, _):
+            return never_negative(a)
+        case Gather() | Idx():
+            return False
+    return True
+
+
+def often_nonnegative(expr: IndexExpr) -> bool:
+    """Whether expr ≥ 0 for all large enough sizes: its leading terms are positive. What a precondition may ask."""
+    if expr.constant is not None:
+        return expr.constant >= 0
+    degree = max(len(monomial) for monomial, _ in expr.terms)
+    return all(coefficient > 0 for monomial, coefficient in expr.terms if len(monomial) == degree)

@@ -1,0 +1,317 @@
+"""The graph: named tensors and the equations that write them.
+
+    for all indices of a domain, where a guard holds:   out[write] ⊕= body
+
+`Equation` is the only inner node. Bodies are SymPy expressions on a short leash: their leaves are `Read`s (one opaque
+symbol for each distinct read, without assumptions), `Value`s (index expressions as numbers), exact numbers and the
+named constants; every function is a `Head` of the table of scalar functions, which SymPy never evaluates. What is left
+of SymPy's own arithmetic is sums, products and powers with literal exponents (x − x, x/x, 0·x are folded).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import sympy
+from gradc.errors import Span
+from sympy.core.expr import AtomicExpr
+
+from .index import IndexExpr, Ranges
+from .tensors import Axis, Bounds, Index, Kind, Role, ranges_of
+
+# ---------------------------------------------------------------- bodies
+
+
+class Read(AtomicExpr):
+    """`tensor[subscripts]`, a leaf of a body."""
+
+    __slots__ = ("subscripts", "tensor")
+    is_commutative = True
+    tensor: str
+    subscripts: tuple[IndexExpr, ...]
+
+    def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
+        self = AtomicExpr.__new__(cls)
+        self.tensor = tensor
+        self.subscripts = subscripts
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.tensor, *self.subscripts)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.tensor, self.subscripts
+
+    def _sympystr(self, printer: object) -> str:
+        return f"{self.tensor}[{', '.join(map(str, self.subscripts))}]"
+
+
+class Value(AtomicExpr):
+    """An index expression as a number: an index value, a size, or what a gather reads."""
+
+    __slots__ = ("value",)
+    is_commutative = True
+    value: IndexExpr
+
+    def __new__(cls, value: IndexExpr) -> sympy.Expr:
+        if value.constant is not None:
+            return sympy.Integer(value.constant)
+        self = AtomicExpr.__new__(cls)
+        self.value = value
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.value,)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (self.value,)
+
+    def _sympystr(self, printer: object) -> str:
+        return f"({self.value})"
+
+
+class Named(AtomicExpr):
+    """`inf` or `pi`: SymPy's own would rewrite what stands around them (m > −∞ is not always true: NaN)."""
+
+    __slots__ = ("name",)
+    is_commutative = True
+    name: str
+
+    def __new__(cls, name: str) -> "Named":
+        self = AtomicExpr.__new__(cls)
+        self.name = name
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.name,)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (self.name,)
+
+    def _sympystr(self, printer: object) -> str:
+        return self.name
+
+
+INF = Named("inf")
+PI = Named("pi")
+
+
+class Head(sympy.Expr):
+    """A function of numbers applied to its arguments. Subclasses are made by the table of scalar functions."""
+
+    is_commutative = True
+    row_name: str = ""
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"{self.row_name}({', '.join(printer._print(argument) for argument in self.args)})"
+
+
+# ---------------------------------------------------------------- equations
+
+
+class Reducer(Enum):
+    """⊕: how the bodies that write one place are joined. ARGMAX and ARGMIN give the place among the reduced indices,
+    counted row-major, the first of equals; NaN counts as largest and as smallest."""
+
+    SUM = "sum"
+    PROD = "prod"
+    MAX = "max"
+    MIN = "min"
+    ARGMAX = "argmax"
+    ARGMIN = "argmin"
+    LOGSUMEXP = "logsumexp"
+
+
+class Relation(Enum):
+    """How a guard's expression relates to 0."""
+
+    AT_LEAST = ">="
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on indices: `value >= 0`, `value == 0` or `value != 0`."""
+
+    value: IndexExpr
+    relation: Relation
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.relation.value} 0"
+
+    def substitute(self, values: Mapping[str, IndexExpr]) -> "Guard":
+        """Indices replaced by expressions."""
+        return Guard(self.value.substitute(values), self.relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tensor or an equation comes from: the line of the model, and which rules made it what it is."""
+
+    span: Span
+    text: str
+    trail: tuple[str, ...] = ()
+
+    def after(self, rule: str) -> "Origin":
+        """The same line, after one more rule."""
+        return self if rule in self.trail else replace(self, trail=(*self.trail, rule))
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """For all `indices`, where every guard holds: target[write] ⊕= body."""
+
+    target: str
+    write: tuple[IndexExpr, ...]
+    indices: tuple[Index, ...]
+    guards: tuple[Guard, ...]
+    reducer: Reducer
+    body: sympy.Expr
+    origin: Origin = field(compare=False)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The indices that the write mentions."""
+        return tuple(dict.fromkeys(name for place in self.write for name in place.indices))
+
+    @property
+    def reduced(self) -> tuple[Index, ...]:
+        """The indices that the write does not mention."""
+        written = set(self.written)
+        return tuple(index for index in self.indices if index.name not in written)
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """The distinct reads of the body, sorted."""
+        return reads_of(self.body)
+
+    @property
+    def ranges(self) -> Ranges:
+        """What holds at every place of the domain: the indices' ranges and the guards."""
+        facts: list[IndexExpr] = []
+        for guard in self.guards:
+            if guard.relation is Relation.AT_LEAST:
+                facts.append(guard.value)
+            elif guard.relation is Relation.EQUAL:
+                facts += [guard.value, -guard.value]
+        return ranges_of(self.indices).with_facts(facts)
+
+    def sources(self) -> tuple[str, ...]:
+        """The tensors it reads: in the body, and through gathers in subscripts, guards and index values."""
+        names = [read.tensor for read in self.reads]
+        names += [gather.tensor for place in self.index_expressions() for gather in place.gathers]
+        return tuple(dict.fromkeys(names))
+
+    def index_expressions(self) -> Iterator[IndexExpr]:
+        """Every index expression in it: subscripts of the write and of reads, guards, index values."""
+        yield from self.write
+        for guard in self.guards:
+            yield guard.value
+        for leaf in leaves_of(self.body):
+            if isinstance(leaf, Read):
+                yield from leaf.subscripts
+            else:
+                yield leaf.value
+
+
+def leaves_of(body: sympy.Expr) -> tuple[Read | Value, ...]:
+    """The distinct reads and index values of a body, in a fixed order."""
+    found = body.atoms(Read, Value)
+    return tuple(sorted(found, key=lambda leaf: (isinstance(leaf, Value), leaf._hashable_content())))
+
+
+def reads_of(body: sympy.Expr) -> tuple[Read, ...]:
+    """The distinct reads of a body, in a fixed order."""
+    return tuple(leaf for leaf in leaves_of(body) if isinstance(leaf, Read))
+
+
+def substitute(body: sympy.Expr, values: Mapping[str, IndexExpr]) -> sympy.Expr:
+    """Indices replaced by expressions in every subscript and index value of the body."""
+    changes: dict[sympy.Expr, sympy.Expr] = {}
+    for leaf in leaves_of(body):
+        if isinstance(leaf, Read):
+            changed: sympy.Expr = Read(leaf.tensor, tuple(place.substitute(values) for place in leaf.subscripts))
+        else:
+            changed = Value(leaf.value.substitute(values))
+        if changed != leaf:
+            changes[leaf] = changed
+    return rebuild(body, changes)
+
+
+def rebuild(body: sympy.Expr, changes: Mapping[sympy.Expr, sympy.Expr]) -> sympy.Expr:
+    """The body with subexpressions replaced, all at once."""
+    return body.xreplace(dict(changes)) if changes else body
+
+
+# ---------------------------------------------------------------- the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    kind: Kind
+    origin: Origin = field(compare=False)
+    role: Role | None = None
+    bounds: Bounds | None = None
+
+    @property
+    def extents(self) -> tuple[IndexExpr, ...]:
+        """The extent of each axis."""
+        return tuple(axis.extent for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A table of tensors, their equations, and the tensors that are handed out (by the name they go by outside)."""
+
+    tensors: Mapping[str, Tensor]
+    equations: tuple[Equation, ...]
+    outputs: Mapping[str, str]
+
+    @cached_property
+    def writers(self) -> Mapping[str, tuple[Equation, ...]]:
+        """The equations of each tensor that has any."""
+        table: dict[str, tuple[Equation, ...]] = {}
+        for equation in self.equations:
+            table[equation.target] = (*table.get(equation.target, ()), equation)
+        return table
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The computed tensors, each after those it reads; of several orders, the one nearest the source's."""
+        done: dict[str, None] = {}
+        for name in self.writers:
+            _visit(name, self, done)
+        return tuple(done)
+
+    def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
+        """The same tensors with other equations."""
+        return Graph(self.tensors, equations, self.outputs)
+
+
+def _visit(start: str, graph: Graph, done: dict[str, None]) -> None:
+    """Depth first, without recursion: models are deeper than Python's stack."""
+    stack: list[tuple[str, Iterator[str]]] = []
+    if start not in done:
+        stack.append((start, _needed(start, graph)))
+    open_names = {start}
+    while stack:
+        name, needed = stack[-1]
+        for source in needed:
+            if source in graph.writers and source not in done and source not in open_names:
+                open_names.add(source)
+                stack.append((source, _needed(source, graph)))
+                break
+        else:
+            stack.pop()
+            done[name] = None
+
+
+def _needed(name: str, graph: Graph) -> Iterator[str]:
+    return iter(tuple(dict.fromkeys(source for eq in graph.writers[name] for source in eq.sources())))

@@ -1,0 +1,58 @@
+"""What is said of a tensor and of an index, in the elaborated syntax and in the graph alike: kinds, roles, extents."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .index import IndexExpr, Ranges
+
+
+class Kind(Enum):
+    """What the numbers of a tensor or an expression are."""
+
+    REAL = "real"
+    WHOLE = "whole"
+    BOOL = "bool"
+
+
+class Role(Enum):
+    """Where a leaf's values come from."""
+
+    INPUT = "input"
+    TARGET = "target"
+    PARAM = "param"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """low ≤ value ≤ high of a whole number, both in the dims alone."""
+
+    low: IndexExpr
+    high: IndexExpr
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a tensor: its extent, in the dims, and the name it is shown under (a dim's or an index's)."""
+
+    name: str
+    extent: IndexExpr
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index and its half-open range, low ≤ index < high."""
+
+    name: str
+    low: IndexExpr
+    high: IndexExpr
+
+    @property
+    def extent(self) -> IndexExpr:
+        """How many values it takes."""
+        return self.high - self.low
+
+
+def ranges_of(indices: tuple[Index, ...]) -> Ranges:
+    """What the indices' ranges say, for proofs."""
+    return Ranges({index.name: (index.low, index.high) for index in indices})

@@ -1,0 +1,80 @@
+"""Cutting data: arrays and settings -> the examples held back, and the batches of each epoch.
+
+The order of an epoch depends on the seed and its number alone. It trains nothing.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from gradc.errors import fail
+
+from .interface import Array
+from .session import Settings
+
+BLOCK_BYTES = 64 * 1024 * 1024
+"""Shuffled examples are gathered in blocks of about this size: large enough to be quick, small beside the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Data ready to be trained on. `order` holds the places of the training examples; None: every step takes all."""
+
+    arrays: tuple[Array, ...]
+    order: Array | None
+    held_back: tuple[Array, ...]
+    settings: Settings
+
+    @property
+    def examples(self) -> int:
+        return 1 if self.order is None else len(self.order)
+
+    @property
+    def steps(self) -> int:
+        """In an epoch."""
+        return 1 if self.order is None else math.ceil(len(self.order) / self.settings.batch)
+
+    def batches(self, epoch: int, step: int) -> Iterator[tuple[Array, ...]]:
+        """The batches of an epoch (counted from 0), from a step of it on; the last may be smaller."""
+        if self.order is None:
+            if step == 0:
+                yield self.arrays
+            return
+        batch = self.settings.batch
+        order = self.order[np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.order))]
+        example_bytes = sum(array[:1].nbytes for array in self.arrays)
+        block = batch * max(1, BLOCK_BYTES // max(1, batch * example_bytes))
+        for begin in range(step * batch, len(order), block):
+            places = order[begin : begin + block]
+            gathered = [np.take(array, places, axis=0) for array in self.arrays]
+            for at in range(0, len(places), batch):
+                yield tuple(array[at : at + batch] for array in gathered)
+
+
+def split(arrays: Sequence[Array], dim: str | None, settings: Settings) -> Cut:
+    """Holds back the first ceil(validation * n) examples of an order that depends on the seed alone.
+
+    Raises:
+        GradcError: the settings make no sense, or not for these data.
+    """
+    if settings.batch < 1:
+        raise fail("bad-batch", f"batch is a whole number, at least 1, not {settings.batch}")
+    if not 0.0 <= settings.validation < 1.0:
+        raise fail("bad-validation", f"validation is a fraction from 0 to below 1, not {settings.validation}")
+    if settings.seed < 0:
+        raise fail("bad-seed", f"seed is a whole number, at least 0, not {settings.seed}")
+    if dim is None:
+        if settings.validation > 0.0:
+            why = "no free dim is the first axis, and no other, of all inputs and targets"
+            raise fail("no-validation", f"nothing can be held back for validation: {why}", "set validation = 0")
+        return Cut(tuple(arrays), None, (), settings)
+    examples = len(arrays[0])
+    # rounded first: 0.07 * 100 is a little above 7
+    count = math.ceil(round(settings.validation * examples, 6))
+    if count >= examples:
+        message = f"validation = {settings.validation} of {examples} examples leaves none to train on"
+        raise fail("bad-validation", message, "give more examples, or a smaller fraction")
+    order = np.random.default_rng(settings.seed).permutation(examples)
+    held_back = tuple(array[order[:count]] for array in arrays) if count else ()
+    return Cut(tuple(arrays), order[count:], held_back, settings)

@@ -1,0 +1,101 @@
+"""From a model text to a loaded module: the cache first, the compiler only where the cache has nothing.
+
+Options and text -> `cache.Loaded`. The compiler is imported by `pipeline` alone, and only when it is needed.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from gradc.errors import fail
+
+from .cache import Built, Key, Loaded, load
+from .notice import GradcWarning
+
+DTYPES = ("float32", "float64")
+SOURCES = (".py", ".lark", ".grad", ".j2")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What shapes the emitted module besides the text. `lr` overrides the optimizer's learning rate."""
+
+    dtype: str = "float32"
+    lr: float | None = None
+
+    def check(self) -> None:
+        """Raises GradcError for values that no module can be emitted for."""
+        if self.dtype not in DTYPES:
+            raise fail("unknown-dtype", f"dtype is {' or '.join(DTYPES)}, not {self.dtype!r}")
+        if self.lr is not None and not 0.0 <= self.lr < float("inf"):
+            raise fail("bad-learning-rate", f"lr is a finite number, at least 0, not {self.lr}")
+
+
+def pipeline() -> ModuleType:
+    """The compiler. Imported here alone, and late: SymPy takes 0.35 s, which a model from the cache need not pay."""
+    return importlib.import_module("gradc.pipeline")
+
+
+def build(text: str, file: Path, options: Options) -> Loaded:
+    """The module for a model text. `file` is where it stands: its name is shown in errors, its folder is that of `use`.
+
+    Raises:
+        GradcError: the text is not a model, or the options are wrong.
+    """
+    options.check()
+    loaded = load(_key(text, file, options), lambda: _compiled(text, file, options))
+    for message in loaded.warnings:
+        warnings.warn(message, GradcWarning, stacklevel=3)
+    return loaded
+
+
+def _compiled(text: str, file: Path, options: Options) -> Built:
+    """Warnings are kept with the source, so that a model from the cache gives them too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        source = pipeline().emit(text, file=str(file), dtype=options.dtype, lr=options.lr)
+    ours = tuple(str(warning.message) for warning in caught if issubclass(warning.category, GradcWarning))
+    for other in caught:
+        if not issubclass(other.category, GradcWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return Built(source, tuple(pipeline().dependencies(text, str(file))), ours)
+
+
+def _key(text: str, file: Path, options: Options) -> Key:
+    parts = (text, file.name, options.dtype, repr(options.lr), *_versions())
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return Key(digest, file.parent, file.stem)
+
+
+def _versions() -> Iterator[str]:
+    """Of all that decides what is emitted and what Numba makes of it."""
+    for package in ("gradc", "numba", "numpy"):
+        yield f"{package} {importlib.metadata.version(package)}"
+    yield f"{platform.python_implementation()} {platform.python_version()}"
+    yield _stamp(Path(__file__).parents[1])
+    # find_spec looks for the templates without importing them
+    templates = importlib.util.find_spec("gradc_templates")
+    for folder in (templates.submodule_search_locations or ()) if templates else ():
+        yield _stamp(Path(folder))
+
+
+def _stamp(folder: Path) -> str:
+    """Changes with every file of the compiler, so that developing it never serves what an older one emitted."""
+    seen: list[str] = []
+    with os.scandir(folder) as children:
+        for child in children:
+            if child.is_dir(follow_symlinks=False):
+                if child.name != "__pycache__":
+                    seen.append(f"{child.name}({_stamp(Path(child.path))})")
+            elif child.name.endswith(SOURCES):
+                status = child.stat()
+                seen.append(f"{child.name} {status.st_size} {status.st_mtime_ns}")
+    return " ".join(sorted(seen))

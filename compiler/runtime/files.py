@@ -1,0 +1,232 @@
+"""Data files: an .npz by array names, a .csv by column names -> arrays by name.
+
+What the file holds is not compared with the model beyond what is needed to find it; `data.prepare` does that.
+Nothing in a file is ever unpickled.
+"""
+
+import csv
+import io
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from gradc.errors import fail
+
+from .interface import Array, ArraySpec
+
+DELIMITERS = ",;\t"
+SHOWN_NAMES = 12
+
+
+def inside_folder(model: Path, data: str) -> Path:
+    """The file that a model's `data` line names. A model file may be a stranger's: it reads beside and below itself.
+
+    Raises:
+        GradcError: the path is absolute or leaves the folder, by `..` or by a link.
+    """
+    plain = PurePosixPath(data)
+    outside = plain.is_absolute() or ".." in plain.parts or bool(PureWindowsPath(data).drive) or "\\" in data
+    folder = model.parent
+    if outside or "\0" in data or not (folder / data).resolve().is_relative_to(folder.resolve()):
+        help = "move the data beside the model, or name it on the command line: --data FILE"
+        raise fail("data-outside-folder", f'data "{data}" leaves the folder of {model.name}', help)
+    return folder / data
+
+
+def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> dict[str, Array]:
+    """The arrays of a data file that `specs` name; one that the file lacks is an error.
+
+    Args:
+        path: an .npz with an array for each name, or a .csv (see `from_columns`).
+        specs: the arrays wanted.
+        others: arrays of the model that are not wanted; their columns in a .csv belong to them.
+
+    Raises:
+        GradcError: the file is missing, damaged or of another kind.
+    """
+    if not path.exists():
+        raise fail("no-such-file", f"there is no data file {path}")
+    if not path.is_file():
+        raise fail("not-a-file", f"{path} is not a file; an .npz or .csv is wanted")
+    try:
+        match path.suffix.lower():
+            case ".npz":
+                return _read_npz(path, specs)
+            case ".csv" | ".tsv":
+                return from_columns(str(path), read_columns(path), specs, others)
+            case _:
+                raise fail("unknown-data", f"{path}: data is an .npz or a .csv file", help=_save_help(specs))
+    except OSError as error:
+        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _save_help(specs: Sequence[ArraySpec]) -> str:
+    arrays = ", ".join(f"{spec.name}={spec.name}" for spec in specs)
+    return f'write one with NumPy: np.savez("data.npz", {arrays})'
+
+
+# ------------------------------------------------------------------ npz
+
+
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """As `numpy.savez`, which takes no array named `file`. A file that was there stays until the new one is whole.
+
+    Raises:
+        GradcError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _read_npz(path: Path, specs: Sequence[ArraySpec]) -> dict[str, Array]:
+    if not zipfile.is_zipfile(path):
+        raise fail("damaged-data", f"{path} is not an .npz file, or only the start of one", help=_save_help(specs))
+    arrays: dict[str, Array] = {}
+    with np.load(path, allow_pickle=False) as archive:
+        missing = [spec for spec in specs if spec.name not in archive.files]
+        if missing:
+            names = " and ".join(str(spec) for spec in missing)
+            raise fail("missing-array", f"{path} has no array for {names}; it has {_listed(archive.files)}")
+        for spec in specs:
+            try:
+                arrays[spec.name] = archive[spec.name]
+            except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                hint = "it holds Python objects" if "pickle" in str(error) else str(error)
+                raise fail("damaged-data", f"{path}: array {spec.name} cannot be read: {hint}") from error
+    return arrays
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return (shown + (", …" if len(names) > SHOWN_NAMES else "")) or "no array"
+
+
+# ------------------------------------------------------------------ csv
+
+
+def read_columns(path: Path) -> dict[str, list[str]]:
+    """The fields of each column, by the names of the first line. The delimiter is the one the first line has most of.
+
+    Raises:
+        GradcError: not UTF-8, no line of names, a name twice, no rows, or a row longer or shorter than the names.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fail("not-utf-8", f"{path} is not UTF-8: byte {error.start} is not text") from error
+    head = text.split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        rows.extend((reader.line_num, row) for row in reader if row)
+    except csv.Error as error:
+        raise fail("damaged-data", f"{path}:{reader.line_num}: {error}") from error
+    if not rows[1:]:
+        raise fail("empty-data", f"{path} has no rows; a line of column names and a row for each example are wanted")
+    names = [name.strip() for name in rows[0][1]]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise fail("column-twice", f"{path} has two columns named {twice[0]!r}")
+    for line, row in rows[1:]:
+        if len(row) != len(names):
+            raise fail("damaged-data", f"{path}:{line}: this row has {len(row)} fields; there are {len(names)} columns")
+    return dict(zip(names, map(list, zip(*(row for _, row in rows[1:]), strict=True)), strict=True))
+
+
+def from_columns(
+    file: str, columns: dict[str, list[str]], specs: Sequence[ArraySpec], others: Sequence[str] = ()
+) -> dict[str, Array]:
+    """Arrays from columns. Rows are the first axis; the columns of an array are, in this order of preference,
+
+    - y[batch]: the column y;
+    - x[batch, 64]: columns x_0 .. x_63 or x0 .. x63, counted from 0 or from 1 (more axes: in row-major order);
+    - for at most one array that has none of these: all columns that belong to no other array, if their number fits.
+
+    Raises:
+        GradcError: an array whose columns cannot be found, or a field that is not a number.
+    """
+    found = {spec.name: _columns_of(spec.name, len(spec.axes), columns) for spec in specs}
+    taken = {name for names in found.values() for name in names}
+    taken.update(name for other in others for rank in (1, 2) for name in _columns_of(other, rank, columns))
+    rest = [name for name in columns if name not in taken]
+    homeless = [spec for spec in specs if not found[spec.name]]
+    if len(homeless) == 1 and _width(homeless[0]) == len(rest):
+        found[homeless[0].name] = rest
+        homeless = []
+    for spec in homeless:
+        raise fail("missing-array", f"{file} has no columns for {spec}", _columns_help(spec, rest))
+    return {spec.name: _assembled(file, spec, {name: columns[name] for name in found[spec.name]}) for spec in specs}
+
+
+def _columns_of(name: str, rank: int, columns: dict[str, list[str]]) -> list[str]:
+    """The columns named after an array, in their order; none where a number is missing."""
+    if rank <= 1:
+        return [name] if rank and name in columns else []
+    numbered: dict[int, str] = {}
+    for column in columns:
+        if match := re.fullmatch(re.escape(name) + r"_?([0-9]{1,9})", column):
+            numbered[int(match[1])] = column
+    first = min(numbered, default=0)
+    complete = first in (0, 1) and sorted(numbered) == list(range(first, first + len(numbered)))
+    return [numbered[n] for n in sorted(numbered)] if complete else []
+
+
+def _width(spec: ArraySpec) -> int | None:
+    """How many columns an array takes, where its declaration says so."""
+    sizes = [axis for axis in spec.axes[1:] if isinstance(axis, int)]
+    return math.prod(sizes) if len(spec.axes) > 1 and len(sizes) == len(spec.axes) - 1 else None
+
+
+def _columns_help(spec: ArraySpec, rest: Sequence[str]) -> str:
+    if not spec.axes:
+        return "a scalar cannot come from a .csv: use an .npz"
+    width = _width(spec)
+    if len(spec.axes) == 1:
+        wanted = f"a column {spec.name}"
+    elif width is None:
+        wanted = f"columns {spec.name}_0, {spec.name}_1, …"
+    else:
+        wanted = f"columns {spec.name}_0 .. {spec.name}_{width - 1}, or {width} columns that belong to no other array"
+    return f"wanted: {wanted}; the file's other {len(rest)}: {_listed(rest)}"
+
+
+def _assembled(file: str, spec: ArraySpec, columns: dict[str, list[str]]) -> Array:
+    numbers = [_numbers(file, name, fields) for name, fields in columns.items()]
+    if len(spec.axes) == 1:
+        return numbers[0]
+    table = np.stack(numbers, axis=1)
+    rest = [axis if isinstance(axis, int) else -1 for axis in spec.axes[1:]]
+    fixed = math.prod(size for size in rest if size > 0)
+    fits = table.shape[1] % fixed == 0 if rest.count(-1) == 1 else table.shape[1] == fixed
+    # a table that does not fit is left as it is: the check of its shape says what is wrong
+    return table.reshape(len(table), *rest) if fits else table
+
+
+WORDS = {"true": 1.0, "false": 0.0}
+
+
+def _numbers(file: str, name: str, fields: list[str]) -> Array:
+    numbers = np.empty(len(fields))
+    for row, field in enumerate(fields):
+        try:
+            numbers[row] = float(field)
+        except ValueError:
+            word = field.strip().lower()
+            if word not in WORDS:
+                what = f"{word!r} is not a number" if word else "there is nothing"
+                message = f"{file}: column {name}, row {row + 1}: {what}"
+                raise fail("not-a-number", message, "every field of a column that the model uses is a number") from None
+            numbers[row] = WORDS[word]
+    return numbers

@@ -1,0 +1,243 @@
+"""A compiled model: what `gradc.compile` returns.
+
+Model text -> `Model`, with its module, weights and training. It joins the parts of this package and holds none of
+their logic; single steps go straight to the emitted module.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint, data, files, training
+from .build import Options, build, pipeline
+from .cache import Loaded
+from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs
+from .session import Session, Settings, start
+from .source import read_model
+from .training import History, Progress
+
+DEFAULT_EPOCHS = 10
+
+
+def compile(path: str | Path, dtype: str = "float32", *, lr: float | None = None, seed: int | None = None) -> "Model":
+    """Compiles a model file, or takes it from the cache.
+
+    Args:
+        path: the model file, usually *.grad.
+        dtype: of all real numbers: "float32" or "float64".
+        lr: a learning rate that takes the place of the optimizer's.
+        seed: of the parameters' first values and of training; the model's `fit` line or 0 otherwise.
+
+    Raises:
+        GradcError: the file cannot be read, or is not a model. `str(error)` shows all places that are wrong.
+    """
+    file = Path(path)
+    return _compiled(read_model(file), file, Options(dtype, lr), seed)
+
+
+def compile_text(
+    text: str, name: str = "model", dtype: str = "float32", *, lr: float | None = None, seed: int | None = None
+) -> "Model":
+    """Compiles a model text, as `compile` a file. `name` is the model's, unless the text has a `model` line.
+
+    Raises:
+        GradcError: the text is not a model.
+    """
+    return _compiled(text, Path(f"{name}.grad"), Options(dtype, lr), seed)
+
+
+def _compiled(text: str, file: Path, options: Options, seed: int | None) -> "Model":
+    return Model(text, file, options, build(text, file, options), seed)
+
+
+class Model:
+    """A compiled model with its weights, made by `gradc.compile` or `gradc.compile_text`.
+
+    Arrays are NumPy arrays or what NumPy makes arrays of, given in the order of declaration (inputs, then targets) or
+    by name. What a single call is given is checked by the emitted module, which raises ValueError or TypeError with
+    the array's name; `fit` checks all data, NaN included, before it starts.
+    """
+
+    def __init__(self, text: str, file: Path, options: Options, loaded: Loaded, seed: int | None = None) -> None:
+        self._text = text
+        self._file = file
+        self._options = options
+        self._loaded = loaded
+        self._session = start(loaded.module, self._default_seed() if seed is None else seed)
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def module(self) -> Emitted:
+        """The emitted module: plain Python functions on NumPy arrays."""
+        return self._loaded.module
+
+    @property
+    def source(self) -> str:
+        """The emitted module's Python source. It needs NumPy, Numba and SciPy, not gradc."""
+        return self._loaded.source
+
+    @property
+    def params(self) -> Flat:
+        """Parameters and state tensors by name, in order of appearance: `params["h.weight"]` is a view, writable."""
+        return self._session.params
+
+    @property
+    def state(self) -> State:
+        """What training carries besides: the optimizers' moments, the number of steps, the seed."""
+        return self._session.state
+
+    @property
+    def session(self) -> Session:
+        """Weights, state and the place in the data together, as `save` writes them."""
+        return self._session
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """The inputs, then the targets, as declared."""
+        return array_specs(self.module)
+
+    def __repr__(self) -> str:
+        size = f"{self.params.flat.size:,}".replace(",", "\u202f")
+        takes = ", ".join(map(str, self.arrays))
+        gives = ", ".join((*self.module.PREDICTIONS, "loss", *self.module.METRICS))
+        return f"<gradc model {self.module.NAME}: {takes} -> {gives}; {size} parameters, {self.module.DTYPE}>"
+
+    # ------------------------------------------------------------------ single calls
+
+    def train_step(self, *arrays: Any, **named: Any) -> float:
+        """One step of the optimizer on one batch, in place. Returns the loss before it.
+
+        Raises:
+            ValueError: an array's shape does not fit, or a target is outside its range; nothing is changed then.
+            TypeError: an array is missing, unknown or of a wrong dtype.
+            FloatingPointError: the loss is not finite; the message names the step.
+        """
+        return self.module.train_step(self.params, self.state, *arrays, **named)
+
+    def loss_and_gradients(self, *arrays: Any, **named: Any) -> tuple[float, Flat]:
+        """The loss, and its gradient by every parameter: `gradients["h.weight"]`, all of them in `gradients.flat`.
+
+        `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
+        """
+        return self.module.loss_and_gradients(self.params, *arrays, **named)
+
+    def predict(self, *arrays: Any, **named: Any) -> Any:
+        """The prediction for inputs: an array, or a dict of arrays by name where the model has several.
+
+        `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
+        """
+        return self.module.predict(self.params, *arrays, **named)
+
+    def evaluate(self, *arrays: Any, **named: Any) -> dict[str, float]:
+        """The loss and every metric, by name. All examples are evaluated at once. Raises as `train_step`."""
+        return self.module.evaluate(self.params, *arrays, **named)
+
+    # ------------------------------------------------------------------ training
+
+    def fit(
+        self,
+        *arrays: Any,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        validation: float | None = None,
+        seed: int | None = None,
+        progress: bool | Progress = True,
+        **named: Any,
+    ) -> History:
+        """Trains for some epochs, going on from where the last fit ended. Ctrl-C ends it after the step.
+
+        Without arrays it trains on the file that the model's `data` line names.
+
+        Args:
+            *arrays: inputs and targets, whole data sets, in order of declaration; or by name.
+            epochs: how many; the model's `fit` line, or 10, otherwise. So are the next three, or 32, 0 and 0.
+            batch_size: examples in a batch; the last of an epoch may have fewer.
+            validation: the fraction of the examples held back, and evaluated after each epoch.
+            seed: of the split and of the order of examples.
+            progress: True shows a bar in a terminal or notebook; or an object to be told.
+
+        Raises:
+            GradcError: arrays do not fit, hold NaN, infinity or whole numbers outside their range (nothing has been
+                changed), or a setting makes no sense.
+            FloatingPointError: the loss of a step is not finite.
+        """
+        given = data.by_name(self.arrays, arrays, named) if arrays or named else self._own_data()
+        ready = data.prepare(self.module, self.arrays, given)
+        said = self.settings()
+        settings = Settings(
+            said.batch if batch_size is None else batch_size,
+            said.validation if validation is None else validation,
+            said.seed if seed is None else seed,
+        )
+        count = self.epochs() if epochs is None else epochs
+        return training.fit(self._session, tuple(ready.values()), settings, count, _shown(progress))
+
+    def settings(self) -> Settings:
+        """What the model's `fit` line says about batches, validation and seed, and the defaults for what it leaves."""
+        said = self.module.FIT
+        plain = Settings()
+        batch, validation = said.get("batch", plain.batch), said.get("validation", plain.validation)
+        return Settings(int(batch), float(validation), self._default_seed())
+
+    def epochs(self) -> int:
+        """How many epochs the model's `fit` line says, or 10."""
+        return int(self.module.FIT.get("epochs", DEFAULT_EPOCHS))
+
+    def data_path(self) -> Path | None:
+        """The file that the model's `data` line names, if it has one.
+
+        Raises:
+            GradcError: the path leaves the model file's folder.
+        """
+        return None if self.module.DATA is None else files.inside_folder(self._file, self.module.DATA)
+
+    def restart(self, seed: int | None = None) -> None:
+        """Fresh parameters and state, as after compiling."""
+        self._session = start(self.module, self._default_seed() if seed is None else seed)
+
+    def _default_seed(self) -> int:
+        return int(self.module.FIT.get("seed", 0))
+
+    def _own_data(self) -> dict[str, Array]:
+        path = self.data_path()
+        if path is None:
+            return {}
+        return files.read(path, self.arrays)
+
+    # ------------------------------------------------------------------ files, derivations
+
+    def save(self, path: str | Path) -> None:
+        """Writes parameters, optimizer state and the place in training to one safetensors file, atomically.
+
+        Raises:
+            GradcError: the file cannot be written.
+        """
+        checkpoint.save(Path(path), self._session)
+
+    def load(self, path: str | Path) -> None:
+        """Takes over what `save` wrote. Of a file of another model text, only parameters, with a warning.
+
+        Raises:
+            GradcError: there is no such file, it holds no weights, or names or shapes differ: all that do are listed.
+        """
+        checkpoint.load(Path(path), self._session)
+
+    def derive(self, name: str) -> Any:
+        """The derivation of a parameter's gradient: the chain rule step by step, with the model's own names.
+
+        Raises:
+            GradcError: the model has no such parameter.
+        """
+        return pipeline().derive(self._text, file=str(self._file), of=name)
+
+
+def _shown(progress: bool | Progress) -> Progress | None:
+    """A bar where someone can see it. Rich is imported only then."""
+    if isinstance(progress, bool):
+        if not progress:
+            return None
+        console = importlib.import_module("rich.console").Console()
+        visible = console.is_terminal or console.is_jupyter
+        return importlib.import_module("gradc.runtime.bar").Bar(console) if visible else None
+    return progress

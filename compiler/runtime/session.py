@@ -1,0 +1,45 @@
+"""What training carries: the weights, the optimizers' state, and how far it has come.
+
+`training.py` moves it on, `checkpoint.py` writes and reads it, `model.py` owns one. It computes nothing.
+"""
+
+from dataclasses import dataclass
+
+from .interface import Emitted, Flat, State
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where training stands: `epoch` epochs are done, and `step` steps of the next one."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How data is cut: examples in a batch, the fraction held back for validation, the seed of split and order."""
+
+    batch: int = 32
+    validation: float = 0.0
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """One model being trained. `settings` and `examples` are the last fit's: they give `position` its meaning."""
+
+    module: Emitted
+    params: Flat
+    state: State
+    position: Position = Position()
+    settings: Settings = Settings()
+    examples: int = 0
+
+
+def start(module: Emitted, seed: int) -> Session:
+    """A session before its first step."""
+    params = module.init(seed)
+    state = module.init_state(params)
+    state.seed = seed
+    return Session(module, params, state)

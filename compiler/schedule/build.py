@@ -1,0 +1,74 @@
+"""Graph → program: expand reducers, find products, fuse the rest into nests, give every tensor a place."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sympy
+
+from gradc.graph.index import index
+from gradc.graph.nodes import Equation, Graph, Read, Reducer
+from gradc.graph.tensors import Index
+
+from .contract import contract
+from .expand import expand
+from .fuse import fuse
+from .memory import place_buffers
+from .program import Program
+
+
+def schedule(graph: Graph) -> Program:
+    """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned."""
+    graph = with_own_outputs(with_zeros(graph))
+    contracted = contract(expand(graph))
+    graph = contracted.graph
+    equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
+    steps = fuse(equations, contracted.products)
+    return place_buffers(graph, steps, graph.outputs.values())
+
+
+def with_zeros(graph: Graph) -> Graph:
+    """Tensors that are read or handed out but never written are written with 0."""
+    read = {source for equation in graph.equations for source in equation.sources()} | set(graph.outputs.values())
+    missing = [n for n in graph.tensors if n in read and n not in graph.writers and graph.tensors[n].role is None]
+    return graph.with_equations((*(_filled(graph, name, sympy.Integer(0)) for name in missing), *graph.equations))
+
+
+def with_own_outputs(graph: Graph) -> Graph:
+    """Every array handed out is a tensor of its own: no input, and none handed out under two names."""
+    tensors, equations = dict(graph.tensors), list(graph.equations)
+    outputs: dict[str, str] = {}
+    for label, name in graph.outputs.items():
+        tensor = graph.tensors[name]
+        if name in outputs.values() or tensor.role is not None:
+            copy = f"{name}.copy_{len(outputs)}"
+            tensors[copy] = replace(tensor, name=copy, role=None)
+            place = tuple(index(f"i{at}") for at in range(len(tensor.axes)))
+            equations.append(replace(_filled(graph, name, Read(name, place)), target=copy))
+            name = copy  # noqa: PLW2901  (what is handed out is the copy)
+        outputs[label] = name
+    return Graph(tensors, tuple(equations), outputs)
+
+
+def _filled(graph: Graph, name: str, body: sympy.Expr) -> Equation:
+    """The equation that writes the body to every place of a tensor, over indices i0, i1 …"""
+    tensor = graph.tensors[name]
+    indices = tuple(Index(f"i{at}", extent - extent, extent) for at, extent in enumerate(tensor.extents))
+    place = tuple(index(i.name) for i in indices)
+    return Equation(name, place, indices, (), Reducer.SUM, body, tensor.origin)
+
+
+def _covering_first(graph: Graph, name: str) -> list[Equation]:
+    """A tensor's equations, one that writes every place first: then nothing has to be zeroed."""
+    return sorted(graph.writers[name], key=lambda equation: not covers(equation, graph))
+
+
+def covers(equation: Equation, graph: Graph) -> bool:
+    """Whether an equation writes every place of its target: bare indices, whole ranges, no guards."""
+    names = [place.bare for place in equation.write]
+    if equation.guards or None in names or len(set(names)) < len(names):
+        return False
+    ranges: Mapping[str | None, Index] = {i.name: i for i in equation.indices}
+    extents = graph.tensors[equation.target].extents
+    return all(
+        not ranges[name].low.terms and ranges[name].high == extent for name, extent in zip(names, extents, strict=True)
+    )

@@ -1,0 +1,284 @@
+"""Contractions: sums of products that are matrix products.
+
+A `+` body is split into terms, a term into factors grouped by the indices they mention:
+
+    d_w[k, o] = Σ_b x[b, k] · d_h[b, o]        rows k, columns o, summed b
+
+A factor that is not a bare read becomes a stored tensor of just its indices; factors without summed indices leave the
+sum. What is no matrix product (a dot product, a sum, a window) stays an equation and becomes a loop.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sympy
+from gradc.graph.index import ONE, IndexExpr, index
+from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of
+from gradc.graph.tensors import Axis, Kind
+
+from .costs import THINNEST_PRODUCT
+from .program import Gemm, Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A part of a product, and the indices it mentions."""
+
+    body: sympy.Expr
+    indices: frozenset[str]
+    guards: tuple[Guard, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contracted:
+    """A graph in which the sums that are products have two bare factors, and the product of each such equation."""
+
+    graph: Graph
+    products: dict[Equation, Gemm]
+
+
+def contract(graph: Graph) -> Contracted:
+    """Finds the matrix products of a graph; tensors are added for what has to be computed before one."""
+    tensors = dict(graph.tensors)
+    equations: list[Equation] = []
+    products: dict[Equation, Gemm] = {}
+    with sympy.core.parameters.distribute(False):
+        for equation in graph.equations:
+            made = _Splitter(tensors, equation).split()
+            equations += made.equations
+            products |= made.products
+    return Contracted(Graph(tensors, tuple(equations), graph.outputs), products)
+
+
+@dataclass
+class _Made:
+    equations: list[Equation]
+    products: dict[Equation, Gemm]
+
+
+class _Splitter:
+    """Splits one equation; adds to the table of tensors."""
+
+    def __init__(self, tensors: dict[str, Tensor], equation: Equation) -> None:
+        self.tensors = tensors
+        self.equation = equation
+        self.made = _Made([], {})
+
+    def split(self) -> _Made:
+        equation = self.equation
+        real = self.tensors[equation.target].kind is Kind.REAL
+        if equation.reducer is not Reducer.SUM or not equation.reduced or not real:
+            return _Made([equation], {})
+        terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
+        loops: list[sympy.Expr] = [term for term in terms if not self.product(term)]
+        if not self.made.products:
+            return _Made([equation], {})
+        if loops:
+            self.made.equations.append(replace(equation, body=sympy.Add(*loops)))
+        return self.made
+
+    # ------------------------------------------------------------ a term
+
+    def product(self, term: sympy.Expr) -> bool:
+        """Makes the term a matrix product, if it is one."""
+        factors = _grouped(self.factors(term))
+        reduced = {i.name for i in self.equation.reduced}
+        outer = [f for f in factors if not f.indices & reduced]
+        inner = [f for f in factors if f.indices & reduced]
+        if len(inner) != 2 or self.scaled_by_an_index(outer):  # noqa: PLR2004  (a product has two factors)
+            return False
+        if not self.guards_fit(inner) or not self.thick_enough(inner[0], inner[1]):
+            return False
+        before = len(self.made.equations)
+        first, second = (self.stored(self.guarded(f)) for f in inner)
+        if first is None or second is None or not self.add(first, second, outer):
+            del self.made.equations[before:]
+            return False
+        return True
+
+    def factors(self, term: sympy.Expr) -> list[Factor]:
+        parts = term.args if isinstance(term, sympy.Mul) else (term,)
+        return [Factor(part, frozenset(_mentioned(part))) for part in parts]
+
+    def scaled_by_an_index(self, outer: Iterable[Factor]) -> bool:
+        return any(f.indices for f in outer) and not self.bare_write()
+
+    def bare_write(self) -> bool:
+        names = [place.bare for place in self.equation.write]
+        return None not in names and len(set(names)) == len(names)
+
+    def guards_fit(self, inner: list[Factor]) -> bool:
+        return all(any(set(g.value.indices) <= f.indices for f in inner) for g in self.equation.guards)
+
+    def guarded(self, factor: Factor) -> Factor:
+        mine = tuple(g for g in self.equation.guards if set(g.value.indices) <= factor.indices)
+        return replace(factor, guards=mine)
+
+    def thick_enough(self, first: Factor, second: Factor) -> bool:
+        """Whether rows, columns and the summed extent are each worth a call of BLAS."""
+        sizes = {i.name: i.extent for i in self.equation.indices}
+        groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
+        return all(_at_least(tuple(sizes[name] for name in sorted(group)), THINNEST_PRODUCT) for group in groups)
+
+    def _summed(self, first: Factor, second: Factor) -> frozenset[str]:
+        return first.indices & second.indices & {i.name for i in self.equation.reduced}
+
+    # ------------------------------------------------------------ operands
+
+    def stored(self, factor: Factor) -> Read | None:
+        """The factor as a bare read: itself, or a tensor made for it. None for a window: loops are better."""
+        full = all(
+            self.extent_is_whole(factor.body, at) for at in range(len(factor.body.subscripts))
+        ) if isinstance(factor.body, Read) else False  # fmt: skip
+        if full and not factor.guards:
+            return factor.body
+        if any(isinstance(leaf, Read) and _is_window(leaf) for leaf in leaves_of(factor.body)):
+            return None
+        domain = tuple(i for i in self.equation.indices if i.name in factor.indices)
+        place = tuple(index(i.name) - i.low for i in domain)
+        if any(p.bare is None for p in place):
+            return None
+        name = self.fresh(f"{self.equation.target}.factor")
+        origin = self.equation.origin
+        axes = tuple(Axis(i.name, i.extent) for i in domain)
+        self.tensors[name] = Tensor(name, axes, Kind.REAL, origin)
+        made = Equation(name, place, domain, factor.guards, Reducer.SUM, factor.body, origin)
+        self.made.equations.append(made)
+        return Read(name, place)
+
+    def extent_is_whole(self, read: Read, at: int) -> bool:
+        """Whether the axis is run along by one index of its own, from end to end."""
+        name = read.subscripts[at].bare
+        if name is None or [p.bare for p in read.subscripts].count(name) > 1:
+            return False
+        found = next(i for i in self.equation.indices if i.name == name)
+        tensor = self.tensors[read.tensor]
+        return not found.low.terms and found.high == tensor.extents[at] and tensor.kind is Kind.REAL
+
+    def fresh(self, name: str) -> str:
+        count, candidate = 1, name
+        while candidate in self.tensors:
+            count += 1
+            candidate = f"{name}_{count}"
+        return candidate
+
+    # ------------------------------------------------------------ the product
+
+    def add(self, first: Read, second: Read, outer: list[Factor]) -> bool:
+        equation = self.equation
+        target = Read(equation.target, equation.write)
+        plain = not outer and all(self.extent_is_whole(target, at) for at in range(len(equation.write)))
+        names = _names(first) & _names(second)
+        if plain:
+            made = replace(equation, guards=(), body=first * second)
+        else:
+            made = self.into_own_tensor(first, second)
+        gemm = _gemm(made, first, second, names)
+        if gemm is None:
+            return False
+        self.made.equations.append(made)
+        self.made.products[made] = gemm
+        if not plain:
+            scale = sympy.Mul(*(f.body for f in outer))
+            place = made.write
+            written = {name for p in equation.write for name in p.indices}
+            free = tuple(i for i in equation.indices if i.name in written)
+            body = scale * Read(made.target, place)
+            self.made.equations.append(replace(equation, indices=free, guards=(), body=body))
+        return True
+
+    def into_own_tensor(self, first: Read, second: Read) -> Equation:
+        equation = self.equation
+        written = {name for place in equation.write for name in place.indices}
+        free = tuple(i for i in equation.indices if i.name in written)
+        name = self.fresh(f"{equation.target}.product")
+        axes = tuple(Axis(i.name, i.extent) for i in free)
+        self.tensors[name] = Tensor(name, axes, Kind.REAL, equation.origin)
+        place = tuple(index(i.name) for i in free)
+        return replace(equation, target=name, write=place, guards=(), body=first * second)
+
+
+def _gemm(equation: Equation, first: Read, second: Read, shared: set[str]) -> Gemm | None:
+    """The product as BLAS takes it, or None where the axes lie so that it does not."""
+    out = tuple(place.bare or "" for place in equation.write)
+    summed = {i.name for i in equation.reduced} & shared
+    batch = [name for name in out if name in shared]
+    for a, b in ((first, second), (second, first)):
+        rows = [name for name in out if name in _names(a) and name not in batch]
+        columns = [name for name in out if name in _names(b) and name not in batch]
+        target = _operand(Read(equation.target, equation.write), rows, columns)
+        if target is None or target.transposed:
+            continue
+        order = [name for name in _order(a) if name in summed]
+        left = _operand(a, rows, order)
+        right = _operand(b, order, columns)
+        if left is None or right is None:
+            continue
+        indices = {i.name: i for i in equation.indices}
+        return Gemm(equation, target, left, right, tuple(indices[name] for name in batch), starts=True)
+    return None
+
+
+def _operand(read: Read, rows: list[str], columns: list[str]) -> Operand | None:
+    """The tensor as a matrix with these rows and columns, if each group's axes are adjacent and in this order."""
+    order = _order(read)
+    kept = [name for name in order if name in rows or name in columns]
+    if kept == [*rows, *columns]:
+        transposed = False
+    elif kept == [*columns, *rows]:
+        transposed = True
+    else:
+        return None
+    groups = (rows, columns)
+    if any(not _adjacent(order, group) for group in groups if len(group) > 1):
+        return None
+    return Operand(read.tensor, tuple(order), tuple(rows), tuple(columns), transposed)
+
+
+def _adjacent(order: list[str], group: list[str]) -> bool:
+    start = order.index(group[0])
+    return order[start : start + len(group)] == group
+
+
+def _order(read: Read) -> list[str]:
+    return [place.bare or "" for place in read.subscripts]
+
+
+def _names(read: Read) -> set[str]:
+    return {name for place in read.subscripts for name in place.indices}
+
+
+def _mentioned(body: sympy.Expr) -> set[str]:
+    names: set[str] = set()
+    for leaf in leaves_of(body):
+        for part in leaf.subscripts if isinstance(leaf, Read) else (leaf.value,):
+            names |= set(part.indices)
+    return names
+
+
+def _grouped(factors: list[Factor]) -> list[Factor]:
+    """Factors over the same indices as one; a factor joins a larger one that has all its indices, where just one has."""
+    groups: dict[frozenset[str], list[sympy.Expr]] = {}
+    for factor in factors:
+        groups.setdefault(factor.indices, []).append(factor.body)
+    if len(groups) > 2:  # noqa: PLR2004  (a product has two factors)
+        for small in sorted((g for g in groups if g), key=len):
+            larger = [g for g in groups if small < g]
+            if larger and len(groups) > 2:  # noqa: PLR2004
+                groups[max(larger, key=len)] += groups.pop(small)
+    return [Factor(sympy.Mul(*bodies), indices) for indices, bodies in groups.items()]
+
+
+def _is_window(read: Read) -> bool:
+    return any(len(place.indices) > 1 for place in read.subscripts)
+
+
+def _at_least(extents: tuple[IndexExpr, ...], least: int) -> bool:
+    """Whether the product of the extents is at least this; a free dim counts as large."""
+    if not extents:
+        return False
+    product = ONE
+    for extent in extents:
+        product *= extent
+    return product.constant is None or product.constant >= least
+

@@ -1,0 +1,127 @@
+"""Reducers that loops do not have, written out: a logsumexp becomes a maximum, a sum of exponentials and a logarithm.
+
+    l[b] = logsumexp_k a[b, k]            l.max[b]   = max_k a[b, k], and 0 where that is ±∞
+                                          l.exp[b, k] = exp(a[b, k] - l.max[b])
+                                          l.total[b] = Σ_k l.exp[b, k]
+                                          l[b]       = l.max[b] + log(l.total[b])
+
+and what weighs with exp(a - l), softmax and the gradient of logsumexp, reads `l.exp / l.total` instead of computing
+the exponentials again. The weight is 0 where the total is 0: a sum of nothing has slope 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+from sympy import Integer
+
+from gradc.graph import scalar
+from gradc.graph.index import IndexExpr, index
+from gradc.graph.nodes import INF, Equation, Graph, Head, Read, Reducer, Tensor, rebuild, substitute
+from gradc.graph.tensors import Axis, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What a logsumexp equation became."""
+
+    equation: Equation
+    exp: str
+    inverse: str
+
+
+def expand(graph: Graph) -> Graph:
+    """The graph without logsumexp."""
+    sums: dict[str, _Sum] = {}
+    tensors = dict(graph.tensors)
+    equations: list[Equation] = []
+    for equation in graph.equations:
+        if equation.reducer is Reducer.LOGSUMEXP and len(graph.writers[equation.target]) == 1:
+            sums[equation.target] = _Sum(equation, f"{equation.target}.exp", f"{equation.target}.inverse")
+    with sympy.core.parameters.distribute(False):
+        for equation in graph.equations:
+            if equation.target in sums:
+                equations += _written_out(sums[equation.target], tensors)
+            else:
+                equations.append(replace(equation, body=_weighted(equation.body, sums)))
+    return Graph(tensors, tuple(equations), graph.outputs)
+
+
+def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
+    equation = part.equation
+    name, write, origin = equation.target, equation.write, equation.origin
+    free = tuple(i for i in equation.indices if i.name in equation.written)
+
+    def tensor(label: str, axes: tuple[Axis, ...]) -> str:
+        tensors[label] = Tensor(label, axes, Kind.REAL, origin)
+        return label
+
+    axes = tensors[name].axes
+    peak, shift = tensor(f"{name}.max", axes), tensor(f"{name}.shift", axes)
+    total = tensor(f"{name}.total", axes)
+    tensor(part.inverse, axes)
+    tensor(part.exp, tuple(Axis(i.name, i.extent) for i in equation.indices))
+    place = tuple(index(i.name) - i.low for i in equation.indices)
+    at_peak, at_shift, at_total = Read(peak, write), Read(shift, write), Read(total, write)
+    finite = scalar.AND(scalar.LT(-INF, at_peak), scalar.LT(at_peak, INF))
+
+    def row(target: str, body: sympy.Expr) -> Equation:
+        return replace(equation, target=target, indices=free, guards=(), reducer=Reducer.SUM, body=body)
+
+    yield replace(equation, target=peak, reducer=Reducer.MAX)
+    yield row(shift, scalar.WHERE(finite, at_peak, Integer(0)))
+    exponential = scalar.EXP(equation.body - at_shift)
+    yield replace(equation, target=part.exp, write=place, reducer=Reducer.SUM, body=exponential)
+    yield replace(equation, target=total, reducer=Reducer.SUM, body=Read(part.exp, place))
+    yield row(name, at_shift + scalar.LOG(at_total))
+    yield row(part.inverse, scalar.WHERE(scalar.EQ(at_total, Integer(0)), Integer(0), 1 / at_total))
+
+
+def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum]) -> sympy.Expr:
+    """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total."""
+    changes: dict[sympy.Expr, sympy.Expr] = {}
+    for head in sorted(body.atoms(Head), key=str):
+        inner = head.args[2] if head.row_name == "where" and _asks_for_nothing(head) else head
+        if isinstance(inner, Head) and inner.row_name == "exp":
+            found = _weight(inner.args[0], sums)
+            if found is not None:
+                changes[head] = found
+    return rebuild(body, changes)
+
+
+def _asks_for_nothing(head: Head) -> bool:
+    condition, then, _ = head.args
+    return bool(then == 0 and isinstance(condition, Head) and condition.row_name == "eq" and condition.args[1] == -INF)
+
+
+def _weight(difference: sympy.Expr, sums: Mapping[str, _Sum]) -> sympy.Expr | None:
+    terms = difference.args if isinstance(difference, sympy.Add) else (difference,)
+    for term in terms:
+        match term:
+            case sympy.Mul(args=(sympy.Integer() as sign, Read() as out)) if sign == -1 and out.tensor in sums:
+                part = sums[out.tensor]
+                places = _matched(part.equation, out, difference - term)
+                if places is not None:
+                    at = tuple(index(i.name) - i.low for i in part.equation.indices)
+                    exponential = substitute(Read(part.exp, at), places)
+                    return exponential * Read(part.inverse, out.subscripts)
+    return None
+
+
+def _matched(equation: Equation, out: Read, body: sympy.Expr) -> dict[str, IndexExpr] | None:
+    """For each index of the logsumexp the place at which `body` is its body, if it is."""
+    places: dict[str, IndexExpr] = {}
+    for written, at in zip(equation.write, out.subscripts, strict=True):
+        if written.bare is None:
+            return None
+        places[written.bare] = at
+    theirs = sorted(body.atoms(Read), key=str)
+    for mine in sorted(equation.body.atoms(Read), key=str):
+        for other in theirs:
+            if other.tensor == mine.tensor:
+                for a, b in zip(mine.subscripts, other.subscripts, strict=True):
+                    if a.bare is not None:
+                        places.setdefault(a.bare, b)
+    if any(i.name not in places for i in equation.indices):
+        return None
+    return places if substitute(equation.body, places) == body and not equation.guards else None

@@ -1,0 +1,232 @@
+"""Fusing: equations become statements in trees of loops, beside what they use.
+
+    h[b, j] = …                     for b:
+    m[b]    = max_j h[b, j]             for j: h = …; m = max(m, h)
+    e[b, j] = exp(h[b, j] - m[b])       for j: e = exp(h - m); s += e
+    s[b]    = Σ_j e[b, j]
+
+An equation enters a loop of the tree where one of its own indices can run along with it: what it reads of tensors made
+inside that loop, it reads at the same value of the index, and those are complete there. A reduced index may be the
+outer one: then a row is accumulated.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from gradc.graph.index import IndexExpr, index
+from gradc.graph.nodes import Equation, substitute
+from gradc.graph.tensors import Index
+
+from .costs import MOST_ARRAYS
+from .program import Gemm, Item, Loop, Nest, Statement, Step
+
+
+@dataclass
+class _Loop:
+    index: Index
+    items: "list[_Loop | Statement]" = field(default_factory=list)
+
+
+@dataclass
+class _Tree:
+    items: "list[_Loop | Statement]" = field(default_factory=list)
+
+
+def fuse(equations: list[Equation], products: Mapping[Equation, Gemm]) -> tuple[Step, ...]:
+    """Steps for equations that stand in an order in which each comes after those it needs.
+
+    An equation goes to the latest nest that it can be computed beside; where there is none it opens a new one.
+    """
+    steps: list[_Tree | Gemm] = []
+    made_in: dict[str, int] = {}
+    for equation in equations:
+        starts = equation.target not in made_in
+        first = max((made_in[name] for name in (*equation.sources(), equation.target) if name in made_in), default=-1)
+        if equation in products:
+            steps.append(replace(products[equation], starts=starts))
+            made_in[equation.target] = len(steps) - 1
+            continue
+        place = _latest_nest(steps, first, equation, starts)
+        if place is None:
+            steps.append(_Tree())
+            place = len(steps) - 1
+            _Insertion(steps[place], equation, starts).run(alone=True)
+        made_in[equation.target] = place
+    return tuple(step if isinstance(step, Gemm) else Nest(_frozen(step.items)) for step in steps)
+
+
+def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation, starts: bool) -> int | None:
+    for place in range(len(steps) - 1, max(first, 0) - 1, -1):
+        step = steps[place]
+        if isinstance(step, _Tree) and _Insertion(step, equation, starts).run(alone=False):
+            return place
+    return None
+
+
+def _frozen(items: "list[_Loop | Statement]") -> tuple[Item, ...]:
+    return tuple(item if isinstance(item, Statement) else Loop(item.index, _frozen(item.items)) for item in items)
+
+
+def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
+    if isinstance(item, Statement):
+        yield item
+    else:
+        for inner in item.items:
+            yield from _statements(inner)
+
+
+class _Insertion:
+    """Finds one equation's place in one tree."""
+
+    def __init__(self, tree: "_Tree | Gemm", equation: Equation, starts: bool) -> None:
+        assert isinstance(tree, _Tree)
+        self.tree = tree
+        self.equation = equation
+        self.starts = starts
+        self.needs = set(equation.sources()) | {equation.target}
+        self.indices = {i.name: i for i in equation.indices}
+
+    def run(self, alone: bool) -> bool:
+        """Inserts the equation; without `alone` only where it shares a loop or is a scalar of this nest."""
+        if not alone and not self.worthwhile():
+            return False
+        return self.descend(self.tree.items, list(self.indices), {}, ())
+
+    def worthwhile(self) -> bool:
+        """Whether it shares a loop with the tree and the arrays stay few; scalars stay with what makes them."""
+        statements = [s for item in self.tree.items for s in _statements(item)]
+        arrays = {name for s in statements for name in (*s.equation.sources(), s.equation.target)}
+        if len(arrays | self.needs) > MOST_ARRAYS and not self.needs & {s.equation.target for s in statements}:
+            return False
+        if not self.indices:
+            return bool(self.needs & {s.equation.target for s in statements}) or not self.has_loops()
+        if not self.has_loops():
+            return True
+        return self.entrance(self.tree.items, list(self.indices), top=True) is not None
+
+    def has_loops(self) -> bool:
+        return any(isinstance(item, _Loop) for item in self.tree.items)
+
+    # ------------------------------------------------------------ going down
+
+    def descend(self, items: "list[_Loop | Statement]", left: list[str], names: dict[str, str],
+                path: tuple[str, ...]) -> bool:  # fmt: skip
+        found = self.entrance(items, left, top=not path) if left else None
+        if found is not None:
+            loop, mine = found
+            left = [name for name in left if name != mine]
+            return self.descend(loop.items, left, {**names, mine: loop.index.name}, (*path, loop.index.name))
+        for name in self.loop_order(left):
+            taken = set(path)
+            shown = _unused(name, taken)
+            names = {**names, name: shown}
+            loop = _Loop(replace(self.indices[name], name=shown))
+            items.append(loop)
+            items, path = loop.items, (*path, shown)
+        items.append(Statement(_renamed(self.equation, names), path, self.starts))
+        return True
+
+    def entrance(self, items: "list[_Loop | Statement]", left: list[str], top: bool) -> "tuple[_Loop, str] | None":
+        """The last loop at this level that the equation may share, and which of its indices runs along with it."""
+        needed = [at for at, item in enumerate(items) if self.makes_what_is_needed(item)]
+        first = needed[-1] if needed else 0
+        for at in range(len(items) - 1, first - 1, -1):
+            loop = items[at]
+            if not isinstance(loop, _Loop):
+                continue
+            for name in self.by_likeness(left, loop):
+                own = self.indices[name]
+                if (own.low, own.high) != (loop.index.low, loop.index.high):
+                    continue
+                if at in needed:
+                    if self.runs_along(loop, name):
+                        return loop, name
+                elif self.shares_a_read(loop, name):
+                    return loop, name
+        return None
+
+    def by_likeness(self, left: list[str], loop: _Loop) -> list[str]:
+        return sorted(left, key=lambda name: name != loop.index.name)
+
+    def makes_what_is_needed(self, item: "_Loop | Statement") -> bool:
+        return any(s.equation.target in self.needs for s in _statements(item))
+
+    def runs_along(self, loop: _Loop, name: str) -> bool:
+        """Whether all that the equation reads of what the loop makes, it reads at the loop's own index, complete."""
+        for statement in _statements(loop):
+            target = statement.equation.target
+            if target not in self.needs:
+                continue
+            places = [at for at, place in enumerate(statement.equation.write) if loop.index.name in place.indices]
+            if len(places) != 1 or statement.equation.write[places[0]].bare != loop.index.name:
+                return False
+            if any(subscripts[places[0]].bare != name for subscripts in self.uses(target)):
+                return False
+        return True
+
+    def uses(self, tensor: str) -> Iterator[tuple[IndexExpr, ...]]:
+        """The subscripts at which the equation reads or writes a tensor."""
+        if tensor == self.equation.target:
+            yield self.equation.write
+        for read in self.equation.reads:
+            if read.tensor == tensor:
+                yield read.subscripts
+        for expression in self.equation.index_expressions():
+            for gather in expression.gathers:
+                if gather.tensor == tensor:
+                    yield gather.subscripts
+
+    def shares_a_read(self, loop: _Loop, name: str) -> bool:
+        """Whether a statement in the loop reads or makes, along its index, what the equation reads along `name`."""
+        mine = {r.tensor for r in self.equation.reads if any(p.bare == name for p in r.subscripts)}
+        for statement in _statements(loop):
+            equation = statement.equation
+            theirs = {r.tensor for r in equation.reads if any(p.bare == loop.index.name for p in r.subscripts)}
+            if mine & theirs:
+                return True
+        return False
+
+    # ------------------------------------------------------------ new loops
+
+    def loop_order(self, left: list[str]) -> list[str]:
+        """Outermost first: written indices in their order, then summed ones; the one of unit stride innermost."""
+        written = [name for name in self.equation.written if name in left]
+        order = [*written, *(name for name in left if name not in written)]
+        if len(order) > 1:
+            inner = max(order, key=lambda name: (self.stride_score(name), order.index(name)))
+            order.remove(inner)
+            order.append(inner)
+        return order
+
+    def stride_score(self, name: str) -> int:
+        """In how many reads and writes the index runs along the last axis, less those where it jumps."""
+        score = 0
+        subscripts = [self.equation.write, *(read.subscripts for read in self.equation.reads)]
+        for places in subscripts:
+            if places and name in places[-1].indices:
+                score += 1
+            elif any(name in place.indices for place in places):
+                score -= 1
+        return score
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    count, candidate = 1, name
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}{count}"
+    return candidate
+
+
+def _renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
+    """The equation with its indices under the names of the loops."""
+    if all(old == new for old, new in names.items()):
+        return equation
+    values = {old: index(new) for old, new in names.items()}
+    return replace(
+        equation,
+        write=tuple(place.substitute(values) for place in equation.write),
+        indices=tuple(replace(i, name=names[i.name]) for i in equation.indices),
+        guards=tuple(guard.substitute(values) for guard in equation.guards),
+        body=substitute(equation.body, values),
+    )

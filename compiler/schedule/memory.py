@@ -1,0 +1,208 @@
+"""Where tensors live: variables, rows, stretches of the work space; computed from what each step reads and writes.
+
+A tensor that one nest alone makes and reads keeps only the axes that those loops do not share. All others get a slot,
+from their first write to their last read; a slot is handed on when its tensor is dead, and an element-wise result lies
+in its dying operand's place.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
+from gradc.graph.nodes import Equation, Graph
+from gradc.graph.tensors import Kind
+
+from .program import Buffer, Gemm, Item, Nest, Program, Statement, Step, Storage, read_by, written_by
+
+Path = tuple[int, ...]
+
+
+def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str]) -> Program:
+    """The program with a buffer for every tensor that its steps write.
+
+    Args:
+        given: tensors that the caller holds: results. Leaves are held by the caller in any case.
+    """
+    held = set(given)
+    lives = _lives(steps)
+    buffers: dict[str, Buffer] = {}
+    for name in lives:
+        tensor = graph.tensors[name]
+        everything = tuple(range(len(tensor.axes)))
+        if name in held and tensor.axes:
+            buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents)
+            continue
+        kept = _kept_axes(name, graph, steps, lives[name])
+        storage = Storage.WORK if kept else Storage.LOCAL
+        buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
+    _share(graph, steps, lives, buffers)
+    work = _slots(lives, buffers)
+    return Program(graph, steps, buffers, work)
+
+
+@dataclass(slots=True)
+class _Life:
+    """The first step that writes a tensor and the last that touches it."""
+
+    first: int
+    last: int
+
+
+def _lives(steps: tuple[Step, ...]) -> dict[str, _Life]:
+    lives: dict[str, _Life] = {}
+    for at, step in enumerate(steps):
+        for name in written_by(step):
+            lives.setdefault(name, _Life(at, at)).last = at
+        for name in read_by(step):
+            if name in lives:
+                lives[name].last = at
+    return lives
+
+
+# ---------------------------------------------------------------- axes shared by all
+
+
+def _kept_axes(name: str, graph: Graph, steps: tuple[Step, ...], life: _Life) -> tuple[int, ...]:
+    """The axes that are not those of loops around all that write and read the tensor."""
+    everything = tuple(range(len(graph.tensors[name].axes)))
+    step = steps[life.first]
+    if life.first != life.last or isinstance(step, Gemm):
+        return everything
+    touching = [(path, s) for path, s in _walk(step.items) if name in _touched(s.equation)]
+    depth = _common_depth([path for path, _ in touching])
+    around = [touching[0][1].path[at] for at in range(depth)]
+    return tuple(at for at in everything if not _runs_along(name, at, around, [s for _, s in touching]))
+
+
+def _runs_along(name: str, axis: int, around: list[str], statements: list[Statement]) -> bool:
+    used = {subscripts[axis].bare for s in statements for subscripts in uses_of(name, s.equation)}
+    return len(used) == 1 and next(iter(used)) in around
+
+
+def uses_of(name: str, equation: Equation) -> Iterator[tuple[IndexExpr, ...]]:
+    """The subscripts at which an equation writes or reads a tensor."""
+    if equation.target == name:
+        yield equation.write
+    for read in equation.reads:
+        if read.tensor == name:
+            yield read.subscripts
+    for expression in equation.index_expressions():
+        for gather in expression.gathers:
+            if gather.tensor == name:
+                yield gather.subscripts
+
+
+def _touched(equation: Equation) -> tuple[str, ...]:
+    return (*equation.sources(), equation.target)
+
+
+def _walk(items: tuple[Item, ...], path: Path = ()) -> Iterator[tuple[Path, Statement]]:
+    """Statements, each with the positions of the loops around it: equal prefixes are the same loops."""
+    for at, item in enumerate(items):
+        if isinstance(item, Statement):
+            yield path, item
+        else:
+            yield from _walk(item.body, (*path, at))
+
+
+def _common_depth(paths: list[Path]) -> int:
+    depth = 0
+    for places in zip(*paths, strict=False):
+        if len(set(places)) > 1:
+            break
+        depth += 1
+    return depth
+
+
+# ---------------------------------------------------------------- in place
+
+
+def _share(graph: Graph, steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> None:
+    """An element-wise result takes the place of an operand that nobody reads after it."""
+    for at, step in enumerate(steps):
+        if isinstance(step, Gemm):
+            continue
+        taken: set[str] = set()
+        for path, statement in _walk(step.items):
+            target = statement.equation.target
+            for name in statement.equation.sources():
+                old, new = buffers.get(name), buffers[target]
+                if old is None or name in taken or new.shares or lives[name].last != at or lives[target].first != at:
+                    continue
+                if not _same_place(old, new) or old.tensor == new.tensor:
+                    continue
+                if _element_wise(name, path, statement, step):
+                    taken.add(name)
+                    _join(name, target, buffers, lives)
+                    break
+
+
+def _join(old: str, new: str, buffers: dict[str, Buffer], lives: Mapping[str, _Life]) -> None:
+    """The old tensor and all that lie in its place move into the new one's."""
+    for name, buffer in list(buffers.items()):
+        if name == old or buffer.shares == old:
+            buffers[name] = replace(buffer, shares=new, storage=buffers[new].storage)
+            lives[new].first = min(lives[new].first, lives[name].first)
+
+
+def _same_place(old: Buffer, new: Buffer) -> bool:
+    return (
+        old.storage is Storage.WORK
+        and new.storage in (Storage.WORK, Storage.GIVEN)
+        and old.kind is new.kind
+        and old.extents == new.extents
+    )
+
+
+def _element_wise(name: str, path: Path, statement: Statement, nest: Nest) -> bool:
+    """Whether in the nest every touch of the operand is in the same loops, at the place the statement writes, before."""
+    equation = statement.equation
+    if statement.accumulates or equation.guards or not statement.starts:
+        return False
+    reached = False
+    for other_path, other in _walk(nest.items):
+        touches = list(uses_of(name, other.equation))
+        if touches and (reached or other_path != path or any(subs != equation.write for subs in touches)):
+            return False
+        reached = reached or other is statement
+    return True
+
+
+# ---------------------------------------------------------------- slots
+
+
+@dataclass(slots=True)
+class _Slot:
+    size: IndexExpr
+    offset: IndexExpr
+    free_after: int
+
+
+def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> dict[Kind, IndexExpr]:
+    """Gives every stored tensor its offset; returns how long the work space of each kind is."""
+    ends = {kind: ZERO for kind in Kind}
+    slots: dict[Kind, list[_Slot]] = {kind: [] for kind in Kind}
+    stored = [name for name, b in buffers.items() if b.storage is Storage.WORK and not b.shares]
+    for name in sorted(stored, key=lambda name: lives[name].first):
+        buffer, life = buffers[name], lives[name]
+        size = ONE
+        for extent in buffer.extents:
+            size *= extent
+        slot = _fitting(slots[buffer.kind], size, life.first)
+        if slot is None:
+            slot = _Slot(size, ends[buffer.kind], life.last)
+            ends[buffer.kind] += size
+            slots[buffer.kind].append(slot)
+        slot.free_after = life.last
+        buffers[name] = replace(buffer, offset=slot.offset)
+    return {kind: end for kind, end in ends.items() if end.terms}
+
+
+def _fitting(slots: list[_Slot], size: IndexExpr, start: int) -> _Slot | None:
+    """The smallest free slot that is certainly long enough."""
+    best: _Slot | None = None
+    for slot in slots:
+        if slot.free_after < start and Ranges().nonnegative(slot.size - size):
+            if best is None or Ranges().nonnegative(best.size - slot.size):
+                best = slot
+    return best

@@ -1,0 +1,160 @@
+"""A program: what the emitted functions do, as loops, matrix products and buffers.
+
+A program is a sequence of steps. A `Gemm` is a product of two matrices (for each value of its batch indices); a `Nest`
+is a tree of loops with statements at its leaves and between them. A statement is an equation of the graph in the names
+of the loops around it: fusing puts statements side by side, bodies are never substituted into each other.
+
+A tensor lives in a `Buffer`: given by the caller, handed out, kept in the work space, or, where all that write and
+read it share loops, without the axes of those loops: at its smallest a local variable.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from gradc.graph.index import IndexExpr
+from gradc.graph.nodes import Equation, Graph
+from gradc.graph.tensors import Index, Kind
+
+
+class Storage(Enum):
+    """Where a tensor lives."""
+
+    GIVEN = "given"
+    """Passed in by the caller: inputs, parameters, results."""
+    WORK = "work"
+    """A stretch of the work space."""
+    LOCAL = "local"
+    """A variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A tensor's place. `axes` are the tensor's axes that it keeps, in order; `shares` names the buffer it lies in."""
+
+    tensor: str
+    kind: Kind
+    storage: Storage
+    axes: tuple[int, ...]
+    extents: tuple[IndexExpr, ...]
+    shares: str | None = None
+    offset: IndexExpr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One equation, at the place in the loops where it is computed.
+
+    Attributes:
+        equation: in the names of the loops around it.
+        path: the names of those loops, outermost first.
+        starts: it is the first that writes its target: what it does not cover must be 0 before it.
+    """
+
+    equation: Equation
+    path: tuple[str, ...]
+    starts: bool
+
+    @property
+    def free_prefix(self) -> int:
+        """How many of the outermost loops are written bare: below them the target is accumulated."""
+        bare = {place.bare for place in self.equation.write}
+        for depth, name in enumerate(self.path):
+            if name not in bare:
+                return depth
+        return len(self.path)
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether a place is written more than once."""
+        return self.free_prefix < len(self.path) or not all(place.bare for place in self.equation.write)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`for index in range(low, high)`."""
+
+    index: Index
+    body: tuple["Item", ...]
+
+
+Item: TypeAlias = Loop | Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops with statements: one kernel."""
+
+    items: tuple[Item, ...]
+
+    def statements(self) -> Iterator[Statement]:
+        """All statements, in the order in which they stand."""
+        yield from _statements(self.items)
+
+
+def _statements(items: tuple[Item, ...]) -> Iterator[Statement]:
+    for item in items:
+        if isinstance(item, Statement):
+            yield item
+        else:
+            yield from _statements(item.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor as a matrix: groups of adjacent axes merged to rows and columns.
+
+    Attributes:
+        tensor: its name.
+        subscripts: for each axis the index that runs along it.
+        rows, columns: those of the indices that make the rows and the columns, in the order of the axes.
+        transposed: the columns come before the rows in the tensor.
+    """
+
+    tensor: str
+    subscripts: tuple[str, ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    transposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """out = a · b, or out += a · b, for each value of the batch indices."""
+
+    equation: Equation
+    out: Operand
+    a: Operand
+    b: Operand
+    batch: tuple[Index, ...]
+    starts: bool
+
+
+Step: TypeAlias = Nest | Gemm
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One function to emit: its graph, its steps in order, and a buffer for every tensor they touch.
+
+    `work` gives for each kind of number the length of the work space, in the free dims.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    buffers: Mapping[str, Buffer]
+    work: Mapping[Kind, IndexExpr]
+
+
+def written_by(step: Step) -> tuple[str, ...]:
+    """The tensors a step writes, in order."""
+    if isinstance(step, Gemm):
+        return (step.equation.target,)
+    return tuple(dict.fromkeys(statement.equation.target for statement in step.statements()))
+
+
+def read_by(step: Step) -> tuple[str, ...]:
+    """The tensors a step reads, in order."""
+    equations = [step.equation] if isinstance(step, Gemm) else [s.equation for s in step.statements()]
+    return tuple(dict.fromkeys(source for equation in equations for source in equation.sources()))
