@@ -24,6 +24,7 @@ from gradc.runtime.training import History, Progress
 
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
+NOT_SAVED = "weights not saved (--out FILE saves them)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,16 @@ def train(path: Path, options: TrainOptions) -> int:
     console.say(f"{model!r}; {examples:,} examples")
     with told_by_module(model):
         history = training.fit(model.session, tuple(arrays.values()), settings, left, _progress())
+        target = options.out or (_unused(model.module.NAME) if history.interrupted else None)
+        if target:
+            checkpoint.save(target, model.session)  # before all else: what is trained is not lost any more
         result = _result(model, history, arrays)
-    return _finish(model, history, result, path, options)
+    rate = f"; {history.rate:,.0f} steps/s" if history.rate else ""
+    console.say(f"{result}{rate}; {f'weights saved to {target}' if target else NOT_SAVED}")
+    if not history.interrupted:
+        return 0
+    console.say(f"to go on: gradc train {path} --resume {target}")
+    return INTERRUPTED
 
 
 def _training_data(model: Model, path: Path, chosen: Path | None) -> dict[str, Array]:
@@ -134,18 +143,6 @@ def _result(model: Model, history: History, arrays: Mapping[str, Array]) -> str:
     if history.validation:
         return f"validation: {described(history.validation[-1])}"
     return f"on all examples: {described(training.evaluate(model.session, tuple(arrays.values())))}"
-
-
-def _finish(model: Model, history: History, result: str, path: Path, options: TrainOptions) -> int:
-    target = options.out or (_unused(model.module.NAME) if history.interrupted else None)
-    if target:
-        checkpoint.save(target, model.session)
-    kept = f"weights saved to {target}" if target else "weights not saved (--out FILE saves them)"
-    console.say(f"{result}; {history.rate:,.0f} steps/s; {kept}")
-    if not history.interrupted:
-        return 0
-    console.say(f"to go on: gradc train {path} --resume {target}")
-    return INTERRUPTED
 
 
 def _unused(name: str) -> Path:

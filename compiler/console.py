@@ -12,8 +12,8 @@ from typing import Any, TextIO
 import click
 
 STYLES = (
-    (r"^(?P<place>\S+:\d+:\d+: )?(?P<error>error): ", {"place": "bold", "error": "bold red"}),
-    (r"^(?P<place>\S+:\d+:\d+: )?(?P<warning>warning): ", {"place": "bold", "warning": "bold yellow"}),
+    (r"^(?P<place>.+?:\d+:\d+: )?(?P<error>error): ", {"place": "bold", "error": "bold red"}),
+    (r"^(?P<place>.+?:\d+:\d+: )?(?P<warning>warning): ", {"place": "bold", "warning": "bold yellow"}),
     (r"^(?P<margin> *\d+ \|) ", {"margin": "blue"}),
     (r"^(?P<margin> {5}\|)(?P<marks>.*)$", {"margin": "blue", "marks": "red"}),
     (r"^(?P<margin> {5}=)(?P<help>.*)$", {"margin": "blue", "help": "cyan"}),

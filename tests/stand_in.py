@@ -5,11 +5,15 @@ a file in, `data "FILE"` and `python LINE` go into the module.
 """
 
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pytest
 from gradc.errors import Diagnostic, GradcError, Label, Span
+from gradc.runtime.interface import Array
 from gradc.runtime.notice import GradcWarning
 
 TEMPLATE = Path(__file__).with_name("data") / "stand_in.py"
@@ -60,3 +64,17 @@ def inspect(text: str, *, file: str, stage: str, of: str | None, dtype: str) -> 
 
 def derive(text: str, *, file: str, of: str, latex: bool = False) -> str:
     return rf"\partial {of}" if latex else f"∂loss/∂{of}"
+
+
+def install(patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Puts this module where the compiler is looked for, and the cache into a folder of the test."""
+    patch.setitem(sys.modules, "gradc.pipeline", sys.modules[__name__])
+    patch.setenv("GRADC_CACHE", str(cache))
+    calls.clear()
+
+
+def line_data(examples: int = 41) -> tuple[Array, Array]:
+    """x and y of a line with noise, in float32."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(examples, 3)).astype("float32")
+    return x, (x @ [1.0, -2.0, 0.5] + 3 + 0.1 * rng.normal(size=examples)).astype("float32")

@@ -122,6 +122,8 @@ class Reducer(Enum):
     ARGMAX = "argmax"
     ARGMIN = "argmin"
     LOGSUMEXP = "logsumexp"
+    PEAK = "peak"
+    """A maximum that may pass over NaN: what exponentials are shifted by. The scheduler alone makes it."""
 
 
 class Relation(Enum):

@@ -69,7 +69,7 @@ def _np_where(condition: Any, then: Any, otherwise: Any) -> Any:
 
 def _np_sigmoid(x: Any) -> Any:
     e = np.exp(-np.abs(x))
-    return np.where(np.greater_equal(x, 0), 1 / (1 + e), e / (1 + e)) + 0 * x
+    return np.where(np.greater_equal(x, 0), 1 / (1 + e), e / (1 + e))
 
 
 def _np_softplus(x: Any) -> Any:

@@ -1,8 +1,8 @@
 """Makes the nodes of the syntax tree: one method for each rule of `grammar.lark`, words and nodes → a node.
 
 The parser calls the methods while it reads, innermost first, with everything the rule matched, signs included: the
-first and the last part of a rule are the ends of its span. What a grammar of this kind cannot say (that only names
-stand in an index list, say) is checked here and raised as `Misplaced`.
+first and the last part of a rule are the ends of its span. What such a grammar cannot say (that an index list holds
+names only, say) is checked here and raised as `Misplaced`.
 """
 
 import unicodedata
@@ -11,8 +11,6 @@ from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 from gradc.errors import Label, Span
-from lark import Transformer
-
 from . import syntax as s
 
 LONGEST_NUMBER = 400
@@ -65,7 +63,7 @@ def _axes(parts: Parts) -> tuple[s.Expression, ...] | None:
     return None if bracket is None else items or ()
 
 
-class Builder(Transformer[Word, s.File]):
+class Builder:
     """From the parts of a rule to its node. It holds nothing, so one of them serves every parse."""
 
     # ------------------------------------------------------------ the file
@@ -341,14 +339,14 @@ def _number(word: Word) -> s.Number:
     """The number as written, exactly. One that no float can hold is refused before it costs memory."""
     mantissa, _, exponent = word.text.lower().partition("e")
     if len(mantissa) > LONGEST_NUMBER or len(exponent) > LONGEST_NUMBER:
-        raise Misplaced("number-too-long", word.span)
+        raise Misplaced("number-too-long", word.span, length=str(len(word.text)))
     whole, _, fraction = mantissa.partition(".")
     digits = int(whole + fraction)
     shift = int(exponent or 0) - len(fraction)
     if not digits:
         return s.Number(word.span, Fraction(0), word.text.isdigit())
     if not SMALLEST_EXPONENT <= shift + len(str(digits)) - 1 <= LARGEST_EXPONENT:
-        raise Misplaced("number-out-of-range", word.span)
+        raise Misplaced("number-out-of-range", word.span, number=word.text)
     value = Fraction(digits * 10**shift) if shift >= 0 else Fraction(digits, 10**-shift)
     return s.Number(word.span, value, word.text.isdigit())
 

@@ -35,10 +35,11 @@ class Line:
 
 
 class Layout:
-    """One text's way from words to lines. `problems` is what was wrong."""
+    """One text's way from words to lines. `problems` is what was wrong; after so many, the rest is not read."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_problems: int) -> None:
         self.text = text
+        self.most_problems = most_problems
         self.problems: list[Misplaced] = []
 
     def lines(self, words: Sequence[Word]) -> list[Line]:
@@ -64,7 +65,7 @@ class Layout:
     def _joined(self, rows: list[list[Word]]) -> list[Line]:
         lines = []
         at = 0
-        while at < len(rows):
+        while at < len(rows) and len(self.problems) < self.most_problems:
             line, at = self._join(rows, at)
             lines.append(line)
         return lines
@@ -148,6 +149,8 @@ class Layout:
     def _check_deeper(self, line: Line, opens: bool, depth: int) -> None:
         if not opens:
             self._spoil(line, "unexpected-indentation", line.words[0].span)
+        elif depth > MOST_BLOCKS + 1:
+            line.bad = True
         elif depth > MOST_BLOCKS:
             self._spoil(line, "blocks-too-deep", line.words[0].span, limit=str(MOST_BLOCKS))
 
@@ -176,6 +179,8 @@ class Brackets:
             self.open.append(word)
             if len(self.open) > MOST_BRACKETS:
                 self._set(Misplaced("brackets-too-deep", word.span, limit=str(MOST_BRACKETS)))
+        elif word.type == "UNFINISHED":
+            self._set(Misplaced("unfinished-text", word.span))
         elif word.type in CLOSERS and not self.open:
             self._set(Misplaced("unopened-bracket", word.span, closer=word.text))
         elif word.type in CLOSERS:

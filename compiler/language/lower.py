@@ -22,6 +22,7 @@ import sympy
 from gradc.graph import scalar
 from gradc.graph.conditions import guards_of
 from gradc.graph.index import IndexExpr, index
+from gradc.graph.kinds import joined_kind, kind_of
 from gradc.graph.nodes import (
     INF,
     PI,
@@ -207,7 +208,7 @@ class _Builder:
         condition = self.expression(node.condition, scope).body
         then = self.expression(node.then, _under(scope, condition))
         otherwise = self.expression(node.otherwise, _under(scope, scalar.NOT(condition)))
-        kind = _joined(then.kind, otherwise.kind)
+        kind = joined_kind(then.kind, otherwise.kind)
         return Typed(scalar.WHERE(condition, self.number(then, kind), self.number(otherwise, kind)), kind)
 
     def reduce(self, node: core.Reduce, scope: Scope) -> Typed:
@@ -275,31 +276,6 @@ class _Builder:
         if typed.kind is Kind.BOOL and wanted is not Kind.BOOL:
             return scalar.WHERE(typed.body, Integer(1), Integer(0))
         return typed.body
-
-
-def kind_of(body: sympy.Expr, tensors: Mapping[str, Tensor]) -> Kind:
-    """What the numbers of a body are."""
-    if isinstance(body, Read):
-        return tensors[body.tensor].kind
-    if isinstance(body, Value | Integer):
-        return Kind.WHOLE
-    if isinstance(body, Rational | Named):
-        return Kind.REAL
-    if isinstance(body, sympy.Pow):
-        return kind_of(body.base, tensors) if body.exp.is_Integer and body.exp > 0 else Kind.REAL
-    if isinstance(body, scalar.Head):
-        gives = scalar.row_of(body).gives
-        if gives != "same":
-            return {"real": Kind.REAL, "whole": Kind.WHOLE, "bool": Kind.BOOL}[gives]
-        numbers = body.args[1:] if body.row_name == "where" else body.args
-        return _joined(*(kind_of(part, tensors) for part in numbers))
-    return _joined(Kind.WHOLE, *(kind_of(part, tensors) for part in body.args))
-
-
-def _joined(*kinds: Kind) -> Kind:
-    if all(kind is kinds[0] for kind in kinds):
-        return kinds[0]
-    return Kind.REAL if Kind.REAL in kinds else Kind.WHOLE
 
 
 def _under(scope: Scope, condition: sympy.Expr) -> Scope:

@@ -5,28 +5,27 @@ line, so that one run shows the first mistake of every statement. Nothing is res
 """
 
 import functools
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from importlib.resources import files
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 from gradc.errors import Diagnostic, GradcError, Span, fail
-from lark import Lark, Token
-from lark.exceptions import UnexpectedToken
-from lark.lark import PostLex
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from . import syntax
+from .automaton import END, Automaton, Unexpected
 from .build import Builder, Misplaced, Word
-from .depth import too_deep
+from .depth import DEEPEST, too_deep
 from .layout import Layout, Line
 from .messages import Mistake, explain, of_code
+from .tables import tables
 
 MOST_BYTES = 1_000_000
-MOST_WORDS = 100_000
+MOST_WORDS = 60_000
 MOST_ERRORS = 20
 LONG_LINE = 200
+MANY_BRANCHES = 100
 
 
 def read_source(path: Path | str) -> str:
@@ -74,60 +73,49 @@ def parse(text: str, name: str) -> syntax.File:
 
 
 def _parse(text: str, name: str) -> tuple[tuple[syntax.Statement, ...], list[Diagnostic]]:
-    words, surplus = _words(text, name)
-    if surplus:
-        return (), [of_code("too-many-words", surplus.span, limit=f"{MOST_WORDS:,}")]
-    layout = Layout(text)
+    words = _words(text, name)
+    if len(words) > MOST_WORDS:
+        return (), [of_code("too-many-words", words[-1].span, limit=f"{MOST_WORDS:,}")]
+    layout = Layout(text, MOST_ERRORS)
     lines = layout.lines(words)
     reader = _Reader()
     statements = reader.read(lines)
     problems = [of_code(problem.code, problem.span, problem.labels, **problem.words) for problem in layout.problems]
     problems.extend(reader.problems)
-    if not problems and any(len(line.words) > LONG_LINE for line in lines):
-        problems.extend(of_code("too-deep", span) for span in too_deep(statements))
+    branches = sum(line.words[0].type == "ELSE" for line in lines if line.words)
+    if not problems and (branches > MANY_BRANCHES or any(len(line.words) > LONG_LINE for line in lines)):
+        problems.extend(of_code("too-deep", span, limit=str(DEEPEST)) for span in too_deep(statements))
     return statements, problems
 
 
 # ---------------------------------------------------------------- words
 
 
-class _Foreign(PostLex):
-    """Keeps the words that are not of the language, which no rule mentions."""
-
-    always_accept = ("FOREIGN", "UNFINISHED", "QUOTED", "OTHER")
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        return stream
-
-
 @functools.cache
-def _lark() -> Lark:
-    return Lark(
-        files("gradc.language").joinpath("grammar.lark").read_text(encoding="utf-8"),
-        start="file",
-        parser="lalr",
-        lexer="basic",
-        postlex=_Foreign(),
-        keep_all_tokens=True,
-        maybe_placeholders=True,
-        transformer=Builder(),
-    )
+def _pattern() -> re.Pattern[str]:
+    return re.compile(tables().words)
 
 
-def _words(text: str, name: str) -> tuple[list[Word], Word | None]:
-    """The words of a text, and the one that is too many."""
+def _words(text: str, name: str) -> list[Word]:
+    """The words of a text, at most one more than are allowed."""
     words: list[Word] = []
-    interactive = _lark().parse_interactive(text)
-    for token in interactive.lexer_thread.lex(interactive.parser_state):
-        words.append(_word(token, name))
+    match = _pattern().match
+    keywords = tables().keywords
+    line, line_start, at = 1, 0, 0
+    while found := match(text, at):
+        kind = found.lastgroup
+        assert kind is not None
+        start, at = found.span(kind)
+        word = text[start:at]
+        if kind == "NAME":
+            kind = keywords.get(word, kind)
+        column = start - line_start + 1
+        words.append(Word(kind, word, Span(name, line, column, line, column + at - start), start))
+        if kind == "_NEWLINE":
+            line, line_start = line + 1, at
         if len(words) > MOST_WORDS:
-            return words, words[-1]
-    return words, None
-
-
-def _word(token: Token, name: str) -> Word:
-    line, column, start = cast(int, token.line), cast(int, token.column), cast(int, token.start_pos)
-    return Word(token.type, token.value, Span(name, line, column, line, column + len(token)), start)
+            break
+    return words
 
 
 def _hidden_characters(text: str, name: str) -> list[Diagnostic]:
@@ -158,22 +146,23 @@ class _Reader:
     """Feeds lines to the parser, and gets it going again after an error."""
 
     def __init__(self) -> None:
-        self.parser: InteractiveParser = _lark().parse_interactive()
+        self.parser = Automaton(Builder())
         self.problems: list[Diagnostic] = []
+        self._gave_up = False
 
     def read(self, lines: Iterable[Line]) -> tuple[syntax.Statement, ...]:
         last: Word | None = None
         for line in lines:
             for edge in line.edges:
-                self._feed(edge)
+                self.parser.feed(edge)
             if not line.words:
                 break
             self._read_line(line)
             last = line.words[-1]
             if len(self.problems) >= MOST_ERRORS:
                 return ()
-        end = Word("$END", "", last.span if last else Span("", 1, 1, 1, 1), 0)
-        return cast("tuple[syntax.Statement, ...]", self._feed(end))
+        end = Word(END, "", last.span if last else Span("", 1, 1, 1, 1), 0)
+        return cast("tuple[syntax.Statement, ...]", self.parser.feed(end))
 
     def _read_line(self, line: Line) -> None:
         first, last = line.words[0], line.words[-1]
@@ -183,10 +172,11 @@ class _Reader:
         if line.bad:
             self._give_up(first, newline)
             return
+        self.parser.mark()
         for at, word in enumerate(words):
             try:
-                self._feed(word)
-            except UnexpectedToken:
+                self.parser.feed(word)
+            except Unexpected:
                 self._explain(words, at)
             except Misplaced as problem:
                 self.problems.append(of_code(problem.code, problem.span, problem.labels, **problem.words))
@@ -195,20 +185,14 @@ class _Reader:
             self._give_up(first, newline)
             return
 
-    def _feed(self, word: Word) -> object:
-        # The parser asks a token for its type alone.
-        return self.parser.feed_token(cast(Token, word))
-
     def _explain(self, words: list[Word], at: int) -> None:
-        if words[at].type == "ELSE" and at == 0 and self.problems:
-            return
-        self.problems.append(explain(Mistake(words, at, frozenset(self.parser.accepts()))))
+        if words[at].type == "ELSE" and at == 0 and self._gave_up:
+            return  # its `if` may be the line that was given up
+        self.problems.append(explain(Mistake(words, at, self.parser.accepts())))
 
     def _give_up(self, first: Word, newline: Word) -> None:
         """Takes the line as BAD: back to where a statement may stand, and on."""
-        state = self.parser.parser_state
-        while "BAD" not in state.parse_conf.states[state.state_stack[-1]]:
-            state.state_stack.pop()
-            state.value_stack.pop()
-        self._feed(first._replace(type="BAD"))
-        self._feed(newline)
+        self._gave_up = True
+        self.parser.back_to("BAD")
+        self.parser.feed(first._replace(type="BAD"))
+        self.parser.feed(newline)

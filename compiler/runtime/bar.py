@@ -36,10 +36,10 @@ class Bar:
         """Shows the bar."""
         self._done = plan.done
         total = (plan.last - plan.first + 1) * plan.steps
-        self._bar.start()
-        self._bar.start_task(self._task)
         told = "compiling"  # the first step does
         self._bar.update(self._task, total=total, completed=plan.done, epoch=plan.first, last=plan.last, told=told)
+        self._bar.start_task(self._task)
+        self._bar.start()
 
     def step(self, loss: float) -> None:
         """Counts a step; moves the bar ten times a second at most."""

@@ -35,7 +35,7 @@ class Cut:
         """In an epoch."""
         return 1 if self.order is None else math.ceil(len(self.order) / self.settings.batch)
 
-    def batches(self, epoch: int, step: int) -> Iterator[tuple[Array, ...]]:
+    def batches(self, epoch: int, step: int) -> Iterator[Sequence[Array]]:
         """The batches of an epoch (counted from 0), from a step of it on; the last may be smaller."""
         if self.order is None:
             if step == 0:
@@ -49,7 +49,7 @@ class Cut:
             places = order[begin : begin + block]
             gathered = [np.take(array, places, axis=0) for array in self.arrays]
             for at in range(0, len(places), batch):
-                yield tuple(array[at : at + batch] for array in gathered)
+                yield [array[at : at + batch] for array in gathered]
 
 
 def split(arrays: Sequence[Array], dim: str | None, settings: Settings) -> Cut:

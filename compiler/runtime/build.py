@@ -53,7 +53,7 @@ def build(text: str, file: Path, options: Options) -> Loaded:
     options.check()
     loaded = load(_key(text, file, options), lambda: _compiled(text, file, options))
     for message in loaded.warnings:
-        warnings.warn(message, GradcWarning, stacklevel=3)
+        warnings.warn(message, GradcWarning, stacklevel=4)
     return loaded
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ MOST_ENTRIES = 200
 STAGING = ".staging-"
 STAGING_SECONDS = 3600.0
 RECORD = "entry.json"
+IMPORTING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def load(key: Key, build: Callable[[], Built]) -> Loaded:
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"{root} cannot be used as cache ({reason}): models are compiled anew each time. "
-        warnings.warn(message + "Set GRADC_CACHE to a folder that can be written.", GradcWarning, stacklevel=2)
+        warnings.warn(message + "Set GRADC_CACHE to a folder that can be written.", GradcWarning, stacklevel=5)
     return _without_cache(key, built)
 
 
@@ -203,21 +205,20 @@ def _write_module(folder: Path, stem: str, digest: str, source: str) -> Path:
 
 
 def _import(path: Path) -> Emitted:
-    """The module at a path. Numba's compiled entries look for it among the imported modules by its name."""
+    """The module at a path. Numba's compiled entries look for it among the imported modules, by its name."""
     name = path.stem
-    if name in sys.modules:
+    with IMPORTING:  # another thread may be half way through the same module
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(sys.modules[name])
+            except BaseException:
+                del sys.modules[name]
+                raise
         return cast(Emitted, sys.modules[name])
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return cast(Emitted, module)
 
 
 # ------------------------------------------------------------------ the folder

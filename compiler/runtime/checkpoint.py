@@ -1,17 +1,20 @@
 """Weights on disk: a session <-> one safetensors file.
 
 Parameters and state tensors stand under their own names, the optimizers' moments under `moment/…`, the rest of the
-session in the file's metadata, as text. Writing is atomic. Reading runs no code, whatever the file holds.
+session in the file's metadata, as one JSON text: several entries would be written in an order of chance. Writing is
+atomic. Reading runs no code, whatever the file holds.
 """
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import safetensors
@@ -23,6 +26,7 @@ from .notice import GradcWarning
 from .session import Position, Session, Settings
 
 FORMAT = "gradc weights 1"
+RECORD = "gradc"
 MOMENT = "moment/"
 SHORT = 12
 
@@ -41,7 +45,7 @@ def save(path: Path, session: Session) -> None:
     Raises:
         GradcError: the folder is missing or cannot be written.
     """
-    content = safetensors.numpy.save(_tensors(session), _metadata(session))
+    content = safetensors.numpy.save(_tensors(session), {RECORD: json.dumps(_record(session))})
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
             try:
@@ -85,7 +89,8 @@ def _part(flat: Array, offset: int, shape: tuple[int, ...]) -> Array:
     return flat[offset : offset + int(np.prod(shape))].reshape(shape)
 
 
-def _metadata(session: Session) -> dict[str, str]:
+def _record(session: Session) -> dict[str, str | int | float]:
+    """All of a session that is no tensor."""
     module = session.module
     return {
         "format": FORMAT,
@@ -93,14 +98,14 @@ def _metadata(session: Session) -> dict[str, str]:
         "model": module.NAME,
         "text": text_hash(module),
         "dtype": module.DTYPE,
-        "step": str(session.state.step),
-        "state_seed": str(session.state.seed),
-        "epoch": str(session.position.epoch),
-        "epoch_step": str(session.position.step),
-        "batch": str(session.settings.batch),
-        "validation": repr(session.settings.validation),
-        "seed": str(session.settings.seed),
-        "examples": str(session.examples),
+        "step": session.state.step,
+        "state_seed": session.state.seed,
+        "epoch": session.position.epoch,
+        "epoch_step": session.position.step,
+        "batch": session.settings.batch,
+        "validation": float(session.settings.validation),
+        "seed": session.settings.seed,
+        "examples": session.examples,
     }
 
 
@@ -111,7 +116,12 @@ def _metadata(session: Session) -> dict[str, str]:
 class _File:
     path: Path
     tensors: Mapping[str, Array]
-    metadata: Mapping[str, str]
+    record: Mapping[str, object]
+
+    @property
+    def text(self) -> str:
+        """The hash of the model text it was saved for."""
+        return str(self.record.get("text", "unknown"))
 
     @property
     def moments(self) -> dict[str, Array]:
@@ -132,8 +142,10 @@ def load(path: Path, session: Session) -> None:
         GradcError: there is no such file, it is no file of weights, or names or shapes differ (all of them are listed).
     """
     file = _read(path)
+    if (form := file.record.get("format", FORMAT)) != FORMAT:
+        raise fail("not-weights", f"{path} is written as {form!r}; this gradc reads {FORMAT!r}")
     _check(path, "parameter", session.module.PARAMS, file.params)
-    same = file.metadata.get("text") == text_hash(session.module)
+    same = file.text == text_hash(session.module)
     if same:
         _check(path, "optimizer moment", session.module.MOMENTS, file.moments)
         _restore(session, file)
@@ -157,10 +169,10 @@ def resume(path: Path, session: Session) -> None:
     file = _read(path)
     wrong: list[Diagnostic] = []
     hint = "to start from these weights anew, load them in Python: model.load(path)"
-    if file.metadata.get("text") != text_hash(session.module):
+    if file.text != text_hash(session.module):
         message = f"{path} is of another model text ({_both_hashes(file, session.module)})"
         wrong.append(Diagnostic("other-model", message, help=hint))
-    dtype = file.metadata.get("dtype", "unknown")
+    dtype = file.record.get("dtype")
     if dtype != session.module.DTYPE:
         message = f"{path} was trained in {dtype}; this model is compiled for {session.module.DTYPE}"
         wrong.append(Diagnostic("other-dtype", message, help=f"give --dtype {dtype}"))
@@ -177,7 +189,7 @@ def _read(path: Path) -> _File:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
-            return _File(path, tensors, file.metadata() or {})
+            return _File(path, tensors, _read_record(file.metadata() or {}))
     except OSError as error:
         raise fail("unreadable-file", f"{path} cannot be read: {error.strerror or error}") from error
     except (safetensors.SafetensorError, TypeError, AttributeError) as error:  # the last two: a dtype NumPy lacks
@@ -185,7 +197,7 @@ def _read(path: Path) -> _File:
 
 
 def _both_hashes(file: _File, module: Emitted) -> str:
-    return f"{file.metadata.get('text', 'unknown')[:SHORT]}; this one is {text_hash(module)[:SHORT]}"
+    return f"{file.text[:SHORT]}; this one is {text_hash(module)[:SHORT]}"
 
 
 def _check(path: Path, what: str, wanted: Mapping[str, Place], there: Mapping[str, Array]) -> None:
@@ -205,22 +217,29 @@ def _take_over(target: Flat, values: Mapping[str, Array]) -> None:
         target[name] = value
 
 
+def _read_record(metadata: Mapping[str, str]) -> Mapping[str, object]:
+    """What `save` recorded; nothing where another program wrote the file."""
+    try:
+        record = json.loads(metadata.get(RECORD, "{}"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 def _restore(session: Session, file: _File) -> None:
     """All that training carries but the parameters."""
-    try:
-        told = {name: int(file.metadata[name]) for name in _WHOLE_NUMBERS}
-        validation = float(file.metadata["validation"])
-        if min(told.values()) < 0:
-            raise ValueError("a count is negative")
-    except (KeyError, ValueError) as error:
-        raise fail("not-weights", f"{file.path}: its metadata is damaged: {error}") from error
+    counts = [file.record.get(name) for name in _COUNTS]
+    validation = file.record.get("validation")
+    if not all(isinstance(count, int) and count >= 0 for count in counts) or not isinstance(validation, float):
+        raise fail("not-weights", f"{file.path}: what it says about training is damaged")
+    step, state_seed, epoch, epoch_step, batch, seed, examples = cast(list[int], counts)
     state: State = session.state
-    state.step, state.seed = told["step"], told["state_seed"]
+    state.step, state.seed = step, state_seed
     for name, (offset, shape) in session.module.MOMENTS.items():
         _part(state.flat, offset, shape)[...] = file.moments[name]
-    session.position = Position(told["epoch"], told["epoch_step"])
-    session.settings = Settings(told["batch"], validation, told["seed"])
-    session.examples = told["examples"]
+    session.position = Position(epoch, epoch_step)
+    session.settings = Settings(batch, validation, seed)
+    session.examples = examples
 
 
-_WHOLE_NUMBERS = ("step", "state_seed", "epoch", "epoch_step", "batch", "seed", "examples")
+_COUNTS = ("step", "state_seed", "epoch", "epoch_step", "batch", "seed", "examples")

@@ -6,20 +6,17 @@ It checks no arrays (`data.py`), writes no files (`checkpoint.py`) and shows not
 """
 
 import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Protocol
 
 from gradc.errors import fail
 
 from .batches import Cut, split
 from .interface import Array, array_specs, batch_dim
+from .interrupt import Interrupt, interruptible
 from .notice import GradcWarning
 from .session import Position, Session, Settings
 
@@ -105,28 +102,15 @@ def fit(
         raise fail("bad-epochs", f"epochs is a whole number, at least 0, not {epochs}")
     cut = split(arrays, batch_dim(array_specs(session.module)), settings)
     _take_up(session, settings, cut.examples)
-    watch = progress or Silent()
     first = session.position.epoch + 1
-    history = History()
-    clock = _Clock()
+    plan = Plan(first, first + epochs - 1, cut.steps, session.position.step)
+    watch = progress or Silent()
     with interruptible() as interrupt:
-        watch.start(Plan(first, first + epochs - 1, cut.steps, session.position.step))
+        watch.start(plan)
         try:
-            for number in range(first, first + epochs):
-                loss = _train_epoch(session, cut, _Watch(watch, interrupt, clock))
-                if loss is None:
-                    history.interrupted = True
-                    break
-                validation = evaluate(session, cut.held_back) if cut.held_back else {}
-                history.epochs.append(Epoch(number, loss, validation, cut.steps, clock.lap()))
-                watch.epoch(history.epochs[-1])
-                if interrupt.requested:
-                    history.interrupted = number < first + epochs - 1
-                    break
+            return _train(session, cut, plan, watch, interrupt)
         finally:
             watch.finish()
-    history.rate = clock.rate
-    return history
 
 
 def evaluate(session: Session, arrays: Sequence[Array]) -> dict[str, float]:
@@ -152,7 +136,7 @@ def _take_up(session: Session, settings: Settings, examples: int) -> None:
     """Notes what the position means from now on. One within an epoch that was cut otherwise has no meaning any more."""
     if session.position.step and (session.settings, session.examples) != (settings, examples):
         message = f"epoch {session.position.epoch + 1} was interrupted, and its examples are cut otherwise now: "
-        warnings.warn(message + "what was left of it is passed over", GradcWarning, stacklevel=3)
+        warnings.warn(message + "what was left of it is passed over", GradcWarning, stacklevel=4)
         session.position = Position(session.position.epoch + 1)
     session.settings = settings
     session.examples = examples
@@ -160,80 +144,61 @@ def _take_up(session: Session, settings: Settings, examples: int) -> None:
 
 @dataclass(slots=True)
 class _Clock:
-    """Seconds spent in steps. The first step of a fit compiles the kernels, so the rate leaves it out."""
+    """Steps and their seconds. The first step of a fit compiles the kernels, so it is left out."""
 
+    steps: int = 0
     seconds: float = 0.0
-    steps: int = -1
-    later_seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.steps += 1
-        if self.steps:
-            self.later_seconds += seconds
-
-    def lap(self) -> float:
-        """The seconds since the last lap."""
-        seconds, self.seconds = self.seconds, 0.0
-        return seconds
+    cold: bool = True
 
     @property
     def rate(self) -> float:
-        return self.steps / self.later_seconds if self.steps > 0 and self.later_seconds > 0.0 else 0.0
+        return self.steps / self.seconds if self.seconds > 0.0 else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    progress: Progress
-    interrupt: "Interrupt"
-    clock: _Clock
-
-
-def _train_epoch(session: Session, cut: Cut, watch: _Watch) -> float | None:
-    """What is left of the session's epoch. The mean loss of its steps, or None where it was interrupted."""
-    module, params, state = session.module, session.params, session.state
-    epoch, step = session.position.epoch, session.position.step
-    total, examples = 0.0, 0
-    for batch in cut.batches(epoch, step):
+def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: Interrupt) -> History:
+    history, clock = History(), _Clock()
+    for number in range(plan.first, plan.last + 1):
         begin = time.perf_counter()
-        loss = module.train_step(params, state, *batch)
-        watch.clock.add(time.perf_counter() - begin)
-        step += 1
-        session.position = Position(epoch, step) if step < cut.steps else Position(epoch + 1)
-        size = 1 if cut.order is None else len(batch[0])
-        total += loss * size
-        examples += size
-        watch.progress.step(loss)
-        if watch.interrupt.requested and step < cut.steps:
-            return None
-    return total / examples
+        loss = _train_epoch(session, cut, watch, interrupt, clock)
+        if loss is None:
+            history.interrupted = True
+            break
+        seconds = time.perf_counter() - begin
+        validation = evaluate(session, cut.held_back) if cut.held_back else {}
+        history.epochs.append(Epoch(number, loss, validation, cut.steps, seconds))
+        watch.epoch(history.epochs[-1])
+        if interrupt.requested:
+            history.interrupted = number < plan.last
+            break
+    history.rate = clock.rate
+    return history
 
 
-@dataclass(slots=True)
-class Interrupt:
-    """Whether Ctrl-C was pressed."""
+def _train_epoch(session: Session, cut: Cut, watch: Progress, interrupt: Interrupt, clock: _Clock) -> float | None:
+    """What is left of the session's epoch. The mean loss of its steps, or None where it was interrupted.
 
-    requested: bool = False
-
-
-@contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Ctrl-C inside sets a flag, for the loop to end after its step; a second one ends at once, as usual.
-
-    Only the main thread can catch it, and a program with a handler of its own keeps it.
+    A step may take 10 µs, so what stands in the loop is counted in fractions of one.
     """
-    interrupt = Interrupt()
-    own = threading.current_thread() is threading.main_thread()
-    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interrupt
-        return
-
-    def first(number: int, frame: FrameType | None) -> None:
-        interrupt.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, first)
+    params, state, train_step = session.params, session.state, session.module.train_step
+    position, before, last = session.position, session.state.step, cut.steps - session.position.step
+    total, examples, done = 0.0, 0, 0
+    begin, uncounted = time.perf_counter(), 0
     try:
-        yield interrupt
+        for batch in cut.batches(position.epoch, position.step):
+            loss = train_step(params, state, *batch)
+            if clock.cold:
+                clock.cold, uncounted, begin = False, 1, time.perf_counter()
+            done += 1
+            size = 1 if cut.order is None else len(batch[0])
+            total += loss * size
+            examples += size
+            watch.step(loss)
+            if interrupt.requested and done < last:
+                return None
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        clock.steps += done - uncounted
+        clock.seconds += time.perf_counter() - begin
+        # the state counts its steps itself, whatever breaks into the loop
+        step = position.step + state.step - before
+        session.position = Position(position.epoch, step) if step < cut.steps else Position(position.epoch + 1)
+    return total / examples

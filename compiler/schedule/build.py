@@ -7,23 +7,73 @@ import sympy
 
 from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Graph, Read, Reducer
+from gradc.graph.prune import pruned
 from gradc.graph.tensors import Index
 
 from .contract import contract
 from .expand import expand
 from .fuse import fuse
 from .memory import place_buffers
-from .program import Program
+from .program import Buffer, Program, Storage
 
 
-def schedule(graph: Graph) -> Program:
-    """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned."""
+def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program:
+    """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
+
+    Args:
+        in_place: outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
+    """
+    graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
-    contracted = contract(expand(graph))
+    contracted = contract(pruned(expand(graph)))
     graph = contracted.graph
     equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
+    early = _scalars_of_leaves(graph)
+    equations.sort(key=lambda equation: (equation.target not in early, _is_store(equation)))
     steps = fuse(equations, contracted.products)
-    return place_buffers(graph, steps, graph.outputs.values())
+    program = place_buffers(graph, steps, graph.outputs.values())
+    buffers = dict(program.buffers)
+    for name, leaf in in_place.items():
+        tensor = graph.tensors[name]
+        axes = tuple(range(len(tensor.axes)))
+        buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, axes, tensor.extents, shares=leaf)
+    return replace(program, buffers=buffers)
+
+
+def _scalars_of_leaves(graph: Graph) -> set[str]:
+    """Scalars computed from leaves and each other alone, such as 1 - 0.9^t: loops come after them."""
+    found: set[str] = set()
+    for name in graph.order:
+        for equation in graph.writers[name]:
+            sources = equation.sources()
+            if not equation.indices and all(s in found or graph.tensors[s].role is not None for s in sources):
+                found.add(name)
+    return found
+
+
+def _is_store(equation: Equation) -> bool:
+    return "store" in equation.origin.trail
+
+
+def with_stores(graph: Graph, in_place: Mapping[str, str]) -> tuple[Graph, dict[str, str]]:
+    """Every output that takes a leaf's place is computed first and stored last: by then all have read the old value.
+
+    p.next[n] = p[n] - …      becomes      p.next[n] = p[n] - …;  p.store[n] = p.next[n]
+    """
+    tensors, equations, outputs = dict(graph.tensors), list(graph.equations), dict(graph.outputs)
+    stores: dict[str, str] = {}
+    for label, name in graph.outputs.items():
+        if name not in in_place:
+            continue
+        leaf = in_place[name]
+        store = f"{leaf}.store"
+        tensors[store] = replace(graph.tensors[name], name=store, role=None)
+        place = tuple(index(f"i{at}") for at in range(len(tensors[store].axes)))
+        made = _filled(graph, name, Read(name, place))
+        equations.append(replace(made, target=store, origin=made.origin.after("store")))
+        outputs[label] = store
+        stores[store] = leaf
+    return Graph(tensors, tuple(equations), outputs), stores
 
 
 def with_zeros(graph: Graph) -> Graph:

@@ -26,6 +26,7 @@ class _Sum:
     """What a logsumexp equation became."""
 
     equation: Equation
+    name: str
     exp: str
     inverse: str
 
@@ -33,17 +34,19 @@ class _Sum:
 def expand(graph: Graph) -> Graph:
     """The graph without logsumexp."""
     sums: dict[str, _Sum] = {}
+    plain = {eqs[0].target: eqs[0] for eqs in graph.writers.values() if len(eqs) == 1 and is_elementwise(eqs[0])}
     tensors = dict(graph.tensors)
     equations: list[Equation] = []
     for equation in graph.equations:
         if equation.reducer is Reducer.LOGSUMEXP and len(graph.writers[equation.target]) == 1:
-            sums[equation.target] = _Sum(equation, f"{equation.target}.exp", f"{equation.target}.inverse")
+            name = _named_after(equation, tensors)
+            sums[equation.target] = _Sum(equation, name, f"{name}.exp", f"{name}.inverse")
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
             if equation.target in sums:
                 equations += _written_out(sums[equation.target], tensors)
             else:
-                equations.append(replace(equation, body=_weighted(equation.body, sums)))
+                equations.append(replace(equation, body=_weighted(equation.body, sums, plain)))
     return Graph(tensors, tuple(equations), graph.outputs)
 
 
@@ -57,8 +60,8 @@ def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
         return label
 
     axes = tensors[name].axes
-    peak, shift = tensor(f"{name}.max", axes), tensor(f"{name}.shift", axes)
-    total = tensor(f"{name}.total", axes)
+    peak, shift = tensor(f"{part.name}.max", axes), tensor(f"{part.name}.shift", axes)
+    total = tensor(f"{part.name}.total", axes)
     tensor(part.inverse, axes)
     tensor(part.exp, tuple(Axis(i.name, i.extent) for i in equation.indices))
     place = tuple(index(i.name) - i.low for i in equation.indices)
@@ -68,7 +71,7 @@ def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
     def row(target: str, body: sympy.Expr) -> Equation:
         return replace(equation, target=target, indices=free, guards=(), reducer=Reducer.SUM, body=body)
 
-    yield replace(equation, target=peak, reducer=Reducer.MAX)
+    yield replace(equation, target=peak, reducer=Reducer.PEAK)
     yield row(shift, scalar.WHERE(finite, at_peak, Integer(0)))
     exponential = scalar.EXP(equation.body - at_shift)
     yield replace(equation, target=part.exp, write=place, reducer=Reducer.SUM, body=exponential)
@@ -77,13 +80,38 @@ def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
     yield row(part.inverse, scalar.WHERE(scalar.EQ(at_total, Integer(0)), Integer(0), 1 / at_total))
 
 
-def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum]) -> sympy.Expr:
+def _named_after(equation: Equation, tensors: Mapping[str, Tensor]) -> str:
+    """What the parts are named after: the tensor that is summed, where the body is nothing else."""
+    name = equation.body.tensor if isinstance(equation.body, Read) else equation.target
+    taken = any(f"{name}.{part}" in tensors for part in ("max", "shift", "exp", "total", "inverse"))
+    return equation.target if taken else name
+
+
+def is_elementwise(equation: Equation) -> bool:
+    """Whether it computes each place of its target from one tuple of indices, unguarded, from 0."""
+    names = [place.bare for place in equation.write]
+    plain = None not in names and len(set(names)) == len(names) and not equation.guards
+    return plain and not equation.reduced and equation.reducer is Reducer.SUM and all(
+        not i.low.terms for i in equation.indices
+    )  # fmt: skip
+
+
+def _seen_through(body: sympy.Expr, plain: Mapping[str, Equation]) -> sympy.Expr:
+    """A read of an element-wise tensor as the body that computes it."""
+    if not isinstance(body, Read) or body.tensor not in plain:
+        return body
+    equation = plain[body.tensor]
+    values = {place.bare: at for place, at in zip(equation.write, body.subscripts, strict=True) if place.bare}
+    return substitute(equation.body, values)
+
+
+def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Equation]) -> sympy.Expr:
     """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total."""
     changes: dict[sympy.Expr, sympy.Expr] = {}
     for head in sorted(body.atoms(Head), key=str):
         inner = head.args[2] if head.row_name == "where" and _asks_for_nothing(head) else head
         if isinstance(inner, Head) and inner.row_name == "exp":
-            found = _weight(inner.args[0], sums)
+            found = _weight(_seen_through(inner.args[0], plain), sums)
             if found is not None:
                 changes[head] = found
     return rebuild(body, changes)

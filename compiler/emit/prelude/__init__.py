@@ -9,19 +9,19 @@ import re
 from collections.abc import Iterable
 from importlib.resources import files
 
-FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function")
+FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row")
 
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
-    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "gemm"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "gemm"),
 )
 
 
 def prelude_source(names: Iterable[str], dtype: str) -> str:
-    """The definitions of `names` and of all that they use, each once, a definition before those that use it.
+    """The definitions of `names` and of all that they use, each once, and each before those that use it.
 
-    The text stands on the names `np`, `f4`, `f8`, `i4`, `i8`, `vector` and on `prelude_imports`. Definitions are
-    separated by two blank lines; there is none at the ends, and no text at all for no names.
+    Two blank lines lie between definitions, and there is none at the ends. The text stands on the names `np`, `f4`,
+    `f8`, `i4`, `i8` and `vector` (those of `scope.py`) and on what `prelude_imports` brings.
 
     Args:
         names: any of AVAILABLE.
@@ -32,16 +32,21 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
 
 
 def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
-    """The import lines that the definitions of `names` need besides `np` and `njit`, sorted."""
+    """The import lines that the definitions of `names` need besides those of `np` and `njit`, sorted."""
     if "gemm" not in names:
         return ()
-    return tuple(line for line in _lines("gemm.py") if line.startswith(("import numba", "from numba")))
+    return tuple(line for line in _text("gemm.py").splitlines() if line.startswith("from numba"))
+
+
+def prelude_words(names: Iterable[str], dtype: str) -> tuple[str, ...]:
+    """Every name that the definitions of `names` bring into the module, helpers too, in the order of the text."""
+    return tuple(re.findall(r"^def (\w+)", prelude_source(names, dtype), flags=re.MULTILINE))
 
 
 def _with_what_they_use(names: Iterable[str], definitions: dict[str, str]) -> list[str]:
     """In the order of the files, which define before they use."""
     wanted: set[str] = set()
-    waiting = sorted(names)
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in wanted:
@@ -50,19 +55,23 @@ def _with_what_they_use(names: Iterable[str], definitions: dict[str, str]) -> li
     return [name for name in definitions if name in wanted]
 
 
-def _used_by(definition: str, definitions: dict[str, str]) -> list[str]:
-    """The definitions that one calls or names: its words, but for those of docstrings and comments."""
+def _used_by(definition: str, definitions: dict[str, str]) -> set[str]:
+    """The definitions that one names: among its words, but for those of docstrings and comments."""
     code = re.sub(r'""".*?"""|#[^\n]*', "", definition, flags=re.DOTALL)
-    return sorted(set(re.findall(r"\w+", code)) & set(definitions))
+    return set(re.findall(r"\w+", code)) & set(definitions)
 
 
 def _definitions(dtype: str) -> dict[str, str]:
-    """Every definition for one dtype by its name, in the order of the files."""
-    texts = ["\n".join(_lines(f"{family}_{dtype}.py")) for family in FAMILIES]
-    texts.append("\n".join(_lines("gemm.py")))
-    blocks = [block.strip("\n") for text in texts for block in text.split("\n\n\n")[1:]]
-    return {match[1]: block for block in blocks if (match := re.search(r"^def (\w+)", block, flags=re.MULTILINE))}
+    """Every definition for one dtype by its name, in the order of the files. gemm's file is one definition."""
+    blocks = [block for family in FAMILIES for block in _body(f"{family}_{dtype}.py").split("\n\n\n")]
+    named = {match[1]: block for block in blocks if (match := re.search(r"^def (\w+)", block, flags=re.MULTILINE))}
+    return named | {"gemm": _body("gemm.py")}
 
 
-def _lines(file: str) -> list[str]:
-    return files(__name__).joinpath(file).read_text(encoding="utf-8").splitlines()
+def _body(file: str) -> str:
+    """A file without its head: docstring and imports end at the first two blank lines."""
+    return _text(file).split("\n\n\n", maxsplit=1)[1].rstrip("\n")
+
+
+def _text(file: str) -> str:
+    return files(__name__).joinpath(file).read_text(encoding="utf-8")

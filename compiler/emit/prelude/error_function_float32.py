@@ -10,7 +10,7 @@ from .scope import f4, vector
 
 @vector
 def erf(x):
-    """erf x within 1.5 ulp: x + x p(x²) below 0.875, else 1 - e^(x q(x)), with the sign of x.
+    """erf x within 1.2 ulp: x + x p(x²) below 0.875, else 1 - e^(x q(x)), with the sign of x.
 
     p and q are minimax polynomials (Remez' exchange) for erf x / x - 1 and ln(1 - erf x) / x.
     """

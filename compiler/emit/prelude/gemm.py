@@ -45,10 +45,10 @@ def compiled_gemm(a, b, out, accumulate):
         m, n, k = out.shape[0], out.shape[1], a.shape[1]
         a_by_rows, a_step = stored(a)
         b_by_rows, b_step = stored(b)
-        a_as_is, b_as_is = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
+        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
         out_step = max(out.strides[0] // out.itemsize, n, 1)
         beta = one if accumulate else zero
         x, y, z = b.ctypes, a.ctypes, out.ctypes
-        xxgemm(kind, b_as_is, a_as_is, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+        xxgemm(kind, b_turn, a_turn, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
 
     return product

@@ -3,7 +3,6 @@
 Nothing of gradc imports this module, or any file of functions beside it, when it compiles: their text is what counts.
 """
 
-# mypy: allow-untyped-calls, disable-error-code="no-any-unimported"
 import numpy as np
 from numba import njit
 

@@ -1,0 +1,242 @@
+"""The engine of the rules: graph and phases → graph, and a log of what fired where.
+
+A rule is data: a name, what it turns into what, why, and a function that tries it. Rules see one node of a body, one
+equation or the whole graph. Phases are tuples; a round of a phase tries every rule everywhere, and each round that
+changed something must have made the phase's measure smaller. The engine knows no mathematics.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeAlias, TypeVar
+
+import sympy
+from gradc.errors import InternalError
+from gradc.graph.conditions import implied, under
+from gradc.graph.index import Ranges
+from gradc.graph.nodes import Equation, Graph, Origin
+from gradc.graph.scalar import NOT, WHERE
+from gradc.graph.verify import describe
+
+from .work import Work
+
+Change = TypeVar("Change")
+Measure: TypeAlias = tuple[int, ...]
+
+MOST_ROUNDS = 40
+"""Rounds of a phase. Real models settle in three to six; the budget only stops rules that undo each other."""
+MOST_FIRES = 2000
+"""Of rules in one body and one round."""
+RECENT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Change]):
+    """A rewrite.
+
+    Attributes:
+        name: how it is called in logs and in the trail of an origin.
+        before, after: what it turns into what, as text for people.
+        why: the reason, numerical or structural.
+        apply: tries it; None where it does not fit.
+        assumes: what must hold for the value to stay; empty where nothing is assumed.
+        nodes: for a rule of bodies, the types of node that it looks at.
+        outermost: for a rule of bodies, whether it takes several nodes at once and must come before rules of the inner.
+    """
+
+    name: str
+    before: str
+    after: str
+    why: str
+    apply: Change
+    assumes: str = ""
+    nodes: tuple[type, ...] = ()
+    outermost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """One use of a rule: in an equation of which tensor, and from which line of the model that came."""
+
+    rule: str
+    target: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a rule of bodies looks: the equation, the conditions decided on the way down, and the graph."""
+
+    work: Work
+    equation: Equation
+    known: Mapping[sympy.Expr, bool] = field(default_factory=dict)
+
+    def inside(self, condition: sympy.Expr, outcome: bool) -> "Site":
+        """The same place within the branch that is taken where the condition comes out so."""
+        while isinstance(condition, NOT.head):
+            condition, outcome = condition.args[0], not outcome
+        return replace(self, known={**self.known, condition: outcome})
+
+    def ranges(self) -> Ranges:
+        """What the domain and the conditions on the way down say of the indices."""
+        ranges = self.work.ranges(self.equation)
+        for condition, outcome in self.known.items():
+            ranges = under(ranges, implied(condition, outcome))
+        return ranges
+
+
+BodyRule: TypeAlias = Rule[Callable[[sympy.Expr, Site], sympy.Expr | None]]
+EquationRule: TypeAlias = Rule[Callable[[Equation, Work], tuple[Equation, ...] | None]]
+GraphRule: TypeAlias = Rule[Callable[[Work], Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Rules that are tried together until none fits.
+
+    Attributes:
+        name: for messages.
+        measure: what every round that changes something makes smaller.
+        bodies, equations, graphs: the rules. A rule of graphs changes the work itself and gives the tensors it changed.
+    """
+
+    name: str
+    measure: Callable[[Work], Measure]
+    bodies: tuple[BodyRule, ...] = ()
+    equations: tuple[EquationRule, ...] = ()
+    graphs: tuple[GraphRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What came of it."""
+
+    graph: Graph
+    log: tuple[Fired, ...]
+
+
+def rewrite(graph: Graph, phases: Sequence[Phase]) -> Rewritten:
+    """The graph after all phases, one after the other.
+
+    Raises:
+        InternalError: a phase does not settle, or its measure does not fall; the last rules are named.
+    """
+    work, log = Work(graph), list[Fired]()
+    with sympy.core.parameters.distribute(False):
+        for phase in phases:
+            _run(phase, work, log)
+    return Rewritten(work.graph(), tuple(log))
+
+
+def _run(phase: Phase, work: Work, log: list[Fired]) -> None:
+    measure = phase.measure(work)
+    for _ in range(MOST_ROUNDS):
+        before = len(log)
+        for name in work.order():
+            _rewrite_tensor(phase, work, name, log)
+        for rule in phase.graphs:
+            log += [Fired(rule.name, target, work.origin(target)) for target in rule.apply(work)]
+        if len(log) == before:
+            return
+        smaller = phase.measure(work)
+        if not smaller < measure:
+            raise InternalError(f"{phase.name}: {_recent(log)} left the measure at {smaller}, from {measure}")
+        measure = smaller
+    raise InternalError(f"{phase.name} does not settle in {MOST_ROUNDS} rounds; last: {_recent(log)}")
+
+
+def _recent(log: Sequence[Fired]) -> str:
+    return ", ".join(f"{fired.rule} at {fired.target}" for fired in log[-RECENT:])
+
+
+def _rewrite_tensor(phase: Phase, work: Work, name: str, log: list[Fired]) -> None:
+    """Every rule of bodies and of equations, once, on the equations of a tensor."""
+    equations = work.writers.get(name, ())
+    results: list[Equation] = []
+    for equation in equations:
+        rewriting = Rewriting(phase.bodies, work, equation)
+        results += _changed(phase.equations, rewriting.result(), work, rewriting.fired)
+        log += [Fired(rule, name, results[-1].origin if results else equation.origin) for rule in rewriting.fired]
+    if len(results) != len(equations) or any(a is not b for a, b in zip(results, equations, strict=True)):
+        work.put(name, results)
+
+
+def _changed(rules: Sequence[EquationRule], equation: Equation, work: Work, fired: list[str]) -> list[Equation]:
+    """The equation after all rules of equations that fit it, and those that fit what came of it."""
+    waiting, done = [equation], list[Equation]()
+    while waiting:
+        current = waiting.pop()
+        for rule in rules:
+            changed = rule.apply(current, work)
+            if changed is not None:
+                fired.append(rule.name)
+                waiting += [replace(each, origin=each.origin.after(rule.name)) for each in reversed(changed)]
+                break
+        else:
+            done.append(current)
+        if len(fired) > MOST_FIRES:
+            raise InternalError(f"{describe(equation)}: no end to {', '.join(fired[-RECENT:])}")
+    return done
+
+
+class Rewriting:
+    """The rules of bodies at work on one equation: below a node, at the node, then at what that made of it."""
+
+    def __init__(self, rules: Sequence[BodyRule], work: Work, equation: Equation) -> None:
+        self.rules = rules
+        self.outermost = [rule for rule in rules if rule.outermost]
+        self.equation = equation
+        self.site = Site(work, equation)
+        self.fired: list[str] = []
+
+    def result(self) -> Equation:
+        """The equation with its body rewritten; itself where no rule fits."""
+        if not self.rules:
+            return self.equation
+        body = self.at(self.equation.body, self.site)
+        if not self.fired:
+            return self.equation
+        origin = self.equation.origin
+        for rule in self.fired:
+            origin = origin.after(rule)
+        return replace(self.equation, body=body, origin=origin)
+
+    def at(self, body: sympy.Expr, site: Site) -> sympy.Expr:
+        """The body with every rule tried on it and below."""
+        if not body.args:
+            changed = self.tried(body, site, self.rules)
+            return body if changed is None else self.at(changed, site)
+        changed = self.tried(body, site, self.outermost)
+        if changed is not None:
+            return self.at(changed, site)
+        parts = [self.at(part, inner) for part, inner in parts_of(body, site)]
+        same = all(new is old for new, old in zip(parts, body.args, strict=True))
+        rebuilt = body if same else body.func(*parts)
+        changed = self.tried(rebuilt, site, self.rules)
+        return rebuilt if changed is None else self.at(changed, site)
+
+    def tried(self, body: sympy.Expr, site: Site, rules: Sequence[BodyRule]) -> sympy.Expr | None:
+        """What the first rule that fits makes of the node."""
+        for rule in rules:
+            if isinstance(body, rule.nodes):
+                changed = rule.apply(body, site)
+                if changed is not None and changed != body:
+                    self.fired.append(rule.name)
+                    if len(self.fired) > MOST_FIRES:
+                        raise InternalError(f"{describe(self.equation)}: no end to {', '.join(self.fired[-RECENT:])}")
+                    return changed
+        return None
+
+
+def parts_of(body: sympy.Expr, site: Site) -> tuple[tuple[sympy.Expr, Site], ...]:
+    """The arguments, each where it stands: branches know the condition they are under."""
+    if not isinstance(body, WHERE.head):
+        return tuple((argument, site) for argument in body.args)
+    condition, then, otherwise = body.args
+    return (condition, site), (then, site.inside(condition, True)), (otherwise, site.inside(condition, False))
+
+
+def nodes_of(body: sympy.Expr, site: Site) -> Iterator[tuple[sympy.Expr, Site]]:
+    """Every node of a body, each where it stands."""
+    yield body, site
+    for part, inner in parts_of(body, site):
+        yield from nodes_of(part, inner)

@@ -1,0 +1,124 @@
+"""Seeing through the let-normal form: what stands behind a read, and whether it is an exponential or a sum of them.
+
+Lowering gives every costly function and every reduction a tensor of its own, so `1 / (1 + exp(-x))` arrives as
+`e[i] = exp(-x[i])` and `y[i] = 1/(1 + e[i])`. A matcher that looks at `y` must look at `e` too, at the place read. It
+changes nothing: what is found is an expression that could stand where the read stands.
+"""
+
+import sympy
+from gradc.graph.index import Ranges
+from gradc.graph.nodes import INF, Equation, Head, Read, Reducer, Value, leaves_of, rebuild
+from gradc.graph.scalar import EXP, NOT, WHERE
+from sympy import Integer
+
+from .engine import Site
+
+DEEPEST = 40
+
+
+def behind(body: sympy.Expr, site: Site) -> sympy.Expr:
+    """The expression itself, or what is behind a read of element-wise tensors; conditions that are known are taken."""
+    for _ in range(DEEPEST):
+        if isinstance(body, Read):
+            found = site.work.through(body)
+            if found is None:
+                return body
+            body = found
+        elif isinstance(body, WHERE.head) and (outcome := outcome_of(body.args[0], site)) is not None:
+            body = body.args[1 if outcome else 2]
+        else:
+            return body
+    return body
+
+
+def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:
+    """How a condition came out on the way down to here, where it was asked."""
+    negations = 0
+    while isinstance(condition, NOT.head):
+        condition, negations = condition.args[0], negations + 1
+    outcome = site.known.get(condition)
+    return None if outcome is None else outcome != bool(negations % 2)
+
+
+def exponent_of(body: sympy.Expr, site: Site, masked: bool = False) -> sympy.Expr | None:
+    """u where the body is exp(u). `masked` allows `if c then exp(u) else 0`, whose u is −∞ elsewhere."""
+    body = behind(body, site)
+    match body:
+        case EXP.head():
+            return body.args[0]
+        case sympy.Pow(args=(base, sympy.Integer() as power)):
+            exponent = exponent_of(base, site)
+            return None if exponent is None else power * exponent
+        case sympy.Mul():
+            parts = [exponent_of(factor, site) for factor in body.args]
+            return None if None in parts else sympy.Add(*parts)
+        case WHERE.head(args=(condition, then, otherwise)) if masked:
+            left = _masked(then, site.inside(condition, True))
+            right = _masked(otherwise, site.inside(condition, False))
+            if left is None or right is None or (left == right == -INF):
+                return None
+            return WHERE(condition, left, right)
+    return None
+
+
+def _masked(body: sympy.Expr, site: Site) -> sympy.Expr | None:
+    return -INF if body == 0 else exponent_of(body, site, masked=True)
+
+
+def two_exponents(body: sympy.Expr, site: Site) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """p and q where the body is exp(p) + exp(q), or 1 + exp(p), q being 0 then."""
+    body = behind(body, site)
+    if not isinstance(body, sympy.Add) or len(body.args) != 2:  # noqa: PLR2004  (of two terms, as the name says)
+        return None
+    first, second = body.args
+    q = Integer(0) if first == 1 else exponent_of(first, site)
+    p = exponent_of(second, site)
+    return None if p is None or q is None else (p, q)
+
+
+def sum_of_exponentials(body: sympy.Expr, site: Site) -> tuple[Read, Equation, sympy.Expr] | None:
+    """The read of a tensor that is Σ exp(u) over at least one place, its equation, and u."""
+    body = behind(body, site)
+    if not isinstance(body, Read) or len(site.work.writers.get(body.tensor, ())) != 1:
+        return None
+    (equation,) = site.work.writers[body.tensor]
+    if equation.guards or equation.reducer is not Reducer.SUM or not equation.reduced:
+        return None
+    whole = all(written.bare is not None for written in equation.write) and len(equation.written) == len(equation.write)
+    if not whole or not all(Ranges().nonnegative(index.extent - 1) for index in equation.reduced):
+        return None
+    exponent = exponent_of(equation.body, Site(site.work, equation), masked=True)
+    return None if exponent is None else (body, equation, exponent)
+
+
+def same(a: sympy.Expr, b: sympy.Expr, site: Site) -> bool:
+    """Whether two expressions are equal as polynomials in what they read, seen through all cheap tensors."""
+    return bool(a == b or sympy.expand(deep(a, site) - deep(b, site)) == 0)
+
+
+def deep(body: sympy.Expr, site: Site) -> sympy.Expr:
+    """The body with every element-wise tensor that is a polynomial of others put in its place."""
+    for _ in range(DEEPEST):
+        changes = {}
+        for leaf in leaves_of(body):
+            found = site.work.through(leaf) if isinstance(leaf, Read) else None
+            if found is not None and not found.has(Head):
+                changes[leaf] = found
+        if not changes:
+            return body
+        body = rebuild(body, changes)
+    return body
+
+
+def negative(body: sympy.Expr) -> sympy.Expr:
+    """−body, term by term."""
+    return sympy.Add(*(-term for term in sympy.Add.make_args(body)))
+
+
+def mentions(body: sympy.Expr, names: set[str]) -> bool:
+    """Whether the body depends on one of the indices."""
+    for leaf in leaves_of(body):
+        for expr in (leaf.value,) if isinstance(leaf, Value) else leaf.subscripts:
+            if not names.isdisjoint(expr.indices):
+                return True
+    return False

@@ -1,0 +1,445 @@
+"""The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and the others."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gradc.graph.index import IndexExpr
+from gradc.graph.nodes import Tensor
+from gradc.graph.tensors import Kind
+from gradc.schedule.program import Program
+
+from .driver import WORK_NAMES
+from .laws import law_text
+from .layout import ModuleSpec
+from .names import Names
+from .style import Surroundings, index_text
+
+INDENT = "    "
+WIDTH = 120
+KINDS = {Kind.REAL: ("fiu", "numbers"), Kind.WHOLE: ("iu", "whole numbers"), Kind.BOOL: ("b", "true or false")}
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Writes them for one module."""
+
+    spec: ModuleSpec
+    names: Names
+    real: str
+
+    # ------------------------------------------------------------ small texts
+
+    def dtype(self, kind: Kind) -> str:
+        return {Kind.REAL: self.real, Kind.WHOLE: "np.int64", Kind.BOOL: "np.bool_"}[kind]
+
+    def size(self, expr: IndexExpr) -> str:
+        around = Surroundings(lambda tensor, _: tensor, self.names.of, {}, self.real, lambda _: None)
+        return index_text(expr, around)
+
+    def passed(self, label: str) -> list[str]:
+        """The arrays that an entry takes, in order."""
+        return [self.names.of(tensor.name) for tensor in self.given(label)]
+
+    def given(self, label: str) -> tuple[Tensor, ...]:
+        return self.spec.inputs if label == "predict" else (*self.spec.inputs, *self.spec.targets)
+
+    def shape_text(self, tensor: Tensor) -> str:
+        """`[batch, pixels = 64]`."""
+        parts = []
+        for axis in tensor.axes:
+            size = str(axis.extent)
+            named = axis.name != size and axis.name.isidentifier() and dict(self.spec.sizes).get(axis.name) is not None
+            parts.append(f"{axis.name} = {size}" if named else size)
+        return f"[{', '.join(parts)}]"
+
+    def entry_doc(self, label: str, arrays: list[str], scalars: list[str]) -> str:
+        if label == "predict":
+            filled = " and ".join(arrays) or "no array"
+            return f"One forward pass: fills {filled}." if arrays else f"One forward pass: returns {', '.join(scalars)}."
+        return f"One forward pass: returns {', '.join(scalars)}."
+
+    # ------------------------------------------------------------ entries
+
+    def bounded(self, label: str) -> list[tuple[int, Tensor]]:
+        """The arrays of whole numbers whose range is declared, each with its place among those passed."""
+        found = [(at, t) for at, t in enumerate(self.given(label)) if t.kind is Kind.WHOLE and t.bounds is not None]
+        return found
+
+    def checks(self, label: str, scalars: int) -> Iterator[str]:
+        """Lines that return (which array, place) where a whole number is outside its range."""
+        for at, tensor in self.bounded(label):
+            assert tensor.bounds is not None
+            name, limit = self.names.of(tensor.name), self.size(tensor.bounds.high + 1)
+            call = f"first_outside({name}, {limit})" if tensor.axes else f"0 if {name} < 0 or {name} >= {limit} else -1"
+            yield f"place = {call}"
+            yield "if place >= 0:"
+            yield f"{INDENT}return {', '.join([str(at), 'place', *['0.0'] * scalars])}"
+
+    def first_outside(self) -> str:
+        if not any(tensor.axes for _, tensor in self.bounded("all")):
+            return ""
+        return "\n".join([
+            "@kernel",
+            "def first_outside(values, size):",
+            f'{INDENT}"""The first place of values, counted row by row, that does not hold one of 0 .. size - 1, or -1."""',
+            f"{INDENT}flat = values.reshape(values.size)",
+            f"{INDENT}for n in range(flat.size):",
+            f"{INDENT * 2}if flat[n] < 0 or flat[n] >= size:",
+            f"{INDENT * 3}return n",
+            f"{INDENT}return -1",
+        ])  # fmt: skip
+
+    def work_names(self, program: Program) -> list[str]:
+        return [WORK_NAMES[kind] for kind in program.work]
+
+    def gradient_entry(self) -> str:
+        assert self.spec.gradient is not None
+        work = self.work_names(self.spec.gradient)
+        arguments = ["params", "d_params", *work, *self.passed("all")]
+        lines = [
+            '"""The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""',
+            *self.checks("all", 1),
+            f"return -1, -1, differentiate({', '.join(arguments)})",
+        ]
+        return _function("entry", "gradient_entry", arguments, lines)
+
+    def step_entry(self) -> str:
+        assert self.spec.gradient is not None
+        work = self.work_names(self.spec.gradient)
+        data = [*work, *self.passed("all")]
+        lines = [
+            '"""gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""',
+            *self.checks("all", 1),
+            f"loss = differentiate({', '.join(['params', 'd_params', *data])})",
+            "update(params, d_params, moments, t)" if self.spec.updates else "",
+            "return -1, -1, loss",
+        ]
+        arguments = ["params", "d_params", "moments", "t", *data]
+        return _function("entry", "step_entry", arguments, [line for line in lines if line])
+
+    # ------------------------------------------------------------ work space
+
+    def work_for(self) -> str:
+        """The method of State that keeps the work space of a step."""
+        program = self.spec.gradient
+        sizes = program.work if program is not None else {}
+        dims = list(dict.fromkeys(name for size in sizes.values() for name in size.dims))
+        arguments = ", ".join(["self", *(self.names.of(dim) for dim in dims)])
+        rows = [f"def work_for({arguments}):"]
+        rows.append(f'{INDENT}"""The work space of a step, made anew only where a larger batch needs it."""')
+        for at, (kind, size) in enumerate(sizes.items()):
+            rows.append(f"{INDENT}if self.work[{at}].size < {self.size(size)}:")
+            rows.append(f"{INDENT * 2}self.work[{at}] = np.empty({self.size(size)}, {self.dtype(kind)})")
+        rows.append(f"{INDENT}return self.work")
+        return "\n".join(f"{INDENT}{row}" for row in rows)
+
+    def no_work(self) -> str:
+        """The work space before the first step."""
+        sizes = self.spec.gradient.work if self.spec.gradient is not None else {}
+        return ", ".join(f"np.empty(0, {self.dtype(kind)})" for kind in sizes)
+
+    def fresh_work(self, program: Program) -> list[str]:
+        return [f"np.empty({self.size(size)}, {self.dtype(kind)})" for kind, size in program.work.items()]
+
+    # ------------------------------------------------------------ for callers
+
+    def text(self) -> str:
+        """All functions after the classes."""
+        spec = self.spec
+        parts = [self.init_text()]
+        if spec.gradient is not None:
+            parts += [self.init_state_text(), self.train_step_text(), self.loss_and_gradients_text()]
+        if spec.predict is not None:
+            parts.append(self.predict_text(spec.predict))
+        if spec.evaluate is not None:
+            parts.append(self.evaluate_text(spec.evaluate))
+        parts += self.checked_texts()
+        return "\n\n\n".join(part for part in parts if part)
+
+    def init_text(self) -> str:
+        rows = []
+        laws = dict.fromkeys(f"{p.name} ~ {p.law_text}" for p in self.spec.parameters)
+        random = False
+        for p in self.spec.parameters:
+            if p.law is None:
+                text: str | None = f"orthogonal(rng, {_shape(p.shape)})"
+            else:
+                text = law_text(p.law, p.indices, p.shape)
+            if text is not None:
+                random = random or "rng" in text
+                rows.append(f"params[{_quoted(p.name)}] = {text}")
+        doc = "; ".join(laws) or "the model has none"
+        lines = [f'"""New parameters: {doc}."""' if len(doc) < 96 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
+        lines += ["rng = np.random.default_rng(seed)"] if random else []
+        lines += [f"params = Params(np.zeros(SIZE, {self.real}))", *rows, "return params"]
+        return _plain("init", ["seed=0"], lines)
+
+    def init_state_text(self) -> str:
+        spec = self.spec
+        lines = ['"""The state before the first step."""', f"moments = np.zeros({spec.moments}, {self.real})"]
+        for update in spec.updates:
+            for moment in update.moments:
+                start = law_text(moment.start, (), ())
+                if start is not None:
+                    lines.append(f"moments[{moment.offset} : {moment.offset + moment.size}] = {start}")
+        return _plain("init_state", ["params", "seed=0"], [*lines, "return State(moments, seed)"])
+
+    def described(self, label: str) -> str:
+        shown = []
+        for tensor in self.given(label):
+            words = {Kind.REAL: self.spec.dtype, Kind.WHOLE: "whole numbers", Kind.BOOL: "true or false"}[tensor.kind]
+            below = f" below {tensor.bounds.high + 1}" if tensor.bounds is not None else ""
+            shown.append(f"{self.names.of(tensor.name)}: {words} {self.shape_text(tensor)}{below}")
+        return "; ".join(shown)
+
+    def checked(self, label: str) -> list[str]:
+        names = self.passed(label)
+        if not names:
+            return []
+        checker = "_checked_inputs" if label == "predict" else "_checked"
+        left = f"({names[0]},)" if len(names) == 1 else ", ".join(names)
+        return [f"{left} = {checker}({', '.join(names)})"]
+
+    def dims_of(self, program: Program, label: str) -> list[str]:
+        """Lines that give the free dims which the sizes of a program's arrays need."""
+        names: dict[str, None] = {}
+        for size in program.work.values():
+            names |= dict.fromkeys(size.dims)
+        for tensor in program.graph.outputs.values():
+            for extent in program.graph.tensors[tensor].extents:
+                names |= dict.fromkeys(extent.dims)
+        return [f"{self.names.of(dim)} = {self.dim_source(dim, label)}" for dim in names]
+
+    def dim_source(self, dim: str, label: str) -> str:
+        for tensor in self.given(label):
+            for at, extent in enumerate(tensor.extents):
+                if str(extent) == dim and extent.dims == (dim,):
+                    return f"{self.names.of(tensor.name)}.shape[{at}]"
+        raise AssertionError(f"no array tells the size of {dim}")
+
+    def refusal(self, label: str) -> list[str]:
+        if not self.bounded(label):
+            return []
+        return ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range(bad, place, {', '.join(self.passed(label))}))"]
+
+    def train_step_text(self) -> str:
+        assert self.spec.gradient is not None
+        program = self.spec.gradient
+        dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
+        sizes = ", ".join(self.dim_source(dim, "all") for dim in dims)
+        work = [f"*state.work_for({sizes})"] if program.work else []
+        call = ", ".join(["params.flat", "state.d_params", "state.flat", "step", *work, *self.passed("all")])
+        lines = [
+            *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
+            *self.checked("all"),
+            "step = state.step + 1",
+            f"bad, place, loss = step_entry({call})",
+            *self.refusal("all"),
+            "state.step = step",
+            "if not math.isfinite(loss):",
+            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
+            "return loss",
+        ]
+        return _plain("train_step", ["params", "state", *self.passed("all")], lines)
+
+    def loss_and_gradients_text(self) -> str:
+        program = self.spec.gradient
+        assert program is not None
+        dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
+        call = ", ".join(["params.flat", "gradients.flat", *self.fresh_work(program), *self.passed("all")])
+        lines = [
+            '"""The loss and its gradient by every parameter, named as the parameters are."""',
+            *self.checked("all"),
+            *dims,
+            f"gradients = Params(np.zeros(SIZE, {self.real}))",
+            f"bad, place, loss = gradient_entry({call})",
+            *self.refusal("all"),
+            "return loss, gradients",
+        ]
+        return _plain("loss_and_gradients", ["params", *self.passed("all"), "seed=0"], lines)
+
+    def work_needs(self, program: Program, row: str) -> bool:
+        name = row.split(" = ")[0]
+        return any(name == self.names.of(dim) for size in program.work.values() for dim in size.dims)
+
+    def predict_text(self, program: Program) -> str:
+        outputs = program.graph.outputs
+        made, results, scalars = [], [], []
+        for label, name in outputs.items():
+            tensor, shown = program.graph.tensors[name], self.names.of(name)
+            if tensor.axes:
+                sizes = ", ".join(self.size(extent) for extent in tensor.extents)
+                comma = "," if len(tensor.axes) == 1 else ""
+                made.append(f"{shown} = np.empty(({sizes}{comma}), {self.dtype(tensor.kind)})")
+                results.append(shown)
+            else:
+                scalars.append(shown)
+        call = ["params.flat", *self.fresh_work(program), *self.passed("predict"), *results]
+        labels = [(label.removeprefix("predict "), self.names.of(name)) for label, name in outputs.items()]
+        if len(labels) == 1:
+            result = labels[0][1]
+        else:
+            result = "{" + ", ".join(f"{_quoted(label)}: {name}" for label, name in labels) + "}"
+        what = ", ".join(f"{label}: {self.shape_text(program.graph.tensors[outputs[f'predict {label}']])}" for label, _ in labels)
+        left = ", ".join(["bad", "place", *scalars]) if self.bounded("predict") else ", ".join(["_", "_", *scalars])
+        called = f"predict_entry({', '.join(call)})"
+        lines = [
+            *_doc(f"The prediction {what}. {self.described('predict')}."),
+            *self.checked("predict"),
+            *self.dims_of(program, "predict"),
+            *made,
+            f"{left} = {called}" if scalars or self.bounded("predict") else called,
+            *self.refusal("predict"),
+            f"return {result}",
+        ]
+        return _plain("predict", ["params", *self.passed("predict"), "seed=0"], lines)
+
+    def evaluate_text(self, program: Program) -> str:
+        call = ["params.flat", *self.fresh_work(program), *self.passed("all")]
+        outputs = program.graph.outputs
+        scalars = list(dict.fromkeys(self.names.of(name) for name in outputs.values()))
+        labels = [(label.removeprefix("metric "), self.names.of(name)) for label, name in outputs.items()]
+        dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
+        lines = [
+            '"""The loss and the metrics, without changing anything."""',
+            *self.checked("all"),
+            *dims,
+            f"{', '.join(['bad' if self.bounded('all') else '_', 'place' if self.bounded('all') else '_', *scalars])} = evaluate_entry({', '.join(call)})",
+            *self.refusal("all"),
+            "return {" + ", ".join(f"{_quoted(label)}: float({name})" for label, name in labels) + "}",
+        ]
+        return _plain("evaluate", ["params", *self.passed("all"), "seed=0"], lines)
+
+    # ------------------------------------------------------------ checks of arrays
+
+    def checked_texts(self) -> Iterator[str]:
+        everything = self.given("all")
+        if not everything:
+            return
+        both = bool(self.spec.targets)
+        if self.spec.inputs:
+            yield self.checker("_checked_inputs", self.spec.inputs, ())
+        if both or not self.spec.inputs:
+            yield self.checker("_checked", everything, self.spec.inputs)
+        elif self.spec.gradient is not None or self.spec.evaluate is not None:
+            yield "_checked = _checked_inputs"
+        yield self.array_text()
+        if any(tensor.axes for _, tensor in self.bounded("all")) or self.bounded("all"):
+            yield self.out_of_range_text()
+
+    def checker(self, name: str, tensors: tuple[Tensor, ...], before: tuple[Tensor, ...]) -> str:
+        names = [self.names.of(tensor.name) for tensor in tensors]
+        rows: list[str] = []
+        known: dict[str, str] = {}
+        if before:
+            first = [self.names.of(tensor.name) for tensor in before]
+            left = f"({first[0]},)" if len(first) == 1 else ", ".join(first)
+            rows.append(f"{left} = _checked_inputs({', '.join(first)})")
+            for tensor in before:
+                self.learn(tensor, known)
+        for tensor in tensors:
+            if tensor not in before:
+                rows += self.array_rows(tensor, known)
+        for value, message in self.spec.preconditions:
+            if all(dim in known for dim in value.dims) and not self.told_before(value, before):
+                text = value.with_dims({})
+                rows.append(f"if {self.known_size(text, known)} < 0:")
+                rows.append(f"{INDENT}raise ValueError({_quoted(message)})")
+        ending = f"return {', '.join(names)}{',' if len(names) == 1 else ''}"
+        ending = f"return ({names[0]},)" if len(names) == 1 else ending
+        return _plain(name, names, [*rows, ending])
+
+    def told_before(self, value: IndexExpr, before: tuple[Tensor, ...]) -> bool:
+        known: dict[str, str] = {}
+        for tensor in before:
+            self.learn(tensor, known)
+        return bool(before) and all(dim in known for dim in value.dims)
+
+    def learn(self, tensor: Tensor, known: dict[str, str]) -> None:
+        for at, extent in enumerate(tensor.extents):
+            if extent.dims == (str(extent),):
+                known.setdefault(str(extent), f"{self.names.of(tensor.name)}.shape[{at}]")
+
+    def known_size(self, expr: IndexExpr, known: dict[str, str]) -> str:
+        around = Surroundings(lambda t, _: t, lambda dim: known.get(dim, dim), {}, self.real, lambda _: None)
+        return index_text(expr, around)
+
+    def array_rows(self, tensor: Tensor, known: dict[str, str]) -> list[str]:
+        name = self.names.of(tensor.name)
+        kinds, words = KINDS[tensor.kind]
+        shape = self.shape_text(tensor)
+        if not tensor.axes:
+            convert = {Kind.REAL: "float", Kind.WHOLE: "int", Kind.BOOL: "bool"}[tensor.kind]
+            return [f"{name} = {convert}({name})"]
+        told = dict(known)
+        self.learn(tensor, known)
+        wanted = []
+        for at, extent in enumerate(tensor.extents):
+            own = known.get(str(extent)) == f"{name}.shape[{at}]" and str(extent) not in told
+            if not own and all(dim in known for dim in extent.dims):
+                wanted.append(f"{name}.shape[{at}] != {self.known_size(extent, known)}")
+        free = any(extent.dims for extent in tensor.extents)
+        empty = [f"{name}.size == 0"] if free else []
+        conditions = " or ".join([f"{name}.ndim != {len(tensor.axes)}", *wanted, *empty])
+        relation = self.relation(tensor, told)
+        return [
+            f"{name} = _array({_quoted(tensor.name)}, {name}, {_quoted(kinds)}, {_quoted(words)}, {self.dtype(tensor.kind)})",
+            f"if {conditions}:",
+            f'{INDENT}raise ValueError(f"{tensor.name} is {shape}{relation}; got {{list({name}.shape)}}")',
+        ]
+
+    def relation(self, tensor: Tensor, known: dict[str, str]) -> str:
+        """` with batch = 32`, for the dims that an array before this one told."""
+        dims = dict.fromkeys(dim for extent in tensor.extents for dim in extent.dims if dim in known)
+        shown = ", ".join(f"{dim} = {{{known[dim]}}}" for dim in dims)
+        return f" with {shown}" if shown else ""
+
+    def array_text(self) -> str:
+        return "\n".join([
+            "def _array(name, value, kinds, words, dtype):",
+            f"{INDENT}array = np.asarray(value)",
+            f"{INDENT}if array.dtype.kind not in kinds:",
+            f'{INDENT * 2}raise TypeError(f"{{name}} holds {{words}}; got {{array.dtype}}")',
+            f"{INDENT}return np.ascontiguousarray(array, dtype)",
+        ])  # fmt: skip
+
+    def out_of_range_text(self) -> str:
+        limits = []
+        for at, tensor in enumerate(self.given("all")):
+            if (at, tensor) in self.bounded("all"):
+                assert tensor.bounds is not None
+                limits.append(f"{at}: {_quoted(tensor.name)}")
+        lines = [
+            "name = {" + ", ".join(limits) + "}[bad]",
+            "at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))",
+            "value = np.ravel(arrays[bad])[place]",
+            'limit = RANGES[name]',
+            'return f"{name} holds whole numbers from 0, below {limit}; {name}{at} is {value}"',
+        ]
+        return _plain("_out_of_range", ["bad", "place", "*arrays"], lines)
+
+
+def _quoted(text: str) -> str:
+    shown = repr(text)
+    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _doc(text: str) -> list[str]:
+    """A docstring, its sentences on lines of their own where one line is too short."""
+    if len(text) + len(INDENT) + 6 <= WIDTH:
+        return [f'"""{text}"""']
+    first, _, rest = text.partition(". ")
+    return [f'"""{first}.', "", rest, '"""']
+
+
+def _function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    return f"@{decorator}\n{_plain(name, arguments, body)}"
+
+
+def _plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    header = f"def {name}({', '.join(arguments)}):"
+    return "\n".join([header, *(f"{INDENT}{row}" if row else "" for row in body)])

@@ -1,0 +1,246 @@
+"""Programs → the bodies of the functions that run them: views, kernel calls and matrix products, in order.
+
+Kernels are written once: a nest whose text is that of another, but for the names of its arrays, calls the other's
+kernel.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gradc.graph.index import ONE, IndexExpr
+from gradc.graph.nodes import Graph
+from gradc.graph.tensors import Kind
+from gradc.schedule.program import Buffer, Gemm, Nest, Operand, Program, Storage, read_by, written_by
+
+from .kernels import INDENT, Kernel, KernelWriter
+from .names import Names
+from .style import Surroundings, index_text
+
+WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
+WIDTH = 120
+
+
+@dataclass
+class KernelTable:
+    """The kernels of a module, each once."""
+
+    kernels: list[Kernel] = field(default_factory=list)
+    by_text: dict[tuple[str, ...], Kernel] = field(default_factory=dict)
+
+    def shared(self, kernel: Kernel) -> Kernel:
+        """This kernel, or the one written before that does the same to its own arrays."""
+        key = _anonymous(kernel)
+        if key not in self.by_text:
+            self.by_text[key] = kernel
+            self.kernels.append(kernel)
+        return self.by_text[key]
+
+    def has(self, kernel: Kernel) -> bool:
+        """Whether an equal one is there."""
+        return _anonymous(kernel) in self.by_text
+
+
+def _anonymous(kernel: Kernel) -> tuple[str, ...]:
+    """The body with the parameters by their numbers."""
+    numbers = {name: f"${place}" for place, name in enumerate(kernel.arguments)}
+    return (str(len(kernel.returns)), *(re.sub(r"\w+", lambda m: numbers.get(m[0], m[0]), row) for row in kernel.body))
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a function that runs a program does, and what it is given.
+
+    Attributes:
+        lines: its statements.
+        arrays: leaves that it reads, by their names in the graph.
+        dims: free dims it needs.
+        work: the kinds of work space it needs.
+        calls: the prelude functions it calls itself.
+    """
+
+    lines: tuple[str, ...]
+    arrays: tuple[str, ...]
+    dims: tuple[str, ...]
+    work: tuple[Kind, ...]
+    calls: tuple[str, ...]
+
+
+@dataclass
+class Driver:
+    """Writes the bodies of one module's functions."""
+
+    names: Names
+    real: str
+    table: KernelTable
+    functions: Names
+
+    def body(self, program: Program, label: str = "") -> Body:
+        """The lines that run a program; views of parameters and results are made by the caller."""
+        dims: dict[str, None] = {}
+        around = self.surroundings(program.graph, dims)
+        lines = self.work_views(program, around)
+        backward = False
+        for at, step in enumerate(program.steps):
+            if not backward and all(name.startswith("d_") for name in written_by(step)):
+                backward = True
+                lines += ["", "# backward"] if at else ["# backward"]
+            elif at == 0:
+                lines += ["", "# forward"] if lines else []
+            lines += self.step(program, at, around, label)
+        for size in program.work.values():
+            dims |= dict.fromkeys(size.dims)
+        leaves = {name for step in program.steps for name in read_by(step) if program.graph.tensors[name].role}
+        order = [name for name in program.graph.tensors if name in leaves]
+        calls = ("gemm",) if any(isinstance(step, Gemm) for step in program.steps) else ()
+        return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
+
+    def surroundings(self, graph: Graph, dims: dict[str, None]) -> Surroundings:
+        def name(text: str) -> str:
+            dims.setdefault(text)
+            return self.names.of(text)
+
+        return Surroundings(lambda tensor, _: self.names.of(tensor), name, graph.tensors, self.real, lambda _: None)
+
+    # ------------------------------------------------------------ views
+
+    def work_views(self, program: Program, around: Surroundings) -> list[str]:
+        """`h = work[0 : batch * 32].reshape(batch, 32)`, for each tensor that lives in the work space."""
+        lines = []
+        for name, buffer in program.buffers.items():
+            if buffer.storage is Storage.WORK and not buffer.shares:
+                lines.append(f"{self.names.of(name)} = {work_view(buffer, around)}{self.kept_for(name, program)}")
+        return lines
+
+    def kept_for(self, name: str, program: Program) -> str:
+        """Why a value of the forward pass is still there in the backward pass."""
+        if name.startswith("d_"):
+            return ""
+        lying = [name, *(n for n, b in program.buffers.items() if b.shares == name)]
+        users = [
+            target
+            for step in program.steps
+            if set(read_by(step)) & set(lying)
+            for target in written_by(step)
+            if target.startswith("d_")
+        ]
+        shown = [self.names.of(user) for user in dict.fromkeys(users) if program.buffers[user].axes][:2]
+        return f"  # kept for {' and '.join(shown)}" if shown else ""
+
+    # ------------------------------------------------------------ steps
+
+    def step(self, program: Program, at: int, around: Surroundings, label: str) -> list[str]:
+        step = program.steps[at]
+        if isinstance(step, Gemm):
+            return self.product(step, program, around)
+        after = {name for later in program.steps[at + 1 :] for name in read_by(later)}
+        outside = frozenset(after | set(program.graph.outputs.values()))
+        kernel = KernelWriter(program, self.names, self.real, step, outside).kernel("")
+        if not any(True for item in step.items if not hasattr(item, "equation")) and not kernel.calls:
+            return [row for row in kernel.body if not row.startswith("return ")]
+        shared = self.table.shared(self.named(kernel, step, label))
+        arguments = ", ".join(self.argument(name) for name in kernel.parameters)
+        call = f"{shared.name}({arguments})"
+        results = ", ".join(self.names.of(name) for name in kernel.returns)
+        return [f"{results} = {call}" if results else call]
+
+    def argument(self, name: str) -> str:
+        return self.names.of(name)
+
+    def named(self, kernel: Kernel, nest: Nest, label: str) -> Kernel:
+        """The kernel under a name that says what it computes."""
+        if self.table.has(kernel):
+            return kernel
+        name = self.functions.fresh(label or kernel_name(kernel, nest))
+        return Kernel(
+            name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls
+        )
+
+    def product(self, gemm: Gemm, program: Program, around: Surroundings) -> list[str]:
+        out = self.operand(gemm.out, gemm, program, around)
+        a = self.operand(gemm.a, gemm, program, around)
+        b = self.operand(gemm.b, gemm, program, around)
+        call = f"gemm({a}, {b}, {out}, {not gemm.starts})"
+        depth = len(gemm.batch)
+        lines = []
+        for level, i in enumerate(gemm.batch):
+            low = f"{index_text(i.low, around)}, " if i.low.terms else ""
+            lines.append(f"{INDENT * level}for {i.name} in range({low}{index_text(i.high, around)}):")
+        comment = product_text(gemm, self.names)
+        row = f"{INDENT * depth}{call}"
+        if len(row) + len(comment) + 10 > WIDTH:
+            return [*lines, f"{INDENT * depth}# {comment}", row]
+        return [*lines, f"{row}  # {comment}"]
+
+    def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
+        """The array as a matrix: batch indices put in, groups of axes merged, transposed where it lies so."""
+        buffer = program.buffers.get(operand.tensor)
+        text = self.names.of((buffer.shares if buffer and buffer.shares else operand.tensor))
+        batch = {i.name for i in gemm.batch}
+        extents = dict(zip(operand.subscripts, program.graph.tensors[operand.tensor].extents, strict=True))
+        places = [name if name in batch else ":" for name in operand.subscripts]
+        if batch & set(operand.subscripts):
+            while places and places[-1] == ":":
+                places.pop()
+            text += f"[{', '.join(places)}]"
+        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+        if any(len(group) > 1 for group in groups):
+            sizes = [index_text(_extent(group, extents), around) for group in groups]
+            text += f".reshape({', '.join(sizes)})"
+        return f"{text}.T" if operand.transposed else text
+
+
+def _extent(group: Iterable[str], extents: Mapping[str, IndexExpr]) -> IndexExpr:
+    product = ONE
+    for name in group:
+        product *= extents[name]
+    return product
+
+
+def work_view(buffer: Buffer, around: Surroundings) -> str:
+    """A stretch of the work space in the tensor's shape."""
+    size = ONE
+    for extent in buffer.extents:
+        size *= extent
+    assert buffer.offset is not None, "a stored tensor has an offset"
+    start, end = index_text(buffer.offset, around), index_text(buffer.offset + size, around)
+    text = f"{WORK_NAMES[buffer.kind]}[{start} : {end}]"
+    if len(buffer.extents) > 1:
+        text += f".reshape({', '.join(index_text(extent, around) for extent in buffer.extents)})"
+    return text
+
+
+def product_text(gemm: Gemm, names: Names) -> str:
+    """`h[b, j] = Σ_i x[b, i] h_weight[i, j]`."""
+    equation = gemm.equation
+    summed = " ".join(i.name for i in equation.reduced)
+    factors = [
+        f"{names.of(operand.tensor)}[{', '.join(operand.subscripts)}]" for operand in (gemm.a, gemm.b)
+    ]
+    write = ", ".join(gemm.out.subscripts)
+    sign = "=" if gemm.starts else "+="
+    return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
+
+
+def kernel_name(kernel: Kernel, nest: Nest) -> str:
+    """`forward_h`, `loss_and_d_logits`, `backward_h`: the first array it makes, or the scalar it returns."""
+    targets = [s.equation.target for s in nest.statements()]
+    shown = [name for name in dict.fromkeys(targets) if name in kernel.parameters]
+    adjoints = [name for name in shown if name.startswith("d_")]
+    if kernel.returns and adjoints:
+        return f"{kernel.returns[0]}_and_{adjoints[0]}"
+    if kernel.returns:
+        return f"forward_{kernel.returns[0]}"
+    if adjoints and len(adjoints) == len(shown):
+        return f"backward_{adjoints[0].removeprefix('d_')}"
+    own = [name for name in shown if not name.startswith("d_")]
+    return f"forward_{(own or targets)[-1]}"
+
+
+def doc_rows(kernel: Kernel) -> tuple[str, ...]:
+    """The kernel's equations, the places in the model at the right."""
+    rows = []
+    for text in kernel.doc:
+        equation, _, place = text.rpartition("  ")
+        rows.append(f"{equation}{' ' * max(2, 100 - len(equation) - len(place))}{place}")
+    return tuple(rows)

@@ -1,0 +1,377 @@
+"""Nests → Python functions: loops, accumulators, statements, in the style of the sample.
+
+A statement whose target has no axes left is a variable; one that sums over an inner loop accumulates in a variable and
+stores it after the loop; one that sums over an outer loop accumulates in its row. Guards become the ends of a loop
+where all that is in the loop stands under them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gradc.graph.index import IndexExpr, index
+from gradc.graph.nodes import Equation, Guard, Reducer, Relation, Tensor
+from gradc.graph.show import body_of, place_in_text
+from gradc.graph.tensors import Kind
+from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Statement, Storage
+
+from .names import Names
+from .style import BodyPrinter, Surroundings, body_printer, index_text
+
+INDENT = "    "
+ACCUMULATORS = {
+    Reducer.SUM: "total", Reducer.PROD: "product", Reducer.MAX: "largest", Reducer.MIN: "smallest",
+    Reducer.PEAK: "largest",
+    Reducer.ARGMAX: "best", Reducer.ARGMIN: "best",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """An emitted function.
+
+    `parameters` are tensors or free dims, by their names in the graph; `returns` the scalars it computes. `body` does
+    not depend on its name, so that equal kernels are found by comparing it.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    arguments: tuple[str, ...]
+    returns: tuple[str, ...]
+    doc: tuple[str, ...]
+    body: tuple[str, ...]
+    calls: tuple[str, ...]
+
+
+@dataclass
+class _Accumulator:
+    """A variable that a statement accumulates in, and where it goes after the loop; None where it is the tensor."""
+
+    variable: str
+    place: str | None
+    index_variable: str | None = None
+
+
+@dataclass
+class KernelWriter:
+    """Writes one nest as a kernel."""
+
+    program: Program
+    names: Names
+    real: str
+    nest: Nest
+    external: frozenset[str]
+    lines: list[str] = field(default_factory=list)
+    used: dict[str, None] = field(default_factory=dict)
+    arrays: dict[str, None] = field(default_factory=dict)
+    scalars: dict[str, None] = field(default_factory=dict)
+    dims: dict[str, None] = field(default_factory=dict)
+    loops: dict[str, str] = field(default_factory=dict)
+    accumulators: dict[int, _Accumulator] = field(default_factory=dict)
+    local: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        touched = {n for s in self.nest.statements() for n in (*s.equation.sources(), s.equation.target)}
+        dims = {d for s in self.nest.statements() for d in _dims_of(s.equation)}
+        self.local = Names({self.names.of(name) for name in touched | dims})
+        self.around = Surroundings(
+            self.read, self.index_name, self.program.graph.tensors, self.real, lambda name: self.used.setdefault(name)
+        )
+
+    def kernel(self, name: str) -> Kernel:
+        """The nest as a function of this name."""
+        self.items(self.nest.items, ())
+        made = tuple(dict.fromkeys(s.equation.target for s in self.nest.statements()))
+        returns = tuple(n for n in made if self.is_variable(n) and n in self.external)
+        sizes, parameters = self.sizes()
+        names = tuple(self.names.of(root) for root in parameters)
+        ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
+        body = (*sizes, *self.lines, *ending)
+        return Kernel(name, parameters, names, returns, tuple(self.doc()), body, tuple(self.used))
+
+    def sizes(self) -> tuple[list[str], tuple[str, ...]]:
+        """Lines that take the free dims from arrays' shapes; parameters, with the dims that no array tells."""
+        lines, missing = [], []
+        for dim in self.dims:
+            source = self.shape_with(dim)
+            if source is None:
+                missing.append(dim)
+            else:
+                lines.append(f"{self.names.of(dim)} = {source}")
+        return lines, (*self.arrays, *self.scalars, *missing)
+
+    def shape_with(self, dim: str) -> str | None:
+        for root in self.arrays:
+            buffer = self.program.buffers.get(root)
+            extents = buffer.extents if buffer else self.tensor(root).extents
+            for at, extent in enumerate(extents):
+                if str(extent) == dim and extent.dims == (dim,):
+                    return f"{self.names.of(root)}.shape[{at}]"
+        return None
+
+    def doc(self) -> Iterator[str]:
+        """One line for each equation, with the line of the model that it comes from."""
+        for statement in self.nest.statements():
+            yield equation_text(statement.equation, self.names, self.program.graph.tensors)
+
+    # ------------------------------------------------------------ names
+
+    def tensor(self, name: str) -> Tensor:
+        return self.program.graph.tensors[name]
+
+    def buffer(self, name: str) -> Buffer | None:
+        return self.program.buffers.get(name)
+
+    def index_name(self, name: str) -> str:
+        """A loop's variable, or a free dim."""
+        if name in self.loops:
+            return self.loops[name]
+        self.dims.setdefault(name)
+        return self.names.of(name)
+
+    def read(self, name: str, subscripts: tuple[IndexExpr, ...]) -> str:
+        """The text that reads or writes a tensor at a place."""
+        buffer = self.buffer(name)
+        if buffer is None:  # a leaf
+            tensor = self.tensor(name)
+            if not tensor.axes and not self.is_cell(name):
+                self.scalars.setdefault(name)
+                return self.names.of(name)
+            self.arrays.setdefault(name)
+            return self.element(self.names.of(name), subscripts or ())
+        if buffer.storage is Storage.LOCAL:
+            if not self.made_here(name):
+                self.scalars.setdefault(name)
+            return self.names.of(name)
+        root = buffer.shares or name
+        self.arrays.setdefault(root)
+        return self.element(self.names.of(root), tuple(subscripts[at] for at in buffer.axes))
+
+    def is_cell(self, name: str) -> bool:
+        """Whether a leaf without axes is a place in a flat buffer: a parameter."""
+        role = self.tensor(name).role
+        return role is not None and role.value in ("param", "state")
+
+    def is_variable(self, name: str) -> bool:
+        """Whether a computed tensor is a scalar that the kernel hands back."""
+        buffer = self.buffer(name)
+        return buffer is not None and buffer.storage is Storage.LOCAL and not self.tensor(name).axes
+
+    def made_here(self, name: str) -> bool:
+        return any(s.equation.target == name for s in self.nest.statements())
+
+    def element(self, array: str, subscripts: tuple[IndexExpr, ...]) -> str:
+        return f"{array}[{', '.join(index_text(s, self.around) for s in subscripts) or '0'}]"
+
+    # ------------------------------------------------------------ loops
+
+    def emit(self, depth: int, text: str) -> None:
+        self.lines.append(INDENT * depth + text)
+
+    def items(self, items: tuple[Item, ...], path: tuple[str, ...], assumed: frozenset[Guard] = frozenset()) -> None:
+        for item in items:
+            inside = list(Nest((item,)).statements())
+            depth = len(path)
+            opened = [s for s in inside if self.opens_at(s, depth)]
+            for statement in opened:
+                self.open(statement, depth)
+            if isinstance(item, Loop):
+                self.loop(item, path, assumed)
+            else:
+                self.statement(item, depth, assumed)
+            for statement in opened:
+                self.close(statement, depth)
+
+    def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
+        name = loop.index.name
+        self.loops[name] = self.local.fresh(name) if name not in self.loops else self.loops[name]
+        low, high, taken = self.ends(loop, len(path), assumed)
+        ends = high if low == "0" else f"{low}, {high}"
+        self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
+        self.items(loop.body, (*path, name), assumed | taken)
+
+    def ends(self, loop: Loop, depth: int, assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
+        """The loop's ends, narrowed by the guards under which everything in it stands."""
+        low, high = index_text(loop.index.low, self.around), index_text(loop.index.high, self.around)
+        lows, highs, taken = [low], [high], set()
+        for guard in self.common_guards(loop, depth) - assumed:
+            factor = guard.value.coefficient(loop.index.name)
+            if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant not in (1, -1):
+                continue
+            rest = guard.value - factor * index(loop.index.name)
+            if set(rest.indices) - set(self.loops):
+                continue
+            taken.add(guard)
+            if factor.constant == 1:
+                lows.append(index_text(-rest, self.around))
+            else:
+                highs.append(index_text(rest + 1, self.around))
+        lowest = lows[0] if len(lows) == 1 else f"max({', '.join(lows)})"
+        highest = highs[0] if len(highs) == 1 else f"min({', '.join(highs)})"
+        return lowest, highest, frozenset(taken)
+
+    def common_guards(self, loop: Loop, depth: int) -> set[Guard]:
+        """The guards that all statements in the loop share, if none of them has to zero something inside it."""
+        inside = list(Nest((loop,)).statements())
+        if any(s.starts and self.opening_depth(s) > depth for s in inside):
+            return set()
+        return set.intersection(*(set(s.equation.guards) for s in inside))
+
+    # ------------------------------------------------------------ statements
+
+    def opening_depth(self, statement: Statement) -> int:
+        """How many outer loops run along an axis of the target from end to end: what is below them starts at 0."""
+        places = [place.bare for place in statement.equation.write]
+        extents = self.tensor(statement.equation.target).extents
+        for depth, name in enumerate(statement.path):
+            if places.count(name) != 1:
+                return depth
+            found = next(i for i in statement.equation.indices if i.name == name)
+            if found.low.terms or found.high != extents[places.index(name)]:
+                return depth
+        return len(statement.path)
+
+    def opens_at(self, statement: Statement, depth: int) -> bool:
+        if self.opening_depth(statement) != depth:
+            return False
+        return statement.accumulates or (statement.starts and not self.covers(statement))
+
+    def covers(self, statement: Statement) -> bool:
+        """Whether the statement alone writes every place its loops reach, and those are all."""
+        equation = statement.equation
+        bare = all(place.bare for place in equation.write)
+        return bare and not equation.guards and self.opening_depth(statement) == len(statement.path)
+
+    def open(self, statement: Statement, depth: int) -> None:
+        """What must stand before the loop: a variable to accumulate in, or zeros."""
+        equation, buffer = statement.equation, self.buffer(statement.equation.target)
+        assert buffer is not None, "a leaf is never written"
+        outer = set(statement.path[:depth])
+        kept = [equation.write[at] for at in buffer.axes]
+        if statement.accumulates and all(place.bare in outer for place in kept):
+            self.open_variable(statement, buffer, depth)
+        elif statement.starts:
+            start = self.identity(equation)
+            places = [index_text(p, self.around) if p.bare in outer else ":" for p in kept]
+            target = self.array(equation.target)
+            self.emit(depth, f"{target}[{', '.join(places)}] = {start}" if places else f"{target} = {start}")
+
+    def array(self, name: str) -> str:
+        """The array or the variable that a computed tensor lies in."""
+        buffer = self.buffer(name)
+        assert buffer is not None, "a leaf is never written"
+        if buffer.storage is Storage.LOCAL:
+            return self.names.of(name)
+        self.arrays.setdefault(buffer.shares or name)
+        return self.names.of(buffer.shares or name)
+
+    def open_variable(self, statement: Statement, buffer: Buffer, depth: int) -> None:
+        equation = statement.equation
+        place = self.read(equation.target, equation.write)
+        if buffer.storage is Storage.LOCAL:
+            accumulator = _Accumulator(place, None)
+        else:
+            accumulator = _Accumulator(self.local.fresh(ACCUMULATORS[equation.reducer]), place)
+        if equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN):
+            accumulator.index_variable = accumulator.variable
+            accumulator.variable = self.local.fresh("best")
+            self.emit(depth, f"{accumulator.index_variable} = 0")
+        if statement.starts:
+            self.emit(depth, f"{accumulator.variable} = {self.identity(equation)}")
+        elif accumulator.place:
+            self.emit(depth, f"{accumulator.variable} = {place}")
+        self.accumulators[id(statement)] = accumulator
+
+    def identity(self, equation: Equation) -> str:
+        """What a reduction starts from."""
+        tensor = self.tensor(equation.target)
+        whole = tensor.kind is not Kind.REAL and equation.reducer in (Reducer.SUM, Reducer.PROD)
+        start = {Reducer.SUM: "0", Reducer.PROD: "1", Reducer.MAX: "-np.inf", Reducer.MIN: "np.inf"}
+        names = {**start, Reducer.ARGMAX: "-np.inf", Reducer.ARGMIN: "np.inf", Reducer.PEAK: "-np.inf"}
+        text = names[equation.reducer]
+        if whole:
+            return text if tensor.kind is Kind.WHOLE else str(text != "0")
+        text = text if "inf" in text else f"{text}.0"
+        single = self.real == "f4" and bool(tensor.axes)
+        return f"f4({text})" if single else text
+
+    def close(self, statement: Statement, depth: int) -> None:
+        accumulator = self.accumulators.get(id(statement))
+        if accumulator is not None and accumulator.place is not None:
+            self.emit(depth, f"{accumulator.place} = {accumulator.index_variable or accumulator.variable}")
+
+    def statement(self, statement: Statement, depth: int, assumed: frozenset[Guard]) -> None:
+        equation = statement.equation
+        guards = [guard for guard in equation.guards if guard not in assumed]
+        if guards:
+            self.emit(depth, f"if {' and '.join(map(self.guard_text, guards))}:")
+            depth += 1
+        accumulator = self.accumulators.get(id(statement))
+        target = accumulator.variable if accumulator else self.read(equation.target, equation.write)
+        body = self.printer(equation, accumulator is not None).print(equation.body)
+        match equation.reducer:
+            case Reducer.SUM:
+                adds = statement.accumulates or not statement.starts
+                self.emit(depth, f"{target} {'+=' if adds else '='} {body}")
+            case Reducer.PROD:
+                self.emit(depth, f"{target} *= {body}")
+            case Reducer.MAX | Reducer.MIN:
+                self.extremum(depth, target, body, equation.reducer)
+            case Reducer.PEAK:
+                self.emit(depth, f"{target} = max({target}, {body})")
+            case Reducer.ARGMAX | Reducer.ARGMIN:
+                assert accumulator is not None and accumulator.index_variable is not None
+                self.argument(depth, accumulator, body, equation)
+            case Reducer.LOGSUMEXP:
+                raise AssertionError("logsumexp is written out before it is scheduled")
+
+    def extremum(self, depth: int, target: str, body: str, reducer: Reducer) -> None:
+        """NaN passes on: once there, it stays."""
+        sign = ">" if reducer is Reducer.MAX else "<"
+        value = body if body.replace("_", "a").isalnum() else self.local.fresh("value")
+        if value != body:
+            self.emit(depth, f"{value} = {body}")
+        self.emit(depth, f"{target} = {value} if {value} {sign} {target} or {value} != {value} else {target}")
+
+    def argument(self, depth: int, accumulator: _Accumulator, body: str, equation: Equation) -> None:
+        """The first of equals; NaN counts as beyond all."""
+        sign = ">" if equation.reducer is Reducer.ARGMAX else "<"
+        value, best = self.local.fresh("value"), accumulator.variable
+        place = IndexExpr()
+        for i in equation.reduced:
+            place = place * i.extent + index(i.name) - i.low
+        self.emit(depth, f"{value} = {body}")
+        self.emit(depth, f"if {value} {sign} {best} or ({value} != {value} and {best} == {best}):")
+        self.emit(depth + 1, f"{best}, {accumulator.index_variable} = {value}, {index_text(place, self.around)}")
+
+    def printer(self, equation: Equation, accumulated: bool) -> BodyPrinter:
+        """Scalars are computed in float64; what is summed into one is computed as the arrays are."""
+        tensor = self.tensor(equation.target)
+        arg = equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
+        kind = Kind.REAL if arg else tensor.kind
+        plain = not tensor.axes and not accumulated
+        return body_printer(self.around, kind, plain or self.real == "f8")
+
+    def guard_text(self, guard: Guard) -> str:
+        """A guard as a comparison without subtraction."""
+        above = IndexExpr(tuple(term for term in guard.value.terms if term[1] > 0))
+        below = above - guard.value
+        if guard.relation is not Relation.AT_LEAST:
+            return f"{index_text(above, self.around)} {guard.relation.value} {index_text(below, self.around)}"
+        if ((), -1) in guard.value.terms:
+            return f"{index_text(below - 1, self.around)} < {index_text(above, self.around)}"
+        return f"{index_text(above, self.around)} >= {index_text(below, self.around)}"
+
+
+def equation_text(equation: Equation, names: Names, tensors: object) -> str:
+    """`h[b, j] = …`, with the line of the model at the end."""
+    target = names.of(equation.target)
+    write = f"{target}[{', '.join(map(str, equation.write))}]" if equation.write else target
+    return f"{write} = {body_of(equation)}  {place_in_text(equation.origin)}"
+
+
+def _dims_of(equation: Equation) -> Iterator[str]:
+    for expression in equation.index_expressions():
+        yield from expression.dims
+    for i in equation.indices:
+        yield from i.low.dims
+        yield from i.high.dims

@@ -1,0 +1,98 @@
+"""What a module is made of, and where its parameters and moments lie in their flat buffers."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy
+
+from gradc.graph.index import IndexExpr
+from gradc.graph.nodes import Tensor
+from gradc.graph.tensors import Index
+from gradc.schedule.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter: its place in the flat buffer, and how it starts. law is None for the built-in `orthogonal`."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    law: sympy.Expr | None
+    indices: tuple[Index, ...]
+    law_text: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state of an optimizer in the flat buffer of moments: its leaf in the rule's graph, place and first value."""
+
+    leaf: str
+    offset: int
+    shape: tuple[int, ...]
+    start: sympy.Expr
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProgram:
+    """An optimizer's rule over a stretch of the parameters: `shape` is (size,) or one parameter's own."""
+
+    rule: str
+    program: Program
+    offset: int
+    shape: tuple[int, ...]
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSpec:
+    """All that a module is written from.
+
+    Attributes:
+        equations: lines of the model to show at the top, each with its line number.
+        inputs, targets: leaves, in the order in which callers pass them.
+        moment_names: name → (offset, shape) for each state of each parameter.
+        before: computes what the updates share (the clipping factor) from all gradients; `trained` is how many there are.
+        gradient, predict, evaluate: programs; a model without a loss has only predict.
+        preconditions: expressions in the free dims that must be at least 0, each with its message.
+    """
+
+    name: str
+    file: str
+    source: str
+    digest: str
+    version: str
+    dtype: str
+    equations: tuple[tuple[str, int], ...]
+    sizes: tuple[tuple[str, int], ...]
+    dims: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+    parameters: tuple[Parameter, ...]
+    trained: int
+    moments: int
+    moment_names: Mapping[str, tuple[int, tuple[int, ...]]]
+    updates: tuple[UpdateProgram, ...]
+    before: Program | None
+    gradient: Program | None
+    evaluate: Program | None
+    predict: Program | None
+    preconditions: tuple[tuple[IndexExpr, str], ...]
+    data: str | None
+    fit: Mapping[str, float]
+
+    @property
+    def size(self) -> int:
+        """How many numbers all parameters hold."""
+        return sum(parameter.size for parameter in self.parameters)

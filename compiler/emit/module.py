@@ -1,0 +1,374 @@
+"""Assembles a module: the parts in strings, arranged by the templates of `gradc_templates`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gradc.graph.nodes import Tensor
+from gradc.graph.tensors import Kind
+from gradc.schedule.program import Program
+
+from .callers import Callers
+from .driver import WORK_NAMES, Body, Driver, KernelTable, doc_rows
+from .kernels import INDENT, Kernel
+from .layout import ModuleSpec, UpdateProgram
+from .names import Names
+from .prelude import prelude_imports, prelude_source
+from .render import render
+
+WIDTH = 120
+
+
+def emit(spec: ModuleSpec) -> str:
+    """The text of a module: the same bytes for the same spec."""
+    return _Module(spec).text()
+
+
+@dataclass
+class _Module:
+    """The parts of one module as they are written."""
+
+    spec: ModuleSpec
+    names: Names = field(default_factory=Names)
+    table: KernelTable = field(default_factory=KernelTable)
+    calls: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def real(self) -> str:
+        return "f4" if self.spec.dtype == "float32" else "f8"
+
+    def text(self) -> str:
+        spec = self.spec
+        for tensor in (*spec.inputs, *spec.targets):
+            self.names.of(tensor.name)
+        drivers = self.drivers()
+        callers = Callers(spec, self.names, self.real)
+        outside = callers.first_outside()
+        kernels = "\n\n\n".join([*map(self.kernel_text, self.table.kernels), *([outside] if outside else [])])
+        for kernel in self.table.kernels:
+            self.calls |= dict.fromkeys(kernel.calls)
+        prelude = prelude_source(self.calls, spec.dtype)
+        return render(
+            "module.py.j2",
+            title=f"{spec.name}: the network of {spec.file}, its gradient and its training step, as loops and matrix products.",
+            model=self.model_lines(),
+            legend=self.legend(),
+            provenance=f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. It needs NumPy, Numba and SciPy, not gradc.\n"
+            "This file, all of it, is yours to use under any terms.",
+            imports=self.imports(prelude),
+            constants=self.constants(prelude + kernels + drivers),
+            digest=spec.digest,
+            dtype=spec.dtype,
+            real=self.real,
+            interface=self.interface(),
+            parts=self.parts_text(),
+            prelude=prelude,
+            kernels=kernels,
+            drivers=drivers,
+            work_lines=callers.work_for(),
+            no_work=callers.no_work(),
+            wrappers=callers.text(),
+        )
+
+    # ------------------------------------------------------------ the top
+
+    def model_lines(self) -> str:
+        shown = [(_safe(text), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
+        width = min(max((len(text) for text, _ in shown), default=0) + 4, 90)
+        return "\n".join(f"    {text:<{width}}{place}" for text, place in shown)
+
+    def legend(self) -> str:
+        spec = self.spec
+        sizes = [f"{name} = {size}" for name, size in spec.sizes]
+        free = [f"{name} (any size)" for name in spec.dims]
+        rows = []
+        if free or sizes:
+            rows.append("Sizes       " + ", ".join([*free, *sizes]))
+        shown = "  ".join(f"{self.names.of(p.name)}{list(p.shape)}" for p in spec.parameters)
+        if shown:
+            total = f"({spec.size:,} {spec.dtype} numbers in one buffer)".replace(",", " ")
+            rows.append(_wrapped(f"Parameters  {shown}  {total}", " " * 12))
+        rows.append("Names       d_X is ∂loss/∂X and has X's shape")
+        return "\n".join(rows)
+
+    def imports(self, prelude: str) -> tuple[str, ...]:
+        more = prelude_imports(self.calls)
+        return ("import math", "", *sorted({"import numpy as np", "from numba import njit", *more}, key=_import_key))
+
+    def constants(self, text: str) -> tuple[str, ...]:
+        rows = {"f4": "f4 = np.float32", "f8": "f8 = np.float64", "i4": "i4 = np.int32", "i8": "i8 = np.int64"}
+        return tuple(row for name, row in rows.items() if name == self.real or re.search(rf"\b{name}\b", text))
+
+    def interface(self) -> str:
+        spec = self.spec
+        rows = [f"NAME = {spec.name!r}", f"DTYPE = {spec.dtype!r}", f"HASH = {spec.digest!r}"]
+        rows.append(_table("PARAMS", [(p.name, f"({p.offset}, {_tuple(p.shape)})") for p in spec.parameters]))
+        rows.append(f"SIZE = {spec.size}")
+        moments = [(name, f"({offset}, {_tuple(shape)})") for name, (offset, shape) in spec.moment_names.items()]
+        rows.append(_table("MOMENTS", moments))
+        rows.append(_table("INPUTS", [(t.name, self.described(t)) for t in spec.inputs]))
+        rows.append(_table("TARGETS", [(t.name, self.described(t)) for t in spec.targets]))
+        whole = [t for t in (*spec.inputs, *spec.targets) if t.kind is Kind.WHOLE]
+        rows.append(_table("RANGES", [(t.name, _limit(t)) for t in whole]))
+        rows.append(f"PREDICTIONS = {_tuple(outputs_of(spec.predict, 'predict'))}")
+        rows.append(f"METRICS = {_tuple(outputs_of(spec.evaluate, 'metric'))}")
+        rows.append(f"DATA = {spec.data!r}")
+        rows.append(f"FIT = {dict(spec.fit)!r}")
+        rows.append(f"SOURCE = {_source_text(spec.source)}")
+        return "\n".join(rows)
+
+    def described(self, tensor: Tensor) -> str:
+        axes = tuple(a.constant if a.constant is not None else str(a) for a in tensor.extents)
+        return f"({tensor.kind.value!r}, {_tuple(axes)})"
+
+    def parts_text(self) -> str:
+        views = []
+        for p in self.spec.parameters:
+            view = f"p[{p.offset} : {p.offset + p.size}]"
+            views.append(view if len(p.shape) <= 1 else f"{view}.reshape({', '.join(map(str, p.shape))})")
+        names = ", ".join(self.names.of(p.name) for p in self.spec.parameters)
+        if not views:
+            return "# The model has no parameters."
+        body = _wrapped_tuple(views)
+        doc = _wrapped(f'"""{names}: views of the flat buffer p, or of its gradient."""', INDENT)
+        return f"@kernel\ndef parts(p):\n{INDENT}{doc}\n{INDENT}return {body}"
+
+    # ------------------------------------------------------------ functions
+
+    def kernel_text(self, kernel: Kernel) -> str:
+        body = (*docstring(doc_rows(kernel)), *kernel.body)
+        return function("kernel", kernel.name, kernel.arguments, body)
+
+    def drivers(self) -> str:
+        spec = self.spec
+        driver = Driver(self.names, self.real, self.table, self.names)
+        texts = []
+        if spec.gradient is not None:
+            texts.append(self.gradient_text(driver, spec.gradient))
+        if spec.updates:
+            texts.append(self.update_text(driver))
+        callers = Callers(spec, self.names, self.real)
+        if spec.gradient is not None:
+            texts += [callers.gradient_entry(), callers.step_entry()]
+        for label, program in (("predict", spec.predict), ("evaluate", spec.evaluate)):
+            if program is not None:
+                texts.append(self.forward_text(driver, label, program))
+        return "\n\n\n".join(texts)
+
+    def gradient_text(self, driver: Driver, program: Program) -> str:
+        body = driver.body(program)
+        self.calls |= dict.fromkeys(body.calls)
+        arguments = ["params", "d_params", *(WORK_NAMES[kind] for kind in body.work), *self.data_names()]
+        loss = self.names.of(program.graph.outputs["loss"])
+        gradients = {name: f"gradient {p.name}" for p in self.spec.parameters for name in [self.names.of(p.name)]}
+        lines = [
+            *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
+            *self.sizes(body),
+            *self.views("params", program, body.arrays),
+            *self.gradient_views(program, gradients.values()),
+            *body.lines,
+            *self.scalar_gradients(program, gradients.values()),
+            f"return {loss}",
+        ]
+        return function("kernel", "differentiate", arguments, lines)
+
+    def data_names(self) -> list[str]:
+        return [self.names.of(tensor.name) for tensor in (*self.spec.inputs, *self.spec.targets)]
+
+    def sizes(self, body: Body) -> list[str]:
+        """Free dims from the shapes of the arrays."""
+        return [f"{self.names.of(dim)} = {self.dim_source(dim)}" for dim in body.dims]
+
+    def dim_source(self, dim: str) -> str:
+        for tensor in (*self.spec.inputs, *self.spec.targets):
+            for at, extent in enumerate(tensor.extents):
+                if str(extent) == dim and extent.dims == (dim,):
+                    return f"{self.names.of(tensor.name)}.shape[{at}]"
+        raise AssertionError(f"no array tells the size of {dim}")
+
+    def views(self, buffer: str, program: Program, used: Sequence[str]) -> list[str]:
+        """The parameters a program reads, as views of the flat buffer."""
+        names = [self.names.of(p.name) if p.name in used else "_" for p in self.spec.parameters]
+        if all(name == "_" for name in names):
+            return []
+        return [_assigned(names, f"parts({buffer})")]
+
+    def gradient_views(self, program: Program, labels: Iterable[str]) -> list[str]:
+        names = []
+        for label in labels:
+            tensor = program.graph.outputs.get(label)
+            if tensor is None:
+                names.append("_")
+            elif program.graph.tensors[tensor].axes:
+                names.append(self.names.of(tensor))
+            else:
+                names.append(f"{self.names.of(tensor)}_place")
+        return [_assigned(names, "parts(d_params)")] if any(name != "_" for name in names) else []
+
+    def scalar_gradients(self, program: Program, labels: Iterable[str]) -> list[str]:
+        rows = []
+        for label in labels:
+            tensor = program.graph.outputs.get(label)
+            if tensor is not None and not program.graph.tensors[tensor].axes:
+                name = self.names.of(tensor)
+                rows.append(f"{name}_place[0] = {name}")
+        return rows
+
+    def update_text(self, driver: Driver) -> str:
+        spec = self.spec
+        rules = " and ".join(dict.fromkeys(update.rule for update in spec.updates))
+        lines = [*docstring((f"One step of {rules}, in place; t counts steps from 1.",))]
+        local = Names(("params", "d_params", "moments", "t"))
+        local.given["t"] = "t"
+        inner = Driver(local, self.real, self.table, self.names)
+        if spec.before is not None:
+            local.given["gradient"] = "gradient"
+            lines.append(f"gradient = d_params[0:{spec.trained}]")
+            body = inner.body(spec.before, "clip")
+            self.calls |= dict.fromkeys(body.calls)
+            lines += [row for row in body.lines if row not in ("# forward", "")]
+        for update in spec.updates:
+            lines += self.update_lines(update, inner)
+        return function("kernel", "update", ("params", "d_params", "moments", "t"), lines)
+
+    def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
+        names = driver.names
+        start, size = update.offset, _product(update.shape)
+        shape = f".reshape({', '.join(map(str, update.shape))})" if len(update.shape) > 1 else ""
+        body = driver.body(update.program, update.rule)
+        self.calls |= dict.fromkeys(body.calls)
+        rows = []
+        for leaf, buffer in (("p", "params"), ("g", "d_params")):
+            rows.append(f"{names.of(leaf)} = {buffer}[{start} : {start + size}]{shape}")
+        for moment in update.moments:
+            own = shape if moment.shape == update.shape else ""
+            view = f"moments[{moment.offset} : {moment.offset + moment.size}]{own}"
+            rows.append(f"{names.of(moment.leaf)} = {view}" if moment.leaf in body.arrays else "")
+        return [row for row in (*rows, *body.lines) if row not in ("", "# forward")]
+
+    def forward_text(self, driver: Driver, label: str, program: Program) -> str:
+        body = driver.body(program)
+        self.calls |= dict.fromkeys(body.calls)
+        tensors = list(dict.fromkeys(program.graph.outputs.values()))
+        arrays = [self.names.of(name) for name in tensors if program.graph.tensors[name].axes]
+        scalars = [self.names.of(name) for name in tensors if not program.graph.tensors[name].axes]
+        callers = Callers(self.spec, self.names, self.real)
+        lines = [
+            *docstring((callers.entry_doc(label, arrays, scalars),)),
+            *callers.checks(label, len(scalars)),
+            *self.sizes(body),
+            *self.views("params", program, body.arrays),
+            *(row for row in body.lines if row != "# forward"),
+            f"return {', '.join(['-1', '-1', *scalars])}",
+        ]
+        work = [WORK_NAMES[kind] for kind in body.work]
+        return function("entry", f"{label}_entry", ["params", *work, *callers.passed(label), *arrays], lines)
+
+
+# ---------------------------------------------------------------- text
+
+
+def outputs_of(program: Program | None, role: str) -> tuple[str, ...]:
+    """The names of a program's outputs of one role."""
+    if program is None:
+        return ()
+    return tuple(label.removeprefix(f"{role} ") for label in program.graph.outputs if label.startswith(f"{role} "))
+
+
+def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    """A decorated definition, its header wrapped where it is long."""
+    header = f"def {name}({', '.join(arguments)}):"
+    if len(header) > WIDTH:
+        inside = _filled(list(arguments), INDENT)
+        header = f"def {name}(\n{inside}\n):"
+    rows = [f"{INDENT}{row}" if row else "" for row in body]
+    return "\n".join([f"@{decorator}", header, *rows])
+
+
+def docstring(rows: Sequence[str]) -> list[str]:
+    """A docstring of one row or several."""
+    if len(rows) == 1:
+        return [f'"""{rows[0].strip()}"""']
+    return [f'"""{rows[0]}', *rows[1:], '"""']
+
+
+def _assigned(names: Sequence[str], value: str) -> str:
+    left = ", ".join(names)
+    single = f"{left}, = {value}" if len(names) == 1 else f"{left} = {value}"
+    single = f"({left},) = {value}" if len(names) == 1 else single
+    if len(single) <= WIDTH - len(INDENT):
+        return single
+    return f"(\n{_filled(list(names), INDENT * 2)}\n{INDENT}) = {value}"
+
+
+def _filled(names: list[str], indent: str) -> str:
+    """Names a line each, as ruff's formatter sets them."""
+    return "\n".join(f"{indent}{name}," for name in names)
+
+
+def _wrapped_tuple(views: list[str]) -> str:
+    line = ", ".join(views) + ("," if len(views) == 1 else "")
+    if len(line) + len(INDENT) + len("return ") <= WIDTH:
+        return f"({line})" if len(views) == 1 else line
+    return f"(\n{_filled(views, INDENT * 2)}\n{INDENT})"
+
+
+def _wrapped(text: str, indent: str) -> str:
+    """Broken at double or single blanks before the line is full."""
+    rows, row = [], ""
+    for word in text.split(" "):
+        if row and len(indent) + len(row) + 1 + len(word) > WIDTH - 2:
+            rows.append(row.rstrip())
+            row = word
+        else:
+            row = f"{row} {word}" if row or rows or word == "" else word
+    rows.append(row.rstrip())
+    return f"\n{indent}".join(part.lstrip() if at else part for at, part in enumerate(rows))
+
+
+def _table(name: str, rows: list[tuple[str, str]]) -> str:
+    if not rows:
+        return f"{name} = {{}}"
+    return "\n".join([f"{name} = {{", *(f"{INDENT}{key!r}: {value}," for key, value in rows), "}"]).replace("'", '"')
+
+
+def _tuple(values: Iterable[object]) -> str:
+    shown = [f'"{v}"' if isinstance(v, str) else repr(v) for v in values]
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+
+
+def _limit(tensor: Tensor) -> str:
+    if tensor.bounds is None:
+        return "None"
+    limit = tensor.bounds.high + 1
+    return str(limit.constant) if limit.constant is not None else f'"{limit}"'
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for extent in shape:
+        total *= extent
+    return total
+
+
+def _safe(text: str) -> str:
+    """A line of the model that may stand in a docstring: no quotes, backslashes or control characters."""
+    plain = text.split("#", maxsplit=1)[0].rstrip()
+    return "".join(c if c.isprintable() and c not in '"\\' else "'" for c in plain)
+
+
+def _source_text(text: str) -> str:
+    """The model's text as a literal, a line a line."""
+    rows = [_literal(row) for row in text.splitlines(keepends=True)]
+    if len(rows) <= 1:
+        return rows[0] if rows else '""'
+    return "\n".join(["(", *(f"{INDENT}{row}" for row in rows), ")"])
+
+
+def _literal(row: str) -> str:
+    shown = repr(row)
+    return shown if shown.startswith('"') or '"' in row else f'"{shown[1:-1]}"'
+
+
+def _import_key(line: str) -> tuple[bool, str]:
+    return not line.startswith("import "), line.split()[1]

@@ -1,0 +1,51 @@
+"""Python names for what a model names: `h.weight` → `h_weight`, and never a keyword, a builtin or the module's own.
+
+Whatever a model calls its tensors, the emitted text holds identifiers made here and nothing else of the model's
+choosing outside comments and strings.
+"""
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable
+
+MODULE_NAMES = (
+    *("np", "math", "njit", "overload", "f4", "f8", "i4", "i8", "FAST", "kernel", "vector", "entry", "gemm", "parts"),
+    *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
+    *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
+    *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
+    *("moments", "t", "seed", "rng", "flat", "orthogonal", "total", "largest", "smallest", "best", "product", "self"),
+    *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
+    *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh", "sin", "cos", "tan", "asin"),
+    *("acos", "atan", "erf", "gradients", "results", "threadpoolctl"),
+)
+
+
+class Names:
+    """Hands out identifiers: the same for the same name, different ones for different names."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = {*MODULE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *taken}
+        self.given: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The identifier of a tensor, a dim or a prediction."""
+        if name not in self.given:
+            self.given[name] = self.fresh(name)
+        return self.given[name]
+
+    def fresh(self, name: str) -> str:
+        """An identifier like the name that is not taken; it is from now on."""
+        shown = identifier(name)
+        candidate, count = shown, 1
+        while candidate in self.taken or (candidate.startswith("__") and candidate.endswith("__")):
+            count += 1
+            candidate = f"{shown}_" if count == 2 else f"{shown}_{count - 1}"  # noqa: PLR2004  (the second try)
+        self.taken.add(candidate)
+        return candidate
+
+
+def identifier(name: str) -> str:
+    """The name with all that Python does not allow turned to underscores: `h.weight` → `h_weight`."""
+    shown = re.sub(r"\W", "_", name)
+    return shown if shown and not shown[0].isdigit() else f"_{shown}"

@@ -1,0 +1,200 @@
+"""Calls of definitions: arguments bound to the header, the body unfolded where the call stands.
+
+A definition of numbers is put into the equation itself (`inline`). Any other works on whole tensors: what it is handed
+gets a name, its equations become equations of the model, named after the equation that calls it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradc.errors import Label
+from gradc.graph.index import Ranges, index
+
+from . import core, syntax
+from .bind import Bound, bind
+from .call_names import plan_calls
+from .extents import solve
+from .headers import bind_tensors
+from .inline import of_numbers
+from .naming import NOT_THERE_YET
+from .numeric import is_numeric
+from .tensors import free_indices, tensor_value
+from .values import POISON, Array, Element, Several, Value, described
+from .walk import names_in
+from .world import CallName, Context, Frame, Place, Refused, Returning, Scope, World
+
+
+def call_definition(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
+    """What a call of a definition gives."""
+    _check_callable(definition, node, place)
+    scope, inside = _inside(world, definition, node, key, place)
+    bound = bind(world, definition, node, place, inside)
+    if any(value is POISON for value in bound.values.values()):
+        return POISON
+    if is_numeric(world, definition, bound.values):
+        return of_numbers(world, definition, bound, node, place)
+    return _unfolded(world, definition, bound, node, scope, place)
+
+
+def _check_callable(definition: syntax.Definition, node: syntax.Call, place: Place) -> None:
+    name = definition.name
+    if definition.keyword == "optimizer":
+        raise Refused("not-a-function", f"{name} is an optimizer, which stands after `optimize`", node.function_span)
+    if definition.keyword == "shared def":
+        raise Refused("not-there-yet", f"shared def {NOT_THERE_YET}", node.function_span,
+                      help="a plain `def` makes parameters for each call")  # fmt: skip
+    chain = place.context.frame.chain()
+    at = next((k for k, outer in enumerate(chain) if outer is definition), None)
+    if at is not None:
+        shown = " → ".join([*(outer.name for outer in chain[at:]), name])
+        raise Refused("recursive-definition", f"the definition {name} calls itself: {shown}", node.function_span,
+                      help="definitions unfold when the model is compiled; use `repeat`, or an index")  # fmt: skip
+
+
+def _inside(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> tuple[Scope, Place]:
+    """The scope of a call's body, still empty, and the place where defaults are evaluated."""
+    context = place.context
+    fallback = f"{context.name}.{definition.name}"
+    name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
+    wanted = context.direct[1] if context.direct and context.direct[0] == key else None
+    call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
+    frame = Frame(definition, context.frame, name.prefix, context.next_call(), call,
+                  result=_returned_name(definition) if wanted else None, returns=name.result, wanted=wanted)  # fmt: skip
+    scope = Scope(frame, home=world.homes.get(definition.span.file))
+    inner = replace(context, frame=frame, plan={}, direct=None, own=None, indexed=False, internal={}, reductions={}, bases={})
+    return scope, Place(scope, 0, inner, random=place.random)
+
+
+def _returned_name(definition: syntax.Definition) -> str | None:
+    """The name that a body returns, where one equation, or the index equations of one tensor, make it."""
+    if not isinstance(definition.body, tuple) or not definition.body:
+        return None
+    *body, last = definition.body
+    if not isinstance(last, syntax.Return) or last.subscripts is not None or len(last.values) != 1:
+        return None
+    value = last.values[0]
+    if not isinstance(value, syntax.Name):
+        return None
+    made = [t for s in body if isinstance(s, syntax.Equation) for t in s.targets if t.name == value.name]
+    nested = [s for s in body if isinstance(s, syntax.For | syntax.Repeat | syntax.If)]
+    whole = [target for target in made if target.subscripts is None]
+    return value.name if made and not nested and (not whole or len(made) == 1) else None
+
+
+def _unfolded(world: World, definition: syntax.Definition, bound: Bound, node: syntax.Call, scope: Scope,
+              place: Place) -> Value:  # fmt: skip
+    world.count_instance(node.span)
+    axes = bind_tensors(world, definition, bound, scope, scope.frame.returns, place)
+    scope.frame = replace(scope.frame, axes=axes)
+    if not isinstance(definition.body, tuple):
+        returning = Returning((definition.body,), definition.body.span, scope, scope.now, scope.frame.order)
+        return _returned(world, returning, place)
+    errors = len(world.diagnostics)
+    world.run(world, definition.body, scope)
+    returned = scope.entries.get("return")
+    if returned is None:
+        if len(world.diagnostics) > errors:
+            return POISON
+        raise Refused("no-return", f"the definition {definition.name} returns nothing", definition.span,
+                      help="end it with `return …`")  # fmt: skip
+    entry = returned[-1][1]
+    return _returned(world, entry, place) if isinstance(entry, Returning) else world.force(world, entry)
+
+
+def _returned(world: World, returning: Returning, place: Place) -> Value:
+    """The values of a `return`, as parts of the equation that called: its made indices are not theirs."""
+    scope, outer = returning.scope, place.context
+    frame = scope.frame
+    values = returning.values
+    context = Context(frame.prefix.removesuffix("."), frame, returning.order, world.text(returning.span),
+                      world.span(returning.span, frame), taken=outer.taken, locals=outer.locals)  # fmt: skip
+    if len(values) == 1 and frame.wanted and isinstance(values[0], syntax.Call):
+        context.direct = (id(values[0]), frame.wanted)
+    inner = Place(scope, returning.position, context)
+    plan_calls(world, context, values, inner, between=True)
+    found: list[Value] = []
+    for value in values:
+        solve(world, inner, (), (), value)
+        found.append(world.value(value, inner))
+    return found[0] if len(found) == 1 else Several(tuple(found))
+
+
+# ---------------------------------------------------------------- softmax[u](s[b, u, t])
+
+
+def call_over(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
+    """A call over an index of the equation: `f[u](s[b, u, t])` is f of the tensor [b, t, u], read at b, t, u."""
+    over = _over(node, place)
+    _check_callable(definition, node, place)
+    scope, inside = _inside(world, definition, node, key, place)
+    everywhere = replace(place, conditions=(), ranges=Ranges(place.ranges.bounds))
+    bound = bind(world, definition, node, everywhere, inside)
+    if any(value is POISON for value in bound.values.values()):
+        return POISON
+    tensors = {p.name: bound.values[p.name] for p in definition.parameters if p.axes is not None}
+    if not tensors:
+        raise Refused("no-indices", f"{definition.name} goes by element, and over no index", node.span,
+                      help=f"leave [{', '.join(sorted(names_in(*(node.indices or ()))))}] out")  # fmt: skip
+    batch = _batch(tensors, over, place)
+    values = dict(bound.values)
+    for parameter in definition.parameters:
+        if parameter.name in tensors:
+            indices = (*batch, over) if _takes_last(parameter) else batch
+            element = _element(values[parameter.name], bound.nodes[parameter.name])
+            values[parameter.name] = _spread(world, element, indices, f"{scope.frame.returns}.{parameter.name}", place)
+    result = _unfolded(world, definition, Bound(values, bound.nodes), node, scope, place)
+    return _read_back(result, (*batch, over), node, place)
+
+
+def _over(node: syntax.Call, place: Place) -> core.Index:
+    written = node.indices or ()
+    if len(written) != 1 or not isinstance(written[0], syntax.Name):
+        raise Refused("one-index", f"{node.function}[…] goes over one index of the equation", node.span)
+    name = written[0].name
+    if name not in place.indices:
+        raise Refused("unknown-index", f"{name} is no index of this equation", written[0].span,
+                      help=f"{node.function}[{name}](…) goes over an index of the equation and has a value at each")  # fmt: skip
+    return place.indices[name]
+
+
+def _takes_last(parameter: syntax.Parameter) -> bool:
+    """Whether a header's tensor ends in an axis of its own: `x[..., i]`, not `y[...]`."""
+    axes = parameter.axes or ()
+    return bool(axes) and not isinstance(axes[-1], syntax.Ellipsis)
+
+
+def _element(value: Value, node: syntax.Expression) -> Element:
+    if isinstance(value, Element):
+        return value
+    raise Refused("not-an-element", f"a number at each place is wanted here, and this is {described(value)}", node.span,
+                  help="read it at its indices")  # fmt: skip
+
+
+def _batch(values: dict[str, Value], over: core.Index, place: Place) -> tuple[core.Index, ...]:
+    used = {n for v in values.values() if isinstance(v, Element) for n in free_indices(v.expression)} - {over.name}
+    return tuple(i for i in place.known.values() if i.name in used)
+
+
+def _spread(world: World, element: Element, indices: tuple[core.Index, ...], name: str, place: Place) -> Value:
+    """The element at every place of the indices, as a tensor."""
+    context = place.context
+    full = world.unique(name)
+    order = context.next_call()
+    subscripts = tuple(index(i.name) for i in indices)
+    axes = tuple(core.Axis(i.name, i.high) for i in indices)
+    bounds = element.range(place.ranges) if element.kind is core.Kind.WHOLE else None
+    world.add_tensor(order, core.Tensor(context.span, full, axes, element.kind, bounds))
+    world.add_equation(order, core.Equation(context.span, full, subscripts, indices, element.expression, context.text))
+    return tensor_value(context.span, full, axes, element.kind, bounds)
+
+
+def _read_back(result: Value, indices: tuple[core.Index, ...], node: syntax.Call, place: Place) -> Value:
+    if result is POISON:
+        return POISON
+    axes = result.axes if isinstance(result, Array) else ()
+    for wanted in (indices, indices[:-1]):
+        if [a.extent for a in axes] == [i.high for i in wanted]:
+            at = tuple(index(i.name) for i in wanted)
+            return result.at(at, place.ranges) if isinstance(result, Array) else result
+    raise Refused("wrong-rank", f"{node.function} gives {described(result)} here, not a value at each index", node.span,
+                  help="call it on the whole tensor")  # fmt: skip

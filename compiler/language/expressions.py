@@ -1,0 +1,218 @@
+"""The value of an expression: syntax at a place → `Element`, `Array` or another value.
+
+Operators and functions of numbers go by element; reductions, reads, calls of definitions and operations on whole
+tensors have files of their own.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from . import core, syntax
+from .arithmetic import ARITY, needs_condition
+from .calls import call_definition, call_over
+from .naming import BUILT_IN, NOT_THERE_YET, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
+from .reads import read
+from .reductions import is_whole_reduction, of_whole, over_indices
+from .extents import REDUCERS
+from .values import POISON, Array, Element, Function, Items, Value, Word, constant, described, truth
+from .whole import by_element, concat, product, reshape, transpose
+from .world import Given, Place, Refused, World
+
+OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow", "and": "and",
+             "or": "or"}  # fmt: skip
+COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "lt", ">=": "le"}
+TURNED = {">", ">="}
+
+
+def evaluate(world: World, node: syntax.Expression, place: Place) -> Value:
+    """The value of an expression.
+
+    Raises:
+        Refused: it has none.
+    """
+    match node:
+        case syntax.Number(span=span, value=value, whole=whole):
+            return constant(world.span(span, place.context.frame), value, whole)
+        case syntax.Name():
+            return name_value(world, node, place)
+        case syntax.Unary(operator=operator, operand=operand):
+            return by_element("neg" if operator == "-" else "not", [world.value(operand, place)], node, world, place)
+        case syntax.Binary():
+            return _binary(world, node, place)
+        case syntax.Comparison():
+            return _comparison(world, node, place)
+        case syntax.Conditional():
+            return _conditional(world, node, place)
+        case syntax.Subscript():
+            return read(world, node, place)
+        case syntax.Call():
+            return call(world, node, id(node), place)
+        case syntax.List(items=items):
+            return Items(tuple(world.value(item, place) for item in items))
+        case syntax.Text():
+            raise Refused("stray-text", "a text in quotes stands only after `use` and `data`", node.span)
+        case syntax.Ellipsis():
+            raise Refused("stray-dots", "... stands only between brackets", node.span)
+        case syntax.Binder():
+            raise Refused("stray-binder", f"the extent of {node.name} is stated on the left side or in a reduction",
+                          node.span)  # fmt: skip
+    assert_never(node)
+
+
+def _binary(world: World, node: syntax.Binary, place: Place) -> Value:
+    if node.operator == "|>":
+        return _pipe(world, node, place)
+    left = world.value(node.left, place)
+    if node.operator in {"and", "or"} and isinstance(left, Element) and left.kind is core.Kind.BOOL:
+        if left.truth is (node.operator == "or"):
+            return left
+    right = world.value(node.right, place)
+    if node.operator == "@":
+        return product(left, right, node, world, place)
+    return by_element(OPERATORS[node.operator], [left, right], node, world, place)
+
+
+def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
+    """`x |> g(2)` is `g(x, 2)`."""
+    first = syntax.Argument(node.left.span, None, node.left)
+    match node.right:
+        case syntax.Name(name=name, span=span):
+            return call(world, syntax.Call(node.span, name, span, None, (first,)), id(node.right), place)
+        case syntax.Call(function=name, function_span=span, indices=indices, arguments=arguments):
+            piped = syntax.Call(node.span, name, span, indices, (first, *arguments))
+            return call(world, piped, id(node.right), place)
+    raise Refused("not-a-function", "|> hands on to a function", node.right.span)
+
+
+def _comparison(world: World, node: syntax.Comparison, place: Place) -> Value:
+    operands = [world.value(operand, place) for operand in node.operands]
+    result: Value | None = None
+    for k, sign in enumerate(node.operators):
+        pair = operands[k : k + 2]
+        part = _words_equal(sign, pair, node)
+        if part is None:
+            pair = pair[::-1] if sign in TURNED else pair
+            part = by_element(COMPARISONS[sign], pair, node, world, place)
+        result = part if result is None else by_element("and", [result, part], node, world, place)
+    assert result is not None
+    return result
+
+
+def _words_equal(sign: str, pair: Sequence[Value], node: syntax.Comparison) -> Value | None:
+    """`padding == same`, of words: decided when the model is compiled."""
+    a, b = pair
+    if not isinstance(a, Word) and not isinstance(b, Word):
+        return None
+    if a is POISON or b is POISON:
+        return POISON
+    if sign not in {"==", "!="} or not isinstance(a, Word) or not isinstance(b, Word):
+        raise Refused("wrong-kind", f"{described(a)} and {described(b)} cannot be compared so", node.span)
+    equal = (a.word == b.word) == (sign == "==")
+    return truth(node.span, equal)
+
+
+def _conditional(world: World, node: syntax.Conditional, place: Place) -> Value:
+    """Only the branch taken counts; where it is known when the model is compiled, the other is not looked at."""
+    condition = world.value(node.condition, place)
+    if condition is POISON:
+        return POISON
+    if isinstance(condition, Element):
+        needs_condition(condition, node.condition.span)
+        if condition.truth is not None:
+            return world.value(node.then if condition.truth else node.otherwise, place)
+        negated = core.Apply(condition.expression.span, "not", (condition.expression,))
+        then = world.value(node.then, place.under(condition.expression, condition.holds))
+        otherwise = world.value(node.otherwise, place.under(negated, condition.fails))
+    elif isinstance(condition, Array):
+        needs_condition(condition.sample, node.condition.span)
+        then, otherwise = world.value(node.then, place), world.value(node.otherwise, place)
+    else:
+        raise Refused("not-a-condition", f"a condition is wanted here, and this is {described(condition)}",
+                      node.condition.span)  # fmt: skip
+    return by_element("where", [condition, then, otherwise], node, world, place)
+
+
+# ---------------------------------------------------------------- calls
+
+
+def call(world: World, node: syntax.Call, key: int, place: Place) -> Value:
+    """A call; `key` is the identity of the syntax node by which the equation planned its names."""
+    name = node.function
+    entry = world.find(name, place)
+    if isinstance(entry, Given) and isinstance(entry.value, Function):
+        name, definition = entry.value.name, entry.value.definition
+    elif name in BUILT_IN:
+        return _built_in(world, node, name, place)
+    else:
+        definition = world.definition(name, node.function_span)
+    if definition is None:
+        if name in BUILT_IN:
+            return _built_in(world, node, name, place)
+        if isinstance(entry, Given) and entry.value is POISON:
+            return POISON
+        raise unknown_function(world, name, node, place)
+    if node.indices is not None:
+        return call_over(world, definition, node, key, place)
+    return call_definition(world, definition, node, key, place)
+
+
+def _built_in(world: World, node: syntax.Call, name: str, place: Place) -> Value:
+    if node.indices is not None:
+        if name in REDUCERS:
+            return over_indices(world, node, place)
+        raise Refused("no-indices", f"{name} takes no indices", node.span)
+    if name in RANDOM:
+        return _random(world, node, name, place)
+    if name == "grad":
+        raise Refused("not-there-yet", f"grad(y, x) {NOT_THERE_YET}", node.span)
+    positional = [a for a in node.arguments if a.name is None]
+    if name in TENSOR_FUNCTIONS:
+        return _tensor_function(world, node, name, place)
+    if len(positional) < len(node.arguments):
+        keyword = next(a for a in node.arguments if a.name is not None)
+        raise Refused("unknown-keyword", f"{name} has no argument called {keyword.name}", keyword.span)
+    values = [world.value(a.value, place) for a in positional]
+    if is_whole_reduction(name, len(values)) and len(values) == 1:
+        return of_whole(world, name, values[0], node.span, place)
+    return _of_numbers(world, node, name, values, place)
+
+
+def _of_numbers(world: World, node: syntax.Call, name: str, values: Sequence[Value], place: Place) -> Value:
+    wanted = ARITY.get(name, 1)
+    if name in {"max", "min"} and len(values) > wanted:
+        result = values[0]
+        for value in values[1:]:
+            result = by_element(name, [result, value], node, world, place)
+        return result
+    if len(values) != wanted:
+        plural = "argument" if wanted == 1 else "arguments"
+        raise Refused("wrong-arity", f"{name} takes {wanted} {plural}, and has {len(values)} here", node.span)
+    return by_element(name, values, node, world, place)
+
+
+def _tensor_function(world: World, node: syntax.Call, name: str, place: Place) -> Value:
+    keywords = {a.name: a for a in node.arguments if a.name is not None}
+    for keyword, argument in keywords.items():
+        if (name, keyword) != ("concat", "axis"):
+            raise Refused("unknown-keyword", f"{name} has no argument called {keyword}", argument.span)
+    values = [world.value(a.value, place) for a in node.arguments if a.name is None]
+    axis = world.value(keywords["axis"].value, place) if keywords else None
+    if axis is POISON or any(value is POISON for value in values):
+        return POISON
+    if name == "concat":
+        return concat(values, axis, node, world, place)
+    wanted = {"transpose": 1, "reshape": 2}[name]
+    if len(values) != wanted:
+        raise Refused("wrong-arity", f"{name} takes {wanted} arguments, and has {len(values)} here", node.span)
+    return transpose(values[0], node) if name == "transpose" else reshape(values[0], values[1], node)
+
+
+def _random(world: World, node: syntax.Call, name: str, place: Place) -> Value:
+    if node.arguments:
+        raise Refused("wrong-arity", f"{name}() takes no arguments", node.span,
+                      help="scale it: mean + std * normal(), low + (high - low) * uniform()")  # fmt: skip
+    if not place.random:
+        raise Refused("not-there-yet", f"{name}() in equations {NOT_THERE_YET}", node.span,
+                      help="it works in initial laws: param w[n] ~ normal()")  # fmt: skip
+    return Element(core.Random(world.span(node.span, place.context.frame), name), core.Kind.REAL)
+

@@ -1,0 +1,441 @@
+"""What each index of an equation runs over: its syntax → the indices of its left side, its reductions and `...`.
+
+An index runs over what is stated; else over the extent of where it stands bare, and of the dim of its name; else, in
+arithmetic only, from 0 as far as its reads stay inside; else over what guarded reads and comparisons tell. Whether
+every read is then inside is proved later, where it is elaborated.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gradc.errors import Label, Span
+from gradc.graph.index import ONE, ZERO, Gather, Idx, IndexExpr, Quotient, Ranges, index, never_negative, of_atom
+
+from . import core, syntax
+from .indices import described_read, index_name, suggested_order
+from .values import Array, Element, shown
+from .walk import names_in
+from .world import Group, Place, Refused, Size, World
+
+REDUCERS = {"sum", "prod", "mean", "max", "min", "logsumexp", "argmax", "argmin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A place where an index stands alone: the read, and the extent of the axis there."""
+
+    read: syntax.Subscript
+    axis: int
+    extent: IndexExpr
+    why: str
+
+
+@dataclass(slots=True, eq=False)
+class Variable:
+    """An index whose range is looked for."""
+
+    name: str
+    internal: str
+    span: Span
+    stated: IndexExpr | None = None
+    dim: IndexExpr | None = None
+    bare: list[Bare] = field(default_factory=list)
+    guarded: list[IndexExpr] = field(default_factory=list)
+    reads: list[tuple[IndexExpr, IndexExpr]] = field(default_factory=list)
+    extent: IndexExpr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The indices of an equation: of its left side by the name written, and those that `...` stands for."""
+
+    left: Mapping[str, core.Index]
+    rest: tuple[core.Index, ...] | None
+
+
+Env = Mapping[str, Variable]
+
+
+def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_names: Sequence[syntax.Expression],
+          right: syntax.Expression) -> Solution:  # fmt: skip
+    """The range of every index of an equation; those of reductions are noted in the context.
+
+    Args:
+        left: the subscripts of the left side.
+        left_names: the names and binders among them that are indices.
+
+    Raises:
+        Refused: an index is undetermined, or two places disagree about one.
+    """
+    search = _Search(world, place)
+    env = search.variables(left_names, {})
+    search.walk(right, env)
+    rest = search.rest(left, right)
+    search.settle()
+    for key, variables in search.reductions.items():
+        place.context.reductions[key] = tuple(search.index(v) for v in variables)
+    return Solution({name: search.index(v) for name, v in env.items()}, rest)
+
+
+class _Search:
+    """One equation's indices and all that its text tells about them."""
+
+    def __init__(self, world: World, place: Place) -> None:
+        self.world = world
+        self.place = place
+        self.context = place.context
+        self.all: list[Variable] = []
+        self.reductions: dict[int, list[Variable]] = {}
+        self.dots: list[tuple[tuple[core.Axis, ...], syntax.Subscript]] = []
+
+    # ------------------------------------------------------------ variables
+
+    def variables(self, written: Sequence[syntax.Expression], env: Env) -> dict[str, Variable]:
+        """New indices: names and binders."""
+        found: dict[str, Variable] = {}
+        for node in written:
+            if isinstance(node, syntax.Name):
+                self._bare_variable(node, env, found)
+            elif isinstance(node, syntax.Binder):
+                self._stated_variable(node, env, found)
+        self.all.extend(found.values())
+        return found
+
+    def _bare_variable(self, node: syntax.Name, env: Env, found: dict[str, Variable]) -> None:
+        if node.name in found:
+            return
+        self._check_new(node, env)
+        found[node.name] = Variable(node.name, self._internal(node.name), node.span)
+        entry = self.world.find(node.name, self.place)
+        if isinstance(entry, Size):
+            found[node.name].dim = entry.value
+
+    def _stated_variable(self, node: syntax.Binder, env: Env, found: dict[str, Variable]) -> None:
+        known = found.get(node.name)
+        if known is None:
+            self._check_new(node, env)
+        variable = found.setdefault(node.name, Variable(node.name, self._internal(node.name), node.span))
+        stated = size_of(self.world, node.extent, self.place)
+        if variable.stated is not None and variable.stated != stated:
+            labels = [Label(variable.span, f"{variable.stated}"), Label(node.span, f"{stated}")]
+            raise Refused("extents-disagree", f"index {node.name} states two extents", node.span, labels)
+        variable.stated, variable.dim = stated, None
+
+    def _check_new(self, node: syntax.Name | syntax.Binder, env: Env) -> None:
+        if node.name in env:
+            raise Refused("index-hides", f"{node.name} is an index already", node.span,
+                          [Label(env[node.name].span, "here")], "take another name for the index of the reduction")  # fmt: skip
+
+    def _internal(self, name: str) -> str:
+        internal = self.context.internal.get(name)
+        if internal is None:
+            internal = self.context.internal[name] = self.context.fresh_index(name)
+        return internal
+
+    def index(self, variable: Variable) -> core.Index:
+        """The index, its range found."""
+        assert variable.extent is not None
+        return core.Index(variable.internal, ZERO, variable.extent)
+
+    # ------------------------------------------------------------ what the text tells
+
+    def walk(self, node: syntax.Expression, env: Env) -> None:
+        """Notes what an expression tells about the indices."""
+        match node:
+            case syntax.Subscript():
+                self._read(node, env)
+            case syntax.Call(function=function, indices=indices) if indices is not None and function in REDUCERS:
+                inner = self.variables(indices, env)
+                self.reductions[id(node)] = [inner[i.name] for i in indices if not isinstance(i, syntax.Ellipsis)]
+                self._walk_all([a.value for a in node.arguments], {**env, **inner})
+            case syntax.Call():
+                self._walk_all([a.value for a in node.arguments], env)
+            case syntax.Unary(operand=operand):
+                self.walk(operand, env)
+            case syntax.Binary(left=left, right=right):
+                self._walk_all([left, right], env)
+            case syntax.Comparison():
+                self._walk_all(node.operands, env)
+                self._compare(node, env)
+            case syntax.Conditional():
+                self._conditional(node, env)
+            case syntax.List(items=items):
+                self._walk_all(items, env)
+
+    def _walk_all(self, parts: Sequence[syntax.Expression], env: Env) -> None:
+        for part in parts:
+            self.walk(part, env)
+
+    def _conditional(self, node: syntax.Conditional, env: Env) -> None:
+        known = self._known_truth(node.condition, env)
+        if known is None:
+            self.walk(node.condition, env)
+        if known is not False:
+            self.walk(node.then, env)
+        if known is not True:
+            self.walk(node.otherwise, env)
+
+    def _known_truth(self, node: syntax.Expression, env: Env) -> bool | None:
+        names = names_in(node)
+        if any(name in env or not self._is_constant(name) for name in names):
+            return None
+        value = self.world.value(node, self.place)
+        return value.truth if isinstance(value, Element) else None
+
+    def _is_constant(self, name: str) -> bool:
+        entry = self.world.find(name, self.place)
+        return name in {"true", "false", "training"} or isinstance(entry, Size) or getattr(entry, "number", False)
+
+    def _read(self, node: syntax.Subscript, env: Env) -> None:
+        axes = self._axes(node, env)
+        for subscript in node.subscripts:
+            self.walk(subscript, env)
+        if axes is None:
+            return
+        plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
+        dots = len(node.subscripts) - len(plain)
+        if dots > 1 or (dots == 0 and len(plain) != len(axes)) or len(plain) > len(axes):
+            return
+        at = next((k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)), len(plain))
+        width = len(axes) - len(plain)
+        if dots:
+            self.dots.append((axes[at : at + width], node))
+        for k, subscript in enumerate(plain):
+            axis = k if k < at else k + width
+            self._use(subscript, axes, axis, node, env)
+
+    def _axes(self, node: syntax.Subscript, env: Env) -> tuple[core.Axis, ...] | None:
+        base = node.base
+        if isinstance(base, syntax.Name) and "." not in base.name:
+            entry = self.world.find(base.name, self.place)
+            if isinstance(entry, Group):
+                return self.world.axes(self.world, entry)
+        if names_in(base) & set(env):
+            self.walk(base, env)
+            return None
+        value = self.world.value(base, self.place)
+        self.context.bases[id(base)] = value
+        return value.axes if isinstance(value, Array) else None
+
+    def _use(self, subscript: syntax.Expression, axes: tuple[core.Axis, ...], axis: int, node: syntax.Subscript,
+             env: Env) -> None:  # fmt: skip
+        extent = axes[axis].extent
+        if isinstance(subscript, syntax.Name) and subscript.name in env:
+            variable = env[subscript.name]
+            if node.guarded:
+                variable.guarded.append(extent)
+            else:
+                variable.bare.append(Bare(node, axis, extent, described_read(self.world, node, axes, self.place)))
+            return
+        value = None if node.guarded else self.arithmetic(subscript, env)
+        if value is None:
+            return
+        for variable in {v.internal: v for v in env.values()}.values():
+            if variable.internal in value.indices:
+                variable.reads.append((value, extent))
+
+    def _compare(self, node: syntax.Comparison, env: Env) -> None:
+        pairs = zip(node.operators, node.operands, node.operands[1:], strict=False)
+        for a, b in [(a, b) for sign, a, b in pairs if sign == "=="] + [(b, a) for s, a, b in pairs if s == "=="]:
+            for index_side, other in ((a, b), (b, a)):
+                if isinstance(index_side, syntax.Name) and index_side.name in env:
+                    value = self.arithmetic(other, env)
+                    high = Ranges().most(value) if value is not None and value.gathers else None
+                    if high is not None and not high.indices:
+                        env[index_side.name].guarded.append(high + 1)
+
+    # ------------------------------------------------------------ index arithmetic
+
+    def arithmetic(self, node: syntax.Expression, env: Env) -> IndexExpr | None:
+        """The index expression that a subscript is; None where it is none, or not one yet."""
+        match node:
+            case syntax.Name(name=name) if name in env:
+                return index(env[name].internal)
+            case syntax.Unary(operator="-", operand=operand):
+                value = self.arithmetic(operand, env)
+                return None if value is None else -value
+            case syntax.Binary(operator=sign, left=left, right=right) if sign in {"+", "-", "*", "//", "%"}:
+                return self._binary(sign, self.arithmetic(left, env), self.arithmetic(right, env))
+            case syntax.Subscript(base=base, subscripts=subscripts, guarded=False):
+                return self._gather(base, subscripts, env)
+        if names_in(node) & set(env):
+            return None
+        value = self.world.value(node, self.place)
+        return value.size if isinstance(value, Element) else None
+
+    def _binary(self, sign: str, a: IndexExpr | None, b: IndexExpr | None) -> IndexExpr | None:
+        if a is None or b is None:
+            return None
+        if sign in {"//", "%"}:
+            if not Ranges().nonnegative(b - 1):
+                return None
+            return a // b if sign == "//" else a % b
+        return a + b if sign == "+" else a - b if sign == "-" else a * b
+
+    def _gather(self, base: syntax.Expression, subscripts: Sequence[syntax.Expression], env: Env) -> IndexExpr | None:
+        if names_in(base) & set(env) or any(isinstance(s, syntax.Ellipsis) for s in subscripts):
+            return None
+        value = self.world.value(base, self.place)
+        if not isinstance(value, Array) or value.name is None:
+            return None
+        bounds = value.sample.range(Ranges())
+        parts = [self.arithmetic(subscript, env) for subscript in subscripts]
+        if bounds is None or any(part is None for part in parts):
+            return None
+        return of_atom(Gather(value.name, tuple(p for p in parts if p is not None), bounds.low, bounds.high))
+
+    # ------------------------------------------------------------ `...`
+
+    def rest(self, left: Sequence[syntax.Expression], right: syntax.Expression) -> tuple[core.Index, ...] | None:
+        """The indices that `...` stands for: those of the first read, with which all others must agree."""
+        unguarded = [found for found in self.dots if not found[1].guarded] or self.dots
+        if not unguarded:
+            axes = self.place.context.frame.axes
+            return None if axes is None else self._rest_indices(axes)
+        axes, first = unguarded[0]
+        for other, node in unguarded[1:]:
+            if [a.extent for a in axes] != [a.extent for a in other]:
+                labels = [Label(first.span, f"... is {shown(axes)}"), Label(node.span, f"... is {shown(other)}")]
+                raise Refused("dots-disagree", "... stands for different axes", node.span, labels,
+                              "... is the same axes throughout an equation; name the axes that differ")  # fmt: skip
+        return self._rest_indices(axes)
+
+    def _rest_indices(self, axes: tuple[core.Axis, ...]) -> tuple[core.Index, ...]:
+        if self.context.rest is None:
+            names = [index_name(axis, self.context) for axis in axes]
+            self.context.rest = tuple(core.Index(n, ZERO, axis.extent) for n, axis in zip(names, axes, strict=True))
+        return self.context.rest
+
+    # ------------------------------------------------------------ settling
+
+    def settle(self) -> None:
+        """Finds every extent, by the rules in their order."""
+        for variable in self.all:
+            variable.extent = variable.stated
+        for variable in self.all:
+            if variable.extent is None and (variable.bare or variable.dim is not None):
+                self._agree(variable)
+        self._by_arithmetic()
+        for variable in self.all:
+            if variable.extent is None and variable.guarded:
+                self._by_guarded(variable)
+        self._by_arithmetic()
+        for variable in self.all:
+            if variable.extent is None:
+                raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over", variable.span,
+                              help=f"state it where it is introduced, as in [{variable.name}: 10]")  # fmt: skip
+            self._check_positive(variable)
+
+    def _agree(self, variable: Variable) -> None:
+        first = variable.bare[0].extent if variable.bare else variable.dim
+        assert first is not None
+        for place in variable.bare[1:]:
+            if place.extent != first:
+                raise self._disagreement(variable, variable.bare[0], place)
+        if variable.dim is not None and variable.dim != first:
+            place = variable.bare[0]
+            raise Refused(
+                "extents-disagree", f"index {variable.name} has two extents", place.read.span,
+                [Label(place.read.span, f"{place.extent}: {place.why}"),
+                 Label(variable.span, f"{variable.dim}: the dim {variable.name}")],
+                f"state the extent, as in [{variable.name}: {place.extent}], or take a name that is no dim's",
+            )  # fmt: skip
+        variable.extent = first
+
+    def _disagreement(self, variable: Variable, a: Bare, b: Bare) -> Refused:
+        labels = [Label(p.read.span, f"{p.extent}: {p.why}") for p in (a, b)]
+        help = self._reordered(variable, a, b) or self._reordered(variable, b, a)
+        return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help)
+
+    def _reordered(self, variable: Variable, kept: Bare, moved: Bare) -> str | None:
+        """`did you mean w[o, k]?` where the subscripts of one read fit in another order."""
+        extents = {v.internal: v.extent or v.stated or v.dim for v in self.all}
+        extents |= {v.internal: v.bare[0].extent for v in self.all if v.bare and v is not variable and v.extent is None
+                    and v.bare[0].read is not moved.read}  # fmt: skip
+        wanted = {v.name: extents.get(v.internal) for v in self.all} | {variable.name: kept.extent}
+        axes = self._axes(moved.read, {})
+        return suggested_order(moved.read, axes, wanted) if axes else None
+
+    def _by_guarded(self, variable: Variable) -> None:
+        first = variable.guarded[0]
+        if any(extent != first for extent in variable.guarded):
+            raise Refused("undetermined-index", f"guarded reads say different things of index {variable.name}",
+                          variable.span, help=f"state its extent, as in [{variable.name}: 10]")  # fmt: skip
+        variable.extent = first
+
+    def _by_arithmetic(self) -> None:
+        changed = True
+        while changed:
+            changed = False
+            for variable in self.all:
+                if variable.extent is None and variable.reads:
+                    variable.extent = self._reach(variable)
+                    changed = changed or variable.extent is not None
+
+    def _reach(self, variable: Variable) -> IndexExpr | None:
+        """How far an index goes from 0 until one of its reads would leave its tensor."""
+        ranges = self._ranges()
+        limits: list[IndexExpr] = []
+        for value, extent in variable.reads:
+            if any(name not in ranges.bounds and name != variable.internal for name in value.indices):
+                return None
+            limit = _steps(value, variable.internal, extent - 1, ranges)
+            if limit is not None:
+                limits.append(limit)
+        smallest = [a for a in limits if all(ranges.nonnegative(b - a) for b in limits)]
+        return smallest[0] if smallest else None
+
+    def _ranges(self) -> Ranges:
+        known = {v.internal: (ZERO, v.extent) for v in self.all if v.extent is not None}
+        known |= {i.name: (i.low, i.high) for i in self.context.rest or ()}
+        return Ranges(known)
+
+    def _check_positive(self, variable: Variable) -> None:
+        extent = variable.extent
+        assert extent is not None
+        if never_negative(extent - 1):
+            return
+        message = f"index {variable.name} runs over {extent}, which must be at least 1"
+        if not self.world.require(self.world.span(variable.span, self.context.frame), extent - 1, message):
+            raise Refused("empty-index", f"index {variable.name} runs over {extent} places", variable.span,
+                          help="an extent is at least 1 for all sizes of the free dims")  # fmt: skip
+
+
+def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
+    """The size that an expression is."""
+    value = world.value(node, place)
+    size = value.size if isinstance(value, Element) else None
+    if size is not None:
+        return size
+    if isinstance(value, Element) and value.number is not None:
+        raise Refused("not-whole", f"a size is a whole number, and this is {value.number}", node.span)
+    if isinstance(value, Element | Array):
+        raise Refused("not-a-size", "a size is wanted here: a whole number known when the model is compiled", node.span,
+                      help="sizes are made of numbers and dims with + - * // and exact /")  # fmt: skip
+    raise Refused("not-a-size", "a size is wanted here", node.span)
+
+
+def _steps(value: IndexExpr, name: str, top: IndexExpr, ranges: Ranges) -> IndexExpr | None:
+    """For how many values of the index, from 0, 0 ≤ value ≤ top holds, the other indices at their ends."""
+    factor = value.coefficient(name)
+    if factor is None:
+        return _steps_of_quotient(value, name, top, ranges)
+    rest = value - factor * index(name)
+    if ranges.nonnegative(factor - 1):
+        most = ranges.most(rest)
+        return None if most is None else (top - most) // factor + 1
+    if ranges.nonnegative(-factor - 1):
+        least = ranges.least(rest)
+        return None if least is None else least // -factor + ONE
+    return None
+
+
+def _steps_of_quotient(value: IndexExpr, name: str, top: IndexExpr, ranges: Ranges) -> IndexExpr | None:
+    for monomial, coefficient in value.terms:
+        match monomial:
+            case (Quotient(numerator, denominator),) if name in numerator.indices and coefficient == 1:
+                rest = ranges.most(value - of_atom(monomial[0]))
+                if rest is None or name in denominator.indices or Idx(name) in tuple((value - of_atom(monomial[0])).atoms()):
+                    return None
+                return _steps(numerator, name, (top - rest + 1) * denominator - 1, ranges)
+    return None

@@ -1,0 +1,76 @@
+"""Numbers known when the model is compiled: exact, and never larger than a reader would write."""
+
+from fractions import Fraction
+from math import floor
+
+from gradc.errors import Span
+
+from .world import Refused
+
+MOST_BITS = 4096
+COMPARE = {"lt", "le", "eq", "ne"}
+
+
+def fold(function: str, numbers: list[Fraction], span: Span) -> Fraction | None:
+    """The value of a function of known numbers, where it is exact; None where it is not a fraction.
+
+    Raises:
+        Refused: it would be too long to write down, or divides by zero.
+    """
+    match function, numbers:
+        case "add", [a, b]:
+            return _bounded(a + b, span)
+        case "sub", [a, b]:
+            return _bounded(a - b, span)
+        case "mul", [a, b]:
+            return _bounded(a * b, span)
+        case ("div" | "floordiv" | "mod") as sign, [a, b]:
+            return _divided(sign, a, b, span)
+        case "neg", [a]:
+            return -a
+        case "pow", [a, b]:
+            return _power(a, b, span)
+        case "abs", [a]:
+            return abs(a)
+        case "floor", [a]:
+            return Fraction(floor(a))
+        case "max", [a, b]:
+            return max(a, b)
+        case "min", [a, b]:
+            return min(a, b)
+    return None
+
+
+def compare(function: str, a: Fraction, b: Fraction) -> bool:
+    """Whether a comparison of known numbers holds."""
+    return {"lt": a < b, "le": a <= b, "eq": a == b, "ne": a != b}[function]
+
+
+def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
+    if b == 0:
+        raise Refused("division-by-zero", "a division by zero", span)
+    match sign:
+        case "div":
+            return _bounded(a / b, span)
+        case "floordiv":
+            return Fraction(a // b)
+    return a % b
+
+
+def _power(a: Fraction, b: Fraction, span: Span) -> Fraction | None:
+    if b.denominator != 1 or (a == 0 and b < 0):
+        return None
+    longest = max(abs(a.numerator), a.denominator).bit_length()
+    if longest > 1 and longest * abs(int(b)) > MOST_BITS:
+        raise _too_long(span)
+    return a ** int(b)
+
+
+def _bounded(value: Fraction, span: Span) -> Fraction:
+    if max(abs(value.numerator), value.denominator).bit_length() > 2 * MOST_BITS:
+        raise _too_long(span)
+    return value
+
+
+def _too_long(span: Span) -> Refused:
+    return Refused("number-too-large", "this number is too large to be worked out", span)

@@ -1,0 +1,59 @@
+"""Names of indices that nobody wrote, and the words in which errors speak of reads."""
+
+import itertools
+from collections.abc import Mapping
+
+from gradc.graph.index import IndexExpr
+
+from . import core, syntax
+from .values import shown
+from .world import Context, Place, World
+
+MOST_ORDERS = 24
+LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+
+
+def index_name(axis: core.Axis, context: Context) -> str:
+    """A short name for the index of an axis: the axis' own, its first letter, or i, j, k …"""
+    wanted = axis.name
+    if not wanted.isidentifier():
+        wanted = ""
+    elif len(wanted) > 2:  # noqa: PLR2004  (x, i, dx are short, batch is not)
+        wanted = wanted[0].lower()
+    candidates = itertools.chain([wanted] if wanted else [], LETTERS)
+    for name in candidates:
+        if name not in context.taken:
+            context.taken.add(name)
+            return name
+    return context.fresh_index(wanted or "i")
+
+
+def indices_for(axes: tuple[core.Axis, ...], context: Context) -> tuple[core.Index, ...]:
+    """An index for each axis, with a name of its own."""
+    return tuple(core.Index(index_name(a, context), IndexExpr(), a.extent) for a in axes)
+
+
+def described_read(world: World, node: syntax.Subscript, axes: tuple[core.Axis, ...], place: Place) -> str:
+    """`w is declared at 6:7 as [hidden, pixels]`."""
+    if not isinstance(node.base, syntax.Name):
+        return f"this is {shown(axes)}"
+    name = node.base.name
+    span = world.tables.spans.get(name)
+    if span is None:
+        return f"{name} is {shown(axes)}"
+    where = f"{span.line}:{span.column}" if span.file == node.span.file else str(span)
+    return f"{name} is declared at {where} as [{', '.join(axis.name or str(axis.extent) for axis in axes)}]"
+
+
+def suggested_order(node: syntax.Subscript, axes: tuple[core.Axis, ...],
+                    wanted: Mapping[str, IndexExpr | None]) -> str | None:  # fmt: skip
+    """`did you mean w[o, k]?`: the subscripts in an order in which all that stand bare fit."""
+    subscripts = node.subscripts
+    if len(subscripts) != len(axes) or not all(isinstance(s, syntax.Name) for s in subscripts):
+        return None
+    names = [s.name for s in subscripts if isinstance(s, syntax.Name)]
+    for order in itertools.islice(itertools.permutations(names), 1, MOST_ORDERS):
+        fits = [wanted.get(name) in (None, axis.extent) for name, axis in zip(order, axes, strict=True)]
+        if all(fits) and isinstance(node.base, syntax.Name):
+            return f"did you mean {node.base.name}[{', '.join(order)}]?"
+    return None

@@ -1,0 +1,85 @@
+"""Definitions of numbers, put into the equation that calls them.
+
+    relu(a + b)   →   let x = a + b in (if x > 0 then x else 0)
+
+An argument gets a name where it is no leaf and is used more than once. On whole tensors the same goes place by place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gradc.errors import Label
+from gradc.graph.index import Ranges
+
+from . import core, syntax
+from .bind import Bound
+from .values import Array, Element, Value, constant, shown
+from .walk import nodes
+from .world import Frame, Given, Place, Refused, Scope, World
+
+LEAVES = (core.Number, core.Constant, core.Whole, core.Read, core.Local)
+
+
+def of_numbers(world: World, definition: syntax.Definition, bound: Bound, node: syntax.Call, place: Place) -> Value:
+    """What a definition of numbers gives, of elements or place by place of tensors."""
+    arrays = {name: value for name, value in bound.values.items() if isinstance(value, Array)}
+    if not arrays:
+        return _inlined(world, definition, bound.values, node, place)
+    axes = _one_shape(definition, arrays, bound, node)
+    sample = _inlined(world, definition, {**bound.values, **{n: a.sample for n, a in arrays.items()}}, node, place)
+    if not isinstance(sample, Element):
+        return sample
+
+    def at(subscripts: tuple[core.IndexExpr, ...], ranges: Ranges) -> Element:
+        parts = {**bound.values, **{name: array.at(subscripts, ranges) for name, array in arrays.items()}}
+        value = _inlined(world, definition, parts, node, replace(place, ranges=ranges))
+        return value if isinstance(value, Element) else constant(node.span, 0)
+
+    return Array(axes, sample, at)
+
+
+def _one_shape(definition: syntax.Definition, arrays: Mapping[str, Array], bound: Bound,
+               node: syntax.Call) -> tuple[core.Axis, ...]:  # fmt: skip
+    (first_name, first), *others = arrays.items()
+    for name, other in others:
+        if [a.extent for a in other.axes] != [a.extent for a in first.axes]:
+            labels = [Label(bound.nodes[n].span, f"{n} is {shown(arrays[n].axes)}") for n in (first_name, name)]
+            raise Refused("shapes-disagree", f"{definition.name} goes by element, and wants tensors of one shape", node.span,
+                          labels, "nothing is broadcast silently: write the equation with indices")  # fmt: skip
+    return first.axes
+
+
+def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, Value], node: syntax.Call,
+             place: Place) -> Value:  # fmt: skip
+    body = definition.body
+    assert not isinstance(body, tuple)
+    context = place.context
+    call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
+    frame = Frame(definition, context.frame, context.frame.prefix, context.order, call)
+    scope = Scope(frame, home=world.homes.get(definition.span.file))
+    used = [n.name for n in nodes(body) if isinstance(n, syntax.Name)]
+    named: dict[str, core.Expression] = {}
+    for name, value in values.items():
+        if isinstance(value, Element) and used.count(name) > 1 and not _is_leaf(value):
+            local = context.fresh_local(name)
+            named[local] = value.expression
+            value = Element(core.Local(value.expression.span, local), value.kind, bounds=value.range(place.ranges))
+        scope.define(name, Given(value, number=True))
+    inner = replace(context, frame=frame, plan={}, direct=None, own=None, indexed=False)
+    result = world.value(body, replace(place, scope=scope, position=scope.now, context=inner, indices={},
+                                       locals={**place.locals, **named}, rest=None))  # fmt: skip
+    if not isinstance(result, Element) or result.known:
+        return result
+    for local, expression in reversed(named.items()):
+        result = _let(result, local, expression, place.ranges)
+    return result
+
+
+def _is_leaf(element: Element) -> bool:
+    return element.known or isinstance(element.expression, LEAVES)
+
+
+def _let(body: Element, name: str, value: core.Expression, ranges: Ranges) -> Element:
+    bounds = body.range(ranges) if body.kind is core.Kind.WHOLE else None
+    expression = core.Let(body.expression.span, name, value, body.expression)
+    return Element(expression, body.kind, bounds=bounds, holds=body.holds, fails=body.fails)

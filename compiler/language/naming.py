@@ -1,0 +1,110 @@
+"""What a name on the right of an equation means, and what is said of one that means nothing."""
+
+import difflib
+from collections.abc import Iterable
+
+from gradc.errors import Span
+from gradc.graph.index import Gather, index, number, of_atom
+
+from . import core, syntax
+from .arithmetic import ARITY
+from .reductions import LAST_AXIS, WHOLE_TENSOR
+from .tensors import read_of
+from .values import Element, Function, Value, truth, whole
+from .world import WIDEST, Given, Place, Refused, Size, World
+
+CONSTANTS = {"inf", "pi", "true", "false", "training"}
+TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}
+RANDOM = {"uniform", "normal"}
+BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {"grad"}
+NOT_THERE_YET = "is not there yet in this version of gradc"
+
+
+def name_value(world: World, node: syntax.Name, place: Place) -> Value:
+    """The value of a name where it stands."""
+    name = node.name
+    span = world.span(node.span, place.context.frame)
+    if name in place.indices:
+        return whole(span, index(place.indices[name].name))
+    if name in CONSTANTS:
+        return _constant(world, name, node)
+    if "." in name:
+        return _parameter(world, node, place)
+    entry = world.find(name, place)
+    if isinstance(entry, Size):
+        return whole(span, entry.value)
+    if isinstance(entry, Given):
+        return entry.value
+    if entry is not None:
+        return world.force(world, entry)
+    if name == "t" and world.tables.step:
+        return step_number(span)
+    definition = world.definition(name, node.span)
+    if definition is not None or name in ARITY:
+        return Function(name, definition)
+    raise unknown_name(world, node, place)
+
+
+def step_number(span: Span) -> Element:
+    """`t`, the step from 1, in rules and schedules."""
+    element = read_of(span, "t", (), core.Kind.WHOLE, None)
+    steps = of_atom(Gather("t", (), number(1), number(WIDEST)))
+    return Element(element.expression, core.Kind.WHOLE, index=steps)
+
+
+def _constant(world: World, name: str, node: syntax.Name) -> Element:
+    if name == "training":
+        return truth(node.span, world.training)
+    if name in {"true", "false"}:
+        return truth(node.span, name == "true")
+    return Element(core.Constant(node.span, name), core.Kind.REAL)
+
+
+def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
+    """A parameter by its full name, or inside of a definition by its name there."""
+    prefix = place.context.frame.prefix
+    for full in dict.fromkeys((prefix + node.name, node.name)):
+        parts = full.split(".")
+        for count in range(1, len(parts)):
+            entry = world.made.get(".".join(parts[:count]))
+            if entry is not None and entry not in world.forcing:
+                world.force(world, entry)
+        if full in world.parameters:
+            return world.parameters[full]
+    close = suggestion(node.name, world.parameters)
+    raise Refused("unknown-name", f"there is no parameter {node.name}", node.span,
+                  help=close or "parameters are read by their full names, such as h.weight")  # fmt: skip
+
+
+def suggestion(name: str, known: Iterable[str]) -> str | None:
+    """`did you mean batch?`"""
+    close = difflib.get_close_matches(name, [k for k in known if k != name], n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
+    """A name that means nothing here."""
+    known = place.scope.names() | set(place.indices) | CONSTANTS
+    if place.context.own is not None:
+        known.add(place.context.own.shown)
+    help = suggestion(node.name, known)
+    message = f"unknown name {node.name}"
+    if help is None and node.name in world.made and place.context.frame.definition is not None:
+        help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
+    elif help is None and place.context.indexed:
+        help = "an index stands on the left side or in a reduction, such as sum[k](…)"
+    elif help is None and node.name == "t":
+        help = "t, the step, is known in optimizers and schedules"
+    elif help is None and node.name in world.made:
+        help = "a name is looked for above; only index equations see those below them"
+    return Refused("unknown-name", message, node.span, help=help)
+
+
+def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -> Refused:
+    """A call of something that is no function."""
+    entry = world.find(name, place)
+    if entry is not None or name in place.indices:
+        return Refused("not-a-function", f"{name} is no definition", node.function_span,
+                       help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
+    known = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
+    return Refused("unknown-function", f"unknown function {name}", node.function_span, help=suggestion(name, known))

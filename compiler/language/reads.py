@@ -1,0 +1,165 @@
+"""`x[i, k]` and `x?[i - 1]`: a read, its subscripts as index expressions, and the proof that it is inside.
+
+A read must be inside under the conditions around it. What only a small free dim would break becomes a precondition;
+what cannot be proved is an error. A guarded read is one under the condition that it is inside.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gradc.errors import Label
+from gradc.graph.index import IndexExpr, index
+
+from . import core, syntax
+from .arithmetic import apply, where
+from .tensors import place_of
+from .values import POISON, Array, Element, Value, constant, described, shown
+from .world import Place, Refused, Size, World
+
+
+def read(world: World, node: syntax.Subscript, place: Place) -> Value:
+    """The element that a read gives."""
+    base = _base(world, node, place)
+    values = [_subscript_value(world, s, place) for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
+    if base is POISON or any(value is POISON for value in values):
+        return POISON
+    if isinstance(base, Element) and not node.subscripts:
+        return base
+    if not isinstance(base, Array):
+        raise Refused("not-a-tensor", f"{_shown_base(node)} has no axes to read at: it is {described(base)}", node.span)
+    elements = [value for value in values if isinstance(value, Element)]
+    parts = _expanded(node, elements, base, place)
+    subscripts = tuple(_as_index(world, part, node, place) for part in parts)
+    if node.guarded:
+        return _guarded(base, parts, subscripts, node, place)
+    for subscript, axis in zip(subscripts, base.axes, strict=True):
+        _prove_inside(world, node, subscript, axis, place)
+    return base.at(subscripts, place.ranges)
+
+
+def _base(world: World, node: syntax.Subscript, place: Place) -> Value:
+    if isinstance(node.base, syntax.Name) and node.base.name in place.indices:
+        raise Refused("index-read", f"{node.base.name} is an index here, not a tensor", node.base.span)
+    known = place.context.bases.get(id(node.base))
+    return known if known is not None else world.value(node.base, place)
+
+
+def _shown_base(node: syntax.Subscript) -> str:
+    return node.base.name if isinstance(node.base, syntax.Name) else "this"
+
+
+def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Value:
+    if isinstance(node, syntax.Name) and node.name not in place.indices:
+        entry = world.find(node.name, place)
+        if isinstance(entry, Size):
+            world.report(Refused(
+                "stray-index", f"{node.name} stands alone between brackets, so it is an index here, and nothing lists it",
+                node.span, help=f"put it on the left side or into a reduction, such as sum[{node.name}](…); "
+                f"the last place is {node.name} - 1",
+            ), place.context.frame)  # fmt: skip
+            return POISON
+    value = world.value(node, place)
+    if value is POISON or isinstance(value, Element):
+        return value
+    world.report(Refused("not-a-subscript", f"a subscript is a whole number, and this is {described(value)}", node.span,
+                         help="read it at its own indices, as in table[ids[b, t], h]"), place.context.frame)  # fmt: skip
+    return POISON
+
+
+def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, place: Place) -> list[Element]:
+    """One element for each axis, those of `...` put in."""
+    dots = [k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)]
+    name = _shown_base(node)
+    if not dots:
+        if len(elements) != len(base.axes):
+            raise _wrong_count(node, name, len(elements), base)
+        return list(elements)
+    if len(dots) > 1:
+        raise Refused("two-dots", "... stands twice between these brackets", node.span)
+    if len(elements) > len(base.axes):
+        raise _wrong_count(node, name, len(elements), base)
+    if place.rest is None:
+        raise Refused("stray-dots", "... is neither on the left side nor in a reduction", node.span,
+                      help="nothing is summed silently: put ... on the left, or reduce it, as in sum[...](…)")  # fmt: skip
+    if len(place.rest) != len(base.axes) - len(elements):
+        raise Refused("dots-disagree", f"... is {len(place.rest)} axes in this equation, and {name} has "
+                      f"{len(base.axes) - len(elements)} there: it is {shown(base.axes)}", node.span)  # fmt: skip
+    span = node.span
+    rest = [Element(core.Whole(span, index(i.name)), core.Kind.WHOLE, index=index(i.name)) for i in place.rest]
+    return [*elements[: dots[0]], *rest, *elements[dots[0] :]]
+
+
+def _wrong_count(node: syntax.Subscript, name: str, count: int, base: Array) -> Refused:
+    return Refused("wrong-rank", f"{name} has {_axes(len(base.axes))}, and is read at {count}", node.span,
+                   [Label(node.span, f"{name} is {shown(base.axes)}")])  # fmt: skip
+
+
+def _axes(count: int) -> str:
+    return f"{count} axis" if count == 1 else f"{count} axes"
+
+
+def _as_index(world: World, element: Element, node: syntax.Subscript, place: Place) -> IndexExpr:
+    if element.size is not None:
+        return element.size
+    if element.kind is not core.Kind.WHOLE:
+        raise Refused("not-a-subscript", f"a subscript is a whole number, and this is {described(element)}",
+                      element.expression.span if not world.in_library(element.expression.span) else node.span,
+                      help="a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers")  # fmt: skip
+    if element.index is not None:
+        return place.ranges.simplified(element.index)
+    return place_of(world, element, place)
+
+
+# ---------------------------------------------------------------- proofs
+
+
+def _prove_inside(world: World, node: syntax.Subscript, at: IndexExpr, axis: core.Axis, place: Place) -> None:
+    for slack, below in ((at, True), (axis.extent - 1 - at, False)):
+        if place.ranges.nonnegative(slack):
+            continue
+        least = place.ranges.least(slack)
+        span = world.span(node.span, place.context.frame)
+        text = world.text(node.span)
+        if least is not None and not least.indices and not least.gathers:
+            message = f"{text} reads outside of {_shown_base(node)} unless {least} >= 0"
+            if world.require(span, least, message):
+                continue
+        raise _outside(node, at, axis, below, place)
+
+
+def _outside(node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool, place: Place) -> Refused:
+    end = place.ranges.least(at) if below else place.ranges.most(at)
+    reach = "" if end is None or end.indices else f": it goes {'down' if below else 'up'} to {end}"
+    if end is not None and end == at:
+        reach = ""
+    last = axis.extent - 1
+    message = f"{at} may be outside of {_shown_base(node)}{reach}"
+    guarded = "a condition around it, such as `if " + (f"{at} >= 0" if below else f"{at} < {axis.extent}") + " then … "
+    return Refused("outside", message, node.span, [Label(node.span, f"the axis has the places 0 .. {last}")],
+                   f"{_shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`")  # fmt: skip
+
+
+def _guarded(base: Array, parts: Sequence[Element], subscripts: tuple[IndexExpr, ...], node: syntax.Subscript,
+             place: Place) -> Element:  # fmt: skip
+    conditions: list[Element] = []
+    span = node.span
+    for part, at, axis in zip(parts, subscripts, base.axes, strict=True):
+        place_element = Element(part.expression, core.Kind.WHOLE, index=at)
+        zero, size = constant(span, 0), Element(core.Whole(span, axis.extent), core.Kind.WHOLE, index=axis.extent)
+        if size.index is not None and size.index.constant is not None:
+            size = constant(span, size.index.constant)
+        if not place.ranges.nonnegative(at):
+            conditions.append(apply("le", [zero, place_element], span, place.ranges))
+        if not place.ranges.nonnegative(axis.extent - 1 - at):
+            conditions.append(apply("lt", [place_element, size], span, place.ranges))
+    element = base.at(subscripts, place.ranges)
+    if not conditions:
+        return element
+    condition = conditions[0]
+    for more in conditions[1:]:
+        condition = apply("and", [condition, more], span, place.ranges)
+    nothing = Element(core.Number(span, Fraction(0)), element.kind if element.kind is not core.Kind.BOOL
+                      else core.Kind.WHOLE, index=IndexExpr())  # fmt: skip
+    if condition.truth is not None:
+        return element if condition.truth else nothing
+    return where(condition, element, nothing, span, place.ranges)

@@ -1,0 +1,416 @@
+"""The command line: what each command prints and writes, its exit codes, and that no mistake ends in a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import gradc
+import numpy as np
+import pytest
+import stand_in
+from click.testing import CliRunner, Result
+from gradc import cli, commands, console
+from gradc.cli import program
+from gradc.runtime import checkpoint, training
+from test_training import Presses
+
+X, Y = stand_in.line_data()
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stand_in.install(monkeypatch, tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    np.savez("xy.npz", x=X, y=Y)
+    Path("m.grad").write_text('line\ndata "xy.npz"\n')
+
+
+def gradc_(*arguments: object) -> Result:
+    result = CliRunner().invoke(program, list(map(str, arguments)))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def fails(result: Result, *messages: str) -> None:
+    assert result.exit_code == 1, result.output
+    for message in messages:
+        assert message in result.stderr
+
+
+# ------------------------------------------------------------------ help, usage
+
+
+@pytest.mark.parametrize("command", ["", "compile", "train", "predict", "check", "inspect", "derive", "new"])
+def test_help(command):
+    result = gradc_(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+    assert "..." not in result.output.replace("[ARGS]...", "")
+
+
+def test_version():
+    assert gradc_("--version").output == f"gradc, version {gradc.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["train"],
+        ["train", "m.grad", "--epochs", "0"],
+        ["train", "m.grad", "--batch", "many"],
+        ["train", "m.grad", "--lr", "-1"],
+        ["train", "m.grad", "--validation", "1"],
+        ["train", "m.grad", "--dtype", "float16"],
+        ["train", "m.grad", "--resume", "w.safetensors", "--seed", "1"],
+        ["predict", "m.grad", "--data", "xy.npz"],
+        ["predict", "m.grad", "--data", "xy.npz", "--weights", "w.safetensors", "--out", "p.csv"],
+        ["inspect", "m.grad", "--stage", "nonsense"],
+        ["derive", "m.grad"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments):
+    result = gradc_(*arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+
+
+# ------------------------------------------------------------------ the model file
+
+
+@pytest.mark.parametrize("command", ["compile", "train", "check", "inspect"])
+def test_a_model_that_is_wrong(command):
+    Path("bad.grad").write_text("fine\nwrong \x1b[31m\n")
+    result = gradc_(command, "bad.grad")
+    if command in ("compile", "train"):
+        fails(result, "bad.grad:2:1: error: this is wrong\n", "   2 | wrong  [31m\n     | ^^^^^\n", "= write right")
+    assert "\x1b" not in result.output
+
+
+def test_files_that_are_no_models(tmp_path):
+    Path("latin.grad").write_bytes(b"\xff")
+    fails(gradc_("train", "absent.grad"), "error: there is no file absent.grad")
+    fails(gradc_("train", "."), "is a folder")
+    fails(gradc_("inspect", "latin.grad"), "latin.grad:1:1: error: this file is not UTF-8")
+    fails(gradc_("check", "n.grad"), "did you mean m.grad?")
+
+
+# ------------------------------------------------------------------ compile, new
+
+
+def test_compile_writes_the_module():
+    result = gradc_("compile", "m.grad", "-o", "out/modules", "--dtype", "float64")
+    assert result.exit_code == 0
+    assert result.output.startswith("out/modules/m.py: <gradc model m: x[batch, 3]")
+    assert "float64" in Path("out/modules/m.py").read_text()
+
+
+def test_compile_overwrites_only_what_gradc_wrote():
+    Path("m.py").write_text("my own work")
+    fails(gradc_("compile", "m.grad"), "m.py is there already, and gradc did not write it")
+    Path("m.py").write_text("Emitted by gradc 0.1")
+    assert gradc_("compile", "m.grad").exit_code == 0
+    Path("file").write_text("")
+    fails(gradc_("compile", "m.grad", "-o", "file"), "file/m.py cannot be written")
+
+
+def test_a_name_that_is_no_file_name():
+    Path("n.grad").write_text("line\npython NAME = '../../evil'\n")
+    assert gradc_("compile", "n.grad").output.startswith("n.py: ")
+
+
+def test_new():
+    result = gradc_("new", "flowers")
+    assert result.exit_code == 0
+    assert "model flowers" in Path("flowers.grad").read_text()
+    assert "NAME" not in Path("flowers.grad").read_text()
+    fails(gradc_("new", "flowers.grad"), "flowers.grad is there already")
+    fails(gradc_("new", "two words"), "'two words' is no name")
+    fails(gradc_("new", "absent/flowers"), "cannot be written")
+
+
+# ------------------------------------------------------------------ train
+
+
+def test_train_needs_no_flags():
+    result = gradc_("train", "m.grad")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "<gradc model m: x[batch, 3], y[batch] -> p, loss, mae; 4 parameters, float32>; 41 examples"
+    assert [line.split(":")[0] for line in lines[1:-1]] == [f"epoch {number}/4" for number in range(1, 5)]
+    assert lines[-1].startswith("validation: loss ")
+    assert ", mae " in lines[-1]
+    assert "steps/s; weights not saved (--out FILE saves them)" in lines[-1]
+    assert not list(Path().glob("*.safetensors"))
+
+
+def test_train_takes_what_is_given():
+    np.savetxt("xy.csv", np.column_stack([X, Y]), delimiter=",", header="a,b,c,y", comments="")
+    options = "--epochs 2 --batch 4 --lr 0.01 --validation 0 --seed 3 --dtype float64 --data xy.csv --out w.safetensors"
+    result = gradc_("train", "m.grad", *options.split())
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1].startswith("on all examples: loss ")
+    assert result.stdout.endswith("weights saved to w.safetensors\n")
+    model = gradc.compile("m.grad", "float64", lr=0.01, seed=3)
+    model.fit(
+        np.loadtxt("xy.csv", delimiter=",", skiprows=1)[:, :3],
+        Y.astype("float64"),
+        epochs=2,
+        batch_size=4,
+        validation=0,
+        seed=3,
+    )
+    other = gradc.compile("m.grad", "float64")
+    other.load("w.safetensors")
+    np.testing.assert_allclose(other.params.flat, model.params.flat, rtol=1e-7)
+    assert (other.state.step, other.state.seed) == (22, 3)
+
+
+def test_resumed_training_equals_training_that_never_stopped():
+    gradc_("train", "m.grad", "--epochs", 5, "--batch", 7, "--seed", 2, "--out", "whole.safetensors")
+    gradc_("train", "m.grad", "--epochs", 2, "--batch", 7, "--seed", 2, "--out", "part.safetensors")
+    result = gradc_("train", "m.grad", "--resume", "part.safetensors", "--epochs", 5, "--out", "rest.safetensors")
+    assert result.stdout.splitlines()[1].startswith("epoch 3/5: ")
+    assert Path("rest.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    fails(gradc_("train", "m.grad", "--resume", "rest.safetensors", "--epochs", 5), "has 5 epochs behind it, and 5 are")
+
+
+def test_resume_refuses_another_model():
+    gradc_("train", "m.grad", "--out", "w.safetensors")
+    Path("m.grad").write_text('changed\ndata "xy.npz"\n')
+    fails(gradc_("train", "m.grad", "--resume", "w.safetensors"), "is of another model text")
+    fails(gradc_("train", "m.grad", "--resume", "absent"), "there is no file absent")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(monkeypatch):
+    gradc_("train", "m.grad", "--out", "whole.safetensors")
+    Path("m.safetensors").write_text("something else")
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "_progress", lambda: Presses(6))
+        result = gradc_("train", "m.grad")
+    assert result.exit_code == 130
+    assert "interrupted after step 2 of epoch 2; " in result.stdout
+    assert result.stdout.endswith("to go on: gradc train m.grad --resume m_2.safetensors\n")
+    assert Path("m.safetensors").read_text() == "something else"
+    assert gradc_("train", "m.grad", "--resume", "m_2.safetensors", "--out", "rest.safetensors").exit_code == 0
+    assert Path("rest.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+
+
+def test_ctrl_c_before_training(monkeypatch):
+    def press(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", press)
+    result = gradc_("train", "m.grad", "--out", "w.safetensors")
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+    assert not Path("w.safetensors").exists()
+
+
+def test_data_that_is_wrong():
+    Path("n.grad").write_text("line\n")
+    fails(gradc_("train", "n.grad"), "n.grad names no data to train on", "= give --data FILE, or write a line")
+    fails(gradc_("train", "n.grad", "--data", "absent.npz"), "there is no data file absent.npz")
+    np.savez("nan.npz", x=X * np.nan, y=Y)
+    fails(gradc_("train", "n.grad", "--data", "nan.npz"), "x[0, 0] is nan (123 such places in all)")
+    Path("n.grad").write_text('data "../xy.npz"\n')
+    fails(gradc_("train", "n.grad"), 'data "../xy.npz" leaves the folder of n.grad')
+
+
+def test_a_place_that_cannot_be_saved_to_is_told_before_training():
+    result = gradc_("train", "m.grad", "--out", "absent/w.safetensors")
+    fails(result, "absent/w.safetensors cannot be written: there is no folder absent")
+    assert result.stdout == ""
+
+
+def test_what_the_module_refuses_is_told_without_a_traceback():
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fails(gradc_("train", "m.grad", "--lr", "1e30"), "error: the loss of step 3 is")
+
+
+def test_an_error_of_gradc_itself_is_not_told_as_the_users(monkeypatch):
+    model = gradc.compile("m.grad")
+    with pytest.raises(ValueError, match="ours"), commands.told_by_module(model):
+        raise ValueError("ours")
+
+
+def test_warnings_are_told_as_diagnostics(monkeypatch):
+    emit = stand_in.emit
+    monkeypatch.setattr(stand_in, "emit", lambda *text, **named: f"# Emitted by gradc\n{emit(*text, **named)}")
+    Path("w.grad").write_text('warn of it\ndata "xy.npz"\n')
+    for _ in range(2):
+        result = gradc_("compile", "w.grad", "-o", "out")
+        assert result.stderr == "w.grad:1: warning: warn of it\n"
+    gradc_("train", "m.grad", "--out", "w.safetensors")
+    result = gradc_("predict", "w.grad", "--weights", "w.safetensors", "--data", "xy.npz", "--out", "p.npz")
+    assert "\nwarning: w.safetensors holds weights of another model text" in result.stderr
+
+
+def test_other_warnings_stay_what_they_are(monkeypatch):
+    Path("d.grad").write_text("deprecated\n")
+    with pytest.warns(DeprecationWarning, match="old"):
+        gradc_("compile", "d.grad")
+
+
+# ------------------------------------------------------------------ predict
+
+
+@pytest.fixture
+def weights() -> Path:
+    gradc_("train", "m.grad", "--out", "w.safetensors")
+    return Path("w.safetensors")
+
+
+def expected() -> np.ndarray:
+    model = gradc.compile("m.grad")
+    model.load("w.safetensors")
+    return model.predict(X)
+
+
+def test_predict_writes_a_table(weights):
+    np.savetxt("new.csv", X, delimiter=",", header="a,b,c", comments="")
+    result = gradc_("predict", "m.grad", "--weights", weights, "--data", "new.csv")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "p"
+    np.testing.assert_array_equal(np.array(lines[1:], "float32"), expected())
+
+
+def test_predict_writes_an_npz(weights):
+    result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz", "--out", "p.npz")
+    assert result.stdout == "p.npz: p float32[41]\n"
+    with np.load("p.npz") as archive:
+        np.testing.assert_array_equal(archive["p"], expected())
+
+
+def test_a_table_of_several_predictions(weights):
+    several = "python predict = lambda params, x: {'a': x[:, :2], 'n': (x[:, 0] > 0).astype('int64')}"
+    Path("m.grad").write_text(f'line\ndata "xy.npz"\n{several}\n')
+    result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "a_0,a_1,n"
+    assert lines[1].split(",")[2] == str(int(X[0, 0] > 0))
+
+
+@pytest.mark.parametrize("value", ["x.sum()", "{'a': x, 'b': x[:3]}", "{'a': x, 'b': x.sum()}"])
+def test_predictions_that_are_no_table(weights, value):
+    Path("m.grad").write_text(f"line\npython predict = lambda params, x: {value}\n")
+    result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz")
+    fails(result, "the predictions are not all one row for each example", "give --out FILE.npz")
+
+
+# ------------------------------------------------------------------ looking at a model
+
+
+def test_check():
+    assert gradc_("check", "m.grad").exit_code == 0
+    Path("m.grad").write_text("planted")
+    result = gradc_("check", "m.grad")
+    assert (result.exit_code, result.stdout) == (1, "w  largest difference 1.0\n")
+
+
+def test_inspect():
+    assert gradc_("inspect", "m.grad").stdout == '# python of None in float32\nline\ndata "xy.npz"\n'
+    result = gradc_("inspect", "m.grad", "--stage", "graph", "--of", "w", "--dtype", "float64")
+    assert result.stdout.startswith("# graph of w in float64\n")
+
+
+def test_derive():
+    assert gradc_("derive", "m.grad", "--of", "w").stdout == "∂loss/∂w\n"
+    assert gradc_("derive", "m.grad", "--of", "w", "--latex").stdout == "\\partial w\n"
+
+
+# ------------------------------------------------------------------ colours
+
+
+def test_a_terminal_gets_colours_and_nothing_from_the_model_does(monkeypatch, capsys):
+    monkeypatch.setattr(console, "is_terminal", lambda stream: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console.tell(
+        "m.grad:2:1: error: [red]no[/red] \x1b[5m\x07\n   2 | a [bold]b\n     | ^ here\n     --> b.grad\n     = mend it"
+    )
+    told = capsys.readouterr().err
+    assert "\x1b[1;31merror\x1b[0m" in told
+    assert "[red]no[/red]  [5m" in told
+    assert "a [bold]b" in told
+    assert "\x07" not in told
+    console.tell("warning: careful")
+    assert "\x1b[1;33mwarning\x1b[0m" in capsys.readouterr().err
+    console.show_code("def f(x):\n    return x", "python")
+    assert "\x1b[" in capsys.readouterr().out
+    result = gradc_("train", "m.grad")
+    assert "epoch 4/4" in result.stdout
+
+
+# ------------------------------------------------------------------ processes
+
+RUN = "import sys, stand_in; sys.modules['gradc.pipeline'] = stand_in; from gradc.cli import main; main()"
+
+
+def start(*arguments: str, **options: object) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([sys.executable, "-c", RUN, *arguments], env=environment, **streams)
+
+
+def test_a_process_returns_the_exit_code():
+    good, bad, wrong = start("train", "m.grad"), start("train", "absent.grad"), start("train")
+    assert [process.communicate()[1].count("Traceback") for process in (good, bad, wrong)] == [0, 0, 0]
+    assert [process.returncode for process in (good, bad, wrong)] == [0, 1, 2]
+
+
+def test_a_process_that_is_interrupted_saves():
+    process = start("train", "m.grad", "--epochs", "1000000", "--out", "w.safetensors")
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("<gradc model"):
+        pass
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (130, "")
+    assert out.endswith("to go on: gradc train m.grad --resume w.safetensors\n")
+    model = gradc.compile("m.grad")
+    checkpoint.resume(Path("w.safetensors"), model.session)
+    assert model.state.step > 0
+
+
+def test_a_reader_that_goes_away():
+    np.savez("many.npz", x=np.ones((100_000, 3)))
+    gradc_("train", "m.grad", "--out", "w.safetensors")
+    process = start("predict", "m.grad", "--weights", "w.safetensors", "--data", "many.npz")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "p\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() != 0
+
+
+def test_help_imports_little():
+    script = (
+        "import sys; from gradc.cli import main; sys.argv = ['gradc', '--help']\ntry: main()\nfinally: "
+        "print(sorted({'numpy', 'rich', 'sympy', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_ctrl_c_where_no_command_runs_yet(monkeypatch):
+    def press() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "program", press)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+
+
+def test_python_m_gradc():
+    done = subprocess.run([sys.executable, "-m", "gradc", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("gradc, version ")
