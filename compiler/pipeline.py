@@ -1,6 +1,6 @@
 """All stages in order: text → elaborated syntax → graphs → programs → Python.
 
-    text ─language→ graph ─stabilise→ ─calculus→ graph with gradients ─simplify→ graph ─schedule→ program ─emit→ module.py
+    text ─language→ graph ─stabilise→ ─calculus→ gradient graph ─simplify→ graph ─schedule→ program ─emit→ module
 
 A model has up to four graphs: its gradient (with `training` true), its predictions and its metrics (with `training`
 false), and the update rule of each group of parameters.
@@ -14,7 +14,7 @@ from pathlib import Path
 from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
-from gradc.emit.layout import Moment, ModuleSpec, Parameter, UpdateProgram
+from gradc.emit.layout import ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.graph.index import number
 from gradc.graph.nodes import Graph, Tensor

@@ -202,17 +202,20 @@ class Rewriting:
 
     def at(self, body: sympy.Expr, site: Site) -> sympy.Expr:
         """The body with every rule tried on it and below."""
-        if not body.args:
-            changed = self.tried(body, site, self.rules)
-            return body if changed is None else self.at(changed, site)
-        changed = self.tried(body, site, self.outermost)
-        if changed is not None:
-            return self.at(changed, site)
+        while True:
+            changed = self.tried(body, site, self.outermost)
+            if changed is None:
+                body = self.below(body, site)
+                changed = self.tried(body, site, self.rules)
+            if changed is None:
+                return body
+            body = changed
+
+    def below(self, body: sympy.Expr, site: Site) -> sympy.Expr:
+        """The same node with its arguments rewritten."""
         parts = [self.at(part, inner) for part, inner in parts_of(body, site)]
         same = all(new is old for new, old in zip(parts, body.args, strict=True))
-        rebuilt = body if same else body.func(*parts)
-        changed = self.tried(rebuilt, site, self.rules)
-        return rebuilt if changed is None else self.at(changed, site)
+        return body if same else body.func(*parts)
 
     def tried(self, body: sympy.Expr, site: Site, rules: Sequence[BodyRule]) -> sympy.Expr | None:
         """What the first rule that fits makes of the node."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import sympy
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, substitute
+from gradc.graph.prune import pruned
 from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH
 from sympy import Integer, Rational
 
@@ -179,7 +180,7 @@ def _made_logarithm(work: Work, equation: Equation, exponent: sympy.Expr) -> tup
     old = work.tensors[equation.target]
     name = work.fresh(_role(old.name, "logsumexp"))
     origin = equation.origin.after(LOGSUMEXP.name)
-    work.tensors[name] = replace(old, name=name, origin=origin)
+    work.declare(replace(old, name=name, origin=origin))
     work.put(name, (replace(equation, target=name, reducer=Reducer.LOGSUMEXP, body=body, origin=origin),))
     work.logarithms[old.name] = (name, offset)
     return name, offset
@@ -328,17 +329,6 @@ PHASES: tuple[Phase, ...] = (Phase("stabilise", unstable, bodies=RULES),)
 
 def _without_leftovers(graph: Graph, before: Graph) -> Graph:
     """Without the tensors that only a form that is gone had read."""
-    dead = _reached(before) - _reached(graph)
-    equations = tuple(equation for equation in graph.equations if equation.target not in dead)
-    tensors = {name: tensor for name, tensor in graph.tensors.items() if name not in dead or tensor.role is not None}
-    return Graph(tensors, equations, graph.outputs)
-
-
-def _reached(graph: Graph) -> set[str]:
-    reached, waiting = set[str](), list(graph.outputs.values())
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += [source for equation in graph.writers.get(name, ()) for source in equation.sources()]
-    return reached
+    dead = set(pruned(before).writers) - set(pruned(graph).writers)
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name not in dead}
+    return Graph(tensors, tuple(eq for eq in graph.equations if eq.target not in dead), graph.outputs)

@@ -6,8 +6,8 @@ changes nothing: what is found is an expression that could stand where the read 
 """
 
 import sympy
-from gradc.graph.index import Ranges
-from gradc.graph.nodes import INF, Equation, Head, Read, Reducer, Value, leaves_of, rebuild
+from gradc.graph.index import ZERO, Ranges
+from gradc.graph.nodes import INF, Equation, Guard, Head, Read, Reducer, Relation, Value, leaves_of, rebuild
 from gradc.graph.scalar import EXP, NOT, WHERE
 from sympy import Integer
 
@@ -20,15 +20,34 @@ def behind(body: sympy.Expr, site: Site) -> sympy.Expr:
     """The expression itself, or what is behind a read of element-wise tensors; conditions that are known are taken."""
     for _ in range(DEEPEST):
         if isinstance(body, Read):
-            found = site.work.through(body)
-            if found is None:
+            found = site.work.opened(body)
+            if found is None or not hold(found[1], site):
                 return body
-            body = found
+            body = found[0]
         elif isinstance(body, WHERE.head) and (outcome := outcome_of(body.args[0], site)) is not None:
             body = body.args[1 if outcome else 2]
         else:
             return body
     return body
+
+
+def hold(guards: tuple[Guard, ...], site: Site) -> bool:
+    """Whether guards hold wherever the site is reached."""
+    if not guards:
+        return True
+    ranges = site.ranges()
+    return all(proven(guard, ranges) for guard in guards)
+
+
+def proven(guard: Guard, ranges: Ranges) -> bool:
+    """Whether the guard always holds."""
+    match guard.relation:
+        case Relation.AT_LEAST:
+            return ranges.nonnegative(guard.value)
+        case Relation.EQUAL:
+            return ranges.equal(guard.value, ZERO)
+        case Relation.UNEQUAL:
+            return ranges.nonnegative(guard.value - 1) or ranges.nonnegative(-guard.value - 1)
 
 
 def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:
@@ -82,13 +101,22 @@ def sum_of_exponentials(body: sympy.Expr, site: Site) -> tuple[Read, Equation, s
     if not isinstance(body, Read) or len(site.work.writers.get(body.tensor, ())) != 1:
         return None
     (equation,) = site.work.writers[body.tensor]
-    if equation.guards or equation.reducer is not Reducer.SUM or not equation.reduced:
+    if equation.reducer is not Reducer.SUM or not equation.reduced:
         return None
     whole = all(written.bare is not None for written in equation.write) and len(equation.written) == len(equation.write)
     if not whole or not all(Ranges().nonnegative(index.extent - 1) for index in equation.reduced):
         return None
     exponent = exponent_of(equation.body, Site(site.work, equation), masked=True)
-    return None if exponent is None else (body, equation, exponent)
+    return None if exponent is None or not _written(equation, body, site) else (body, equation, exponent)
+
+
+def _written(equation: Equation, read: Read, site: Site) -> bool:
+    """Whether no guard takes terms out of the sum that is read."""
+    reduced = {index.name for index in equation.reduced}
+    if any(not reduced.isdisjoint(guard.value.indices) for guard in equation.guards):
+        return False
+    values = {place.bare or "": subscript for place, subscript in zip(equation.write, read.subscripts, strict=True)}
+    return hold(tuple(guard.substitute(values) for guard in equation.guards), site)
 
 
 def same(a: sympy.Expr, b: sympy.Expr, site: Site) -> bool:

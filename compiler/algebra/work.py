@@ -1,13 +1,16 @@
 """A graph while it is rewritten: tensors, the equations of each, and what the rules ask of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import sympy
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Origin, Read, Reducer, Tensor, substitute
+from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, substitute
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
+
+Answer = TypeVar("Answer")
 
 
 class Work:
@@ -21,9 +24,10 @@ class Work:
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.writers: dict[str, tuple[Equation, ...]] = dict(graph.writers)
         self.outputs: dict[str, str] = dict(graph.outputs)
+        self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
-        self._plain: dict[str, tuple[tuple[Equation, ...], dict[str, IndexExpr] | None]] = {}
-        self._ranges: dict[int, tuple[Equation, Ranges]] = {}
+        self._places: dict[str, tuple[tuple[Equation, ...], dict[str, IndexExpr] | None]] = {}
+        self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
 
     def graph(self) -> Graph:
         """The graph as it is now."""
@@ -35,9 +39,9 @@ class Work:
         return self.graph().order
 
     def origin(self, name: str) -> Origin:
-        """Where a tensor comes from, the last rule included."""
+        """Where a tensor comes from, the last rule included; of one that is gone, where it came from."""
         equations = self.writers.get(name, ())
-        return equations[0].origin if equations else self.tensors[name].origin
+        return equations[0].origin if equations else self.origins[name]
 
     def equations(self) -> Iterable[Equation]:
         """All equations."""
@@ -58,6 +62,11 @@ class Work:
         self.writers.pop(name, None)
         del self.tensors[name]
 
+    def declare(self, tensor: Tensor) -> None:
+        """A tensor of a name that is fresh."""
+        self.tensors[tensor.name] = tensor
+        self.origins[tensor.name] = tensor.origin
+
     def fresh(self, name: str) -> str:
         """The name, counted up where it is taken."""
         count, candidate = 1, name
@@ -71,49 +80,59 @@ class Work:
         name = self.fresh(name)
         place = tuple(map(_place, domain))
         axes = tuple(Axis(each.name, each.extent) for each in domain)
-        self.tensors[name] = Tensor(name, axes, kind, equation.origin)
+        self.declare(Tensor(name, axes, kind, equation.origin))
         self.put(name, (replace(equation, target=name, write=place),))
         return Read(name, place)
 
     # ------------------------------------------------------------ looking
 
+    def remembered(self, ask: Callable[[Equation], Answer], equation: Equation) -> Answer:
+        """The answer to a question about an equation, kept as long as the equation is."""
+        known = self._answers.get((ask, id(equation)))
+        if known is None or known[0] is not equation:
+            known = (equation, ask(equation))
+            self._answers[ask, id(equation)] = known
+        answer: Answer = known[1]
+        return answer
+
     def ranges(self, equation: Equation) -> Ranges:
         """What holds at every place of an equation's domain."""
-        known = self._ranges.get(id(equation))
-        if known is None or known[0] is not equation:
-            known = (equation, under(ranges_of(equation.indices), equation.guards))
-            self._ranges[id(equation)] = known
-        return known[1]
+        return self.remembered(_ranges, equation)
 
     def elementwise(self, name: str) -> Equation | None:
         """The equation of a tensor that has one, without guards or reduction, that writes every place."""
-        return self.writers[name][0] if self._places(name) is not None else None
+        equation = self.writers[name][0] if self.places(name) is not None else None
+        return equation if equation is not None and not equation.guards else None
 
-    def through(self, read: Read) -> sympy.Expr | None:
-        """What stands in the body of an element-wise tensor, at the place that is read."""
-        places = self._places(read.tensor)
+    def opened(self, read: Read) -> tuple[sympy.Expr, tuple[Guard, ...]] | None:
+        """What stands in the body of an element-wise tensor at the place that is read, if guards hold there."""
+        places = self.places(read.tensor)
         if places is None:
             return None
         equation = self.writers[read.tensor][0]
-        values = {
-            name: subscript - offset for (name, offset), subscript in zip(places.items(), read.subscripts, strict=True)
-        }
-        return substitute(equation.body, values)
+        values = {name: place - offset for (name, offset), place in zip(places.items(), read.subscripts, strict=True)}
+        return substitute(equation.body, values), tuple(guard.substitute(values) for guard in equation.guards)
 
-    def _places(self, name: str) -> dict[str, IndexExpr] | None:
-        """For an element-wise tensor: the index that stands at each axis, and what is added to it there."""
+    def through(self, read: Read) -> sympy.Expr | None:
+        """What stands in the body of an element-wise tensor, one without guards, at the place that is read."""
+        found = self.opened(read) if self.elementwise(read.tensor) is not None else None
+        return None if found is None else found[0]
+
+    def places(self, name: str) -> dict[str, IndexExpr] | None:
+        """The index that stands at each axis and what is added to it there, for a tensor with one equation, without
+        reduction, that writes every place where its guards hold."""
         equations = self.writers.get(name, ())
-        known = self._plain.get(name)
+        known = self._places.get(name)
         if known is None or known[0] is not equations:
-            known = (equations, self._placed(self.tensors[name], equations))
-            self._plain[name] = known
+            known = (equations, self._placed(self.tensors[name], equations) if equations else None)
+            self._places[name] = known
         return known[1]
 
     def _placed(self, tensor: Tensor, equations: tuple[Equation, ...]) -> dict[str, IndexExpr] | None:
         if len(equations) != 1:
             return None
         (equation,) = equations
-        if equation.guards or equation.reducer is not Reducer.SUM or len(equation.indices) != len(equation.write):
+        if equation.reducer is not Reducer.SUM or len(equation.indices) != len(equation.write):
             return None
         ends = {each.name: each for each in equation.indices}
         places: dict[str, IndexExpr] = {}
@@ -127,6 +146,10 @@ class Work:
                 return None
             places[end.name] = offset
         return places
+
+
+def _ranges(equation: Equation) -> Ranges:
+    return under(ranges_of(equation.indices), equation.guards)
 
 
 def _place(domain: Index) -> IndexExpr:

@@ -6,11 +6,12 @@ Derivatives are memoised by the body's shape (its reads numbered, their tensors 
 from functools import lru_cache
 
 import sympy
+from sympy import Integer
+
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.index import number
 from gradc.graph.nodes import Head, Named, Read, Value, leaves_of, rebuild
-from sympy import Integer
 
 
 def derivative(body: sympy.Expr, by: Read, value: sympy.Expr | None = None) -> sympy.Expr:

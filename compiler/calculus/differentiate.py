@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import sympy
+from sympy import Integer
+
 from gradc.graph import scalar
 from gradc.graph.index import ONE, ZERO, IndexExpr, index, of_atom
 from gradc.graph.index import Gather as GatherAtom
@@ -28,7 +30,6 @@ from gradc.graph.nodes import (
     substitute,
 )
 from gradc.graph.tensors import Axis, Bounds, Index, Kind
-from sympy import Integer
 
 from .bodies import derivative, times
 from .normal import normal_form
@@ -139,7 +140,10 @@ class _Adjoints:
             write=read.subscripts,
             reducer=Reducer.SUM,
             body=body,
-            origin=equation.origin.after("chain rule"),
+            origin=replace(
+                equation.origin.after("chain rule"),
+                order=(self.names[equation.target], *equation.origin.order),
+            ),
         )
         self.equations.append(normal_form(swapped, target))
 

@@ -1,4 +1,4 @@
-"""The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and the others."""
+"""The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and others."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,9 +53,8 @@ class Callers:
         return f"[{', '.join(parts)}]"
 
     def entry_doc(self, label: str, arrays: list[str], scalars: list[str]) -> str:
-        if label == "predict":
-            filled = " and ".join(arrays) or "no array"
-            return f"One forward pass: fills {filled}." if arrays else f"One forward pass: returns {', '.join(scalars)}."
+        if label == "predict" and arrays:
+            return f"One forward pass: fills {' and '.join(arrays)}."
         return f"One forward pass: returns {', '.join(scalars)}."
 
     # ------------------------------------------------------------ entries
@@ -81,7 +80,7 @@ class Callers:
         return "\n".join([
             "@kernel",
             "def first_outside(values, size):",
-            f'{INDENT}"""The first place of values, counted row by row, that does not hold one of 0 .. size - 1, or -1."""',
+            f'{INDENT}"""The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""',
             f"{INDENT}flat = values.reshape(values.size)",
             f"{INDENT}for n in range(flat.size):",
             f"{INDENT * 2}if flat[n] < 0 or flat[n] >= size:",
@@ -167,7 +166,7 @@ class Callers:
                 text = law_text(p.law, p.indices, p.shape)
             if text is not None:
                 random = random or "rng" in text
-                rows.append(f"params[{_quoted(p.name)}] = {text}")
+                rows.append(f"params[{quoted(p.name)}] = {text}")
         doc = "; ".join(laws) or "the model has none"
         lines = [f'"""New parameters: {doc}."""' if len(doc) < 96 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
         lines += ["rng = np.random.default_rng(seed)"] if random else []
@@ -181,7 +180,7 @@ class Callers:
             for moment in update.moments:
                 start = law_text(moment.start, (), ())
                 if start is not None:
-                    lines.append(f"moments[{moment.offset} : {moment.offset + moment.size}] = {start}")
+                    lines.append(f"moments[{moment.offset}:{moment.offset + moment.size}] = {start}")
         return _plain("init_state", ["params", "seed=0"], [*lines, "return State(moments, seed)"])
 
     def described(self, label: str) -> str:
@@ -265,7 +264,7 @@ class Callers:
     def predict_text(self, program: Program) -> str:
         outputs = program.graph.outputs
         made, results, scalars = [], [], []
-        for label, name in outputs.items():
+        for name in outputs.values():
             tensor, shown = program.graph.tensors[name], self.names.of(name)
             if tensor.axes:
                 sizes = ", ".join(self.size(extent) for extent in tensor.extents)
@@ -279,8 +278,9 @@ class Callers:
         if len(labels) == 1:
             result = labels[0][1]
         else:
-            result = "{" + ", ".join(f"{_quoted(label)}: {name}" for label, name in labels) + "}"
-        what = ", ".join(f"{label}: {self.shape_text(program.graph.tensors[outputs[f'predict {label}']])}" for label, _ in labels)
+            result = "{" + ", ".join(f"{quoted(label)}: {name}" for label, name in labels) + "}"
+        tensors = program.graph.tensors
+        what = ", ".join(f"{label}: {self.shape_text(tensors[outputs[f'predict {label}']])}" for label, _ in labels)
         left = ", ".join(["bad", "place", *scalars]) if self.bounded("predict") else ", ".join(["_", "_", *scalars])
         called = f"predict_entry({', '.join(call)})"
         lines = [
@@ -300,13 +300,14 @@ class Callers:
         scalars = list(dict.fromkeys(self.names.of(name) for name in outputs.values()))
         labels = [(label.removeprefix("metric "), self.names.of(name)) for label, name in outputs.items()]
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
+        told = ["bad", "place"] if self.bounded("all") else ["_", "_"]
         lines = [
             '"""The loss and the metrics, without changing anything."""',
             *self.checked("all"),
             *dims,
-            f"{', '.join(['bad' if self.bounded('all') else '_', 'place' if self.bounded('all') else '_', *scalars])} = evaluate_entry({', '.join(call)})",
+            f"{', '.join([*told, *scalars])} = evaluate_entry({', '.join(call)})",
             *self.refusal("all"),
-            "return {" + ", ".join(f"{_quoted(label)}: float({name})" for label, name in labels) + "}",
+            "return {" + ", ".join(f"{quoted(label)}: float({name})" for label, name in labels) + "}",
         ]
         return _plain("evaluate", ["params", *self.passed("all"), "seed=0"], lines)
 
@@ -344,7 +345,7 @@ class Callers:
             if all(dim in known for dim in value.dims) and not self.told_before(value, before):
                 text = value.with_dims({})
                 rows.append(f"if {self.known_size(text, known)} < 0:")
-                rows.append(f"{INDENT}raise ValueError({_quoted(message)})")
+                rows.append(f"{INDENT}raise ValueError({quoted(message)})")
         ending = f"return {', '.join(names)}{',' if len(names) == 1 else ''}"
         ending = f"return ({names[0]},)" if len(names) == 1 else ending
         return _plain(name, names, [*rows, ending])
@@ -382,8 +383,9 @@ class Callers:
         empty = [f"{name}.size == 0"] if free else []
         conditions = " or ".join([f"{name}.ndim != {len(tensor.axes)}", *wanted, *empty])
         relation = self.relation(tensor, told)
+        checks = f"{quoted(tensor.name)}, {name}, {quoted(kinds)}, {quoted(words)}, {self.dtype(tensor.kind)}"
         return [
-            f"{name} = _array({_quoted(tensor.name)}, {name}, {_quoted(kinds)}, {_quoted(words)}, {self.dtype(tensor.kind)})",
+            f"{name} = _array({checks})",
             f"if {conditions}:",
             f'{INDENT}raise ValueError(f"{tensor.name} is {shape}{relation}; got {{list({name}.shape)}}")',
         ]
@@ -408,7 +410,7 @@ class Callers:
         for at, tensor in enumerate(self.given("all")):
             if (at, tensor) in self.bounded("all"):
                 assert tensor.bounds is not None
-                limits.append(f"{at}: {_quoted(tensor.name)}")
+                limits.append(f"{at}: {quoted(tensor.name)}")
         lines = [
             "name = {" + ", ".join(limits) + "}[bad]",
             "at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))",
@@ -419,7 +421,8 @@ class Callers:
         return _plain("_out_of_range", ["bad", "place", "*arrays"], lines)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """The text as a literal in double quotes."""
     shown = repr(text)
     return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
 

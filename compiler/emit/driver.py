@@ -175,7 +175,7 @@ class Driver:
     def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
         """The array as a matrix: batch indices put in, groups of axes merged, transposed where it lies so."""
         buffer = program.buffers.get(operand.tensor)
-        text = self.names.of((buffer.shares if buffer and buffer.shares else operand.tensor))
+        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
         batch = {i.name for i in gemm.batch}
         extents = dict(zip(operand.subscripts, program.graph.tensors[operand.tensor].extents, strict=True))
         places = [name if name in batch else ":" for name in operand.subscripts]
@@ -203,11 +203,16 @@ def work_view(buffer: Buffer, around: Surroundings) -> str:
     for extent in buffer.extents:
         size *= extent
     assert buffer.offset is not None, "a stored tensor has an offset"
-    start, end = index_text(buffer.offset, around), index_text(buffer.offset + size, around)
-    text = f"{WORK_NAMES[buffer.kind]}[{start} : {end}]"
+    text = f"{WORK_NAMES[buffer.kind]}[{slice_text(buffer.offset, buffer.offset + size, around)}]"
     if len(buffer.extents) > 1:
         text += f".reshape({', '.join(index_text(extent, around) for extent in buffer.extents)})"
     return text
+
+
+def slice_text(start: IndexExpr, end: IndexExpr, around: Surroundings) -> str:
+    """`0:64`, `batch * 32 : batch * 64`, as ruff's formatter sets them."""
+    low, high = index_text(start, around), index_text(end, around)
+    return f"{low}:{high}" if f"{low}{high}".isalnum() else f"{low} : {high}"
 
 
 def product_text(gemm: Gemm, names: Names) -> str:
@@ -235,12 +240,3 @@ def kernel_name(kernel: Kernel, nest: Nest) -> str:
         return f"backward_{adjoints[0].removeprefix('d_')}"
     own = [name for name in shown if not name.startswith("d_")]
     return f"forward_{(own or targets)[-1]}"
-
-
-def doc_rows(kernel: Kernel) -> tuple[str, ...]:
-    """The kernel's equations, the places in the model at the right."""
-    rows = []
-    for text in kernel.doc:
-        equation, _, place = text.rpartition("  ")
-        rows.append(f"{equation}{' ' * max(2, 100 - len(equation) - len(place))}{place}")
-    return tuple(rows)

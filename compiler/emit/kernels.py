@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, Relation, Tensor
-from gradc.graph.show import body_of, place_in_text
+from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Statement, Storage
 
 from .names import Names
 from .style import BodyPrinter, Surroundings, body_printer, index_text
+from .text import equation_text, with_place
 
 INDENT = "    "
+DOC_WIDTH = 104
 ACCUMULATORS = {
     Reducer.SUM: "total", Reducer.PROD: "product", Reducer.MAX: "largest", Reducer.MIN: "smallest",
     Reducer.PEAK: "largest",
@@ -110,8 +112,12 @@ class KernelWriter:
 
     def doc(self) -> Iterator[str]:
         """One line for each equation, with the line of the model that it comes from."""
+        width = DOC_WIDTH - len('"""')
         for statement in self.nest.statements():
-            yield equation_text(statement.equation, self.names, self.program.graph.tensors)
+            if "store" not in statement.equation.origin.trail:
+                text = equation_text(statement.equation, self.names, not statement.starts)
+                yield with_place(text, statement.equation, width)
+                width = DOC_WIDTH
 
     # ------------------------------------------------------------ names
 
@@ -307,11 +313,11 @@ class KernelWriter:
             depth += 1
         accumulator = self.accumulators.get(id(statement))
         target = accumulator.variable if accumulator else self.read(equation.target, equation.write)
-        body = self.printer(equation, accumulator is not None).print(equation.body)
+        printer = self.printer(equation, accumulator is not None)
+        body = printer.print(-equation.body if self.sign(statement) == "-=" else equation.body)
         match equation.reducer:
             case Reducer.SUM:
-                adds = statement.accumulates or not statement.starts
-                self.emit(depth, f"{target} {'+=' if adds else '='} {body}")
+                self.emit(depth, f"{target} {self.sign(statement)} {body}")
             case Reducer.PROD:
                 self.emit(depth, f"{target} *= {body}")
             case Reducer.MAX | Reducer.MIN:
@@ -319,10 +325,16 @@ class KernelWriter:
             case Reducer.PEAK:
                 self.emit(depth, f"{target} = max({target}, {body})")
             case Reducer.ARGMAX | Reducer.ARGMIN:
-                assert accumulator is not None and accumulator.index_variable is not None
+                assert accumulator is not None
                 self.argument(depth, accumulator, body, equation)
             case Reducer.LOGSUMEXP:
                 raise AssertionError("logsumexp is written out before it is scheduled")
+
+    def sign(self, statement: Statement) -> str:
+        """How the body goes into the target."""
+        if not statement.accumulates and statement.starts:
+            return "="
+        return "-=" if is_negative(statement.equation.body) else "+="
 
     def extremum(self, depth: int, target: str, body: str, reducer: Reducer) -> None:
         """NaN passes on: once there, it stays."""
@@ -334,6 +346,7 @@ class KernelWriter:
 
     def argument(self, depth: int, accumulator: _Accumulator, body: str, equation: Equation) -> None:
         """The first of equals; NaN counts as beyond all."""
+        assert accumulator.index_variable is not None
         sign = ">" if equation.reducer is Reducer.ARGMAX else "<"
         value, best = self.local.fresh("value"), accumulator.variable
         place = IndexExpr()
@@ -349,7 +362,7 @@ class KernelWriter:
         arg = equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
         kind = Kind.REAL if arg else tensor.kind
         plain = not tensor.axes and not accumulated
-        return body_printer(self.around, kind, plain or self.real == "f8")
+        return body_printer(self.around, kind, plain or self.real == "f8", equation.origin.order)
 
     def guard_text(self, guard: Guard) -> str:
         """A guard as a comparison without subtraction."""
@@ -360,13 +373,6 @@ class KernelWriter:
         if ((), -1) in guard.value.terms:
             return f"{index_text(below - 1, self.around)} < {index_text(above, self.around)}"
         return f"{index_text(above, self.around)} >= {index_text(below, self.around)}"
-
-
-def equation_text(equation: Equation, names: Names, tensors: object) -> str:
-    """`h[b, j] = …`, with the line of the model at the end."""
-    target = names.of(equation.target)
-    write = f"{target}[{', '.join(map(str, equation.write))}]" if equation.write else target
-    return f"{write} = {body_of(equation)}  {place_in_text(equation.origin)}"
 
 
 def _dims_of(equation: Equation) -> Iterator[str]:

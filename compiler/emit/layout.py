@@ -63,7 +63,7 @@ class ModuleSpec:
         equations: lines of the model to show at the top, each with its line number.
         inputs, targets: leaves, in the order in which callers pass them.
         moment_names: name → (offset, shape) for each state of each parameter.
-        before: computes what the updates share (the clipping factor) from all gradients; `trained` is how many there are.
+        before: computes what the updates share (the clipping factor) from all `trained` gradients.
         gradient, predict, evaluate: programs; a model without a loss has only predict.
         preconditions: expressions in the free dims that must be at least 0, each with its message.
     """

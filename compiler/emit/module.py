@@ -8,8 +8,8 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program
 
-from .callers import Callers
-from .driver import WORK_NAMES, Body, Driver, KernelTable, doc_rows
+from .callers import Callers, quoted
+from .driver import WORK_NAMES, Body, Driver, KernelTable
 from .kernels import INDENT, Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .names import Names
@@ -50,11 +50,10 @@ class _Module:
         prelude = prelude_source(self.calls, spec.dtype)
         return render(
             "module.py.j2",
-            title=f"{spec.name}: the network of {spec.file}, its gradient and its training step, as loops and matrix products.",
+            title=self.title(),
             model=self.model_lines(),
             legend=self.legend(),
-            provenance=f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. It needs NumPy, Numba and SciPy, not gradc.\n"
-            "This file, all of it, is yours to use under any terms.",
+            provenance=self.provenance(),
             imports=self.imports(prelude),
             constants=self.constants(prelude + kernels + drivers),
             digest=spec.digest,
@@ -71,6 +70,17 @@ class _Module:
         )
 
     # ------------------------------------------------------------ the top
+
+    def title(self) -> str:
+        what = "its gradient and its training step" if self.spec.gradient is not None else "forward"
+        return f"{self.spec.name}: the network of {self.spec.file}, {what}, as loops and matrix products."
+
+    def provenance(self) -> str:
+        spec = self.spec
+        return (
+            f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. It needs NumPy, Numba and SciPy, "
+            "not gradc.\nThis file, all of it, is yours to use under any terms."
+        )
 
     def model_lines(self) -> str:
         shown = [(_safe(text), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
@@ -101,7 +111,7 @@ class _Module:
 
     def interface(self) -> str:
         spec = self.spec
-        rows = [f"NAME = {spec.name!r}", f"DTYPE = {spec.dtype!r}", f"HASH = {spec.digest!r}"]
+        rows = [f"NAME = {quoted(spec.name)}", f"DTYPE = {quoted(spec.dtype)}", f"HASH = {quoted(spec.digest)}"]
         rows.append(_table("PARAMS", [(p.name, f"({p.offset}, {_tuple(p.shape)})") for p in spec.parameters]))
         rows.append(f"SIZE = {spec.size}")
         moments = [(name, f"({offset}, {_tuple(shape)})") for name, (offset, shape) in spec.moment_names.items()]
@@ -112,8 +122,9 @@ class _Module:
         rows.append(_table("RANGES", [(t.name, _limit(t)) for t in whole]))
         rows.append(f"PREDICTIONS = {_tuple(outputs_of(spec.predict, 'predict'))}")
         rows.append(f"METRICS = {_tuple(outputs_of(spec.evaluate, 'metric'))}")
-        rows.append(f"DATA = {spec.data!r}")
-        rows.append(f"FIT = {dict(spec.fit)!r}")
+        rows.append(f"DATA = {quoted(spec.data) if spec.data else None}")
+        options = ", ".join(f"{quoted(name)}: {value!r}" for name, value in spec.fit.items())
+        rows.append(f"FIT = {{{options}}}")
         rows.append(f"SOURCE = {_source_text(spec.source)}")
         return "\n".join(rows)
 
@@ -124,7 +135,7 @@ class _Module:
     def parts_text(self) -> str:
         views = []
         for p in self.spec.parameters:
-            view = f"p[{p.offset} : {p.offset + p.size}]"
+            view = f"p[{p.offset}:{p.offset + p.size}]"
             views.append(view if len(p.shape) <= 1 else f"{view}.reshape({', '.join(map(str, p.shape))})")
         names = ", ".join(self.names.of(p.name) for p in self.spec.parameters)
         if not views:
@@ -136,7 +147,7 @@ class _Module:
     # ------------------------------------------------------------ functions
 
     def kernel_text(self, kernel: Kernel) -> str:
-        body = (*docstring(doc_rows(kernel)), *kernel.body)
+        body = (*docstring(kernel.doc), *kernel.body)
         return function("kernel", kernel.name, kernel.arguments, body)
 
     def drivers(self) -> str:
@@ -239,10 +250,10 @@ class _Module:
         self.calls |= dict.fromkeys(body.calls)
         rows = []
         for leaf, buffer in (("p", "params"), ("g", "d_params")):
-            rows.append(f"{names.of(leaf)} = {buffer}[{start} : {start + size}]{shape}")
+            rows.append(f"{names.of(leaf)} = {buffer}[{start}:{start + size}]{shape}")
         for moment in update.moments:
             own = shape if moment.shape == update.shape else ""
-            view = f"moments[{moment.offset} : {moment.offset + moment.size}]{own}"
+            view = f"moments[{moment.offset}:{moment.offset + moment.size}]{own}"
             rows.append(f"{names.of(moment.leaf)} = {view}" if moment.leaf in body.arrays else "")
         return [row for row in (*rows, *body.lines) if row not in ("", "# forward")]
 

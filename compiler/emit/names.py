@@ -9,6 +9,9 @@ import keyword
 import re
 from collections.abc import Iterable
 
+from .prelude import AVAILABLE, prelude_words
+
+PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
 MODULE_NAMES = (
     *("np", "math", "njit", "overload", "f4", "f8", "i4", "i8", "FAST", "kernel", "vector", "entry", "gemm", "parts"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
@@ -16,8 +19,7 @@ MODULE_NAMES = (
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "total", "largest", "smallest", "best", "product", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
-    *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh", "sin", "cos", "tan", "asin"),
-    *("acos", "atan", "erf", "gradients", "results", "threadpoolctl"),
+    *("gradients", "results", "threadpoolctl"),
 )
 
 
@@ -25,7 +27,7 @@ class Names:
     """Hands out identifiers: the same for the same name, different ones for different names."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = {*MODULE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *taken}
+        self.taken = {*MODULE_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *taken}
         self.given: dict[str, str] = {}
 
     def of(self, name: str) -> str:

@@ -5,7 +5,7 @@ A body is printed for the kind of number its statement computes. In float32 code
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sympy
 
@@ -50,9 +50,9 @@ class Surroundings:
 class BodyPrinter(Printer):
     """Prints bodies in Python. Make it with `body_printer`."""
 
-    around: Surroundings
-    kind: Kind
-    plain: bool
+    around: Surroundings = field(kw_only=True)
+    kind: Kind = field(kw_only=True)
+    plain: bool = field(kw_only=True)
 
     def _function(self, body: Head) -> Piece:
         """Comparisons are printed for the kind of what they compare, a stopped gradient as what it stops."""
@@ -61,7 +61,7 @@ class BodyPrinter(Printer):
             kinds = {kind_of(part, self.around.tensors) for part in body.args}
             kind = Kind.REAL if Kind.REAL in kinds else Kind.WHOLE
             if kind is not self.kind:
-                return body_printer(self.around, kind, self.plain)._function(body)
+                return body_printer(self.around, kind, self.plain, self.order)._function(body)
         if name == "stop_gradient":
             return self.piece(body.args[0])
         if name in ("max", "min"):
@@ -71,9 +71,10 @@ class BodyPrinter(Printer):
             return Piece(f"min(max({x}, {low}), {high})")
         if name == "pow" and self.plain:
             base, power = (self.within(self.piece(part), Level.ATOM) for part in body.args)
-            return Piece(f"{base} ** {power}", Level.POWER)
+            simple = f"{base}{power}".replace(".", "").replace("_", "").isalnum()
+            return Piece(f"{base}**{power}" if simple else f"{base} ** {power}", Level.POWER)
         if name in ("floor", "round") and kind_of(body, self.around.tensors) is Kind.WHOLE is self.kind:
-            inner = body_printer(self.around, Kind.REAL, self.plain)
+            inner = body_printer(self.around, Kind.REAL, self.plain, self.order)
             return Piece(f"int({Printer._function(inner, body).text})")
         return Printer._function(self, body)
 
@@ -88,9 +89,9 @@ class BodyPrinter(Printer):
         return Piece(f"{x} if {x} {sign} {y} or {x} != {x} else {second.text}", Level.CONDITIONAL)
 
 
-def body_printer(around: Surroundings, kind: Kind, plain: bool) -> BodyPrinter:
+def body_printer(around: Surroundings, kind: Kind, plain: bool, order: tuple[str, ...] = ()) -> BodyPrinter:
     """A printer of bodies that compute numbers of one kind; `plain` for float64 scalars in float32 code."""
-    return BodyPrinter(_style(around, kind, plain), around, kind, plain)
+    return BodyPrinter(_style(around, kind, plain), order, around=around, kind=kind, plain=plain)
 
 
 def _style(around: Surroundings, kind: Kind, plain: bool) -> Style:
@@ -133,9 +134,7 @@ def _style(around: Surroundings, kind: Kind, plain: bool) -> Style:
         operators=OPERATORS,
         call=call,
         where=_ternary,
-        power=lambda base, exponent: Piece(" * ".join([base] * exponent), Level.PRODUCT)
-        if exponent == 2 and base.isidentifier()  # noqa: PLR2004  (a square)
-        else Piece(f"{base}**{exponent}", Level.POWER),
+        power=_power,
         quotient=plain_quotient,
     )
 
@@ -149,6 +148,13 @@ def _real_text(value: sympy.Rational) -> str:
     if abs(value.p) < 10**6 and value.q < 10**6:
         return f"{value.p}.0 / {value.q}.0"
     return repr(value.p / value.q)
+
+
+def _power(base: str, exponent: int) -> Piece:
+    """A square of a place in an array as a product; other powers with blanks as ruff's formatter sets them."""
+    if exponent == 2 and not base.startswith("("):  # noqa: PLR2004  (a square)
+        return Piece(f"{base} * {base}", Level.PRODUCT)
+    return Piece(f"{base}**{exponent}" if base.isidentifier() else f"{base} ** {exponent}", Level.POWER)
 
 
 def _ternary(condition: Piece, then: Piece, otherwise: Piece) -> Piece:

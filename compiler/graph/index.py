@@ -356,7 +356,7 @@ def _atom_value(atom: Atom, env: Mapping[str, int], read: Callable[[Gather], int
 
 
 def split_multiple(expr: IndexExpr, divisor: IndexExpr) -> tuple[IndexExpr, IndexExpr]:
-    """(whole, rest) with expr = whole · divisor + rest: the terms that a single-term divisor divides, and the others."""
+    """(whole, rest) with expr = whole · divisor + rest: the terms that the divisor divides, and the others."""
     if len(divisor.terms) != 1:
         ratio = _ratio(expr, divisor)
         return (ratio, ZERO) if ratio is not None else (ZERO, expr)

@@ -130,11 +130,12 @@ LATEX = Style(
 
 def latex_equation(equation: Equation) -> str:
     """An equation with its reduction, its guards beside it."""
-    piece = Printer(LATEX).piece(equation.body)
+    printer = Printer(LATEX, equation.origin.order)
+    piece = printer.piece(equation.body)
     body = piece.text
     if equation.reduced or equation.reducer is not Reducer.SUM:
         names = ", ".join(_word(index.name) for index in equation.reduced)
-        body = rf"{REDUCERS[equation.reducer]}_{{{names}}} {Printer(LATEX).within(piece, Level.PRODUCT)}"
+        body = rf"{REDUCERS[equation.reducer]}_{{{names}}} {printer.within(piece, Level.PRODUCT)}"
     guards = r",\ ".join(map(_guard, equation.guards))
     condition = rf" \quad \text{{where }} {guards}" if guards else ""
     return f"{latex_read(equation.target, equation.write)} = {body}{condition}"

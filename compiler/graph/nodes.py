@@ -15,8 +15,9 @@ from functools import cached_property
 from typing import Any
 
 import sympy
-from gradc.errors import Span
 from sympy.core.expr import AtomicExpr
+
+from gradc.errors import Span
 
 from .index import IndexExpr, Ranges
 from .tensors import Axis, Bounds, Index, Kind, Role, ranges_of
@@ -151,11 +152,15 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a tensor or an equation comes from: the line of the model, and which rules made it what it is."""
+    """Where a tensor or an equation comes from: the line of the model, and which rules made it what it is.
+
+    `order` names the tensors that the line reads, in the order in which it does: terms are printed so.
+    """
 
     span: Span
     text: str
     trail: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
     def after(self, rule: str) -> "Origin":
         """The same line, after one more rule."""

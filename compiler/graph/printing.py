@@ -84,9 +84,10 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Printer:
-    """Prints bodies in one style."""
+    """Prints bodies in one style. Terms and factors stand in the `order` of the tensors they read, then SymPy's."""
 
     style: Style
+    order: tuple[str, ...] = ()
 
     def print(self, body: sympy.Expr) -> str:
         """The body as text."""
@@ -118,7 +119,7 @@ class Printer:
 
     def _sum(self, body: sympy.Expr) -> Piece:
         """Positive terms first, plain numbers last among them."""
-        terms = sorted(body.args, key=lambda term: (is_negative(term), isinstance(term, sympy.Rational)))
+        terms = sorted(body.args, key=lambda term: (is_negative(term), isinstance(term, sympy.Rational), self._rank(term)))
         text = ""
         for term in terms:
             if text and is_negative(term):
@@ -127,6 +128,11 @@ class Printer:
                 operator = self.style.operators["add"] if text else ""
                 text += operator + self.within(self.piece(term), Level.PRODUCT if text else Level.SUM)
         return Piece(text, Level.SUM)
+
+    def _rank(self, part: sympy.Expr) -> int:
+        """Where the first tensor that the part reads stands in the order; parts that read none stay in front."""
+        names = {read.tensor for read in part.atoms(Read)}
+        return min((at for at, name in enumerate(self.order) if name in names), default=len(self.order) if names else -1)
 
     def _negative(self, piece: Piece) -> Piece:
         return Piece(self.style.operators["neg"] + self.within(piece, Level.PRODUCT), Level.NEGATION)
@@ -153,6 +159,7 @@ class Printer:
     def _factors(self, factors: list[sympy.Expr]) -> Piece:
         if len(factors) == 1:
             return self._factor(factors[0])
+        factors = sorted(factors, key=self._rank)
         texts = [self.within(self._factor(factor), Level.POWER) for factor in factors]
         return Piece(self.style.operators["mul"].join(texts), Level.PRODUCT)
 

@@ -65,7 +65,7 @@ def place_of(equation: Equation) -> str:
 
 def body_of(equation: Equation) -> str:
     """The body under its reduction: `sum[k] x[b, k]*w[k, o]`."""
-    printer = Printer(TEXT)
+    printer = Printer(TEXT, equation.origin.order)
     piece = printer.piece(equation.body)
     if not equation.reduced and equation.reducer is Reducer.SUM:
         return piece.text

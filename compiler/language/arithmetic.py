@@ -71,7 +71,7 @@ def where(condition: Element, then: Element, otherwise: Element, span: Span, ran
     expression = core.Where(span, condition.expression, then.expression, otherwise.expression)
     if kind is not Kind.WHOLE:
         return Element(expression, kind)
-    return Element(expression, kind, bounds=_hull(then.range(ranges), otherwise.range(ranges), ranges))
+    return Element(expression, kind, bounds=hull(then.range(ranges), otherwise.range(ranges), ranges))
 
 
 def needs_condition(element: Element, span: Span) -> None:
@@ -206,7 +206,8 @@ def _product(a: Bounds, b: Bounds, ranges: Ranges) -> Bounds | None:
     return None
 
 
-def _hull(a: Bounds | None, b: Bounds | None, ranges: Ranges) -> Bounds | None:
+def hull(a: Bounds | None, b: Bounds | None, ranges: Ranges) -> Bounds | None:
+    """The range of what is in one range or the other."""
     if a is None or b is None:
         return None
     return _joined(_smaller(a.low, b.low, ranges, None), _larger(a.high, b.high, ranges, None))

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 from gradc.errors import Label, Span
+
 from . import syntax as s
 
 LONGEST_NUMBER = 400
@@ -295,7 +296,7 @@ class Builder:
         if indices is None:
             raise Misplaced("no-indices", name.span.to(close.span), name=name.text)
         for index in indices:
-            if not isinstance(index, s.Name | s.Binder | s.Ellipsis) or (isinstance(index, s.Name) and "." in index.name):
+            if not isinstance(index, s.Name | s.Binder | s.Ellipsis) or "." in getattr(index, "name", ""):
                 raise Misplaced("index-list", index.span, name=name.text)
         return s.Call(_span(parts), name_of(name), name.span, indices, arguments or ())
 
@@ -322,7 +323,7 @@ class Builder:
 
 def with_span(node: s.Expression, span: Span) -> s.Expression:
     """The same node at another place."""
-    fields = [getattr(node, field) for field in type(node).__slots__[1:]]  # type: ignore[attr-defined]
+    fields = [getattr(node, field) for field in type(node).__slots__[1:]]
     return type(node)(span, *fields)
 
 

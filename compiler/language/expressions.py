@@ -79,6 +79,9 @@ def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
         case syntax.Name(name=name, span=span):
             return call(world, syntax.Call(node.span, name, span, None, (first,)), id(node.right), place)
         case syntax.Call(function=name, function_span=span, indices=indices, arguments=arguments):
+            if indices is not None and name in REDUCERS:
+                raise Refused("piped-reduction", f"|> cannot hand on to {name}[…], whose indices it would not see", node.span,
+                              help=f"write {name}[…](…)")  # fmt: skip
             piped = syntax.Call(node.span, name, span, indices, (first, *arguments))
             return call(world, piped, id(node.right), place)
     raise Refused("not-a-function", "|> hands on to a function", node.right.span)

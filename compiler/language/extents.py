@@ -152,6 +152,8 @@ class _Search:
                 self._walk_all([a.value for a in node.arguments], env)
             case syntax.Unary(operand=operand):
                 self.walk(operand, env)
+            case syntax.Binary(operator="|>", left=left, right=syntax.Call(arguments=arguments)):
+                self._walk_all([left, *(a.value for a in arguments)], env)
             case syntax.Binary(left=left, right=right):
                 self._walk_all([left, right], env)
             case syntax.Comparison():
@@ -303,6 +305,7 @@ class _Search:
     def _rest_indices(self, axes: tuple[core.Axis, ...]) -> tuple[core.Index, ...]:
         if self.context.rest is None:
             names = [index_name(axis, self.context) for axis in axes]
+            self.context.rest_names = tuple(axis.name for axis in axes)
             self.context.rest = tuple(core.Index(n, ZERO, axis.extent) for n, axis in zip(names, axes, strict=True))
         return self.context.rest
 

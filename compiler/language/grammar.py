@@ -29,7 +29,7 @@ def make(grammar: str) -> Tables:
     lark = Lark(
         grammar, start="file", parser="lalr", lexer="basic", postlex=_Foreign(), keep_all_tokens=True, strict=False
     )
-    table: Any = lark.parser.parser._parse_table  # type: ignore[attr-defined]
+    table: Any = lark.parser.parser._parse_table
     states = _in_order(table.states, table.start_states["file"])
     number = {state: n for n, state in enumerate(states)}
     rules = {rule: n for n, rule in enumerate(lark.rules)}
@@ -67,7 +67,7 @@ def _in_order(states: dict[int, dict[str, Any]], start: int) -> list[int]:
 def _reduction(rule: Rule) -> Reduction:
     """What lark's own tree builder does with a rule, as data."""
     origin = str(rule.origin.name)
-    kinds = iter([SPLICED if symbol.name.startswith("__") and not symbol.is_term else PART for symbol in rule.expansion])
+    kinds = iter([SPLICED if symbol.name.startswith("__") else PART for symbol in rule.expansion])
     missing = rule.options.empty_indices or [False] * len(rule.expansion)
     shape = tuple(NOTHING if absent else next(kinds) for absent in missing)
     alone = rule.options.expand1 and not rule.alias and len(shape) == 1

@@ -10,18 +10,13 @@ from dataclasses import dataclass, field
 from gradc.errors import Label, Span
 
 from .build import Misplaced, Word
+from .mistake import HEADS, STATEMENTS
 
 MOST_BRACKETS = 100
 MOST_BLOCKS = 50
 
 PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "GUARDED": "RSQB"}
 CLOSERS = {"RPAR", "RSQB"}
-# No bracket is open before one of these: they stand only at the start of a statement.
-STARTS = frozenset(
-    "MODEL USE DIM INPUT TARGET PARAM STATE UPDATE RETURN PREDICT METRIC OPTIMIZE FREEZE FIT DATA DEF SHARED OPTIMIZER "
-    "FOR REPEAT".split()
-)
-HEADS = frozenset("DEF SHARED OPTIMIZER FOR REPEAT IF ELSE".split())
 
 
 @dataclass(slots=True)
@@ -82,7 +77,7 @@ class Layout:
                 if _is_start(row) or (brackets.problem and fresh):
                     restart = restart or at
                     break
-                if restart is None and fresh and _is_equation(row):
+                if restart is None and fresh and rows[at - 1][-1].type != "COMMA" and _is_equation(row):
                     restart = at
             for word in row:
                 brackets.read(word)
@@ -140,7 +135,8 @@ class Layout:
         if not line.indentation:
             return tabs
         mixed = len(set(line.indentation)) > 1
-        if mixed or tabs is not (here := "\t" in line.indentation) and tabs is not None:
+        here = "\t" in line.indentation
+        if mixed or tabs not in (None, here):
             first = line.words[0].span
             self._spoil(line, "mixed-tabs", Span(first.file, first.line, 1, first.line, first.column))
             return tabs
@@ -163,7 +159,7 @@ class Layout:
     def _spoil(self, line: Line, code: str, span: Span, **words: str) -> None:
         """One error for a line: the first one found."""
         if not line.bad:
-            self.problems.append(Misplaced(code, span, **words))
+            self.problems.append(Misplaced(code, span, (), **words))
         line.bad = True
 
 
@@ -201,8 +197,8 @@ class Brackets:
 
 
 def _is_start(row: list[Word]) -> bool:
-    """Whether a line is a statement for sure: `data = 3` is a wrong argument instead."""
-    return row[0].type in STARTS and (len(row) == 1 or row[1].type != "ASSIGN")
+    """Whether a line is a statement for sure, even inside brackets: `data = 3` is a wrong argument instead."""
+    return row[0].type in STATEMENTS and (len(row) == 1 or row[1].type != "ASSIGN")
 
 
 def _begins_block(words: list[Word]) -> bool:

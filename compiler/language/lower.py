@@ -19,6 +19,8 @@ from fractions import Fraction
 from typing import assert_never
 
 import sympy
+from sympy import Integer, Rational
+
 from gradc.graph import scalar
 from gradc.graph.conditions import guards_of
 from gradc.graph.index import IndexExpr, index
@@ -38,7 +40,6 @@ from gradc.graph.nodes import (
     leaves_of,
 )
 from gradc.graph.tensors import Axis, Index, Kind
-from sympy import Integer, Rational
 
 from . import core
 
@@ -110,6 +111,7 @@ class _Builder:
         self.equations: list[Equation] = []
         self.made: dict[tuple[object, ...], str] = {}
         self.randoms = 0
+        self.seen: dict[str, None] = {}
 
     # ------------------------------------------------------------ tensors
 
@@ -128,6 +130,7 @@ class _Builder:
 
     def add(self, equation: core.Equation) -> None:
         """One equation of the model: its root is written straight into the target."""
+        start, self.seen = len(self.equations), {}
         origin = Origin(equation.span, equation.text)
         indices = {i.name: i for i in equation.indices}
         scope = Scope(equation.target, origin, indices)
@@ -141,6 +144,8 @@ class _Builder:
             body = self.number(self.expression(equation.value, scope, root=True), self.tensors[equation.target].kind)
             domain, reducer = equation.indices, Reducer.SUM
         self.equations.append(Equation(equation.target, equation.write, domain, (), reducer, body, origin))
+        ordered = replace(origin, order=tuple(self.seen))
+        self.equations[start:] = [replace(made, origin=ordered) for made in self.equations[start:]]
 
     def made_tensor(self, role: str, typed: Typed, scope: Scope, reduced: tuple[Index, ...] = (),
                     reducer: Reducer = Reducer.SUM) -> Read:  # fmt: skip
@@ -161,6 +166,7 @@ class _Builder:
             equation = Equation(name, place, (*domain, *reduced), guards, reducer, body, scope.origin)
             self.equations.append(equation)
             self.made[key] = name
+        self.seen.setdefault(self.made[key])
         return Read(self.made[key], place)
 
     def fresh(self, name: str) -> str:
@@ -182,6 +188,7 @@ class _Builder:
             case core.Whole(value=value):
                 return Typed(Value(value), Kind.WHOLE)
             case core.Read(tensor=tensor, subscripts=subscripts):
+                self.seen.setdefault(tensor)
                 return Typed(Read(tensor, subscripts), self.tensors[tensor].kind)
             case core.Local(name=name):
                 return scope.locals[name]

@@ -1,7 +1,7 @@
 """Says what is wrong with the form of a text: where the parser stopped → a diagnostic.
 
 The errors are data, the table `MISTAKES`: under which circumstances, what is said, how to mend it, and examples, every
-one of which is a test. Here a row is chosen and its words are filled in.
+one of which is tested. Here a row is chosen and its words are filled in.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,16 @@ from difflib import get_close_matches
 from gradc.errors import Diagnostic, Label, Span
 
 from .build import Word
-from .mistakes import MISTAKES, Row
+from .mistake import Row
+from .mistakes_found import FOUND
+from .mistakes_lines import LINES
+from .mistakes_signs import SIGNS
+from .mistakes_values import VALUES
 from .tables import tables
 
+MISTAKES = (*FOUND, *SIGNS, *LINES, *VALUES)
+
+LONGEST_QUOTED = 40
 OPENERS = {"LPAR": "(", "LSQB": "[", "GUARDED": "["}
 STATEMENT = {"MODEL", "DIM", "PARAM"}
 OPERATOR = {"PLUS", "STAR"}
@@ -29,7 +36,6 @@ SAID = {
     "WITH": "`with`",
     "_NEWLINE": "the end of the line",
     "_INDENT": "an indented block",
-    "DOTS": "`...`",
     "COLON": "`:`",
     "COMMA": "`,`",
     "ASSIGN": "`=`",
@@ -90,7 +96,8 @@ def explain(mistake: Mistake) -> Diagnostic:
         "sign": word.text[:1],
         "expected": expected,
     }
-    told["hint"] = row.hints.get(word.text) or row.hints.get(told["before"]) or row.hints.get(told["first"]) or ""
+    hints = (row.hints.get(text) for text in (word.text, told["before"], told["first"]))
+    told["hint"] = next(filter(None, hints), f"write {expected} there")
     told["near"] = _near(told["first"])
     point = before if row.points_before and before else word
     label = Label(point.span, row.label.format(**told))
@@ -130,7 +137,7 @@ def _found(word: Word) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "…"
+    return text if len(text) <= LONGEST_QUOTED else text[: LONGEST_QUOTED - 3] + "…"
 
 
 def _expected(accepts: frozenset[str]) -> str:

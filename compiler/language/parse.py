@@ -27,6 +27,16 @@ MOST_ERRORS = 20
 LONG_LINE = 200
 MANY_BRANCHES = 100
 
+# The Unicode categories of what is not seen, and what a character of each is called that has no name.
+NAMELESS = {
+    "Cc": "a control character",
+    "Cf": "a format character",
+    "Cs": "half of a character",
+    "Co": "a private character",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+}
+
 
 def read_source(path: Path | str) -> str:
     """The text of a model file: UTF-8, with or without a byte order mark."""
@@ -41,7 +51,7 @@ def read_source(path: Path | str) -> str:
     except (OSError, ValueError) as error:
         raise fail("unreadable-file", f"{path} cannot be read: {error}") from None
     if len(content) > MOST_BYTES:
-        raise fail("file-too-large", f"{path} is larger than 1 MB", "a model file is text; is this the data?")
+        raise _too_large(str(path))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -56,12 +66,18 @@ def read_source(path: Path | str) -> str:
     return text
 
 
+def _too_large(name: str) -> GradcError:
+    return fail("file-too-large", f"{name} is larger than 1 MB", "a model file is short; is this the data?")
+
+
 def parse(text: str, name: str) -> syntax.File:
     """The syntax tree of a text; `name` is what errors call the file.
 
     Raises:
         GradcError: the text is not of the language. It carries the first error of every statement, at most 20.
     """
+    if len(text) > MOST_BYTES:
+        raise _too_large(name)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     problems = _hidden_characters(text, name)
     if not problems:
@@ -127,14 +143,14 @@ def _hidden_characters(text: str, name: str) -> list[Diagnostic]:
 def _is_hidden(character: str) -> bool:
     if character in "\n\t" or " " <= character <= "~":
         return False
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    return unicodedata.category(character) in NAMELESS
 
 
 def _hidden(text: str, name: str, character: str) -> Diagnostic:
     at = text.index(character)
     line = text.count("\n", 0, at) + 1
     column = at - (text.rfind("\n", 0, at) + 1) + 1
-    called = unicodedata.name(character, "a control character").lower()
+    called = unicodedata.name(character, NAMELESS[unicodedata.category(character)]).lower()
     span = Span(name, line, column, line, column + 1)
     return of_code("hidden-character", span, character=f"U+{ord(character):04X}", called=called)
 

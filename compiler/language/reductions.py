@@ -9,6 +9,7 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges, index
 from . import core, syntax
 from .arithmetic import as_number
 from .core import Bounds, Kind
+from .extents import solve
 from .indices import indices_for
 from .tensors import free_indices, ranges_at
 from .values import POISON, Array, Element, Subscripts, Value, described, whole
@@ -26,7 +27,7 @@ def over_indices(world: World, node: syntax.Call, place: Place) -> Value:
     if node.function in ARGS and (len(written) != 1 or isinstance(written[0], syntax.Ellipsis)):
         raise Refused("one-index", f"{node.function} goes over one index", node.span,
                       help=f"join axes first with reshape, or take two {node.function} one after the other")  # fmt: skip
-    inner, indices = _inner_place(node, written, place)
+    inner, indices = _inner_place(world, node, written, place)
     body = world.value(argument, inner)
     if isinstance(body, Array):
         raise Refused("not-an-element", f"{node.function}[…] reduces a number at each place, and this is {described(body)}",
@@ -48,8 +49,12 @@ def _not_a_number(node: syntax.Call, value: Value) -> Value:
     raise Refused("wrong-kind", f"{node.function} wants numbers, and this is {described(value)}", node.span)
 
 
-def _inner_place(node: syntax.Call, written: Sequence[syntax.Expression], place: Place) -> tuple[Place, tuple[core.Index, ...]]:
-    named = place.context.reductions.get(id(node), ())
+def _inner_place(world: World, node: syntax.Call, written: Sequence[syntax.Expression],
+                 place: Place) -> tuple[Place, tuple[core.Index, ...]]:  # fmt: skip
+    named = place.context.reductions.get(id(node))
+    if named is None:
+        solve(world, place, (), (), node)
+        named = place.context.reductions.pop(id(node))
     names = [i.name for i in written if isinstance(i, syntax.Name | syntax.Binder)]
     inner = place.among(dict(zip(names, named, strict=True)))
     if not any(isinstance(i, syntax.Ellipsis) for i in written):

@@ -1,6 +1,6 @@
 """Prints a syntax tree: `syntax.File` → text, a line for each statement, operators before their operands.
 
-`h = relu(x + 1)` in line 9 is `9: (= h (relu (+ x 1)))`. It shows what the parser understood; `unparse` writes the language.
+`h = relu(x + 1)` in line 9 is `9: (= h (relu (+ x 1)))`: what the parser understood. `unparse` writes the language.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +25,8 @@ def show_expression(node: s.Expression) -> str:
         case s.Binary(_, operator, left, right):
             return _form(operator, show_expression(left), show_expression(right))
         case s.Comparison(_, operators, operands):
-            signs = [*operators, ""]
-            parts = [f"{show_expression(operand)} {sign}".strip() for operand, sign in zip(operands, signs, strict=True)]
-            return _form("compare", *parts)
+            pairs = zip(operators, map(show_expression, operands[1:]), strict=True)
+            return _form(show_expression(operands[0]), *(part for pair in pairs for part in pair))
         case s.Conditional(_, condition, then, otherwise):
             return _form("if", *(show_expression(part) for part in (condition, then, otherwise)))
         case s.Binder(_, name, extent):
@@ -71,11 +70,13 @@ def _statement(node: s.Statement) -> tuple[str, list[tuple[str, Sequence[s.State
         case s.If(_, condition, then, otherwise):
             rest = [("else", otherwise)] if otherwise else []
             return _form("if", show_expression(condition)), [("", then), *rest]
+        case s.Equation() | s.Return() | s.Output() | s.Optimize() | s.Freeze() | s.Fit():
+            return _equation(node), []
         case _:
-            return _simple(node), []
+            return _declaration(node), []
 
 
-def _simple(node: s.Statement) -> str:
+def _declaration(node: s.ModelName | s.Use | s.Data | s.Dim | s.Inputs | s.Param) -> str:
     match node:
         case s.ModelName(_, name):
             return _form("model", name)
@@ -90,6 +91,12 @@ def _simple(node: s.Statement) -> str:
         case s.Param(_, name, axes, law, frozen, state):
             flags = ["frozen"] if frozen else []
             return _form("state" if state else "param", _tensor(name, axes), show_expression(law), *flags)
+        case _:
+            assert_never(node)
+
+
+def _equation(node: s.Equation | s.Return | s.Output | s.Optimize | s.Freeze | s.Fit) -> str:
+    match node:
         case s.Equation(_, targets, value, update):
             names = [_tensor(target.name, target.subscripts) for target in targets]
             return _form("update" if update else "=", *names, show_expression(value))
@@ -97,17 +104,15 @@ def _simple(node: s.Statement) -> str:
             at = [] if subscripts is None else [_brackets(subscripts)]
             return _form("return", *at, *map(show_expression, values))
         case s.Output(_, role, target, value):
-            name = [f"{_tensor(target.name, target.subscripts)} ="] if target else []
-            return _form(role, *name, show_expression(value))
+            named = [f"{_tensor(target.name, target.subscripts)} ="] if target else []
+            return _form(role, *named, show_expression(value))
         case s.Optimize(_, pattern, rule, options, loss):
-            given = [pattern or "*", show_expression(rule), *map(_argument, options)]
+            given = [*([f"{pattern} with"] if pattern else []), show_expression(rule), *map(_argument, options)]
             return _form("optimize", *given, *([f"for {loss.name}"] if loss else []))
         case s.Freeze(_, patterns):
             return _form("freeze", *(pattern.value for pattern in patterns))
         case s.Fit(_, options):
             return _form("fit", *map(_argument, options))
-        case s.Definition() | s.For() | s.Repeat() | s.If():
-            raise AssertionError("blocks are shown by _statement")
         case _:
             assert_never(node)
 

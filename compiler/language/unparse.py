@@ -1,4 +1,4 @@
-"""Writes expressions as a person would: syntax tree → text with as few brackets as can be, which parses to that tree."""
+"""Writes expressions as a person would: tree → text that parses to that tree, with as few brackets as can be."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -6,9 +6,10 @@ from typing import assert_never
 
 from . import syntax as s
 
-CONDITION, PIPE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, NEGATION, POWER, OPERAND = range(11)
+BINDER, CONDITION, PIPE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, NEGATION, POWER, OPERAND = range(12)
 
-LEVELS = {"|>": PIPE, "or": OR, "and": AND, "+": SUM, "-": SUM, "^": POWER} | dict.fromkeys("* / // % @".split(), PRODUCT)
+LEVELS = {"|>": PIPE, "or": OR, "and": AND, "+": SUM, "-": SUM, "^": POWER}
+LEVELS |= dict.fromkeys(("*", "/", "//", "%", "@"), PRODUCT)
 LONGEST_PLAIN = 16
 
 
@@ -28,12 +29,10 @@ def _text(node: s.Expression) -> tuple[int, str]:
     match node:
         case s.Number(_, value, whole):
             return _number(value, whole)
-        case s.Text(_, value):
-            return OPERAND, f'"{value}"'
-        case s.Name(_, name):
-            return OPERAND, name
-        case s.Unary(_, operator, operand):
-            return (NOT, f"not {_at(operand, NOT)}") if operator == "not" else (NEGATION, "-" + _at(operand, NEGATION))
+        case s.Unary(_, "not", operand):
+            return NOT, f"not {_at(operand, NOT)}"
+        case s.Unary(_, _, operand):
+            return NEGATION, f"-{_at(operand, NEGATION)}"
         case s.Binary():
             return _binary(node)
         case s.Comparison(_, operators, operands):
@@ -42,17 +41,27 @@ def _text(node: s.Expression) -> tuple[int, str]:
             return COMPARISON, " ".join(parts)
         case s.Conditional(_, condition, then, otherwise):
             return CONDITION, f"if {unparse(condition)} then {unparse(then)} else {unparse(otherwise)}"
-        case s.Ellipsis():
-            return OPERAND, "..."
         case s.Binder(_, name, extent):
-            return CONDITION - 1, f"{name}: {unparse(extent)}"
+            return BINDER, f"{name}: {unparse(extent)}"
+        case _:
+            return OPERAND, _operand(node)
+
+
+def _operand(node: s.Name | s.Text | s.Ellipsis | s.Subscript | s.Call | s.List) -> str:
+    match node:
+        case s.Name(_, name):
+            return name
+        case s.Text(_, value):
+            return f'"{value}"'
+        case s.Ellipsis():
+            return "..."
         case s.Subscript(_, base, subscripts, guarded):
-            return OPERAND, f"{_base(base)}{'?' if guarded else ''}[{_items(subscripts)}]"
+            return f"{_base(base)}{'?' if guarded else ''}[{_items(subscripts)}]"
         case s.Call(_, function, _, indices, arguments):
             over = "" if indices is None else f"[{_items(indices)}]"
-            return OPERAND, f"{function}{over}({', '.join(_argument(argument) for argument in arguments)})"
+            return f"{function}{over}({', '.join(map(_argument, arguments))})"
         case s.List(_, items):
-            return OPERAND, f"[{_items(items)}]"
+            return f"[{_items(items)}]"
         case _:
             assert_never(node)
 
@@ -65,9 +74,9 @@ def _binary(node: s.Binary) -> tuple[int, str]:
 
 
 def _base(node: s.Expression) -> str:
-    """What may stand before a bracket as it is: a name, a call, a read."""
-    plain = isinstance(node, s.Name | s.Call | s.Subscript)
-    return unparse(node) if plain else f"({_text(node)[1]})"
+    """What may stand before a bracket as it is: a name, a call, a read. The loss is no name there."""
+    plain = isinstance(node, s.Call | s.Subscript) or (isinstance(node, s.Name) and node.name != "loss")
+    return _text(node)[1] if plain else f"({_text(node)[1]})"
 
 
 def _items(items: Sequence[s.Expression]) -> str:
@@ -101,7 +110,7 @@ def _decimal(digits: str, places: int) -> str:
     """Digits with the last so many after the point: `0.25`, `3.0`, or `25e-20` where that is long."""
     short = digits.rstrip("0") or "0"
     exponent = len(digits) - len(short) - places if digits != "0" else 0
-    if exponent > 0 and len(digits) > LONGEST_PLAIN or places > LONGEST_PLAIN:
+    if (exponent > 0 and len(digits) > LONGEST_PLAIN) or places > LONGEST_PLAIN:
         return f"{short}e{exponent}"
     padded = digits.rjust(places + 1, "0")
     point = len(padded) - places

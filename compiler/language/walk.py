@@ -93,3 +93,15 @@ def values_in(statement: syntax.Statement) -> tuple[syntax.Expression, ...]:
         case syntax.Return(values=values):
             return values
     return ()
+
+
+def without_binders(node: syntax.Expression) -> syntax.Expression:
+    """A left side's subscript with the indices that state their extent as plain names."""
+    match node:
+        case syntax.Binder(span=span, name=name):
+            return syntax.Name(span, name)
+        case syntax.Unary(span=span, operator=operator, operand=operand):
+            return syntax.Unary(span, operator, without_binders(operand))
+        case syntax.Binary(span=span, operator=operator, left=left, right=right):
+            return syntax.Binary(span, operator, without_binders(left), without_binders(right))
+    return node

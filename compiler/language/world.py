@@ -34,6 +34,13 @@ class Refused(Exception):
         self.diagnostic = Diagnostic(code, message, span, tuple(labels), help)
 
 
+class Echo(Refused):
+    """What is wrong only because something else is, and was reported there."""
+
+    def __init__(self) -> None:
+        super().__init__("echo", "", None)
+
+
 class OutOfBudget(Exception):
     """The model unfolds to more than is compiled. Nothing else is looked at then."""
 
@@ -237,6 +244,7 @@ class Context:
     direct: tuple[int, str] | None = None
     calls: int = 0
     rest: tuple[core.Index, ...] | None = None
+    rest_names: tuple[str, ...] = ()
 
     def fresh_index(self, wanted: str) -> str:
         """An index name that nothing in the equation uses."""
@@ -317,8 +325,9 @@ class Tables:
     equations: list[tuple[tuple[int, ...], core.Equation]] = field(default_factory=list)
     names: dict[str, int] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
+    moments: list[core.Moment] = field(default_factory=list)
     step: bool = False
-    """Whether `t`, the step, can be read: in rules and schedules."""
+    """Whether this is an optimizer's rule, where `t`, the step, can be read and `state` declared."""
 
 
 @dataclass(slots=True, eq=False)
@@ -357,6 +366,8 @@ class World:
 
     def report(self, refused: Refused, frame: Frame) -> None:
         """One more error. What a definition of the library finds is shown at the user's call."""
+        if isinstance(refused, Echo):
+            return
         diagnostic = refused.diagnostic
         if diagnostic.span and frame.call and frame.definition:
             diagnostic = self._at_call(diagnostic, frame)

@@ -13,6 +13,7 @@ from gradc.graph.tensors import Index
 from .contract import contract
 from .expand import expand
 from .fuse import fuse
+from .keep import gate_by_results
 from .memory import place_buffers
 from .program import Buffer, Program, Storage
 
@@ -25,7 +26,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
-    contracted = contract(pruned(expand(graph)))
+    contracted = contract(gate_by_results(pruned(expand(graph))))
     graph = contracted.graph
     equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
     early = _scalars_of_leaves(graph)
@@ -94,7 +95,7 @@ def with_own_outputs(graph: Graph) -> Graph:
             tensors[copy] = replace(tensor, name=copy, role=None)
             place = tuple(index(f"i{at}") for at in range(len(tensor.axes)))
             equations.append(replace(_filled(graph, name, Read(name, place)), target=copy))
-            name = copy  # noqa: PLW2901  (what is handed out is the copy)
+            name = copy
         outputs[label] = name
     return Graph(tensors, tuple(equations), outputs)
 

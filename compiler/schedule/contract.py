@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy
+
 from gradc.graph.index import ONE, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of
 from gradc.graph.tensors import Axis, Kind
@@ -169,10 +170,8 @@ class _Splitter:
         target = Read(equation.target, equation.write)
         plain = not outer and all(self.extent_is_whole(target, at) for at in range(len(equation.write)))
         names = _names(first) & _names(second)
-        if plain:
-            made = replace(equation, guards=(), body=first * second)
-        else:
-            made = self.into_own_tensor(first, second)
+        body = first * second
+        made = replace(equation, guards=(), body=body) if plain else self.into_own_tensor(first, second)
         gemm = _gemm(made, first, second, names)
         if gemm is None:
             return False
@@ -257,7 +256,7 @@ def _mentioned(body: sympy.Expr) -> set[str]:
 
 
 def _grouped(factors: list[Factor]) -> list[Factor]:
-    """Factors over the same indices as one; a factor joins a larger one that has all its indices, where just one has."""
+    """Factors over the same indices as one; a factor joins the largest one that has all its indices."""
     groups: dict[frozenset[str], list[sympy.Expr]] = {}
     for factor in factors:
         groups.setdefault(factor.indices, []).append(factor.body)

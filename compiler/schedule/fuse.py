@@ -157,10 +157,8 @@ class _Insertion:
             target = statement.equation.target
             if target not in self.needs:
                 continue
-            places = [at for at, place in enumerate(statement.equation.write) if loop.index.name in place.indices]
-            if len(places) != 1 or statement.equation.write[places[0]].bare != loop.index.name:
-                return False
-            if any(subscripts[places[0]].bare != name for subscripts in self.uses(target)):
+            places = [at for at, place in enumerate(statement.equation.write) if place.bare == loop.index.name]
+            if not places or any(subscripts[places[0]].bare != name for subscripts in self.uses(target)):
                 return False
         return True
 

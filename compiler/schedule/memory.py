@@ -12,7 +12,7 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
 from gradc.graph.nodes import Equation, Graph
 from gradc.graph.tensors import Kind
 
-from .program import Buffer, Gemm, Item, Nest, Program, Statement, Step, Storage, read_by, written_by
+from .program import Buffer, Gemm, Item, Program, Statement, Step, Storage, read_by, written_by
 
 Path = tuple[int, ...]
 
@@ -35,7 +35,7 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str]) -
         kept = _kept_axes(name, graph, steps, lives[name])
         storage = Storage.WORK if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
-    _share(graph, steps, lives, buffers)
+    _share(steps, lives, buffers)
     work = _slots(lives, buffers)
     return Program(graph, steps, buffers, work)
 
@@ -117,54 +117,53 @@ def _common_depth(paths: list[Path]) -> int:
 # ---------------------------------------------------------------- in place
 
 
-def _share(graph: Graph, steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> None:
+def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> None:
     """An element-wise result takes the place of an operand that nobody reads after it."""
     for at, step in enumerate(steps):
         if isinstance(step, Gemm):
             continue
-        taken: set[str] = set()
-        for path, statement in _walk(step.items):
-            target = statement.equation.target
-            for name in statement.equation.sources():
-                old, new = buffers.get(name), buffers[target]
-                if old is None or name in taken or new.shares or lives[name].last != at or lives[target].first != at:
-                    continue
-                if not _same_place(old, new) or old.tensor == new.tensor:
-                    continue
-                if _element_wise(name, path, statement, step):
-                    taken.add(name)
-                    _join(name, target, buffers, lives)
+        statements = list(_walk(step.items))
+        dying = [name for name in read_by(step) if name in buffers and lives[name].last == at]
+        for path, statement in statements:
+            new = buffers[statement.equation.target]
+            if new.shares or lives[new.tensor].first != at or statement.accumulates or not statement.starts:
+                continue
+            if statement.equation.guards:
+                continue
+            for name in dying:
+                if _same_place(buffers[name], new) and _element_wise(name, path, statement, statements):
+                    dying.remove(name)
+                    _join(name, new.tensor, buffers, lives)
                     break
 
 
 def _join(old: str, new: str, buffers: dict[str, Buffer], lives: Mapping[str, _Life]) -> None:
     """The old tensor and all that lie in its place move into the new one's."""
     for name, buffer in list(buffers.items()):
-        if name == old or buffer.shares == old:
+        if old in (name, buffer.shares):
             buffers[name] = replace(buffer, shares=new, storage=buffers[new].storage)
             lives[new].first = min(lives[new].first, lives[name].first)
 
 
 def _same_place(old: Buffer, new: Buffer) -> bool:
     return (
-        old.storage is Storage.WORK
+        old.tensor != new.tensor
+        and old.storage is Storage.WORK
+        and not old.shares
         and new.storage in (Storage.WORK, Storage.GIVEN)
         and old.kind is new.kind
         and old.extents == new.extents
     )
 
 
-def _element_wise(name: str, path: Path, statement: Statement, nest: Nest) -> bool:
-    """Whether in the nest every touch of the operand is in the same loops, at the place the statement writes, before."""
-    equation = statement.equation
-    if statement.accumulates or equation.guards or not statement.starts:
-        return False
-    reached = False
-    for other_path, other in _walk(nest.items):
+def _element_wise(name: str, path: Path, statement: Statement, all_of_nest: list[tuple[Path, Statement]]) -> bool:
+    """Whether every touch of the operand is in the statement's own loops, at the place that it writes, not after it."""
+    passed = False
+    for other_path, other in all_of_nest:
         touches = list(uses_of(name, other.equation))
-        if touches and (reached or other_path != path or any(subs != equation.write for subs in touches)):
+        if touches and (passed or other_path != path or any(at != statement.equation.write for at in touches)):
             return False
-        reached = reached or other is statement
+        passed = passed or other is statement
     return True
 
 
@@ -202,7 +201,7 @@ def _fitting(slots: list[_Slot], size: IndexExpr, start: int) -> _Slot | None:
     """The smallest free slot that is certainly long enough."""
     best: _Slot | None = None
     for slot in slots:
-        if slot.free_after < start and Ranges().nonnegative(slot.size - size):
-            if best is None or Ranges().nonnegative(best.size - slot.size):
-                best = slot
+        fits = slot.free_after < start and Ranges().nonnegative(slot.size - size)
+        if fits and (best is None or Ranges().nonnegative(best.size - slot.size)):
+            best = slot
     return best

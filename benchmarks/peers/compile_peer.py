@@ -1,0 +1,14 @@
+"""torch.compile: forward and backward compiled by Inductor; the optimizer fused, or compiled too."""
+
+from benchmarks.row import Row
+
+from . import Arrays, Peer
+from .torch_peer import trained
+
+
+def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """Forward and backward compiled; the optimizer as well."""
+    return {
+        "fused": trained(row, arrays, {"fused": True}, compiled="loss"),
+        "optimizer compiled": trained(row, arrays, {"foreach": True}, compiled="optimizer too"),
+    }

@@ -1,0 +1,26 @@
+"""gradc: the emitted module's `train_step`, called in a loop as its user would."""
+
+import gradc
+
+from benchmarks.row import Row
+
+from . import Arrays, Peer
+
+
+def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """The emitted module."""
+    model = gradc.compile_text(row.text, row.name.replace("-", "_"), dtype="float32")
+    module, params, state = model.module, model.params, model.state
+    first = state.flat.copy()
+    data = tuple(arrays.data.values())
+
+    def step() -> float:
+        return module.train_step(params, state, *data)
+
+    def restart() -> None:
+        for name, value in arrays.params.items():
+            params[name] = value
+        state.flat[...] = first
+        state.step = 0
+
+    return {"": Peer(step, float, restart)}

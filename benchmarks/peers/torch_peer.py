@@ -1,0 +1,50 @@
+"""PyTorch, eager and compiled: autograd, and Adam in its fused or its foreach form."""
+
+import importlib
+from typing import Any
+
+import torch
+
+from benchmarks.row import Row
+
+from . import Arrays, Peer
+
+FORMS: tuple[dict[str, bool], ...] = ({"fused": True}, {"foreach": True})
+
+
+def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """Eager."""
+    return {next(iter(form)): trained(row, arrays, form) for form in FORMS}
+
+
+def trained(row: Row, arrays: Arrays, form: dict[str, bool], compiled: str = "") -> Peer:
+    """Trains the row with Adam in one form; `compiled` names what of the step torch.compile is given."""
+    statement = importlib.import_module(f"benchmarks.{row.family}.with_torch")
+    model = statement.network(**row.options)
+    first = statement.parameters(arrays.params)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **form)
+    data = tuple(torch.from_numpy(array) for array in arrays.data.values())
+    loss_of = torch.compile(statement.loss) if compiled else statement.loss
+    update = torch.compile(optimizer.step) if compiled == "optimizer too" else optimizer.step
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model, *data)
+        loss.backward()
+        update()
+        return loss
+
+    def restart() -> None:
+        # in place: new tensors would have torch.compile compile again
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), first, strict=True):
+                parameter.copy_(value)
+            for moments in optimizer.state.values():
+                for moment in moments.values():
+                    moment.zero_()
+
+    return Peer(step, _wait, restart)
+
+
+def _wait(loss: Any) -> float:
+    return float(loss.item())

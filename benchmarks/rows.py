@@ -1,0 +1,15 @@
+"""All rows, in the order of the table."""
+
+from . import mlp
+from .row import Row
+
+ROWS: tuple[Row, ...] = (*mlp.ROWS,)
+
+
+def named(name: str) -> Row:
+    """The row of a name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {row.name: row for row in ROWS}[name]

@@ -1,0 +1,250 @@
+"""Rules of equations: domains and guards.
+
+    s[b]   = sum[k](if k == y[b] then l[b, k] else 0)      →      s[b]         = l[b, y[b]]
+    g[n]   = sum[e](if dst[e] == n then m[e] else 0)       →      g[dst[e]]   += m[e]
+
+Conditions on indices become guards, guards that the ranges decide leave, an equality that fixes an index is solved for
+it, an index that nothing depends on becomes a factor. What is solved stays guarded to be inside.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import sympy
+from gradc.graph.conditions import guards_of, opposite, under
+from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index
+from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
+from gradc.graph.scalar import AND, NOT, WHERE
+from gradc.graph.tensors import Index, ranges_of
+from sympy import Integer
+
+from .engine import EquationRule, Rule
+from .views import mentions, proven
+from .work import Work
+
+PLACES = (Reducer.ARGMAX, Reducer.ARGMIN)
+"""Reducers whose result depends on where the reduced indices stand."""
+
+
+def _guards(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """Guards proven by the ranges and the others leave; with one that cannot hold the equation does."""
+    if not equation.guards:
+        return None
+    kept = list(dict.fromkeys(equation.guards))
+    plain = ranges_of(equation.indices)
+    for guard in tuple(kept):
+        others = [other for other in kept if other is not guard]
+        if proven(guard, plain) or (others and proven(guard, under(plain, others))):
+            kept.remove(guard)
+        elif proven(opposite(guard), plain):
+            return None if _last_of_output(equation, work) else ()
+    return (replace(equation, guards=tuple(kept)),) if len(kept) != len(equation.guards) else None
+
+
+def _last_of_output(equation: Equation, work: Work) -> bool:
+    """Whether a tensor that is handed out would be left without equations."""
+    return equation.target in work.outputs.values() and len(work.writers[equation.target]) == 1
+
+
+def _nothing(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    if equation.body != 0 or equation.reducer is not Reducer.SUM or _last_of_output(equation, work):
+        return None
+    return ()
+
+
+def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """The part of a condition that is about indices is a guard, where a sum has 0 otherwise."""
+    if equation.reducer is not Reducer.SUM or not isinstance(equation.body, WHERE.head):
+        return None
+    condition, then, otherwise = equation.body.args
+    if then == 0 and otherwise != 0:
+        condition, then, otherwise = NOT(condition), otherwise, then
+    if otherwise != 0:
+        return None
+    guards: list[Guard] = []
+    rest: list[sympy.Expr] = []
+    for part in _conjuncts(condition):
+        found = guards_of(part)
+        guards += found or ()
+        rest += [part] if found is None else []
+    if len(rest) == len(list(_conjuncts(condition))):
+        return None
+    for part in reversed(rest):
+        then = WHERE(part, then, Integer(0))
+    return (replace(equation, guards=tuple(dict.fromkeys((*equation.guards, *guards))), body=then),)
+
+
+def _conjuncts(condition: sympy.Expr) -> Iterator[sympy.Expr]:
+    if isinstance(condition, AND.head):
+        for part in condition.args:
+            yield from _conjuncts(part)
+    else:
+        yield condition
+
+
+# ---------------------------------------------------------------- equalities
+
+
+def _solved(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """An equality guard gives the value of an index: of a reduced one if it can, else of one that is written."""
+    if equation.reducer in PLACES:
+        return None
+    fixed = {name for each in equation.indices for end in (each.low, each.high) for name in end.indices}
+    reduced = {each.name for each in equation.reduced}
+    found: list[tuple[int, Guard, Index, IndexExpr]] = []
+    for guard in equation.guards:
+        if guard.relation is Relation.EQUAL:
+            for each in equation.indices:
+                value = None if each.name in fixed else _value(guard, each.name)
+                if value is not None and (rank := _rank(each.name, value, reduced, equation)) is not None:
+                    found.append((rank, guard, each, value))
+    if not found:
+        return None
+    _, guard, each, value = min(found, key=lambda candidate: candidate[0])
+    return (_with_value(equation, guard, each, value),)
+
+
+def _value(guard: Guard, name: str) -> IndexExpr | None:
+    """What the index is where the guard holds."""
+    factor = guard.value.coefficient(name)
+    if factor is None or factor.constant not in (1, -1):
+        return None
+    return (index(name) * factor.constant - guard.value) * factor.constant
+
+
+def _rank(name: str, value: IndexExpr, reduced: set[str], equation: Equation) -> int | None:
+    """Reduced indices given by written ones are best, then written ones (of sums), then what is left."""
+    if name in reduced:
+        return 0 if reduced.isdisjoint(value.indices) else 2
+    return 1 if equation.reducer is Reducer.SUM else None
+
+
+def _with_value(equation: Equation, guard: Guard, solved: Index, value: IndexExpr) -> Equation:
+    values = {solved.name: value}
+    inside = (Guard(value - solved.low, Relation.AT_LEAST), Guard(solved.high - 1 - value, Relation.AT_LEAST))
+    others = (other.substitute(values) for other in equation.guards if other is not guard)
+    return replace(
+        equation,
+        write=tuple(place.substitute(values) for place in equation.write),
+        indices=tuple(each for each in equation.indices if each is not solved),
+        guards=tuple(dict.fromkeys((*others, *inside))),
+        body=substitute(equation.body, values),
+    )
+
+
+# ---------------------------------------------------------------- indices
+
+
+def _one_place(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """A reduced index that takes one value is that value."""
+    if equation.reducer in PLACES:
+        return None
+    for each in equation.reduced:
+        if each.extent.constant == 1:
+            values = {each.name: each.low}
+            rest = tuple(_index_at(other, values) for other in equation.indices if other is not each)
+            guards = tuple(guard.substitute(values) for guard in equation.guards)
+            return (replace(equation, indices=rest, guards=guards, body=substitute(equation.body, values)),)
+    return None
+
+
+def _index_at(each: Index, values: dict[str, IndexExpr]) -> Index:
+    return Index(each.name, each.low.substitute(values), each.high.substitute(values))
+
+
+def _unused(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """A sum over what nothing depends on is a product with its extent; an extremum over it is the body."""
+    if equation.reducer not in (Reducer.SUM, Reducer.MAX, Reducer.MIN):
+        return None
+    for each in equation.reduced:
+        if not _depends(equation, each) and Ranges().nonnegative(each.extent - 1):
+            factor = Value(each.extent) if equation.reducer is Reducer.SUM else Integer(1)
+            rest = tuple(other for other in equation.indices if other is not each)
+            return (replace(equation, indices=rest, body=factor * equation.body),)
+    return None
+
+
+def _depends(equation: Equation, each: Index) -> bool:
+    name = each.name
+    if any(name in guard.value.indices for guard in equation.guards) or mentions(equation.body, {name}):
+        return True
+    return any(name in end.indices for other in equation.indices for end in (other.low, other.high))
+
+
+def _quotients(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """Quotients and remainders that the ranges decide: with d < w, (n*w + d) // w is n."""
+    if not any(
+        isinstance(atom, Quotient | Remainder) for expr in equation.index_expressions() for atom in expr.atoms()
+    ):
+        return None
+    ranges = work.ranges(equation)
+    changes: dict[sympy.Expr, sympy.Expr] = {}
+    for leaf in leaves_of(equation.body):
+        if isinstance(leaf, Read):
+            new: sympy.Expr = Read(leaf.tensor, tuple(map(ranges.simplified, leaf.subscripts)))
+        else:
+            new = Value(ranges.simplified(leaf.value))
+        if new != leaf:
+            changes[leaf] = new
+    write = tuple(map(ranges.simplified, equation.write))
+    if not changes and write == equation.write:
+        return None
+    return (replace(equation, write=write, body=rebuild(equation.body, changes)),)
+
+
+# ---------------------------------------------------------------- sums
+
+
+def constant_factor(equation: Equation) -> sympy.Expr:
+    """The numbers and sizes that a sum's body is a product with."""
+    if equation.reducer is not Reducer.SUM or not equation.reduced:
+        return Integer(1)
+    return sympy.Mul(*(factor for factor in sympy.Mul.make_args(equation.body) if _is_size(factor)))
+
+
+def _is_size(factor: sympy.Expr) -> bool:
+    match factor:
+        case sympy.Rational():
+            return True
+        case Value(value=value):
+            return not value.indices and not value.gathers
+        case sympy.Pow(args=(Value(value=value), Integer())):
+            return not value.indices and not value.gathers and Ranges().nonnegative(value - 1)
+    return False
+
+
+def _factor(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
+    """c · Σ f, with the sum in a tensor of its own."""
+    factor = constant_factor(equation)
+    bare = [place.bare for place in equation.write]
+    if factor == 1 or len(work.writers[equation.target]) != 1 or None in bare or len(set(bare)) != len(bare):
+        return None
+    domain = tuple(next(each for each in equation.indices if each.name == name) for name in bare)
+    body = sympy.Mul(*(part for part in sympy.Mul.make_args(equation.body) if not _is_size(part)))
+    inner = work.add(f"{equation.target}.sum", domain, replace(equation, body=body))
+    return (replace(equation, indices=domain, guards=(), body=factor * inner),)
+
+
+GUARDS: EquationRule = Rule(
+    "guard", "f(i) for i < n where i < n + 1", "f(i) for i < n", "decided by the ranges", _guards
+)
+NOTHING: EquationRule = Rule("zero", "a[i] += 0", "", "adds nothing", _nothing)
+CONDITION: EquationRule = Rule(
+    "condition",
+    "sum[k](if k < i then a[k] else 0)",
+    "sum[k] a[k] where k < i",
+    "a loop bound, not a branch",
+    _condition,
+)
+SOLVED: EquationRule = Rule(
+    "solved", "sum[j](if j == e then f(j))", "f(e)", "one place in place of a loop; a sum over matches is a scatter",
+    _solved,
+)  # fmt: skip
+ONE_PLACE: EquationRule = Rule("one place", "sum[k: 1] f(k)", "f(0)", "a loop of one round", _one_place)
+UNUSED: EquationRule = Rule("unused index", "sum[k: n] x", "n*x", "the same term n times", _unused)
+QUOTIENTS: EquationRule = Rule(
+    "quotient", "x[(i*w + d) // w]", "x[i]", "decided by the ranges", _quotients, assumes="d in 0 .. w - 1"
+)
+FACTOR: EquationRule = Rule("factor", "sum[k] x[k]/n", "(sum[k] x[k])/n", "once, not at every place", _factor)
+
+DOMAINS: tuple[EquationRule, ...] = (NOTHING, CONDITION, GUARDS, SOLVED, ONE_PLACE, UNUSED, QUOTIENTS)

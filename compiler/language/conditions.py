@@ -1,0 +1,94 @@
+"""What is decided when the model is compiled: conditions of `if`, values of `for`, counts of `repeat`."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from gradc.errors import Span
+
+from . import syntax
+from .values import POISON, Element, Function, Items, Value, Word, constant, described
+from .world import MOST_INSTANCES, Context, Echo, OutOfBudget, Place, Refused, Scope, World
+
+
+def place_here(scope: Scope, span: Span) -> Place:
+    """The place of an expression that is known when the model is compiled."""
+    return Place(scope, scope.now, Context(scope.frame.prefix.removesuffix("."), scope.frame, scope.frame.order, "", span))
+
+
+def decided(world: World, node: syntax.Expression, scope: Scope) -> bool:
+    """Whether a condition holds."""
+    value = world.value(node, place_here(scope, node.span))
+    if value is POISON:
+        raise Echo
+    if isinstance(value, Element) and value.truth is not None:
+        return value.truth
+    if isinstance(value, Element):
+        raise Refused("not-known", "this condition is not known when the model is compiled", node.span,
+                      help="in an equation write `if … then … else …`")  # fmt: skip
+    raise Refused("not-a-condition", f"a condition is wanted here, and this is {described(value)}", node.span)
+
+
+def repetitions(world: World, statement: syntax.Repeat, scope: Scope) -> int:
+    """How often a block is repeated."""
+    value = world.value(statement.count, place_here(scope, statement.span))
+    return _whole(value, statement.count.span)
+
+
+def loop_values(world: World, statement: syntax.For, scope: Scope) -> Sequence[Value]:
+    """The values that a loop goes through."""
+    place = place_here(scope, statement.span)
+    if len(statement.values) == 1:
+        only = statement.values[0]
+        if isinstance(only, syntax.Call) and only.function == "range":
+            return _range(world, only, place)
+        value = world.value(only, place)
+        values: Sequence[Value] = value.values if isinstance(value, Items) else [value]
+    else:
+        values = [world.value(node, place) for node in statement.values]
+    for value in values:
+        if value is POISON:
+            raise Echo
+        if not isinstance(value, Word | Function | Items) and not (isinstance(value, Element) and _is_known(value)):
+            raise Refused("not-known", f"a loop goes through values known when the model is compiled, and this is "
+                          f"{described(value)}", statement.values[0].span)  # fmt: skip
+    return values
+
+
+def _is_known(value: Element) -> bool:
+    return value.known or value.size is not None
+
+
+def _range(world: World, node: syntax.Call, place: Place) -> Sequence[Value]:
+    if not 1 <= len(node.arguments) <= 3 or any(a.name for a in node.arguments):  # noqa: PLR2004  (start, stop, step)
+        raise Refused("wrong-arity", "range takes one to three numbers: range(n), range(start, stop, step)", node.span)
+    numbers = [_number(world.value(a.value, place), a.value.span) for a in node.arguments]
+    if len(numbers) == 3 and numbers[2] == 0:  # noqa: PLR2004
+        raise Refused("wrong-argument", "the step of a range is not 0", node.arguments[2].span)
+    rounds = range(*numbers)
+    _check_count(len(rounds) if abs(max(numbers, key=abs)) < 2**62 else 2**62, node.span)
+    return [constant(node.span, k) for k in rounds]
+
+
+def _whole(value: Value, span: Span) -> int:
+    count = _number(value, span)
+    if count < 0:
+        raise Refused("wrong-argument", f"a block cannot be repeated {count} times", span)
+    _check_count(count, span)
+    return count
+
+
+def _number(value: Value, span: Span) -> int:
+    if value is POISON:
+        raise Echo
+    if isinstance(value, Element) and value.number is not None and value.number.denominator == 1:
+        return int(Fraction(value.number))
+    raise Refused("not-known", f"a whole number known when the model is compiled is wanted here, and this is "
+                  f"{described(value)}", span, help="free dims are known only when the model is called")  # fmt: skip
+
+
+def _check_count(count: int, span: Span) -> None:
+    if count > MOST_INSTANCES:
+        raise OutOfBudget(Refused(
+            "too-large", f"a loop of {count:,} rounds unfolds to more than {MOST_INSTANCES:,} equations", span,
+            help="loops unfold when the model is compiled; an index runs when it is called",
+        ))  # fmt: skip

@@ -1,0 +1,220 @@
+"""Declarations: dims, inputs, targets and parameters → names in scope and leaves of the model."""
+
+from dataclasses import replace
+
+from gradc.errors import Span
+from gradc.graph.index import ZERO, dim, never_negative, number
+
+from . import core, syntax
+from .arithmetic import as_number
+from .conditions import place_here
+from .core import Bounds, Kind, Role
+from .extents import size_of
+from .indices import index_name
+from .naming import CONSTANTS, NOT_THERE_YET
+from .tensors import tensor_value, tensors_read
+from .values import POISON, Array, Element, described
+from .world import Context, Echo, Given, Place, Refused, Scope, Size, World
+
+ORTHOGONAL = "orthogonal"
+
+
+def declare_dim(world: World, statement: syntax.Dim, scope: Scope) -> None:
+    """`dim n = 64`, `dim batch`."""
+    name = statement.name
+    _check_new(scope, name, statement)
+    if statement.value is None:
+        if scope.frame.definition is not None or scope.outer is not None:
+            raise Refused("free-dim", f"dim {name} needs a value here: only a file's dims are known when called",
+                          statement.span)  # fmt: skip
+        scope.define(name, Size(name, dim(name)))
+        return
+    value = world.value(statement.value, place_here(scope, statement.span))
+    if value is POISON:
+        scope.define(name, Given(POISON))
+        raise Echo
+    try:
+        size = size_of(world, statement.value, place_here(scope, statement.span))
+    except Refused:
+        scope.define(name, Given(POISON))
+        raise
+    scope.define(name, Size(name, size))
+    if not never_negative(size - 1):
+        message = f"dim {name} is {size}, which must be at least 1"
+        if not world.require(statement.span, size - 1, message):
+            raise Refused("not-a-size", f"dim {name} is {size}, and a size is at least 1", statement.span)
+
+
+def _check_new(scope: Scope, name: str, statement: syntax.Dim | syntax.Declared) -> None:
+    if name in CONSTANTS:
+        raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
+    if any(True for at, _ in scope.entries.get(name, []) if at <= scope.now):
+        raise Refused("name-taken", f"{name} is declared already", statement.span, help="take another name")
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def declare_inputs(world: World, statement: syntax.Inputs, scope: Scope) -> None:
+    """`input x[batch, n]`, `target y[batch] : int(classes)`."""
+    for declared in statement.tensors:
+        try:
+            _declare_input(world, declared, scope, statement.target)
+        except Refused as refused:
+            if not scope.entries.get(declared.name):
+                scope.define(declared.name, Given(POISON))
+            world.report(refused, scope.frame)
+
+
+def _declare_input(world: World, declared: syntax.Declared, scope: Scope, target: bool) -> None:
+    _check_new(scope, declared.name, declared)
+    place = place_here(scope, declared.span)
+    axes = tuple(_axis(world, node, place) for node in declared.axes)
+    kind, bounds = _type(world, declared.type, place)
+    role = Role.TARGET if target else Role.INPUT
+    leaf = core.Leaf(declared.span, world.unique(declared.name), role, axes, kind, bounds)
+    world.add_leaf((*scope.frame.order, scope.now), leaf)
+    scope.define(declared.name, Given(tensor_value(declared.span, leaf.name, axes, kind, bounds)))
+
+
+def _axis(world: World, node: syntax.Expression, place: Place) -> core.Axis:
+    if isinstance(node, syntax.Ellipsis):
+        raise Refused("stray-dots", "an input's axes are given one by one", node.span)
+    if isinstance(node, syntax.Binder):
+        raise Refused("stray-binder", "an input's axes are sizes; its places have no index here", node.span)
+    size = size_of(world, node, place) if world.value(node, place) is not POISON else None
+    if size is None:
+        raise Echo
+    if not never_negative(size - 1):
+        raise Refused("not-a-size", f"an axis is at least 1 long, and this one is {size}", node.span)
+    return core.Axis(node.name if isinstance(node, syntax.Name) else str(size), size)
+
+
+def _type(world: World, type_name: syntax.TypeName | None, place: Place) -> tuple[Kind, Bounds | None]:
+    if type_name is None:
+        return Kind.REAL, None
+    if type_name.name not in {"int", "bool", "real"} or (type_name.argument is not None and type_name.name != "int"):
+        raise Refused("unknown-type", f"there is no type {type_name.name}", type_name.span,
+                      help="a type is int(n), int or bool; without one a tensor is real")  # fmt: skip
+    if type_name.name != "int" or type_name.argument is None:
+        return {"int": Kind.WHOLE, "bool": Kind.BOOL, "real": Kind.REAL}[type_name.name], None
+    size = size_of(world, type_name.argument, place)
+    if not never_negative(size - 1):
+        raise Refused("not-a-size", f"int({size}) has no values", type_name.span)
+    return Kind.WHOLE, Bounds(number(0), size - 1)
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> None:
+    """`param w[n, m] ~ he_normal(fan_in = n)`."""
+    name = statement.name
+    if statement.state and not world.tables.step:
+        scope.define(name, Given(POISON))
+        raise Refused("not-there-yet", f"state {NOT_THERE_YET}; in optimizers it is", statement.span)
+    if statement.state:
+        _declare_moment(world, statement, scope)
+        return
+    if world.tables.step:
+        raise Refused("not-here", "an optimizer has `state`, and no parameters of its own", statement.span)
+    if name in CONSTANTS:
+        raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
+    full = world.unique(scope.frame.prefix + name)
+    try:
+        leaf = _leaf(world, statement, full, scope)
+    except Refused:
+        scope.define(name, Given(POISON))
+        raise
+    world.count_instance(statement.span)
+    world.add_leaf((*scope.frame.order, scope.now), leaf)
+    value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
+    world.parameters[full] = value
+    scope.define(name, Given(value))
+
+
+def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None:
+    """`state v ~ zeros` in an optimizer: shaped like p, or with `[]` a scalar."""
+    if statement.axes:
+        raise Refused("not-a-state", "a state of an optimizer is shaped like p, or with [] a scalar", statement.span)
+    scalar = statement.axes is not None
+    law = law_of(world, statement, (), place_here(scope, statement.span))
+    assert law.value is not None
+    name = world.unique(statement.name)
+    world.tables.moments.append(core.Moment(name, scalar, law.value))
+    shape = next(e.value for _, e in scope.entries["p"] if isinstance(e, Given))
+    axes = () if scalar or not isinstance(shape, Array) else shape.axes
+    scope.define(statement.name, Given(tensor_value(statement.span, name, axes, Kind.REAL)))
+
+
+def _leaf(world: World, statement: syntax.Param, full: str, scope: Scope) -> core.Leaf:
+    span = world.span(statement.span, scope.frame)
+    context = Context(full, scope.frame, scope.frame.order, world.text(statement.span), span)
+    place = replace(place_here(scope, statement.span), context=context, random=True)
+    axes: list[core.Axis] = []
+    indices: list[core.Index] = []
+    named: dict[str, core.Index] = {}
+    for node in statement.axes or ():
+        for axis, index_written in _parameter_axes(world, node, place):
+            axes.append(axis)
+            name = context.fresh_index(index_written) if index_written else index_name(axis, context)
+            indices.append(core.Index(name, ZERO, axis.extent))
+            if index_written:
+                named[index_written] = indices[-1]
+    law = law_of(world, statement, tuple(indices), replace(place, random=True).among(named))
+    return core.Leaf(span, full, Role.PARAM, tuple(axes), Kind.REAL, law=law, frozen=statement.frozen)
+
+
+def _parameter_axes(world: World, node: syntax.Expression, place: Place) -> list[tuple[core.Axis, str]]:
+    if isinstance(node, syntax.Ellipsis):
+        rest = place.scope.frame.axes
+        if rest is None:
+            raise Refused("stray-dots", "... stands for the axes of a definition's header", node.span)
+        return [(_fixed(axis, node), "") for axis in rest]
+    binder = node.name if isinstance(node, syntax.Binder) else ""
+    inner = node.extent if isinstance(node, syntax.Binder) else node
+    if world.value(inner, place) is POISON:
+        raise Echo
+    size = size_of(world, inner, place)
+    return [(_fixed(core.Axis(inner.name if isinstance(inner, syntax.Name) else str(size), size), node), binder)]
+
+
+def _fixed(axis: core.Axis, node: syntax.Expression) -> core.Axis:
+    if axis.extent.dims:
+        raise Refused("free-parameter", f"a parameter's size is fixed, and {axis.extent} is known only when called",
+                      node.span, help=f"give dim {axis.extent.dims[0]} a value")  # fmt: skip
+    if axis.extent.constant is None or axis.extent.constant < 1:
+        raise Refused("not-a-size", f"an axis is at least 1 long, and this one is {axis.extent}", node.span)
+    return axis
+
+
+def law_of(world: World, statement: syntax.Param, indices: tuple[core.Index, ...], place: Place) -> core.Law:
+    """The initial law of a parameter or a state: an expression at every place, or a law's name alone."""
+    node = statement.law
+    span = world.span(statement.span, place.context.frame)
+    text = world.text(node.span)
+    if isinstance(node, syntax.Name | syntax.Call):
+        called = node.name if isinstance(node, syntax.Name) else node.function
+        entry = world.find(called, place)
+        if called == ORTHOGONAL and entry is None and world.definition(called, node.span) is None:
+            return _orthogonal(node, indices, span, text)
+        if isinstance(node, syntax.Name) and entry is None and called not in CONSTANTS | set(place.indices):
+            node = syntax.Call(node.span, called, node.span, None, ())
+    value = world.value(node, place)
+    if value is POISON:
+        raise Echo
+    if not isinstance(value, Element):
+        raise Refused("not-a-law", f"an initial law is a number at every place, and this is {described(value)}", node.span)
+    read = next(iter(tensors_read(value.expression)), None)
+    if read is not None:
+        raise Refused("not-a-law", f"an initial law reads no tensor, and this reads {read}", node.span)
+    return core.Law(span, text, indices, as_number(value).expression)
+
+
+def _orthogonal(node: syntax.Name | syntax.Call, indices: tuple[core.Index, ...], span: Span, text: str) -> core.Law:
+    if isinstance(node, syntax.Call) and node.arguments:
+        raise Refused("wrong-arity", "orthogonal takes no arguments", node.span)
+    if indices and len(indices) < 2:  # noqa: PLR2004  (the first axis against the rest)
+        raise Refused("not-a-law", "orthogonal wants two axes or more: the first against the rest", node.span)
+    return core.Law(span, text, indices, None)
+

@@ -1,0 +1,94 @@
+"""The definitions that each file sees: its own, those of the files it uses, and behind them the library's."""
+
+from collections.abc import Iterable, Mapping
+
+from gradc.errors import Label
+
+from . import syntax
+from .naming import BUILT_IN, CONSTANTS
+from .walk import calls_in_order, statements_in, values_in
+from .world import Frame, Refused, World
+
+
+def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> None:
+    """Notes what a file sees, and checks its own definitions."""
+    top = Frame()
+    seen: dict[str, syntax.Definition] = {}
+    for definition in _own(file):
+        try:
+            _check(definition, seen)
+            seen[definition.name] = definition
+        except Refused as refused:
+            world.report(refused, top)
+    for other in used:
+        for definition in _own(other):
+            known = seen.get(definition.name)
+            if known is None:
+                seen[definition.name] = definition
+            elif known is not definition:
+                labels = [Label(known.span, "here"), Label(definition.span, "and here")]
+                world.report(Refused("name-taken", f"{definition.name} is defined twice", known.span, labels), top)
+    world.definitions[file.name] = seen
+
+
+def _own(file: syntax.File) -> list[syntax.Definition]:
+    return [statement for statement in file.statements if isinstance(statement, syntax.Definition)]
+
+
+def _check(definition: syntax.Definition, seen: Mapping[str, syntax.Definition]) -> None:
+    name = definition.name
+    if name in BUILT_IN | CONSTANTS | {"range"}:
+        raise Refused("name-taken", f"{name} is built in", definition.span, help="take another name")
+    if name in seen:
+        raise Refused("name-taken", f"{name} is defined twice", definition.span,
+                      [Label(seen[name].span, "here"), Label(definition.span, "and here")])  # fmt: skip
+    names = [parameter.name for parameter in definition.parameters]
+    for parameter in definition.parameters:
+        if names.count(parameter.name) > 1:
+            raise Refused("name-taken", f"{name} has two arguments called {parameter.name}", parameter.span)
+        if parameter.name in CONSTANTS:
+            raise Refused("reserved-name", f"{parameter.name} is a name of the language", parameter.span)
+        for axis in parameter.axes or ():
+            if isinstance(axis, syntax.Name) and axis.name in names:
+                raise Refused("name-taken", f"{axis.name} is an argument and a dim of the header", axis.span,
+                              help="a name in the header's brackets is a dim inside; leave the argument out")  # fmt: skip
+
+
+def check_recursion(world: World, file: syntax.File) -> None:
+    """Refuses definitions that call themselves, called or not."""
+    top = Frame()
+    done: set[int] = set()
+    for definition in _own(file):
+        chain = _circle(world, definition, (), done)
+        if chain:
+            shown = " → ".join(d.name for d in chain)
+            world.report(Refused(
+                "recursive-definition", f"the definition {chain[0].name} calls itself: {shown}", chain[0].span,
+                [Label(d.span, "") for d in dict.fromkeys(chain)],
+                "definitions unfold when the model is compiled; use `repeat`, or an index",
+            ), top)  # fmt: skip
+
+
+def _circle(world: World, definition: syntax.Definition, chain: tuple[syntax.Definition, ...],
+            done: set[int]) -> tuple[syntax.Definition, ...]:  # fmt: skip
+    for at, outer in enumerate(chain):
+        if outer is definition:
+            return (*chain[at:], definition)
+    if id(definition) in done:
+        return ()
+    for called in _called(world, definition):
+        found = _circle(world, called, (*chain, definition), done)
+        if found:
+            done.update(id(d) for d in found)
+            return found
+    done.add(id(definition))
+    return ()
+
+
+def _called(world: World, definition: syntax.Definition) -> list[syntax.Definition]:
+    body = definition.body
+    roots = [v for s in statements_in(body) for v in values_in(s)] if isinstance(body, tuple) else [body]
+    own = {parameter.name for parameter in definition.parameters}
+    known = world.definitions.get(definition.span.file, {})
+    names = {name for root in roots for _, name, _ in calls_in_order(root)} - own
+    return [known[name] for name in sorted(names) if name in known]

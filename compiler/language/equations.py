@@ -1,0 +1,307 @@
+"""Equations: a left side and a right side → a tensor and `core` equations. Each is elaborated when it is first needed.
+
+The index equations of one name in a block make one tensor. First its extents are found, from the left sides and what
+tells about their indices, so that others can read it; then its values.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradc.graph.index import ZERO, IndexExpr, index
+
+from . import core, syntax
+from .arithmetic import as_number, hull
+from .call_names import plan_calls
+from .core import Bounds, Kind
+from .cycles import refuse_cycle
+from .extents import solve
+from .tensors import store, tensor_value
+from .values import POISON, Array, Element, Several, Subscripts, Value, described
+from .walk import alone_in, has_dots, nodes, without_binders
+from .world import Context, Echo, Entry, Given, Group, Part, Place, Refused, Returning, Size, Thunk, World, Written
+from .writes import check_writes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """An index equation whose indices are known: where it writes, and the place of its right side."""
+
+    written: Written
+    place: Place
+    indices: tuple[core.Index, ...]
+    write: Subscripts
+    names: tuple[str, ...]
+
+
+def force(world: World, entry: Entry) -> Value:
+    """The value of what a name means."""
+    match entry:
+        case Given(value=value):
+            return value
+        case Size(value=value):
+            raise AssertionError(f"a size is no equation: {value}")
+        case Part(whole=whole_entry, at=at):
+            result = force(world, whole_entry)
+            return result.values[at] if isinstance(result, Several) else POISON
+        case Thunk():
+            return _force_thunk(world, entry)
+        case Group():
+            return _force_group(world, entry)
+        case Returning():
+            return POISON
+
+
+# ---------------------------------------------------------------- whole-tensor equations
+
+
+def _force_thunk(world: World, thunk: Thunk) -> Value:
+    if thunk.state == "forcing":
+        refuse_cycle(world, thunk)
+    if thunk.state == "waiting":
+        thunk.state = "forcing"
+        world.forcing.append(thunk)
+        try:
+            thunk.result = _whole_equation(world, thunk)
+        except Refused as refused:
+            world.report(refused, thunk.scope.frame)
+        finally:
+            world.forcing.pop()
+            thunk.state = "done"
+    return thunk.result
+
+
+def _whole_equation(world: World, thunk: Thunk) -> Value:
+    frame = thunk.scope.frame
+    name = thunk.name
+    context = Context(name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
+    context.taken |= {n.name for n in nodes(thunk.value) if isinstance(n, syntax.Binder | syntax.Name)}
+    if len(thunk.targets) == 1:
+        context.direct = (id(_outermost_call(thunk.value)), name)
+    place = Place(thunk.scope, thunk.position, context)
+    plan_calls(world, context, [thunk.value], place, between=False)
+    solve(world, place, (), (), thunk.value)
+    value = world.value(thunk.value, place)
+    if value is POISON:
+        return POISON
+    if len(thunk.targets) > 1:
+        return _several(world, thunk, value, context)
+    if isinstance(value, Several):
+        raise Refused("several-values", f"the right side gives {len(value.values)} values for {thunk.targets[0]}",
+                      thunk.value.span, help="write a, b = … for two")  # fmt: skip
+    return named(world, value, name, context, thunk.value)
+
+
+def _outermost_call(node: syntax.Expression) -> syntax.Expression:
+    """The node that names the call whose value the expression is: in `x |> f` it is f."""
+    return node.right if isinstance(node, syntax.Binary) and node.operator == "|>" else node
+
+
+def named(world: World, value: Value, name: str, context: Context, node: syntax.Expression) -> Value:
+    """The value under a name: a tensor that has one already, a known number, or a new tensor."""
+    if value is POISON:
+        return POISON
+    if not isinstance(value, Element | Array):
+        raise Refused("not-a-tensor", f"an equation makes a tensor, and this is {described(value)}", node.span)
+    if isinstance(value, Array) and value.name is not None:
+        return value
+    if isinstance(value, Element) and (value.known or value.size is not None or is_scalar_tensor(value)):
+        return value
+    return store(world, value, name, context, context.order)
+
+
+def is_scalar_tensor(value: Element) -> bool:
+    """Whether a scalar has a tensor of its own."""
+    return isinstance(value.expression, core.Read) and not value.expression.subscripts
+
+
+def _several(world: World, thunk: Thunk, value: Value, context: Context) -> Value:
+    if not isinstance(value, Several) or len(value.values) != len(thunk.targets):
+        count = len(value.values) if isinstance(value, Several) else 1
+        raise Refused("several-values", f"the right side gives {count} value{'s' * (count != 1)}, and {len(thunk.targets)} "
+                      f"names stand on the left", thunk.span)  # fmt: skip
+    results = [named(world, part, full, replace(context, name=full), thunk.value)
+               for part, full in zip(value.values, thunk.targets, strict=True)]  # fmt: skip
+    return Several(tuple(results))
+
+
+# ---------------------------------------------------------------- index equations
+
+
+def axes_of(world: World, entry: Entry) -> tuple[core.Axis, ...] | None:
+    """The axes of what index equations make; None where they are just being found, or are wrong."""
+    if not isinstance(entry, Group):
+        value = force(world, entry)
+        return value.axes if isinstance(value, Array) else None
+    if entry.state == "waiting":
+        entry.state = "measuring"
+        world.forcing.append(entry)
+        try:
+            entry.axes = _measure(world, entry)
+        finally:
+            world.forcing.pop()
+            entry.state = "measured" if entry.axes is not None else "done"
+    return entry.axes
+
+
+def _measure(world: World, group: Group) -> tuple[core.Axis, ...] | None:
+    for written in group.equations:
+        try:
+            group.prepared.append(_prepare(world, group, written))
+        except Refused as refused:
+            world.report(refused, written.scope.frame)
+    prepared = [p for p in group.prepared if isinstance(p, Prepared)]
+    if len(prepared) < len(group.equations):
+        return None
+    try:
+        return check_writes(world, group.shown, [(p.written, p.place, p.indices, p.write, p.names) for p in prepared])
+    except Refused as refused:
+        world.report(refused, group.equations[0].scope.frame)
+        return None
+
+
+def _prepare(world: World, group: Group, written: Written) -> Prepared:
+    frame = written.scope.frame
+    own = group if group.shown != "return" else None
+    context = Context(group.name, frame, written.order, world.text(written.span), world.span(written.span, frame),
+                      indexed=True, own=own)  # fmt: skip
+    context.taken |= {n.name for n in nodes(*written.subscripts, written.value) if isinstance(n, syntax.Binder | syntax.Name)}
+    context.internal = {name: name for name in context.taken}
+    place = Place(written.scope, written.position, context)
+    base = replace(context, name=frame.prefix.removesuffix(".")) if group.shown == "return" else context
+    plan_calls(world, base, [written.value], place, between=group.shown == "return")
+    names = _index_names(world, written, place)
+    solution = solve(world, place, written.subscripts, names, written.value)
+    place = place.among(solution.left)
+    dotted = has_dots(*written.subscripts)
+    if dotted:
+        place = _with_rest(place, solution.rest, written)
+    write, shown_names = _write(world, written, place)
+    return Prepared(written, place, _in_order(solution.left, place, written), write, shown_names)
+
+
+def _index_names(world: World, written: Written, place: Place) -> list[syntax.Expression]:
+    """The names and binders on a left side that are indices: not sizes, not numbers."""
+    alone = alone_in(written.subscripts, written.value)
+    found: list[syntax.Expression] = []
+    for node in nodes(*written.subscripts):
+        if isinstance(node, syntax.Binder):
+            found.append(node)
+        elif isinstance(node, syntax.Name) and _is_index(world, node.name, alone, place):
+            found.append(node)
+        elif isinstance(node, syntax.Subscript | syntax.Call | syntax.Conditional | syntax.Comparison):
+            raise Refused("left-side", "the left side holds indices, sizes and numbers alone", node.span,
+                          help="write it as a sum: out[n] = sum[e](if dst[e] == n then m[e] else 0)")  # fmt: skip
+    extents = {id(n) for b in found if isinstance(b, syntax.Binder) for n in nodes(b.extent)}
+    return [node for node in found if id(node) not in extents]
+
+
+def _is_index(world: World, name: str, alone: set[str], place: Place) -> bool:
+    entry = place.scope.find(name, place.position, False)
+    if isinstance(entry, Given) and entry.number:
+        return False
+    return name in alone if isinstance(entry, Size) else True
+
+
+def _with_rest(place: Place, rest: tuple[core.Index, ...] | None, written: Written) -> Place:
+    if rest is None:
+        raise Refused("undetermined-index", "nothing says which axes ... stands for", written.span,
+                      help="read a tensor at [...] on the right")  # fmt: skip
+    return replace(place.among({f"...{i.name}": i for i in rest}), rest=rest, indices=place.indices)
+
+
+def _write(world: World, written: Written, place: Place) -> tuple[Subscripts, tuple[str, ...]]:
+    """The places an equation writes, and the names of the axes."""
+    write: list[IndexExpr] = []
+    names: list[str] = []
+    for node in written.subscripts:
+        if isinstance(node, syntax.Ellipsis):
+            rest = place.rest or ()
+            write.extend(index(i.name) for i in rest)
+            names.extend(place.context.rest_names)
+            continue
+        element = world.value(without_binders(node), place)
+        if not isinstance(element, Element) or element.index is None or element.kind is not Kind.WHOLE:
+            if element is POISON:
+                raise Echo
+            raise Refused("left-side", "the left side holds indices, sizes and numbers alone", node.span)
+        write.append(element.index)
+        names.append(node.name if isinstance(node, syntax.Name | syntax.Binder) else "")
+    return tuple(write), tuple(names)
+
+
+def _in_order(left: Mapping[str, core.Index], place: Place, written: Written) -> tuple[core.Index, ...]:
+    """The indices of an equation in the order of its left side."""
+    found: dict[str, core.Index] = {}
+    for node in nodes(*written.subscripts):
+        if isinstance(node, syntax.Ellipsis):
+            found |= {i.name: i for i in place.rest or ()}
+        elif isinstance(node, syntax.Name | syntax.Binder) and node.name in left:
+            found[left[node.name].name] = left[node.name]
+    return tuple(found.values())
+
+
+def _force_group(world: World, group: Group) -> Value:
+    axes = axes_of(world, group)
+    if group.state == "measuring":
+        refuse_cycle(world, group)
+    if group.state == "forcing":
+        # it reads itself: what it holds is known only when it is done, and is real in all that makes sense
+        return tensor_value(group.equations[0].span, group.name, axes or (), Kind.REAL)
+    if group.state == "measured" and axes is not None:
+        group.state = "forcing"
+        world.forcing.append(group)
+        try:
+            group.result = _values(world, group, axes)
+        except Refused as refused:
+            world.report(refused, group.equations[0].scope.frame)
+        finally:
+            world.forcing.pop()
+            group.state = "done"
+    return group.result
+
+
+def _values(world: World, group: Group, axes: tuple[core.Axis, ...]) -> Value:
+    prepared = [p for p in group.prepared if isinstance(p, Prepared)]
+    elements = [_right_side(world, p) for p in prepared]
+    if any(element is None for element in elements):
+        return POISON
+    kind, bounds, known = _joined(prepared, [e for e in elements if e is not None])
+    span = prepared[0].place.context.span
+    world.add_tensor(prepared[0].written.order, core.Tensor(span, group.name, axes, kind, bounds))
+    for one, element in zip(prepared, known, strict=True):
+        context = one.place.context
+        world.add_equation(one.written.order, core.Equation(
+            context.span, group.name, one.write, one.indices, element.expression, context.text))  # fmt: skip
+    return tensor_value(span, group.name, axes, kind, bounds)
+
+
+def _right_side(world: World, one: Prepared) -> Element | None:
+    value = world.value(one.written.value, one.place)
+    if value is POISON or isinstance(value, Element):
+        return value if isinstance(value, Element) else None
+    frame = one.written.scope.frame
+    if isinstance(value, Array):
+        world.report(Refused("not-an-element", f"the right side of an index equation is a number at each place, and this is "
+                             f"{described(value)}", one.written.value.span, help="read it at indices; without brackets on "
+                             "the left the equation is one of whole tensors"), frame)  # fmt: skip
+    else:
+        world.report(Refused("not-a-tensor", f"an equation makes a tensor, and this is {described(value)}",
+                             one.written.value.span), frame)  # fmt: skip
+    return None
+
+
+def _joined(prepared: Sequence[Prepared], elements: list[Element]) -> tuple[Kind, Bounds | None, list[Element]]:
+    """The kind and the range of a tensor of several equations; a place that nobody writes is 0."""
+    kinds = {element.kind for element in elements}
+    if kinds == {Kind.BOOL}:
+        return Kind.BOOL, None, elements
+    numbers = [as_number(element) for element in elements]
+    if any(element.kind is Kind.REAL for element in numbers):
+        return Kind.REAL, None, numbers
+    ranges = [number.range(one.place.ranges) for number, one in zip(numbers, prepared, strict=True)]
+    one = prepared[0]
+    covers = len(prepared) == 1 and all(w.bare for w in one.write)
+    bounds = ranges[0]
+    for other in ranges[1:] if covers else [*ranges[1:], Bounds(ZERO, ZERO)]:
+        bounds = hull(bounds, other, one.place.ranges)
+    return Kind.WHOLE, bounds, numbers

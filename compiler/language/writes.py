@@ -1,0 +1,169 @@
+"""Where index equations write: every place inside, none written twice, the tensor as small as holds them all.
+
+    y[b, n*width + d] = …      one place for each n, d, since d < width
+    o[b, 0] = …, o[b, 1] = …   two equations, never at one place
+    y[i + j] = …               refused: i = 0, j = 1 and i = 1, j = 0 are one place
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TypeAlias
+
+from gradc.errors import Label
+from gradc.graph.index import Idx, IndexExpr, Quotient, Ranges, Remainder, index, number, split_multiple
+from gradc.graph.tensors import ranges_of
+
+from . import core
+from .values import Subscripts
+from .world import Place, Refused, World, Written
+
+Write: TypeAlias = tuple[Written, Place, tuple[core.Index, ...], Subscripts, tuple[str, ...]]
+
+
+def check_writes(world: World, name: str, writes: Sequence[Write]) -> tuple[core.Axis, ...]:
+    """The axes of a tensor, the smallest that hold every place written.
+
+    Raises:
+        Refused: a place is below 0 or written twice, or the equations do not agree on the number of axes.
+    """
+    first = writes[0]
+    for other in writes[1:]:
+        if len(other[3]) != len(first[3]):
+            raise Refused("wrong-rank", f"{name} has {len(first[3])} axes in one equation and {len(other[3])} in another",
+                          other[0].span, [Label(first[0].span, ""), Label(other[0].span, "")])  # fmt: skip
+    for write in writes:
+        _check_inside(write)
+        _check_once(name, write)
+    for a, b in combinations(writes, 2):
+        if not _are_apart(a, b):
+            raise Refused("written-twice", f"two values for one place of {name}", b[0].span,
+                          [Label(a[0].span, "this writes it"), Label(b[0].span, "and so may this")],
+                          "make the places differ in an index, or write one equation with `if`")  # fmt: skip
+    return tuple(_axis(name, axis, writes) for axis in range(len(first[3])))
+
+
+def _check_inside(write: Write) -> None:
+    written, place, _, subscripts, _ = write
+    for at in subscripts:
+        if not place.ranges.nonnegative(at):
+            raise Refused("outside", f"{at} may be below 0, and places count from 0", written.span,
+                          help="shift the left side so that it starts at 0")  # fmt: skip
+
+
+def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
+    ends: list[IndexExpr] = []
+    for written, place, _, subscripts, _ in writes:
+        most = place.ranges.most(subscripts[axis])
+        if most is None or most.indices or most.gathers:
+            raise Refused("undetermined-extent", f"how large axis {axis} of {name} is cannot be told from "
+                          f"{subscripts[axis]}", written.span)  # fmt: skip
+        ends.append(most + 1)
+    free = Ranges()
+    largest = [a for a in ends if all(free.nonnegative(a - b) for b in ends)]
+    if not largest:
+        raise Refused("undetermined-extent", f"axis {axis} of {name} has no largest extent: {', '.join(map(str, ends))}",
+                      writes[0][0].span, [Label(w[0].span, str(e)) for w, e in zip(writes, ends, strict=True)],
+                      "which is larger depends on free dims; state the extent of the indices")  # fmt: skip
+    shown = writes[0][4][axis]
+    return core.Axis(shown or str(largest[0]), largest[0])
+
+
+# ---------------------------------------------------------------- one equation
+
+
+def _check_once(name: str, write: Write) -> None:
+    """Refuses a left side that gives one place to two tuples of indices."""
+    written, place, indices, subscripts, _ = write
+    known: set[str] = set()
+    open_parts = list(subscripts)
+    changed = True
+    while changed:
+        changed = False
+        for part in list(open_parts):
+            found = _determined(part, known, place.ranges) or _by_parts(part, open_parts, known)
+            if found is not None:
+                known |= found
+                open_parts.remove(part)
+                changed = True
+    rest = [i for i in indices if i.name not in known and i.high - i.low != number(1)]
+    if rest:
+        shown = ", ".join(str(s) for s in subscripts)
+        raise Refused("written-twice", f"two values for one place: several {', '.join(i.name for i in rest)} write one "
+                      f"place of {name}[{shown}]", written.span,
+                      help="sum what meets: y[p] = sum[i, j](if i + j == p then … else 0)")  # fmt: skip
+
+
+def _determined(part: IndexExpr, known: set[str], ranges: Ranges) -> set[str] | None:
+    """The indices that the value of an expression determines, those known taken as given: `n*width + d` with d < width."""
+    unknown = [name for name in part.indices if name not in known]
+    factors: list[tuple[str, IndexExpr]] = []
+    for name in unknown:
+        factor = part.coefficient(name)
+        if factor is None or any(n in unknown for n in factor.indices):
+            return None
+        if ranges.nonnegative(-factor - 1):
+            factor = -factor
+        if not ranges.nonnegative(factor - 1):
+            return None
+        factors.append((name, factor))
+    return set(unknown) if _is_mixed_radix(factors, ranges) else None
+
+
+def _is_mixed_radix(factors: list[tuple[str, IndexExpr]], ranges: Ranges) -> bool:
+    """Whether, from the smallest factor on, each is larger than all before it can add up to."""
+    left = list(factors)
+    reach = number(0)
+    while left:
+        nexts = [(n, f) for n, f in left if ranges.nonnegative(f - reach - 1)]
+        smallest = [(n, f) for n, f in nexts if all(ranges.nonnegative(g - f) for _, g in left)]
+        if not smallest:
+            return False
+        name, factor = smallest[0]
+        low, high = ranges.bounds[name]
+        reach = reach + factor * (high - low - 1)
+        left.remove((name, factor))
+    return True
+
+
+def _by_parts(part: IndexExpr, others: Sequence[IndexExpr], known: set[str]) -> set[str] | None:
+    """`i // 4` and `i % 4` together determine i."""
+    match part.terms:
+        case (((Quotient(a, b),), 1),):
+            twin = a % b
+            if twin in others and a.bare is not None:
+                return {a.bare}
+        case (((Remainder(a, b),), 1),):
+            twin = a // b
+            if twin in others and a.bare is not None:
+                return {a.bare}
+    return None
+
+
+# ---------------------------------------------------------------- two equations
+
+
+def _are_apart(a: Write, b: Write) -> bool:
+    """Whether two equations are certain never to write one place: on some axis their values always differ."""
+    renamed = {i.name: index(f"{i.name}'") for i in b[2]}
+    indices = (*a[2], *(core.Index(f"{i.name}'", i.low, i.high) for i in b[2]))
+    ranges = ranges_of(indices)
+    for left, right in zip(a[3], b[3], strict=True):
+        difference = left - right.substitute(renamed)
+        if ranges.nonnegative(difference - 1) or ranges.nonnegative(-difference - 1):
+            return True
+        if _never_zero(difference, ranges):
+            return True
+    return False
+
+
+def _never_zero(difference: IndexExpr, ranges: Ranges) -> bool:
+    """`2*i - 2*j - 1` is never 0: what is left over after the multiples of a factor is not one of them."""
+    for monomial, coefficient in difference.terms:
+        factor = IndexExpr(((tuple(atom for atom in monomial if not isinstance(atom, Idx)), abs(coefficient)),))
+        if factor == number(1) or not ranges.nonnegative(factor - 1):
+            continue
+        _, rest = split_multiple(difference, factor)
+        for side in (rest, -rest):
+            if ranges.nonnegative(side - 1) and ranges.nonnegative(factor - 1 - side):
+                return True
+    return False

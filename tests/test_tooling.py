@@ -1,0 +1,79 @@
+"""Lint, types, and the direction of imports: what a reader may take for granted about the source."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "compiler"
+
+LAYERS = {
+    "errors": set(),
+    "graph": {"errors"},
+    "language": {"graph", "errors"},
+    "calculus": {"graph", "errors"},
+    "algebra": {"graph", "errors"},
+    "schedule": {"graph", "errors"},
+    "emit": {"graph", "errors", "schedule"},
+    "pipeline": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors"},
+    "runtime": {"errors"},
+}
+"""What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""
+
+THIRD_PARTY = {
+    "lark": {"language"},
+    "jinja2": {"emit/render.py"},
+    "numba": {"emit/prelude", "runtime/cache.py"},
+    "sympy": {"graph", "calculus", "algebra", "schedule", "emit", "language/lower.py"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_imports_run_one_way(layer):
+    for path in _sources():
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part != layer:
+            continue
+        used = {name.split(".")[1] for name in _imports(path) if name.startswith("gradc.")}
+        assert used - LAYERS[layer] - {layer, "__version__"} == set(), path
+
+
+@pytest.mark.parametrize("library", sorted(THIRD_PARTY))
+def test_third_parties_stay_at_their_place(library):
+    for path in _sources():
+        place = path.relative_to(PACKAGE).as_posix()
+        if any(name.split(".")[0] == library for name in _imports(path)):
+            assert any(place.startswith(allowed) for allowed in THIRD_PARTY[library]), place
+
+
+def _run(*command: str, **environment: str) -> None:
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_ruff_finds_nothing():
+    _run(sys.executable, "-m", "ruff", "check", ".")
+
+
+def test_mypy_strict_finds_nothing(tmp_path):
+    (tmp_path / "gradc").symlink_to(PACKAGE, target_is_directory=True)
+    _run(sys.executable, "-m", "mypy", "--strict", "-p", "gradc", MYPYPATH=str(tmp_path))
