@@ -21,7 +21,8 @@ from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
-from gradc.language.elaborate import elaborate_text
+from gradc.language.elaborate import elaborate
+from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
 from gradc.schedule.program import Program
@@ -46,7 +47,7 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
     Args:
         text: the model.
         file: its name, as errors and the module show it.
-        folder: where files that it uses lie; None where it may use none.
+        folder: where files that it uses lie; by default the file's own, if there is such a file.
         dtype: "float32" or "float64".
         lr: a learning rate in place of the model's.
 
@@ -59,9 +60,17 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
 
 def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, lr: float | None = None) -> Stages:
     """The model's graphs: as written, stabilised, differentiated, simplified."""
-    model = elaborate_text(text, file=file, folder=folder, training=True, lr=lr)
-    plain = elaborate_text(text, file=file, folder=folder, training=False, lr=lr)
-    return graphs_of(model, plain)
+    sources = load(text, file=file, folder=_folder(file, folder))
+    return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
+
+
+def dependencies(text: str, file: str) -> tuple[Path, ...]:
+    """The files that a model uses, directly or not."""
+    return load(text, file=file, folder=_folder(file, None)).paths
+
+
+def _folder(file: str, folder: Path | None) -> Path | None:
+    return Path(file).parent if folder is None and Path(file).is_file() else folder
 
 
 def graphs_of(model: core.Model, plain: core.Model) -> Stages:

@@ -134,7 +134,7 @@ def test_functions_become_stable(name):
     with np.errstate(all="ignore"):
         wanted = truth(values)
     got = interpret(result.graph, {"x": values, "y": values}, {})["out"]
-    np.testing.assert_allclose(got, wanted, rtol=1e-13, atol=1e-308)
+    np.testing.assert_allclose(got, wanted, rtol=1e-13, atol=1e-307)
     _same_at_random(graph, result.graph)
 
 
@@ -305,8 +305,9 @@ over = {"i": 4, "j": 4}
 CASES = [
     elementwise(lambda: MAX(Integer(2), Rational(7, 2)) * x, "3.5*x[i]", "constant"),
     elementwise(lambda: EXP(zero) + LOG(one) + x, "x[i] + 1", "constant"),
-    elementwise(lambda: WHERE(LT(Integer(2), Integer(1)), x, y), "y[i]", "constant"),
-    elementwise(lambda: scalar.CLIP(Rational(-5, 2), zero, one) + scalar.FLOOR(Rational(-5, 2)) + x, "x[i] - 3", "constant"),
+    elementwise(lambda: WHERE(LT(Integer(2), Integer(1)), x, y), "y[i]", "branch"),
+    elementwise(
+        lambda: scalar.CLIP(Rational(-5, 2), zero, one) + scalar.FLOOR(Rational(-5, 2)) + x, "x[i] - 3", "constant"),
     elementwise(lambda: POW(x, Integer(3)), "x[i]^3", "power"),
     elementwise(lambda: POW(x, Integer(-1)), "1/x[i]", "power"),
     elementwise(lambda: WHERE(positive, y, y), "y[i]", "branch"),
@@ -326,16 +327,18 @@ CASES = [
     elementwise(lambda: y * WHERE(positive, one, zero), "if 0 < x[i] then y[i] else 0", "indicator", exact=False),
     elementwise(lambda: 2 * y * WHERE(positive, zero, one), "if 0 < x[i] then 0 else 2*y[i]", "indicator", exact=False),
     elementwise(lambda: LOG(EXP(x)), "x[i]", "log of exp", exact=False),
-    elementwise(lambda: EXP(LOG(ABS(x) + x**2)), "abs(x[i]) + x[i]^2", "exp of log"),
+    elementwise(lambda: EXP(LOG(ABS(x) + x**2)), "x[i]^2 + abs(x[i])", "exp of log"),
     elementwise(lambda: EXP(LOG(x)), "exp(log(x[i]))", ""),
     elementwise(lambda: STOP(x + y), "x[i] + y[i]", "stop_gradient"),
     Case("copy", with_t(x, t + y), ["out[i] = x[i] + y[i]"]),
     Case("copy", lambda: base().write("r", (i, j), over, read("w", j, i)).write("out", (i,), over, read("r", i, j) * y),
-         ["out[i] = sum[j](w[j, i]*y[i])"]),
+         ["out[i] = sum[j](y[i]*w[j, i])"]),
     Case("copy", lambda: base().tensor("v", 3).write("v", (i,), {"i": 3}, read("x", i + 1)).write(
         "out", (i,), {"i": 3}, read("v", i) * y), ["out[i] = x[i + 1]*y[i]"]),
     Case("copy", lambda: base().tensor("v", 3).write("v", (i - 1,), {"i": (1, 4)}, read("x", i)).write(
         "out", (i,), {"i": 3}, read("v", i) * y), ["out[i] = x[i + 1]*y[i]"]),
+    Case("copy", lambda: base().tensor("v", 4, 1).write("v", (i, 0), {"i": 4}, x).write(
+        "out", (i,), {"i": 4, "j": 1}, read("v", i, j) * y), ["out[i] = x[i]*y[i]"]),
     Case("copy", lambda: base().write("r", (i, j), over, y).write("out", (i,), over, read("r", j, i)),
          ["out[i] = sum[j](y[j])"]),
     Case("constant tensor", with_t(Rational(1, 3) / Value(n), t * y), ["out[i] = y[i]/(3*n)"]),
@@ -352,7 +355,7 @@ CASES = [
     Case("guard", lambda: base().write("out", (i,), {"i": 4}, x, guards=(Guard(i + 1, Relation.UNEQUAL),)),
          ["out[i] = x[i]"]),
     Case("zero", lambda: base().write("out", (i,), {"i": 4}, x).write("out", (i,), over, t * read("w", i, j)),
-         ["out[i] = x[i]"]),
+         ["out[i] = x[i]"], exact=False),
     Case("condition", lambda: base().write("out", (i,), over, WHERE(LT(vj, vi), read("x", j), zero)),
          ["out[i] = sum[j](x[j]) where j < i"]),
     Case("condition", lambda: base().write("out", (i,), over, WHERE(LT(vj, vi), zero, read("x", j))),
@@ -376,14 +379,17 @@ CASES = [
     Case("unused index", lambda: base().write("out", (i,), over, x), ["out[i] = 4*x[i]"]),
     Case("unused index", lambda: base().write("out", (i,), {"i": 4, "j": n}, x, reducer=Reducer.MIN),
          ["out[i] = min[](x[i])"]),
-    Case("quotient", lambda: base().write("r", ((4 * i + j) // 4, j % 4), over, read("w", j // 4, (j + 4 * i) % 4) + vi).write(
-        "out", (i,), over, read("r", i, j)), ["r[i, j] = w[0, j] + i", "out[i] = sum[j](r[i, j])"]),
+    Case("quotient", lambda: base().write(
+        "r", ((4 * i + j) // 4, j % 4), over, read("w", j // 4, (j + 4 * i) % 4) + vi).write(
+        "out", (i,), over, read("r", i, j)), ["r[i, j] = i + w[0, j]", "out[i] = sum[j](r[i, j])"]),
     Case("factor", lambda: base().write("out", (i,), over, read("w", i, j) / (2 * Value(n))),
          ["out.sum[i] = sum[j](w[i, j])", "out[i] = out.sum[i]/(2*n)"]),
-    Case("contributions", lambda: base().write("t", (i,), {"i": 4}, x * y).write("t", (j,), {"j": 4}, read("x", j)).write(
-        "out", (i,), {"i": 4}, t**2), ["t[i] = x[i]*y[i] + x[i]", "out[i] = t[i]^2"]),
-    Case("equal tensors", lambda: base().tensor("t.exp", 4).tensor("v.exp", 4).write("t.exp", (i,), {"i": 4}, EXP(x)).write(
-        "v.exp", (j,), {"j": 4}, EXP(read("x", j))).write("out", (i,), {"i": 4}, read("t.exp", i) * read("v.exp", i)),
+    Case("contributions", lambda: base().write("t", (i,), {"i": 4}, x * y).write(
+        "t", (j,), {"j": 4}, read("x", j)).write("out", (i,), {"i": 4}, t**2),
+         ["t[i] = x[i]*y[i] + x[i]", "out[i] = t[i]^2"]),
+    Case("equal tensors", lambda: base().tensor("t.exp", 4).tensor("v.exp", 4).write(
+        "t.exp", (i,), {"i": 4}, EXP(x)).write("v.exp", (j,), {"j": 4}, EXP(read("x", j))).write(
+        "out", (i,), {"i": 4}, read("t.exp", i) * read("v.exp", i)),
          ["t.exp[i] = exp(x[i])", "out[i] = t.exp[i]^2"]),
     Case("equal tensors", lambda: base().tensor("t.of", 4).write("t.of", (i,), over, read("w", i, j)).write(
         "u", (k,), {"k": 4, "i": 4}, read("w", k, i)).write("out", (i,), {"i": 4}, read("t.of", i) * u * x),
@@ -442,7 +448,7 @@ def test_what_stays():
         (base().tensor("a", 4, kind=Kind.WHOLE).write("a", (i,), over, x, reducer=Reducer.ARGMAX),
          ["a[i] = argmax[j](x[i])"]),
         # factors that may be infinite
-        (base().write("out", (i,), over, x * read("w", i, j)), ["out[i] = sum[j](w[i, j]*x[i])"]),
+        (base().write("out", (i,), over, x * read("w", i, j)), ["out[i] = sum[j](x[i]*w[i, j])"]),
     ):  # fmt: skip
         assert lines(simplify(small.graph())) == expected
 
@@ -459,7 +465,7 @@ def test_the_log_names_rule_tensor_and_line():
     result = simplified(with_t(x, t + y)().graph())
     assert [(fired.rule, fired.target, fired.origin.span.line) for fired in result.log] == [
         ("copy", "out", 2),
-        ("dead code", "t", 1),
+        *(("dead code", name, 1) for name in ("t", "u", "r")),
     ]
     assert result.graph.equations[0].origin.trail == ("copy",)
 

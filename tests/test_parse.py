@@ -1,10 +1,15 @@
 """The parser: what the language's text becomes, exactly where it stands, and that `unparse` is its inverse."""
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from gradc.errors import GradcError, Span
 from gradc.language import syntax as s
 from gradc.language.grammar import make
@@ -12,8 +17,6 @@ from gradc.language.parse import parse, read_source
 from gradc.language.show_syntax import show, show_expression
 from gradc.language.tables import from_json, tables, to_json
 from gradc.language.unparse import unparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 HERE = Span("x.grad", 1, 1, 1, 1)
 LANGUAGE = Path(__file__).parents[1] / "compiler" / "language"
@@ -498,50 +501,6 @@ def test_numbers_that_no_text_has() -> None:
     )
 
 
-names = st.sampled_from(["a", "b", "h.weight", "inf", "σ", "loss"])
-plain_names = st.sampled_from(["i", "k", "f", "sum", "x_1"])
-numbers = st.one_of(
-    st.builds(lambda n: s.Number(HERE, Fraction(n), True), st.integers(0, 10**20)),
-    st.builds(
-        lambda n, e: s.Number(HERE, Fraction(n) * Fraction(10) ** e, False), st.integers(0, 10**6), st.integers(-99, 99)
-    ),
-)
-leaves = st.one_of(numbers, st.builds(s.Name, st.just(HERE), names))
-
-
-def nodes(inner: st.SearchStrategy[s.Expression]) -> st.SearchStrategy[s.Expression]:
-    """Every kind of node over smaller ones."""
-    here = st.just(HERE)
-    name = st.builds(s.Name, here, plain_names)
-    binder = st.builds(s.Binder, here, plain_names, inner)
-    items = st.lists(st.one_of(inner, binder, st.builds(s.Ellipsis, here)), max_size=3).map(tuple)
-    indices = st.lists(st.one_of(name, binder, st.builds(s.Ellipsis, here)), min_size=1, max_size=2).map(tuple)
-    positions = st.lists(st.builds(s.Argument, here, st.none(), inner), max_size=2)
-    keywords = st.lists(st.builds(s.Argument, here, plain_names, inner), max_size=2, unique_by=lambda a: a.name)
-    arguments = st.builds(lambda first, rest: (*first, *rest), positions, keywords)
-    call = st.builds(s.Call, here, plain_names, here, st.one_of(st.none(), indices), arguments)
-    signs = st.sampled_from("+ - * / // % @ ^ and or".split())
-    compared = st.sampled_from("== != < <= > >=".split())
-    comparison = st.integers(1, 3).flatmap(
-        lambda n: st.builds(
-            s.Comparison,
-            here,
-            st.lists(compared, min_size=n, max_size=n).map(tuple),
-            st.lists(inner, min_size=n + 1, max_size=n + 1).map(tuple),
-        )
-    )
-    return st.one_of(
-        call,
-        comparison,
-        st.builds(s.Unary, here, st.sampled_from(["-", "not"]), inner),
-        st.builds(s.Binary, here, signs, st.one_of(inner, binder), inner),
-        st.builds(s.Binary, here, st.just("|>"), inner, st.one_of(name, call)),
-        st.builds(s.Conditional, here, inner, inner, inner),
-        st.builds(s.Subscript, here, inner, items, st.booleans()),
-        st.builds(s.List, here, st.lists(inner, max_size=3).map(tuple)),
-    )
-
-
 class Drawn:
     """A tree that shows itself as text."""
 
@@ -552,7 +511,71 @@ class Drawn:
         return unparse(self.tree)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.recursive(leaves, nodes, max_leaves=12).map(Drawn))
+class Grower:
+    """Draws trees of every kind, not deeper than asked."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+        self.draw = draw
+
+    def of(self, *choices: Any) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def many(self, least: int, most: int, make: Callable[[], Any]) -> tuple[Any, ...]:
+        return tuple(make() for _ in range(self.draw(st.integers(least, most))))
+
+    def number(self) -> s.Number:
+        digits = Fraction(self.draw(st.integers(0, 10**20)))
+        exponent = self.draw(st.integers(-99, 99))
+        return s.Number(HERE, *self.of((digits, True), (digits * Fraction(10) ** exponent, False)))
+
+    def index(self, depth: int) -> s.Expression:
+        name = self.of("i", "k", "x_1")
+        return self.of(s.Name(HERE, name), s.Ellipsis(HERE), s.Binder(HERE, name, self.tree(depth)))
+
+    def item(self, depth: int) -> s.Expression:
+        return self.index(depth) if self.of(True, False) else self.tree(depth)
+
+    def call(self, depth: int) -> s.Call:
+        indices = self.of(None, self.many(1, 2, lambda: self.index(depth)))
+        positions = self.many(0, 2, lambda: s.Argument(HERE, None, self.tree(depth)))
+        names = self.of((), ("lr",), ("lr", "mu"))
+        keywords = (s.Argument(HERE, name, self.tree(depth)) for name in names)
+        return s.Call(HERE, self.of("f", "sum"), HERE, indices, (*positions, *keywords))
+
+    def comparison(self, depth: int) -> s.Comparison:
+        signs = self.many(1, 3, lambda: self.of("==", "!=", "<", "<=", ">", ">="))
+        return s.Comparison(HERE, signs, tuple(self.tree(depth) for _ in range(len(signs) + 1)))
+
+    def binary(self, depth: int) -> s.Binary:
+        sign = self.of(*["+", "-", "*", "/", "//", "%", "@", "^", "and", "or"])
+        left = self.of(s.Binder(HERE, "p", self.tree(depth)), self.tree(depth))
+        return s.Binary(HERE, sign, left, self.tree(depth))
+
+    def tree(self, depth: int) -> s.Expression:
+        """A tree of so many levels at most."""
+        here = HERE
+        leaf = [self.number, lambda: s.Name(here, self.of("a", "h.weight", "inf", "σ", "loss"))]
+        less = depth - 1
+        grown = [
+            lambda: self.call(less),
+            lambda: self.comparison(less),
+            lambda: self.binary(less),
+            lambda: s.Unary(here, self.of("-", "not"), self.tree(less)),
+            lambda: s.Binary(here, "|>", self.tree(less), self.of(s.Name(here, "f"), self.call(less))),
+            lambda: s.Conditional(here, self.tree(less), self.tree(less), self.tree(less)),
+            lambda: s.Subscript(here, self.tree(less), self.many(0, 3, lambda: self.item(less)), self.of(True, False)),
+            lambda: s.List(here, self.many(0, 3, lambda: self.tree(less))),
+        ]
+        made: s.Expression = self.of(*leaf, *(grown if depth > 0 else []))()
+        return made
+
+
+@st.composite
+def drawn_trees(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Drawn:
+    return Drawn(Grower(draw).tree(3))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(drawn_trees())
 def test_unparse_is_the_inverse_of_parse(drawn: Drawn) -> None:
     assert without_spans(expression(repr(drawn))) == without_spans(drawn.tree)

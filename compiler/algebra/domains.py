@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import sympy
+from sympy import Integer
+
 from gradc.graph.conditions import guards_of, opposite, under
 from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index
 from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
 from gradc.graph.scalar import AND, NOT, WHERE
 from gradc.graph.tensors import Index, ranges_of
-from sympy import Integer
 
 from .engine import EquationRule, Rule
 from .views import mentions, proven

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 import sympy
+
 from gradc.errors import InternalError
 from gradc.graph.conditions import implied, under
 from gradc.graph.index import Ranges
@@ -124,7 +125,7 @@ def rewrite(graph: Graph, phases: Sequence[Phase]) -> Rewritten:
     with sympy.core.parameters.distribute(False):
         for phase in phases:
             _run(phase, work, log)
-    return Rewritten(work.graph(), tuple(log))
+    return Rewritten(work.graph() if log else graph, tuple(log))
 
 
 def _run(phase: Phase, work: Work, log: list[Fired]) -> None:

@@ -9,11 +9,12 @@ from fractions import Fraction
 from functools import lru_cache
 
 import sympy
+from sympy import Integer, Rational
+
 from gradc.graph.conditions import guards_of, index_of, opposite
 from gradc.graph.nodes import Equation, Head, Named, Read, Value, leaves_of
 from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
-from sympy import Integer, Rational
 
 from .engine import BodyRule, Rule, Site
 from .views import outcome_of, proven

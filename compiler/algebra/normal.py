@@ -9,10 +9,11 @@ is computed under the branch's conditions and is 0 elsewhere: its derivative mus
 from dataclasses import replace
 
 import sympy
+from sympy import Integer
+
 from gradc.graph.conditions import guards_of
 from gradc.graph.nodes import Equation, Graph, Head, Read, Reducer, Value, leaves_of, reads_of
 from gradc.graph.scalar import NOT, WHERE, row_of
-from sympy import Integer
 
 from .engine import Site, parts_of
 from .work import Work

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
-from gradc.graph.index import IndexExpr, index
+
+from gradc.graph.index import ZERO, IndexExpr, index
 from gradc.graph.nodes import (
     Equation,
     Guard,
@@ -270,7 +271,8 @@ def _unified(site: Site, name: str, held: Head, node: Head) -> Read | None:
     places = site.work.places(name)
     if places is None or not bound.keys() >= places.keys() or substitute(held, bound) != node:
         return None
-    read = Read(name, tuple(bound[own] + offset for own, offset in places.items()))
+    at = {axis: bound[own] + offset for own, (axis, offset) in places.items()}
+    read = Read(name, tuple(at.get(axis, ZERO) for axis in range(len(site.work.tensors[name].axes))))
     ranges = site.ranges()
     inside = (
         ranges.nonnegative(place) and ranges.nonnegative(axis.extent - 1 - place)

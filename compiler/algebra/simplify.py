@@ -6,6 +6,7 @@ not put into each other: fusing is the scheduler's.
 """
 
 import sympy
+
 from gradc.graph.index import Quotient, Remainder
 from gradc.graph.nodes import Equation, Graph, Read
 

@@ -10,10 +10,11 @@ and gives its limit where that overflows. The functions are in let-normal form a
 from dataclasses import replace
 
 import sympy
+from sympy import Integer, Rational
+
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, substitute
 from gradc.graph.prune import pruned
 from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH
-from sympy import Integer, Rational
 
 from .engine import BodyRule, Measure, Phase, Rewritten, Rule, Site, nodes_of, rewrite
 from .normal import let_normal_form

@@ -6,10 +6,11 @@ changes nothing: what is found is an expression that could stand where the read 
 """
 
 import sympy
+from sympy import Integer
+
 from gradc.graph.index import ZERO, Ranges
 from gradc.graph.nodes import INF, Equation, Guard, Head, Read, Reducer, Relation, Value, leaves_of, rebuild
 from gradc.graph.scalar import EXP, NOT, WHERE
-from sympy import Integer
 
 from .engine import Site
 

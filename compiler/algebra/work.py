@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import sympy
+
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, Ranges, index
 from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, substitute
@@ -26,7 +27,7 @@ class Work:
         self.outputs: dict[str, str] = dict(graph.outputs)
         self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
-        self._places: dict[str, tuple[tuple[Equation, ...], dict[str, IndexExpr] | None]] = {}
+        self._places: dict[str, tuple[tuple[Equation, ...], dict[str, tuple[int, IndexExpr]] | None]] = {}
         self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
 
     def graph(self) -> Graph:
@@ -110,7 +111,7 @@ class Work:
         if places is None:
             return None
         equation = self.writers[read.tensor][0]
-        values = {name: place - offset for (name, offset), place in zip(places.items(), read.subscripts, strict=True)}
+        values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
         return substitute(equation.body, values), tuple(guard.substitute(values) for guard in equation.guards)
 
     def through(self, read: Read) -> sympy.Expr | None:
@@ -118,8 +119,8 @@ class Work:
         found = self.opened(read) if self.elementwise(read.tensor) is not None else None
         return None if found is None else found[0]
 
-    def places(self, name: str) -> dict[str, IndexExpr] | None:
-        """The index that stands at each axis and what is added to it there, for a tensor with one equation, without
+    def places(self, name: str) -> dict[str, tuple[int, IndexExpr]] | None:
+        """The axis at which each index stands and what is added to it there, for a tensor with one equation, without
         reduction, that writes every place where its guards hold."""
         equations = self.writers.get(name, ())
         known = self._places.get(name)
@@ -128,15 +129,15 @@ class Work:
             self._places[name] = known
         return known[1]
 
-    def _placed(self, tensor: Tensor, equations: tuple[Equation, ...]) -> dict[str, IndexExpr] | None:
-        if len(equations) != 1:
-            return None
-        (equation,) = equations
-        if equation.reducer is not Reducer.SUM or len(equation.indices) != len(equation.write):
+    def _placed(self, tensor: Tensor, equations: tuple[Equation, ...]) -> dict[str, tuple[int, IndexExpr]] | None:
+        (equation, *others) = equations
+        if others or equation.reducer is not Reducer.SUM:
             return None
         ends = {each.name: each for each in equation.indices}
-        places: dict[str, IndexExpr] = {}
-        for axis, written in zip(tensor.axes, equation.write, strict=True):
+        places: dict[str, tuple[int, IndexExpr]] = {}
+        for place, (axis, written) in enumerate(zip(tensor.axes, equation.write, strict=True)):
+            if not written.terms and axis.extent.constant == 1:
+                continue
             names = written.indices
             if len(names) != 1 or names[0] in places or written.gathers:
                 return None
@@ -144,8 +145,8 @@ class Work:
             offset = written - index(end.name)
             if offset.indices or (end.low + offset).terms or end.high + offset != axis.extent:
                 return None
-            places[end.name] = offset
-        return places
+            places[end.name] = place, offset
+        return places if len(places) == len(ends) else None
 
 
 def _ranges(equation: Equation) -> Ranges:

@@ -168,7 +168,7 @@ class Callers:
                 random = random or "rng" in text
                 rows.append(f"params[{quoted(p.name)}] = {text}")
         doc = "; ".join(laws) or "the model has none"
-        lines = [f'"""New parameters: {doc}."""' if len(doc) < 96 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
+        lines = [f'"""New parameters: {doc}."""' if len(doc) < 92 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
         lines += ["rng = np.random.default_rng(seed)"] if random else []
         lines += [f"params = Params(np.zeros(SIZE, {self.real}))", *rows, "return params"]
         return _plain("init", ["seed=0"], lines)

@@ -342,7 +342,7 @@ class KernelWriter:
         value = body if body.replace("_", "a").isalnum() else self.local.fresh("value")
         if value != body:
             self.emit(depth, f"{value} = {body}")
-        self.emit(depth, f"{target} = {value} if {value} {sign} {target} or {value} != {value} else {target}")
+        self.emit(depth, f"{target} = {value} if {value} {sign} {target} or np.isnan({value}) else {target}")
 
     def argument(self, depth: int, accumulator: _Accumulator, body: str, equation: Equation) -> None:
         """The first of equals; NaN counts as beyond all."""
@@ -353,7 +353,7 @@ class KernelWriter:
         for i in equation.reduced:
             place = place * i.extent + index(i.name) - i.low
         self.emit(depth, f"{value} = {body}")
-        self.emit(depth, f"if {value} {sign} {best} or ({value} != {value} and {best} == {best}):")
+        self.emit(depth, f"if {value} {sign} {best} or (np.isnan({value}) and not np.isnan({best})):")
         self.emit(depth + 1, f"{best}, {accumulator.index_variable} = {value}, {index_text(place, self.around)}")
 
     def printer(self, equation: Equation, accumulated: bool) -> BodyPrinter:

@@ -54,7 +54,7 @@ class _Module:
             model=self.model_lines(),
             legend=self.legend(),
             provenance=self.provenance(),
-            imports=self.imports(prelude),
+            imports=self.imports(),
             constants=self.constants(prelude + kernels + drivers),
             digest=spec.digest,
             dtype=spec.dtype,
@@ -101,9 +101,13 @@ class _Module:
         rows.append("Names       d_X is ∂loss/∂X and has X's shape")
         return "\n".join(rows)
 
-    def imports(self, prelude: str) -> tuple[str, ...]:
-        more = prelude_imports(self.calls)
-        return ("import math", "", *sorted({"import numpy as np", "from numba import njit", *more}, key=_import_key))
+    def imports(self) -> tuple[str, ...]:
+        names: dict[str, list[str]] = {"numba": ["njit"]}
+        for line in prelude_imports(self.calls):
+            _, module, _, name = line.split()
+            names.setdefault(module, []).append(name)
+        lines = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
+        return ("import math", "", "import numpy as np", *lines)
 
     def constants(self, text: str) -> tuple[str, ...]:
         rows = {"f4": "f4 = np.float32", "f8": "f8 = np.float64", "i4": "i4 = np.int32", "i8": "i8 = np.int64"}
@@ -371,15 +375,12 @@ def _safe(text: str) -> str:
 def _source_text(text: str) -> str:
     """The model's text as a literal, a line a line."""
     rows = [_literal(row) for row in text.splitlines(keepends=True)]
-    if len(rows) <= 1:
-        return rows[0] if rows else '""'
+    joined = _literal(text)
+    if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
+        return joined
     return "\n".join(["(", *(f"{INDENT}{row}" for row in rows), ")"])
 
 
 def _literal(row: str) -> str:
     shown = repr(row)
     return shown if shown.startswith('"') or '"' in row else f'"{shown[1:-1]}"'
-
-
-def _import_key(line: str) -> tuple[bool, str]:
-    return not line.startswith("import "), line.split()[1]

@@ -64,6 +64,8 @@ class BodyPrinter(Printer):
                 return body_printer(self.around, kind, self.plain, self.order)._function(body)
         if name == "stop_gradient":
             return self.piece(body.args[0])
+        if name == "and" and (chained := self._chain(body)) is not None:
+            return chained
         if name in ("max", "min"):
             return self._extremum(name, body)
         if name == "clip":
@@ -86,7 +88,19 @@ class BodyPrinter(Printer):
             return Piece(f"{name}({first.text}, {second.text})")
         sign = ">=" if name == "max" else "<="
         x, y = self.within(first, Level.SUM), self.within(second, Level.SUM)
-        return Piece(f"{x} if {x} {sign} {y} or {x} != {x} else {second.text}", Level.CONDITIONAL)
+        return Piece(f"{x} if {x} {sign} {y} or np.isnan({x}) else {second.text}", Level.CONDITIONAL)
+
+    def _chain(self, body: Head) -> Piece | None:
+        """`0 <= i and i < n` as `0 <= i < n`."""
+        first, second = body.args
+        if not all(isinstance(part, Head) and part.row_name in ("lt", "le") for part in body.args):
+            return None
+        if first.args[1] != second.args[0]:
+            return None
+        left, right = self._function(first), self._function(second)
+        middle = self.within(self.piece(first.args[1]), Level.SUM)
+        rest = right.text.removeprefix(middle)
+        return Piece(left.text + rest, Level.COMPARISON) if rest != right.text else None
 
 
 def body_printer(around: Surroundings, kind: Kind, plain: bool, order: tuple[str, ...] = ()) -> BodyPrinter:

@@ -11,7 +11,7 @@ of SymPy's own arithmetic is sums, products and powers with literal exponents (x
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sympy
@@ -224,6 +224,7 @@ class Equation:
                 yield leaf.value
 
 
+@lru_cache(maxsize=16384)
 def leaves_of(body: sympy.Expr) -> tuple[Read | Value, ...]:
     """The distinct reads and index values of a body, in a fixed order."""
     found = body.atoms(Read, Value)

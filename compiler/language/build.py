@@ -14,6 +14,7 @@ from gradc.errors import Label, Span
 
 from . import syntax as s
 
+LONGEST_NAME = 200
 LONGEST_NUMBER = 400
 LARGEST_EXPONENT = 308
 SMALLEST_EXPONENT = -400
@@ -44,6 +45,8 @@ Parts: TypeAlias = list[Any]
 
 def name_of(word: Word) -> str:
     """The name as compared: signs that look alike, such as the micro sign and the Greek mu, are one."""
+    if len(word.text) > LONGEST_NAME:
+        raise Misplaced("name-too-long", word.span, length=str(len(word.text)), limit=str(LONGEST_NAME))
     return word.text if word.text.isascii() else unicodedata.normalize("NFKC", word.text)
 
 
@@ -164,14 +167,14 @@ class Builder:
         _check_arguments(options)
         minimised = None if for_ is None else s.Name(loss.span, name_of(loss))
         span = keyword.span.to([part for part in parts if part is not None][-1].span)
-        return s.Optimize(span, pattern and pattern.text, rule, options, minimised)
+        return s.Optimize(span, pattern and name_of(pattern), rule, options, minimised)
 
     def rule_alone(self, parts: Parts) -> s.Call:
         span = parts[0].span
         return s.Call(span, name_of(parts[0]), span, None, ())
 
     def freeze(self, parts: Parts) -> s.Freeze:
-        return s.Freeze(_span(parts), tuple(s.Text(word.span, word.text) for word in parts[1::2]))
+        return s.Freeze(_span(parts), tuple(s.Text(word.span, name_of(word)) for word in parts[1::2]))
 
     def fit(self, parts: Parts) -> s.Fit:
         options = tuple(parts[1::2])

@@ -58,7 +58,7 @@ def _inside(world: World, definition: syntax.Definition, node: syntax.Call, key:
     name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
     wanted = context.direct[1] if context.direct and context.direct[0] == key else None
     call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
-    frame = Frame(definition, context.frame, name.prefix, context.next_call(), call,
+    frame = Frame(definition, context.frame, name.prefix, context.order, call,
                   result=_returned_name(definition) if wanted else None, returns=name.result, wanted=wanted)  # fmt: skip
     scope = Scope(frame, home=world.homes.get(definition.span.file))
     inner = replace(context, frame=frame, plan={}, direct=None, own=None, indexed=False, internal={}, reductions={}, bases={})
@@ -85,7 +85,7 @@ def _unfolded(world: World, definition: syntax.Definition, bound: Bound, node: s
               place: Place) -> Value:  # fmt: skip
     world.count_instance(node.span)
     axes = bind_tensors(world, definition, bound, scope, scope.frame.returns, place)
-    scope.frame = replace(scope.frame, axes=axes)
+    scope.frame = replace(scope.frame, axes=axes, order=place.context.next_call())
     if not isinstance(definition.body, tuple):
         returning = Returning((definition.body,), definition.body.span, scope, scope.now, scope.frame.order)
         return _returned(world, returning, place)

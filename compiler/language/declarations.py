@@ -128,9 +128,19 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         raise
     world.count_instance(statement.span)
     world.add_leaf((*scope.frame.order, scope.now), leaf)
+    world.tables.spans[full] = _name_span(world, statement, leaf.span)
     value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
     world.parameters[full] = value
     scope.define(name, Given(value))
+
+
+def _name_span(world: World, statement: syntax.Param, span: Span) -> Span:
+    """The place of the name in `param w[n, m] ~ …`."""
+    if span != statement.span:
+        return span
+    line = world.sources.get(span.file, "").split("\n")[span.line - 1 : span.line]
+    at = line[0].find(statement.name, span.column + len("param") - 1) if line else -1
+    return replace(span, column=at + 1) if at >= 0 else span
 
 
 def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None:

@@ -17,7 +17,7 @@ from .cycles import refuse_cycle
 from .extents import solve
 from .tensors import store, tensor_value
 from .values import POISON, Array, Element, Several, Subscripts, Value, described
-from .walk import alone_in, has_dots, nodes, without_binders
+from .walk import alone_in, has_dots, names_in, nodes, without_binders
 from .world import Context, Echo, Entry, Given, Group, Part, Place, Refused, Returning, Size, Thunk, World, Written
 from .writes import check_writes
 
@@ -74,7 +74,8 @@ def _whole_equation(world: World, thunk: Thunk) -> Value:
     frame = thunk.scope.frame
     name = thunk.name
     context = Context(name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
-    context.taken |= {n.name for n in nodes(thunk.value) if isinstance(n, syntax.Binder | syntax.Name)}
+    context.taken |= names_in(thunk.value)
+    context.internal = {name: name for name in context.taken}
     if len(thunk.targets) == 1:
         context.direct = (id(_outermost_call(thunk.value)), name)
     place = Place(thunk.scope, thunk.position, context)
@@ -164,7 +165,7 @@ def _prepare(world: World, group: Group, written: Written) -> Prepared:
     own = group if group.shown != "return" else None
     context = Context(group.name, frame, written.order, world.text(written.span), world.span(written.span, frame),
                       indexed=True, own=own)  # fmt: skip
-    context.taken |= {n.name for n in nodes(*written.subscripts, written.value) if isinstance(n, syntax.Binder | syntax.Name)}
+    context.taken |= names_in(*written.subscripts, written.value)
     context.internal = {name: name for name in context.taken}
     place = Place(written.scope, written.position, context)
     base = replace(context, name=frame.prefix.removesuffix(".")) if group.shown == "return" else context

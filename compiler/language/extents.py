@@ -12,6 +12,7 @@ from gradc.errors import Label, Span
 from gradc.graph.index import ONE, ZERO, Gather, Idx, IndexExpr, Quotient, Ranges, index, never_negative, of_atom
 
 from . import core, syntax
+from .cycles import refuse_cycle
 from .indices import described_read, index_name, suggested_order
 from .values import Array, Element, shown
 from .walk import names_in
@@ -86,6 +87,7 @@ class _Search:
         self.context = place.context
         self.all: list[Variable] = []
         self.reductions: dict[int, list[Variable]] = {}
+        self.circular: Group | None = None
         self.dots: list[tuple[tuple[core.Axis, ...], syntax.Subscript]] = []
 
     # ------------------------------------------------------------ variables
@@ -211,6 +213,8 @@ class _Search:
         if isinstance(base, syntax.Name) and "." not in base.name:
             entry = self.world.find(base.name, self.place)
             if isinstance(entry, Group):
+                if entry.state == "measuring":
+                    self.circular = entry
                 return self.world.axes(self.world, entry)
         if names_in(base) & set(env):
             self.walk(base, env)
@@ -324,6 +328,8 @@ class _Search:
                 self._by_guarded(variable)
         self._by_arithmetic()
         for variable in self.all:
+            if variable.extent is None and self.circular is not None:
+                refuse_cycle(self.world, self.circular)
             if variable.extent is None:
                 raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over", variable.span,
                               help=f"state it where it is introduced, as in [{variable.name}: 10]")  # fmt: skip
@@ -346,18 +352,21 @@ class _Search:
         variable.extent = first
 
     def _disagreement(self, variable: Variable, a: Bare, b: Bare) -> Refused:
-        labels = [Label(p.read.span, f"{p.extent}: {p.why}") for p in (a, b)]
+        spans = [p.read.span if a.read is not b.read else _axis_span(p) for p in (a, b)]
+        labels = [Label(span, f"{p.extent}: {p.why}") for span, p in zip(spans, (a, b), strict=True)]
         help = self._reordered(variable, a, b) or self._reordered(variable, b, a)
         return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help)
 
     def _reordered(self, variable: Variable, kept: Bare, moved: Bare) -> str | None:
         """`did you mean w[o, k]?` where the subscripts of one read fit in another order."""
-        extents = {v.internal: v.extent or v.stated or v.dim for v in self.all}
-        extents |= {v.internal: v.bare[0].extent for v in self.all if v.bare and v is not variable and v.extent is None
-                    and v.bare[0].read is not moved.read}  # fmt: skip
-        wanted = {v.name: extents.get(v.internal) for v in self.all} | {variable.name: kept.extent}
+        wanted = {v.name: self._elsewhere(v, moved) for v in self.all} | {variable.name: kept.extent}
         axes = self._axes(moved.read, {})
         return suggested_order(moved.read, axes, wanted) if axes else None
+
+    def _elsewhere(self, variable: Variable, moved: Bare) -> IndexExpr | None:
+        """What an index runs over by all that is said but in one read."""
+        told = [place.extent for place in variable.bare if place.read is not moved.read]
+        return variable.stated or variable.dim or (told[0] if told else None)
 
     def _by_guarded(self, variable: Variable) -> None:
         first = variable.guarded[0]
@@ -416,6 +425,11 @@ def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
         raise Refused("not-a-size", "a size is wanted here: a whole number known when the model is compiled", node.span,
                       help="sizes are made of numbers and dims with + - * // and exact /")  # fmt: skip
     raise Refused("not-a-size", "a size is wanted here", node.span)
+
+
+def _axis_span(place: Bare) -> Span:
+    """The subscript itself, where both places are in one read."""
+    return place.read.subscripts[min(place.axis, len(place.read.subscripts) - 1)].span
 
 
 def _steps(value: IndexExpr, name: str, top: IndexExpr, ranges: Ranges) -> IndexExpr | None:

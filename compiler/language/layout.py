@@ -14,6 +14,7 @@ from .mistake import HEADS, STATEMENTS
 
 MOST_BRACKETS = 100
 MOST_BLOCKS = 50
+MOST_BRANCHES = 50
 
 PAIRS = {"LPAR": "RPAR", "LSQB": "RSQB", "GUARDED": "RSQB"}
 CLOSERS = {"RPAR", "RSQB"}
@@ -81,7 +82,7 @@ class Layout:
                     restart = at
             for word in row:
                 brackets.read(word)
-            if not brackets.open:
+            if not brackets.open or (row[-1].type == "COLON" and rows[first][0].type in HEADS):
                 restart = at + 1
                 break
         else:
@@ -103,6 +104,7 @@ class Layout:
         levels: list[tuple[int, bool]] = [(0, True)]
         tabs: bool | None = None
         before: Line | None = None
+        branches: dict[int, int] = {}
         for line in lines:
             tabs = self._check_tabs(line, tabs)
             width = len(line.indentation)
@@ -120,6 +122,7 @@ class Layout:
                     line.edges.append(_edge("_DEDENT", line.words[0]))
             if width > levels[-1][0]:
                 self._spoil(line, "uneven-indentation", line.words[0].span)
+            self._check_branches(line, branches)
             before = line
         self._check_block_follows(before)
         return [*lines, self._ending(lines, sum(begun for _, begun in levels[1:]))]
@@ -141,6 +144,17 @@ class Layout:
             self._spoil(line, "mixed-tabs", Span(first.file, first.line, 1, first.line, first.column))
             return tabs
         return here
+
+    def _check_branches(self, line: Line, branches: dict[int, int]) -> None:
+        """Every `else if` stands inside the one before it: there is an end to that."""
+        width = len(line.indentation)
+        if [word.type for word in line.words[:2]] != ["ELSE", "IF"]:
+            branches.pop(width, None)
+            return
+        branches[width] = branches.get(width, 0) + 1
+        if branches[width] == MOST_BRANCHES + 1:
+            self._spoil(line, "too-many-branches", line.words[0].span, limit=str(MOST_BRANCHES))
+        line.bad = line.bad or branches[width] > MOST_BRANCHES
 
     def _check_deeper(self, line: Line, opens: bool, depth: int) -> None:
         if not opens:

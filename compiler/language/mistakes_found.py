@@ -39,6 +39,13 @@ FOUND = (
         found=True,
     ),
     Row(
+        "too-many-branches",
+        "more than {limit} `else if` follow each other",
+        "a tensor of values, read at a number, says the same: y = values[k]",
+        ("if a: x = 1\n" + "else if b: x = 2\n" * 60,),
+        found=True,
+    ),
+    Row(
         "unopened-bracket",
         "this `{closer}` closes nothing",
         "delete it, or write the opening bracket before it",
@@ -92,6 +99,13 @@ FOUND = (
         "the block of this `{word}` is missing",
         "indent the lines below that belong to it, or write one after the `:`",
         ("def f(x):\nreturn x", "repeat 4:", "if a:\n# nothing\nelse:\n    x = 1", "shared def f(x):\ny = 1"),
+        found=True,
+    ),
+    Row(
+        "name-too-long",
+        "a name of {length} characters, where {limit} are the most",
+        "choose a shorter one",
+        ("y = " + "x" * 201, "x" * 1000 + " = 1", "y = " + "a." * 200 + "a", "freeze " + "a*" * 200),
         found=True,
     ),
     Row(

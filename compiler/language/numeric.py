@@ -31,6 +31,11 @@ def _is_numeric(world: World, definition: syntax.Definition, handed: Mapping[str
     return all(_is_number(world, node, handed, inner) for node in nodes(definition.body))
 
 
+def is_number(world: World, node: syntax.Expression) -> bool:
+    """Whether an expression, what stands in it not looked at, is one that definitions of numbers are made of."""
+    return _is_number(world, node, {}, ())
+
+
 def _is_number(world: World, node: syntax.Expression, handed: Mapping[str, Function],
                chain: tuple[syntax.Definition, ...]) -> bool:  # fmt: skip
     match node:

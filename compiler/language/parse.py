@@ -22,10 +22,10 @@ from .messages import Mistake, explain, of_code
 from .tables import tables
 
 MOST_BYTES = 1_000_000
-MOST_WORDS = 60_000
+MOST_WORDS = 40_000
 MOST_ERRORS = 20
-LONG_LINE = 200
-MANY_BRANCHES = 100
+LONG_LINE = 100
+MANY_BRANCHES = 50
 
 # The Unicode categories of what is not seen, and what a character of each is called that has no name.
 NAMELESS = {

@@ -4,16 +4,19 @@ The parts call each other in a circle (an expression calls a definition, whose e
 through the functions a `World` is given, so that imports run one way.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from gradc.errors import Diagnostic, GradcError, Label, Span
 from gradc.graph.index import IndexExpr, Ranges, often_nonnegative
 
 from . import core, syntax
 from .values import POISON, Array, Value
+
+T = TypeVar("T")
 
 MOST_STEPS = 400_000
 """Parts of expressions that a model may come to when all its definitions and loops are unfolded."""
@@ -191,17 +194,16 @@ class Scope:
             if indexed and scope is self and (group := self.group_of(name)):
                 return group
             position, scope = scope.at, scope.outer
-        if self.home is not None:
-            found = self.home.find(name, self.home.now, False)
-            return found if isinstance(found, Size) else None
-        return None
+        return self.home.dims().get(name) if self.home is not None else None
+
+    def dims(self) -> dict[str, Size]:
+        """The dims of this block, by name."""
+        return {name: e for name, entries in self.entries.items() for _, e in entries if isinstance(e, Size)}
 
     def names(self) -> set[str]:
         """All names that can be meant here, for suggestions."""
         outer = self.outer.names() if self.outer else set()
-        dims = {n for n in self.home.names() if isinstance(self.home.find(n, self.home.now, False), Size)} \
-            if self.home else set()  # fmt: skip
-        return outer | dims | set(self.entries)
+        return outer | set(self.home.dims() if self.home else ()) | set(self.entries)
 
 
 # ---------------------------------------------------------------- places
@@ -495,6 +497,11 @@ class World:
         if all(value != p.value for p in self.preconditions):
             self.preconditions.append(core.Precondition(span, value, message))
         return True
+
+
+def ordered(items: Iterable[tuple[tuple[int, ...], T]]) -> tuple[T, ...]:
+    """Things in the order of the model: what the calls in an equation make comes before what the equation makes."""
+    return tuple(item for _, item in sorted(items, key=lambda pair: (*pair[0], math.inf)))
 
 
 def check_size(axes: tuple[core.Axis, ...], span: Span, name: str) -> None:

@@ -13,6 +13,7 @@ from gradc.graph.tensors import Index
 from .contract import contract
 from .expand import expand
 from .fuse import fuse
+from .hoist import hoist_scalars
 from .keep import gate_by_results
 from .memory import place_buffers
 from .program import Buffer, Program, Storage
@@ -26,7 +27,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
-    contracted = contract(gate_by_results(pruned(expand(graph))))
+    contracted = contract(hoist_scalars(gate_by_results(pruned(expand(graph)))))
     graph = contracted.graph
     equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
     early = _scalars_of_leaves(graph)

@@ -66,7 +66,7 @@ def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
     tensor(part.exp, tuple(Axis(i.name, i.extent) for i in equation.indices))
     place = tuple(index(i.name) - i.low for i in equation.indices)
     at_peak, at_shift, at_total = Read(peak, write), Read(shift, write), Read(total, write)
-    finite = scalar.AND(scalar.LT(-INF, at_peak), scalar.LT(at_peak, INF))
+    finite = scalar.LT(scalar.ABS(at_peak), INF)
 
     def row(target: str, body: sympy.Expr) -> Equation:
         return replace(equation, target=target, indices=free, guards=(), reducer=Reducer.SUM, body=body)

@@ -30,8 +30,8 @@ ACTIVATIONS: dict[str, Function] = {
     "gelu_tanh(x)": lambda x: F.gelu(x, approximate="tanh"),
     "sigmoid(x)": F.sigmoid,
     "logsigmoid(x)": F.logsigmoid,
-    # a threshold of 1000 leaves out PyTorch's switch to x
-    "softplus(x)": lambda x: F.softplus(x, threshold=1000),
+    # PyTorch goes over to x at 20, where e^-x still counts in float64
+    "softplus(x)": lambda x: F.softplus(x, threshold=700),
     "silu(x)": F.silu,
     "mish(x)": F.mish,
     "softsign(x)": F.softsign,

@@ -1,0 +1,102 @@
+"""Predictions, the loss and the metrics: each a tensor and the name it is handed out under."""
+
+from collections.abc import Iterable, Mapping
+
+from gradc.errors import Label
+
+from . import core, syntax
+from .core import Role
+from .equations import force, is_scalar_tensor
+from .tensors import store, tensors_read
+from .values import POISON, Array, Element, Value, described
+from .world import Context, Frame, Refused, Thunk, World
+
+
+def collect(world: World, frame: Frame) -> dict[str, list[core.Output]]:
+    """The outputs by their role: predict, loss, metric."""
+    found: dict[str, list[core.Output]] = {"predict": [], "loss": [], "metric": []}
+    names: dict[str, syntax.Output] = {}
+    for statement, name, entry in world.outputs:
+        try:
+            _check_name(statement, name, names)
+            value = force(world, entry)
+            if value is not POISON:
+                reserved = entry.name if isinstance(entry, Thunk) and entry.name in world.tables.names else name
+                found[statement.role].append(_output(world, statement, name, value, reserved))
+        except Refused as refused:
+            world.report(refused, frame)
+    if not any(statement.role == "loss" for statement, _, _ in world.outputs):
+        world.report(Refused("no-loss", "the model has no loss", None,
+                             help="add one: loss mean(squared_error(p, y))"), frame)  # fmt: skip
+    return found
+
+
+def _check_name(statement: syntax.Output, name: str, names: dict[str, syntax.Output]) -> None:
+    known = names.get(name)
+    if known is not None:
+        labels = [Label(known.span, "here"), Label(statement.span, "and here")]
+        if statement.role == known.role == "loss":
+            raise Refused("two-losses", "a model has one loss", statement.span, labels, "add them up")
+        raise Refused("name-taken", f"two outputs are called {name}", statement.span, labels,
+                      f"give one a name: {statement.role} other = …")  # fmt: skip
+    names[name] = statement
+
+
+def _output(world: World, statement: syntax.Output, name: str, value: Value, reserved: str) -> core.Output:
+    if not isinstance(value, Element | Array):
+        raise Refused("not-a-tensor", f"an output is a tensor, and this is {described(value)}", statement.span)
+    if statement.role != "predict" and isinstance(value, Array):
+        word = "the loss" if statement.role == "loss" else "a metric"
+        raise Refused("not-a-scalar", f"{word} is a scalar, and this is {described(value)}", statement.value.span,
+                      help="take its mean or its sum")  # fmt: skip
+    text = world.text(statement.span)
+    tensor = tensor_name(value)
+    if tensor is None or any(leaf.name == tensor for _, leaf in world.tables.leaves):
+        order = (2**62, len(world.tables.tensors))
+        context = Context(name, Frame(), order, text, statement.span)
+        tensor = world.unique(name) if reserved in world.tables.spans or reserved != name else name
+        world.tables.names.setdefault(tensor, 1)
+        store(world, value, tensor, context, order)
+    return core.Output(statement.span, name, tensor, text)
+
+
+def tensor_name(value: Element | Array) -> str | None:
+    """The tensor that holds a value, if there is one."""
+    if isinstance(value, Array):
+        return value.name
+    return value.expression.tensor if is_scalar_tensor(value) and isinstance(value.expression, core.Read) else None
+
+
+def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame) -> None:
+    """No prediction may need a target: whoever predicts has none."""
+    reads: dict[str, list[str]] = {}
+    for _, equation in world.tables.equations:
+        reads.setdefault(equation.target, []).extend(tensors_read(equation.value))
+    leaves = {leaf.name: leaf for _, leaf in world.tables.leaves}
+    for output in predictions:
+        path = _path_to_target(output.tensor, reads, leaves)
+        if path:
+            target = leaves[path[-1]]
+            world.report(Refused(
+                "predict-needs-target", f"the prediction {output.name} needs the target {target.name}", output.span,
+                [Label(output.span, f"through {' → '.join(path)}"), Label(target.span, "only training has this")],
+                f"declare {target.name} as an input if predict is to have it",
+            ), frame)  # fmt: skip
+
+
+def _path_to_target(start: str, reads: Mapping[str, list[str]], leaves: Mapping[str, core.Leaf]) -> list[str] | None:
+    before: dict[str, str | None] = {start: None}
+    queue = [start]
+    for name in queue:
+        if name in leaves and leaves[name].role is Role.TARGET:
+            path: list[str] = []
+            at: str | None = name
+            while at is not None:
+                path.insert(0, at)
+                at = before[at]
+            return path
+        for other in reads.get(name, []):
+            if other not in before:
+                before[other] = name
+                queue.append(other)
+    return None

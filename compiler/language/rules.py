@@ -1,0 +1,229 @@
+"""Optimizers: a rule's text, its arguments and a group of parameters → the equations of an update.
+
+A rule that works number by number runs once over all parameters of its group, as one axis of numbers; any other runs
+for each tensor. `p`, `g`, the states and the step `t` are leaves; clipping is the first of the equations.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from gradc.errors import Span
+from gradc.graph.index import number
+
+from . import core, syntax
+from .bind import bind
+from .blocks import run, whole_equation
+from .core import Kind
+from .equations import force
+from .naming import step_number, suggestion
+from .numeric import is_number
+from .outputs import tensor_name
+from .tensors import store, tensor_value
+from .values import POISON, Array, Element, Value, described
+from .walk import nodes, statements_in, values_in
+from .world import Context, Echo, Frame, Given, Place, Refused, Scope, Tables, World, ordered
+
+GRADIENT = "gradient"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An optimize line and the parameters it is for."""
+
+    line: syntax.Optimize
+    text: str
+    parameters: tuple[core.Leaf, ...]
+    scale: str | None
+    """The scalar that clips by norm."""
+
+
+@contextmanager
+def rule_tables(world: World) -> Iterator[Tables]:
+    """Tables of their own for a rule, whose names are apart from the model's."""
+    outer, made, parameters = world.tables, world.made, world.parameters
+    world.tables, world.made, world.parameters = Tables(step=True), {}, {}
+    try:
+        yield world.tables
+    finally:
+        world.tables, world.made, world.parameters = outer, made, parameters
+
+
+def size_of_leaf(leaf: core.Leaf) -> int:
+    """How many numbers a parameter has."""
+    total = 1
+    for axis in leaf.axes:
+        total *= axis.extent.constant or 0
+    return total
+
+
+def updates_of(world: World, group: Group, model: Scope) -> list[core.Update]:
+    """The updates of a group: one over all its numbers, or one for each tensor."""
+    rule = group.line.rule
+    definition = world.definition(rule.function, rule.function_span)
+    if definition is None or definition.keyword != "optimizer":
+        raise _no_optimizer(world, rule, definition)
+    if not group.parameters:
+        return []
+    if _by_number(world, definition):
+        total = sum(size_of_leaf(leaf) for leaf in group.parameters)
+        return [_update(world, definition, group, group.parameters, (core.Axis("n", number(total)),), model)]
+    return [_update(world, definition, group, (leaf,), leaf.axes, model) for leaf in group.parameters]
+
+
+def _no_optimizer(world: World, rule: syntax.Call, definition: syntax.Definition | None) -> Refused:
+    if definition is not None:
+        return Refused("not-an-optimizer", f"{rule.function} is a definition, and no optimizer", rule.function_span,
+                       help="an optimizer is written `optimizer name(…): …`")  # fmt: skip
+    own = world.definitions.get(rule.span.file, {})
+    known = [n for n in {*world.library.names(), *own}
+             if (d := own.get(n) or world.library.find(n)) and d.keyword == "optimizer"]  # fmt: skip
+    return Refused("unknown-function", f"there is no optimizer {rule.function}", rule.function_span,
+                   help=suggestion(rule.function, known) or f"there are {', '.join(sorted(known))}")  # fmt: skip
+
+
+def _by_number(world: World, definition: syntax.Definition) -> bool:
+    """Whether a rule treats every number of a parameter alike, whatever its shape."""
+    body = definition.body
+    if not isinstance(body, tuple):
+        return False
+    for statement in statements_in(body):
+        if isinstance(statement, syntax.Equation) and any(t.subscripts is not None for t in statement.targets):
+            return False
+        if not all(is_number(world, node) for root in values_in(statement) for node in nodes(root)):
+            return False
+    return True
+
+
+def _update(world: World, definition: syntax.Definition, group: Group, parameters: tuple[core.Leaf, ...],
+            axes: tuple[core.Axis, ...], model: Scope) -> core.Update:  # fmt: skip
+    line = group.line
+    with rule_tables(world) as tables:
+        scope = _rule_scope(world, definition, group, axes, model)
+        assert isinstance(definition.body, tuple)
+        run(world, definition.body, scope)
+        results = tuple(_result(world, name, axes, scope, definition)
+                        for name in ("p", *(m.name for m in tables.moments)))  # fmt: skip
+        return core.Update(
+            line.span, definition.name, group.text, tuple(leaf.name for leaf in parameters), axes, tuple(tables.moments),
+            ordered(tables.tensors), ordered(tables.equations), results,
+        )  # fmt: skip
+
+
+def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes: tuple[core.Axis, ...],
+                model: Scope) -> Scope:  # fmt: skip
+    """What a rule sees: its arguments, p, g after clipping, t."""
+    line = group.line
+    frame = Frame(definition, None, "", (1,), line.rule.span)
+    scope = Scope(frame, home=world.homes.get(definition.span.file))
+    context = Context("", frame, (0,), group.text, line.span)
+    outer = Place(model, model.now, replace(context, frame=replace(model.frame, order=(0,)), name="rule"))
+    for name in ("p", "g", "t", *([group.scale] if group.scale else [])):
+        world.unique(name)
+    bound = bind(world, definition, line.rule, outer, Place(scope, 0, context))
+    if any(value is POISON for value in bound.values.values()):
+        raise Echo
+    for name, value in bound.values.items():
+        scope.define(name, Given(_argument(world, name, value, context), number=True))
+    for name in ("p", "g"):
+        scope.define(name, Given(tensor_value(line.span, name, axes, Kind.REAL)))
+    scope.define("t", Given(step_number(line.span)))
+    if group.scale:
+        scope.define(group.scale, Given(tensor_value(line.span, group.scale, (), Kind.REAL)))
+    _clip(world, group, scope, model)
+    return scope
+
+
+def _argument(world: World, name: str, value: Value, context: Context) -> Value:
+    """An argument; what depends on the step, such as a schedule, is worked out once."""
+    if isinstance(value, Array):
+        raise Refused("wrong-kind", f"{name} of an optimizer is a number, and this is {described(value)}", context.span)
+    if not isinstance(value, Element) or value.known or isinstance(value.expression, core.Read | core.Constant):
+        return value
+    return store(world, value, world.unique(name), replace(context, name=name), (0, 0))
+
+
+def _clip(world: World, group: Group, scope: Scope, model: Scope) -> None:
+    for option in group.line.options:
+        span = option.span
+        g = syntax.Name(span, "g")
+        if option.name == "clip_norm":
+            value: syntax.Expression = syntax.Binary(span, "*", g, syntax.Name(span, group.scale or ""))
+        else:
+            limit = syntax.Argument(span, None, literal(world, option, model))
+            value = syntax.Call(span, "clip_value", span, None, (syntax.Argument(span, None, g), limit))
+        # the rule's frame stands in the library, and this text in the model's file
+        whole_equation(world, scope, "g", world.unique("g"), value, span)
+
+
+def literal(world: World, option: syntax.Argument, model: Scope) -> syntax.Number:
+    """The number above 0 that an option is."""
+    context = Context("", model.frame, (0,), "", option.span)
+    value = world.value(option.value, Place(model, model.now, context))
+    if value is POISON:
+        raise Echo
+    if not isinstance(value, Element) or value.number is None or value.number <= 0:
+        raise Refused("wrong-argument", f"{option.name} is a number above 0", option.value.span)
+    return syntax.Number(option.value.span, value.number, value.number.denominator == 1)
+
+
+def _result(world: World, name: str, axes: tuple[core.Axis, ...], scope: Scope, definition: syntax.Definition) -> tuple[str, str]:
+    """What holds the next value of p or of a state: the last that was given to its name."""
+    local = next((n for n, entries in scope.entries.items() for _, e in entries
+                  if isinstance(e, Given) and isinstance(e.value, Element | Array) and tensor_name(e.value) == name), name)  # fmt: skip
+    entry = scope.entries[local][-1][1]
+    if isinstance(entry, Given):
+        if name == "p":
+            raise Refused("no-update", f"the optimizer {definition.name} gives p no value", definition.span)
+        return name, name
+    value = force(world, entry)
+    if not isinstance(value, Element | Array):
+        raise Echo
+    scalar = any(m.name == name and m.scalar for m in world.tables.moments)
+    shape = () if scalar else axes
+    found = value.axes if isinstance(value, Array) else ()
+    if [a.extent for a in found] != [a.extent for a in shape]:
+        raise Refused("shapes-disagree", f"{local} is given {described(value)}, and is "
+                      f"{'a scalar' if scalar else 'shaped like the parameter'}", definition.span)  # fmt: skip
+    tensor = tensor_name(value)
+    if tensor is None:
+        context = Context(local, scope.frame, (2, len(world.tables.tensors)), local, scope.frame.call or definition.span)
+        tensor = tensor_name(store(world, value, world.unique(local), context, context.order))
+    assert tensor is not None
+    return name, tensor
+
+
+# ---------------------------------------------------------------- clipping by norm
+
+
+def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
+                model: Scope) -> tuple[tuple[core.Tensor, ...], tuple[core.Equation, ...], dict[int, str]]:  # fmt: skip
+    """The scalars that clip by norm, from all gradients as one axis of numbers; by the identity of the optimize line."""
+    options = [(line, o) for line in lines for o in line.options if o.name == "clip_norm"]
+    names: dict[int, str] = {}
+    if not options:
+        return (), (), names
+    with rule_tables(world) as tables:
+        span = options[0][1].span
+        scope = Scope(replace(model.frame, order=(0,)))
+        axis = core.Axis("n", number(total))
+        scope.define(GRADIENT, Given(tensor_value(span, GRADIENT, (axis,), Kind.REAL)))
+        world.unique(GRADIENT)
+        two = syntax.Number(span, Fraction(2), True)
+        squares = _call(span, "sum", syntax.Binary(span, "^", syntax.Name(span, GRADIENT), two))
+        whole_equation(world, scope, "gradient_norm", world.unique("gradient_norm"), _call(span, "sqrt", squares), span)
+        for line, option in options:
+            name = world.unique("clip_scale")
+            norm = syntax.Name(option.span, "gradient_norm")
+            value = _call(option.span, "clip_norm_scale", norm, literal(world, option, model))
+            whole_equation(world, scope, name, name, value, option.span)
+            names[id(line)] = name
+        run(world, (), scope)
+        return ordered(tables.tensors), ordered(tables.equations), names
+
+
+def _call(span: Span, function: str, *values: syntax.Expression) -> syntax.Call:
+    arguments = tuple(syntax.Argument(value.span, None, value) for value in values)
+    return syntax.Call(span, function, span, None, arguments)
+

@@ -1,0 +1,201 @@
+"""How a model is trained: its `optimize`, `freeze`, `fit` and `data` lines → groups of parameters and their updates."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from gradc.errors import Label, Span
+
+from . import core, syntax
+from .core import Role
+from .load import leaves_folder
+from .rules import Group, clip_scales, size_of_leaf, updates_of
+from .values import POISON, Element
+from .world import Context, Echo, Place, Refused, Scope, World, ordered
+
+FIT = {"epochs": (1, True), "batch": (1, True), "validation": (0, False), "seed": (0, True)}
+"""The options of `fit`: their least value, and whether they are whole."""
+OPTIONS = {"clip_norm", "clip_value"}
+DEFAULT = "optimize adam(lr = 1e-3)"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a model says of its training, and which parameters stay fixed."""
+
+    training: core.Training
+    frozen: frozenset[str]
+    fit: tuple[tuple[str, float], ...]
+    data: str | None
+
+
+def settings(world: World, scope: Scope, span: Span, lr: float | None) -> Settings:
+    """Reads all statements about training; `span` is where the rule of a model without any is said to stand."""
+    leaves = [leaf for leaf in ordered(world.tables.leaves) if leaf.role is Role.PARAM]
+    statements = world.statements
+    frozen = {leaf.name for leaf in leaves if leaf.frozen}
+    for statement in statements:
+        if isinstance(statement, syntax.Freeze):
+            frozen |= _collect(world, scope, statement, leaves)
+    lines = [s for s in statements if isinstance(s, syntax.Optimize)] or [_default(span)]
+    fit = _fit(world, [s for s in statements if isinstance(s, syntax.Fit)], scope)
+    data = _data(world, [s for s in statements if isinstance(s, syntax.Data)], scope)
+    training = core.Training((), (), ())
+    try:
+        lines = [_with_lr(world, line, lr, scope) for line in lines]
+        training = _training(world, scope, lines, leaves, frozenset(frozen))
+    except Refused as refused:
+        world.report(refused, scope.frame)
+    return Settings(training, frozenset(frozen), fit, data)
+
+
+def _default(span: Span) -> syntax.Optimize:
+    value = syntax.Number(span, Fraction(1, 1000), False)
+    rule = syntax.Call(span, "adam", span, None, (syntax.Argument(span, "lr", value),))
+    return syntax.Optimize(span, None, rule, (), None)
+
+
+def _with_lr(world: World, line: syntax.Optimize, lr: float | None, scope: Scope) -> syntax.Optimize:
+    """The line with another learning rate, where one is asked for."""
+    if lr is None:
+        return line
+    rule = line.rule
+    given = next((a for a in rule.arguments if a.name == "lr" or (a.name is None and a is rule.arguments[0])), None)
+    if given is not None and not isinstance(given.value, syntax.Number):
+        raise Refused("lr-is-a-schedule", "the learning rate of the model is a schedule, and is not replaced by one number",
+                      given.span, help="change it in the model")  # fmt: skip
+    value = syntax.Number(rule.span, Fraction(repr(lr)), False)
+    others = tuple(a for a in rule.arguments if a is not given)
+    first = syntax.Argument(rule.span, None if given is not None and given.name is None else "lr", value)
+    ordered = (first, *others) if first.name is None else (*others, first)
+    return replace(line, rule=replace(rule, arguments=ordered))
+
+
+# ---------------------------------------------------------------- patterns
+
+
+def _collect(world: World, scope: Scope, statement: syntax.Freeze, leaves: Sequence[core.Leaf]) -> set[str]:
+    found: set[str] = set()
+    for pattern in statement.patterns:
+        names = _fitting(pattern.value, leaves)
+        if not names:
+            world.report(_fits_nothing(pattern.value, pattern.span, leaves), scope.frame)
+        found |= names
+    return found
+
+
+def _fitting(pattern: str, leaves: Sequence[core.Leaf]) -> set[str]:
+    shape = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    return {leaf.name for leaf in leaves if shape.fullmatch(leaf.name)}
+
+
+def _fits_nothing(pattern: str, span: Span, leaves: Sequence[core.Leaf]) -> Refused:
+    names = ", ".join(leaf.name for leaf in leaves[:12]) or "none"
+    return Refused("pattern-fits-nothing", f"no parameter fits {pattern}", span, help=f"the parameters are {names}")
+
+
+def _training(world: World, scope: Scope, lines: Sequence[syntax.Optimize], leaves: Sequence[core.Leaf],
+              frozen: frozenset[str]) -> core.Training:  # fmt: skip
+    for line in lines:
+        _check_line(world, line, scope)
+    trained = [leaf for leaf in leaves if leaf.name not in frozen]
+    owners = _owners(world, lines, leaves, trained, scope)
+    total = sum(size_of_leaf(leaf) for leaf in trained)
+    tensors, equations, scales = clip_scales(world, lines, total, scope) if total else ((), (), {})
+    updates: list[core.Update] = []
+    for line in lines:
+        own = tuple(leaf for leaf in trained if owners.get(leaf.name) is line)
+        text = world.text(line.span) if any(line is s for s in world.statements) else DEFAULT
+        try:
+            updates.extend(updates_of(world, Group(line, text, own, scales.get(id(line))), scope))
+        except Refused as refused:
+            world.report(refused, scope.frame)
+    return core.Training(tensors, equations, tuple(updates))
+
+
+def _check_line(world: World, line: syntax.Optimize, scope: Scope) -> None:
+    if line.loss is not None:
+        raise Refused("not-there-yet", "`optimize … for` is not there yet in this version of gradc", line.loss.span)
+    for option in line.options:
+        if option.name not in OPTIONS:
+            raise Refused("unknown-keyword", f"optimize has no option {option.name}", option.span,
+                          help="there are clip_norm and clip_value; a rule's own stand in its brackets")  # fmt: skip
+
+
+def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[core.Leaf], trained: Sequence[core.Leaf],
+            scope: Scope) -> Mapping[str, syntax.Optimize]:  # fmt: skip
+    """The line of each parameter: the one whose pattern fits, else the plain one."""
+    plain = [line for line in lines if line.pattern is None]
+    if len(plain) > 1:
+        raise Refused("two-optimizers", "two lines are for all parameters", plain[1].span,
+                      [Label(line.span, "") for line in plain], "give one a pattern: optimize head.* with …")  # fmt: skip
+    fits: dict[str, list[syntax.Optimize]] = {leaf.name: [] for leaf in leaves}
+    for line in lines:
+        if line.pattern is not None:
+            names = _fitting(line.pattern, leaves)
+            if not names:
+                world.report(_fits_nothing(line.pattern, line.span, leaves), scope.frame)
+            for name in names:
+                fits[name].append(line)
+    owners: dict[str, syntax.Optimize] = {}
+    for leaf in trained:
+        own = fits[leaf.name] or plain
+        if len(own) > 1:
+            labels = [Label(line.span, f"{line.pattern} fits") for line in own]
+            world.report(Refused("two-patterns-fit", f"two patterns fit the parameter {leaf.name}", own[1].span, labels),
+                         scope.frame)  # fmt: skip
+        elif not own:
+            world.report(Refused("no-optimizer", f"no optimize line is for the parameter {leaf.name}", lines[0].span,
+                                 help="add a plain line: optimize adam(lr = 1e-3)"), scope.frame)  # fmt: skip
+        else:
+            owners[leaf.name] = own[0]
+    return owners
+
+
+# ---------------------------------------------------------------- fit, data
+
+
+def _fit(world: World, statements: Sequence[syntax.Fit], scope: Scope) -> tuple[tuple[str, float], ...]:
+    found: dict[str, float] = {}
+    _only_one(world, statements, "fit", scope)
+    for statement in statements:
+        for option in statement.options:
+            try:
+                found[option.name or ""] = _fit_option(world, option, scope)
+            except Refused as refused:
+                world.report(refused, scope.frame)
+    return tuple(found.items())
+
+
+def _only_one(world: World, statements: "Sequence[syntax.Fit | syntax.Data]", word: str, scope: Scope) -> None:
+    if len(statements) > 1:
+        labels = [Label(statement.span, "") for statement in statements]
+        world.report(Refused("twice", f"{word} stands twice", statements[1].span, labels), scope.frame)
+
+
+def _fit_option(world: World, option: syntax.Argument, scope: Scope) -> float:
+    name = option.name or ""
+    if name not in FIT:
+        raise Refused("unknown-keyword", f"fit has no option {name}", option.span, help=f"there are {', '.join(FIT)}")
+    least, whole = FIT[name]
+    value = world.value(option.value, Place(scope, scope.now, Context("fit", scope.frame, (), "", option.span)))
+    if value is POISON:
+        raise Echo
+    number = value.number if isinstance(value, Element) else None
+    if number is None or number < least or (whole and number.denominator != 1) or (name == "validation" and number >= 1):
+        wanted = f"a whole number, at least {least}" if whole else "a number from 0 to below 1"
+        raise Refused("wrong-argument", f"{name} is {wanted}", option.value.span)
+    return int(number) if whole else float(number)
+
+
+def _data(world: World, statements: Sequence[syntax.Data], scope: Scope) -> str | None:
+    _only_one(world, statements, "data", scope)
+    for statement in statements:
+        path = statement.path
+        reason = leaves_folder(path.value)
+        if reason is None:
+            return path.value
+        world.report(Refused("leaves-folder", f"data {path.value!r}: {reason}", path.span,
+                             help="data lies in the folder of the model or below"), scope.frame)  # fmt: skip
+    return None

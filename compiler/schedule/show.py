@@ -1,0 +1,118 @@
+"""A program as text: where each tensor lives, then its steps as loops and matrix products.
+
+    h.dense[batch, 32]    in the place of h
+    logits.max[·]         a variable            (an axis shown as · is not stored: all its users share a loop along it)
+
+    2  loops
+         for b < batch:
+           for j < 32:
+             h.dense[b, j] = h.bias[j] + h.dense.sum[b, j]                                            # digits.grad:9
+"""
+
+from collections.abc import Iterator, Sequence
+
+from gradc.graph.index import ONE
+from gradc.graph.nodes import Equation, Reducer
+from gradc.graph.printing import text_of
+from gradc.graph.show import guard_text, place_in_text, place_of, range_of
+from gradc.graph.tensors import Kind
+
+from .program import Buffer, Gemm, Item, Program, Statement, Storage
+
+NOTE_COLUMN = 100
+WIDEST_SHAPE = 44
+INDENT = "  "
+KINDS = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
+SIGNS = {
+    Reducer.PROD: "*=", Reducer.MAX: "max=", Reducer.MIN: "min=", Reducer.PEAK: "max=",
+    Reducer.ARGMAX: "argmax=", Reducer.ARGMIN: "argmin=",
+}  # fmt: skip
+
+
+def show(program: Program) -> str:
+    """The program as text, the same for equal programs."""
+    lines = list(_buffer_lines(program))
+    sizes = [f"{size} in {KINDS[kind]}" for kind, size in program.work.items()]
+    lines += [f"{INDENT}work space: {', '.join(sizes) or 'none'}", ""]
+    width = len(str(len(program.steps)))
+    for number, step in enumerate(program.steps, 1):
+        margin = " " * (width + 2 * len(INDENT))
+        if isinstance(step, Gemm):
+            lines.append(_noted(f"{number:>{width}}{INDENT}{product_text(step)}", step.equation))
+        else:
+            lines.append(f"{number:>{width}}{INDENT}loops")
+            lines += _item_lines(step.items, margin)
+    handed_out = [f"{outside} = {name}" if outside != name else name for outside, name in program.graph.outputs.items()]
+    return "\n".join([*lines, "", f"outputs: {', '.join(handed_out)}"]) + "\n"
+
+
+# ---------------------------------------------------------------- buffers
+
+
+def _buffer_lines(program: Program) -> Iterator[str]:
+    shapes = {name: _shape(buffer, program) for name, buffer in program.buffers.items()}
+    width = min(max(map(len, shapes.values()), default=0), WIDEST_SHAPE)
+    for name, buffer in program.buffers.items():
+        yield f"{INDENT}{shapes[name]:<{width}}{INDENT * 2}{_place(buffer, program)}"
+
+
+def _shape(buffer: Buffer, program: Program) -> str:
+    axes = program.graph.tensors[buffer.tensor].axes
+    shown = [str(axis.extent) if at in buffer.axes else "·" for at, axis in enumerate(axes)]
+    return f"{buffer.tensor}[{', '.join(shown)}]" if shown else buffer.tensor
+
+
+def _place(buffer: Buffer, program: Program) -> str:
+    if buffer.shares:
+        return f"in the place of {buffer.shares}"
+    match buffer.storage:
+        case Storage.LOCAL:
+            return "a variable"
+        case Storage.GIVEN:
+            labels = [label for label, name in program.graph.outputs.items() if name == buffer.tensor]
+            return f"the caller's: {', '.join(labels)}" if labels else "the caller's"
+        case Storage.WORK:
+            size = ONE
+            for extent in buffer.extents:
+                size *= extent
+            assert buffer.offset is not None, "a stored tensor has an offset"
+            return f"{KINDS[buffer.kind]}[{buffer.offset} : {buffer.offset + size}]"
+
+
+# ---------------------------------------------------------------- steps
+
+
+def product_text(gemm: Gemm) -> str:
+    """A matrix product, and the operands that are read transposed."""
+    equation = gemm.equation
+    factors = " · ".join(f"{operand.tensor}[{', '.join(operand.subscripts)}]" for operand in (gemm.a, gemm.b))
+    turned = [operand.tensor for operand in (gemm.a, gemm.b) if operand.transposed]
+    lying = f"   {' and '.join(turned)} transposed" if turned else ""
+    summed = ", ".join(index.name for index in equation.reduced)
+    batch = f"   for each {', '.join(map(range_of, gemm.batch))}" if gemm.batch else ""
+    sign = "=" if gemm.starts else "+="
+    return f"product  {place_of(equation)} {sign} sum[{summed}] {factors}{batch}{lying}"
+
+
+def _item_lines(items: Sequence[Item], margin: str) -> Iterator[str]:
+    for item in items:
+        if isinstance(item, Statement):
+            yield _noted(f"{margin}{statement_text(item)}", item.equation)
+        else:
+            yield f"{margin}for {range_of(item.index)}:"
+            yield from _item_lines(item.body, margin + INDENT)
+
+
+def statement_text(statement: Statement) -> str:
+    """`loss.sum += loss.cross_entropy[b]`: what one run of the statement does."""
+    equation = statement.equation
+    adds = statement.accumulates or not statement.starts
+    sign = SIGNS.get(equation.reducer, "+=" if adds else "=")
+    text = f"{place_of(equation)} {sign} {text_of(equation.body)}"
+    if equation.guards:
+        text += f"   where {' and '.join(map(guard_text, equation.guards))}"
+    return text
+
+
+def _noted(text: str, equation: Equation) -> str:
+    return f"{text:<{NOTE_COLUMN}}{INDENT}# {place_in_text(equation.origin)}"

@@ -1,0 +1,134 @@
+"""Checks what every program must keep: program → nothing, or an `InternalError` that names the statement.
+
+Each equation of the graph is computed once; every place that is read was written before, and is complete by then, in
+the loops as well; products are of matrices that lie as BLAS takes them; and what `verify_memory` checks of buffers. A
+program that fails is a bug of gradc.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gradc.errors import InternalError
+from gradc.graph.index import IndexExpr, Ranges
+from gradc.graph.verify import describe
+from gradc.graph.verify import verify as verify_graph
+
+from .program import Gemm, Operand, Program
+from .runs import Run, Runs, Subscripts, runs_of, shared_loops
+from .verify_memory import root_of, verify_memory
+
+
+def verify_program(program: Program, preconditions: Iterable[IndexExpr] = ()) -> None:
+    """Raises an `InternalError` where the program breaks an invariant.
+
+    Args:
+        program: the program to check.
+        preconditions: expressions in the dims that are checked to be ≥ 0 when called.
+    """
+    facts = tuple(preconditions)
+    runs = runs_of(program)
+    verify_graph(replace(program.graph, equations=tuple(run.equation for run in runs.all)), facts)
+    _everything_is_computed(program, runs)
+    for run in runs.all:
+        _loops_fit(run)
+        _order(run, program, runs)
+    for step in program.steps:
+        if isinstance(step, Gemm):
+            _product(step, program)
+    verify_memory(program, runs, Ranges(facts=facts))
+
+
+def _everything_is_computed(program: Program, runs: Runs) -> None:
+    graph = program.graph
+    for name in dict.fromkeys((*graph.writers, *runs.writers)):
+        wanted, found = len(graph.writers.get(name, ())), len(runs.writers.get(name, ()))
+        if wanted != found:
+            raise InternalError(f"{name} has {wanted} equations, of which the program computes {found}")
+    for label, name in graph.outputs.items():
+        if name not in runs.writers:
+            raise InternalError(f"the output {label} is {name}, which no step writes")
+
+
+def _loops_fit(run: Run) -> None:
+    """Its loops are its indices, with their ranges, each once."""
+    if run.statement is None:
+        return
+    names = tuple(loop.index.name for loop in run.loops)
+    if names != run.statement.path or len(set(names)) < len(names):
+        raise InternalError(f"{run}: it stands in loops over {names}, and takes them for {run.statement.path}")
+    if {index.name: index for index in run.equation.indices} != {loop.index.name: loop.index for loop in run.loops}:
+        raise InternalError(f"{run}: its indices are not those of the loops around it")
+
+
+# ---------------------------------------------------------------- read after write
+
+
+def _order(run: Run, program: Program, runs: Runs) -> None:
+    """All that it reads is complete, and what it adds to has begun."""
+    for name in run.equation.sources():
+        if program.graph.tensors[name].role is None:
+            _read_after_write(run, name, runs)
+    first = runs.writers[run.equation.target][0]
+    if run.starts != (run is first):
+        raise InternalError(f"{run}: it is{' not' if run.starts else ''} the first that writes {run.equation.target}")
+    if run is not first:
+        _complete(first, run, [run.equation.write], begun=True)
+
+
+def _read_after_write(run: Run, name: str, runs: Runs) -> None:
+    if name not in runs.writers:
+        raise InternalError(f"{run}: it reads {name}, which no step writes")
+    for writer in runs.writers[name]:
+        if writer.order >= run.order:
+            raise InternalError(f"{run}: it reads {name} before {writer} has written it")
+        _complete(writer, run, list(run.reads(name)))
+
+
+def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = False) -> None:
+    """In every loop around both, the writer writes at the loop's index, and the reader is there at the same.
+
+    With `begun` it is enough that the writer has set the place to 0: loops that it sums over need not be over.
+    """
+    for depth in range(shared_loops(writer, reader)):
+        name = writer.loops[depth].index.name
+        if begun and writer.statement is not None and depth >= writer.statement.free_prefix:
+            return
+        alike = [places_at for places_at in zip(writer.equation.write, *places, strict=True) if _all_are(name, places_at)]
+        if not alike:
+            what = f"{writer.equation.target} is not complete within the loop over {name}, where {writer} writes it"
+            raise InternalError(f"{reader}: {what}")
+
+
+def _all_are(name: str, places: Iterable[IndexExpr]) -> bool:
+    return all(place.bare == name for place in places)
+
+
+# ---------------------------------------------------------------- products
+
+
+def _product(gemm: Gemm, program: Program) -> None:
+    batch = {index.name for index in gemm.batch}
+    for operand in (gemm.out, gemm.a, gemm.b):
+        _operand(gemm, operand, batch, program)
+    if (gemm.out.rows, gemm.out.columns, gemm.a.columns) != (gemm.a.rows, gemm.b.columns, gemm.b.rows):
+        raise InternalError(f"{describe(gemm.equation)}: rows and columns that do not fit")
+    if set(gemm.a.columns) != {index.name for index in gemm.equation.reduced}:
+        raise InternalError(f"{describe(gemm.equation)}: it sums over {', '.join(gemm.a.columns)}")
+    if root_of(gemm.out.tensor, program) in (root_of(gemm.a.tensor, program), root_of(gemm.b.tensor, program)):
+        raise InternalError(f"{describe(gemm.equation)}: the product lies in the place of an operand")
+
+
+def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) -> None:
+    """The tensor is stored whole, and is the matrix that it is taken for."""
+    tensor = program.graph.tensors[operand.tensor]
+    buffer = program.buffers.get(operand.tensor)
+    if buffer is not None and len(buffer.axes) != len(tensor.axes):
+        raise InternalError(f"{describe(gemm.equation)}: {operand.tensor} is not stored whole")
+    groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+    kept = tuple(name for name in operand.subscripts if name not in batch)
+    if kept != (*groups[0], *groups[1]):
+        raise InternalError(f"{describe(gemm.equation)}: {operand.tensor}[{', '.join(kept)}] is no such matrix")
+    ends = {index.name: index for index in gemm.equation.indices}
+    for name, extent in zip(operand.subscripts, tensor.extents, strict=True):
+        if ends[name].low.terms or ends[name].high != extent:
+            raise InternalError(f"{describe(gemm.equation)}: {name} is not all of an axis of {operand.tensor}")

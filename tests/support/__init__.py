@@ -1,0 +1,1 @@
+"""What tests share: emitted modules as plain Python or compiled, and random models."""
