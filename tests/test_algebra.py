@@ -329,6 +329,8 @@ CASES = [
     elementwise(lambda: LOG(EXP(x)), "x[i]", "log of exp", exact=False),
     elementwise(lambda: EXP(LOG(ABS(x) + x**2)), "x[i]^2 + abs(x[i])", "exp of log"),
     elementwise(lambda: EXP(LOG(x)), "exp(log(x[i]))", ""),
+    elementwise(lambda: SQRT(Integer(2)) ** -4 * x + SQRT(ABS(x)) ** 2, "x[i]/4 + abs(x[i])", "square of root"),
+    elementwise(lambda: SQRT(x) ** 2 + SQRT(ABS(x)) ** 3, "sqrt(x[i])^2 + sqrt(abs(x[i]))^3", ""),
     elementwise(lambda: STOP(x + y), "x[i] + y[i]", "stop_gradient"),
     Case("copy", with_t(x, t + y), ["out[i] = x[i] + y[i]"]),
     Case("copy", lambda: base().write("r", (i, j), over, read("w", j, i)).write("out", (i,), over, read("r", i, j) * y),
@@ -372,6 +374,9 @@ CASES = [
     Case("solved", lambda: base().tensor("c", 8).leaf("f", 3).write(
         "c", (k,), {"k": 8, "i": 4, "j": 3}, read("x", i) * read("f", j), guards=(equal(2 * i + j, k + 1),)),
          ["c[2*i + j - 1] = f[j]*x[i] where 2*i + j >= 1"], outputs=("c",)),
+    Case("solved", lambda: base().leaf("big", 9).tensor("f", 3).write(
+        "f", (j,), {"j": 3, "i": 4, "k": 9}, read("x", i) * read("big", k), guards=(equal(2 * i + j, k),)),
+         ["f[j] = sum[i](x[i]*big[2*i + j])"], outputs=("f",)),
     Case("solved", lambda: base().write("out", (i,), over, vj * read("w", i, j), (equal(j, 2),), Reducer.MAX),
          ["out[i] = max[](2*w[i, 2])"]),
     Case("one place", lambda: base().write("out", (i,), {"i": 4, "j": (2, 3)}, vj * read("w", i, j)),
@@ -412,7 +417,15 @@ def _values(special: bool) -> dict[str, np.ndarray]:
     def some(*shape: int) -> np.ndarray:
         return rng.choice(SPECIAL, size=shape) if special else rng.normal(size=shape)
 
-    return {"x": some(4), "y": some(4), "w": some(4, 4), "d": np.array([2, 0, 3, 2]), "z": some(5), "f": some(3)}
+    return {
+        "x": some(4),
+        "y": some(4),
+        "w": some(4, 4),
+        "d": np.array([2, 0, 3, 2]),
+        "z": some(5),
+        "f": some(3),
+        "big": some(9),
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule or "stays")

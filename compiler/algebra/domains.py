@@ -14,14 +14,17 @@ import sympy
 from sympy import Integer
 
 from gradc.graph.conditions import guards_of, opposite, under
-from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index
-from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
+from gradc.graph.index import Gather, IndexExpr, Quotient, Ranges, Remainder, index, of_atom
+from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, reads_of, rebuild, substitute
 from gradc.graph.scalar import AND, NOT, WHERE
-from gradc.graph.tensors import Index, ranges_of
+from gradc.graph.tensors import Index, Kind, ranges_of
 
 from .engine import EquationRule, Rule
 from .views import mentions, proven
 from .work import Work
+
+LONG = 1000
+"""What a free dim counts as where loops are compared."""
 
 PLACES = (Reducer.ARGMAX, Reducer.ARGMIN)
 """Reducers whose result depends on where the reduced indices stand."""
@@ -65,7 +68,7 @@ def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     guards: list[Guard] = []
     rest: list[sympy.Expr] = []
     for part in _conjuncts(condition):
-        found = guards_of(part)
+        found = _guards_of(part, equation, work)
         guards += found or ()
         rest += [part] if found is None else []
     if len(rest) == len(list(_conjuncts(condition))):
@@ -73,6 +76,30 @@ def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     for part in reversed(rest):
         then = WHERE(part, then, Integer(0))
     return (replace(equation, guards=tuple(dict.fromkeys((*equation.guards, *guards))), body=then),)
+
+
+def _guards_of(condition: sympy.Expr, equation: Equation, work: Work) -> tuple[Guard, ...] | None:
+    """The guards that a condition is. One on what a tensor holds bounds no loop, so it must give an index its value."""
+    guards = guards_of(rebuild(condition, _gathers(condition, work)))
+    if guards is None or all(not guard.value.gathers or _solvable(guard, equation) for guard in guards):
+        return guards
+    return None
+
+
+def _gathers(condition: sympy.Expr, work: Work) -> dict[sympy.Expr, sympy.Expr]:
+    """The reads of whole numbers whose range is known, as index expressions."""
+    changes: dict[sympy.Expr, sympy.Expr] = {}
+    for read in reads_of(condition):
+        tensor = work.tensors[read.tensor]
+        if tensor.kind is Kind.WHOLE and tensor.bounds is not None:
+            gather = Gather(read.tensor, read.subscripts, tensor.bounds.low, tensor.bounds.high)
+            changes[read] = Value(of_atom(gather))
+    return changes
+
+
+def _solvable(guard: Guard, equation: Equation) -> bool:
+    equal = guard.relation is Relation.EQUAL
+    return equal and any(_value(guard, each.name) is not None for each in equation.indices)
 
 
 def _conjuncts(condition: sympy.Expr) -> Iterator[sympy.Expr]:
@@ -92,12 +119,12 @@ def _solved(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
         return None
     fixed = {name for each in equation.indices for end in (each.low, each.high) for name in end.indices}
     reduced = {each.name for each in equation.reduced}
-    found: list[tuple[int, Guard, Index, IndexExpr]] = []
+    found: list[tuple[tuple[int, int], Guard, Index, IndexExpr]] = []
     for guard in equation.guards:
         if guard.relation is Relation.EQUAL:
             for each in equation.indices:
                 value = None if each.name in fixed else _value(guard, each.name)
-                if value is not None and (rank := _rank(each.name, value, reduced, equation)) is not None:
+                if value is not None and (rank := _rank(each, value, reduced, equation)) is not None:
                     found.append((rank, guard, each, value))
     if not found:
         return None
@@ -113,11 +140,12 @@ def _value(guard: Guard, name: str) -> IndexExpr | None:
     return (index(name) * factor.constant - guard.value) * factor.constant
 
 
-def _rank(name: str, value: IndexExpr, reduced: set[str], equation: Equation) -> int | None:
-    """Reduced indices given by written ones are best, then written ones (of sums), then what is left."""
-    if name in reduced:
-        return 0 if reduced.isdisjoint(value.indices) else 2
-    return 1 if equation.reducer is Reducer.SUM else None
+def _rank(each: Index, value: IndexExpr, reduced: set[str], equation: Equation) -> tuple[int, int] | None:
+    """Best is a reduced index that written ones give; else the one whose loop is the longest, reduced ones first."""
+    length = each.extent.value(dict.fromkeys(each.extent.dims, LONG))
+    if each.name in reduced:
+        return (0, 0) if reduced.isdisjoint(value.indices) else (1, -2 * length)
+    return (1, 1 - 2 * length) if equation.reducer is Reducer.SUM else None
 
 
 def _with_value(equation: Equation, guard: Guard, solved: Index, value: IndexExpr) -> Equation:

@@ -97,7 +97,9 @@ class Phase:
     Attributes:
         name: for messages.
         measure: what every round that changes something makes smaller.
-        bodies, equations, graphs: the rules. A rule of graphs changes the work itself and gives the tensors it changed.
+        bodies, equations, graphs: the rules. Those of equations look at their equation alone, so they are not asked
+            again about one that none of them fits. A rule of graphs changes the work itself and gives the tensors that
+            it changed.
     """
 
     name: str
@@ -130,10 +132,11 @@ def rewrite(graph: Graph, phases: Sequence[Phase]) -> Rewritten:
 
 def _run(phase: Phase, work: Work, log: list[Fired]) -> None:
     measure = phase.measure(work)
+    settled: dict[int, Equation] = {}
     for _ in range(MOST_ROUNDS):
         before = len(log)
         for name in work.order():
-            _rewrite_tensor(phase, work, name, log)
+            _rewrite_tensor(phase, work, name, settled, log)
         for rule in phase.graphs:
             log += [Fired(rule.name, target, work.origin(target)) for target in rule.apply(work)]
         if len(log) == before:
@@ -149,13 +152,16 @@ def _recent(log: Sequence[Fired]) -> str:
     return ", ".join(f"{fired.rule} at {fired.target}" for fired in log[-RECENT:])
 
 
-def _rewrite_tensor(phase: Phase, work: Work, name: str, log: list[Fired]) -> None:
+def _rewrite_tensor(phase: Phase, work: Work, name: str, settled: dict[int, Equation], log: list[Fired]) -> None:
     """Every rule of bodies and of equations, once, on the equations of a tensor."""
     equations = work.writers.get(name, ())
     results: list[Equation] = []
     for equation in equations:
         rewriting = Rewriting(phase.bodies, work, equation)
-        results += _changed(phase.equations, rewriting.result(), work, rewriting.fired)
+        new = rewriting.result()
+        after = [new] if id(new) in settled else _changed(phase.equations, new, work, rewriting.fired)
+        settled.update((id(each), each) for each in after)
+        results += after
         log += [Fired(rule, name, results[-1].origin if results else equation.origin) for rule in rewriting.fired]
     if len(results) != len(equations) or any(a is not b for a, b in zip(results, equations, strict=True)):
         work.put(name, results)

@@ -13,7 +13,7 @@ from sympy import Integer, Rational
 
 from gradc.graph.conditions import guards_of, index_of, opposite
 from gradc.graph.nodes import Equation, Head, Named, Read, Value, leaves_of
-from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, STOP, WHERE, row_of
+from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, SQRT, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
 
 from .engine import BodyRule, Rule, Site
@@ -150,6 +150,13 @@ def _exp_of_log(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     return inner.args[0] if isinstance(inner, LOG.head) and never_negative(inner.args[0]) else None
 
 
+def _square_of_root(body: sympy.Expr, site: Site) -> sympy.Expr | None:
+    base, power = body.args
+    if not isinstance(base, SQRT.head) or not isinstance(power, Integer) or power % 2:
+        return None
+    return base.args[0] ** (power // 2) if never_negative(base.args[0]) else None
+
+
 POSITIVE = ("exp", "sigmoid", "softplus", "abs", "sqrt")
 
 
@@ -284,11 +291,15 @@ EXP_OF_LOG: BodyRule = Rule(
     "exp of log", "exp(log(x))", "x", "two calls less; only where x is not negative by its form", _exp_of_log,
     nodes=(EXP.head,),
 )  # fmt: skip
+SQUARE_OF_ROOT: BodyRule = Rule(
+    "square of root", "sqrt(2)^2", "2", "only where what is under the root is not negative by its form",
+    _square_of_root, nodes=(sympy.Pow,),
+)  # fmt: skip
 STOPPED: BodyRule = Rule(
     "stop_gradient", "stop_gradient(x)", "x", "there is nothing left to differentiate", _stopped, nodes=(STOP.head,)
 )
 
 FOLDING: tuple[BodyRule, ...] = (
     COPY, CONSTANT_TENSOR, SCALAR, CONSTANT, POWER, DECIDED, TURNED, NEGATION, ONE_CONDITION, INDICATOR, LOG_OF_EXP,
-    EXP_OF_LOG, STOPPED,
+    EXP_OF_LOG, SQUARE_OF_ROOT, STOPPED,
 )  # fmt: skip

@@ -221,6 +221,10 @@ class Callers:
             return []
         return ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range(bad, place, {', '.join(self.passed(label))}))"]
 
+    def told(self) -> str:
+        """The names of what an entry says about arrays out of range; it says nothing where none can be."""
+        return "bad, place" if self.bounded("all") else "_, _"
+
     def train_step_text(self) -> str:
         assert self.spec.gradient is not None
         program = self.spec.gradient
@@ -232,7 +236,7 @@ class Callers:
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
             "step = state.step + 1",
-            f"bad, place, loss = step_entry({call})",
+            f"{self.told()}, loss = step_entry({call})",
             *self.refusal("all"),
             "state.step = step",
             "if not math.isfinite(loss):",
@@ -251,7 +255,7 @@ class Callers:
             *self.checked("all"),
             *dims,
             f"gradients = Params(np.zeros(SIZE, {self.real}))",
-            f"bad, place, loss = gradient_entry({call})",
+            f"{self.told()}, loss = gradient_entry({call})",
             *self.refusal("all"),
             "return loss, gradients",
         ]
@@ -300,12 +304,11 @@ class Callers:
         scalars = list(dict.fromkeys(self.names.of(name) for name in outputs.values()))
         labels = [(label.removeprefix("metric "), self.names.of(name)) for label, name in outputs.items()]
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
-        told = ["bad", "place"] if self.bounded("all") else ["_", "_"]
         lines = [
             '"""The loss and the metrics, without changing anything."""',
             *self.checked("all"),
             *dims,
-            f"{', '.join([*told, *scalars])} = evaluate_entry({', '.join(call)})",
+            f"{', '.join([self.told(), *scalars])} = evaluate_entry({', '.join(call)})",
             *self.refusal("all"),
             "return {" + ", ".join(f"{quoted(label)}: float({name})" for label, name in labels) + "}",
         ]

@@ -109,7 +109,8 @@ class Driver:
         lines = []
         for name, buffer in program.buffers.items():
             if buffer.storage is Storage.WORK and not buffer.shares:
-                lines.append(f"{self.names.of(name)} = {work_view(buffer, around)}{self.kept_for(name, program)}")
+                view = f"{self.names.of(name)} = {work_view(buffer, around)}"
+                lines.append(fitted(view, self.kept_for(name, program)))
         return lines
 
     def kept_for(self, name: str, program: Program) -> str:
@@ -120,7 +121,7 @@ class Driver:
         users = [
             target
             for step in program.steps
-            if set(read_by(step)) & set(lying)
+            if set(read_by(step)) & set(lying) and not set(written_by(step)) & set(lying)
             for target in written_by(step)
             if target.startswith("d_")
         ]
@@ -138,20 +139,20 @@ class Driver:
         kernel = KernelWriter(program, self.names, self.real, step, outside).kernel("")
         if not any(True for item in step.items if not hasattr(item, "equation")) and not kernel.calls:
             return [row for row in kernel.body if not row.startswith("return ")]
-        shared = self.table.shared(self.named(kernel, step, label))
+        given = frozenset(program.graph.outputs.values())
+        shared = self.table.shared(self.named(kernel, step, label, given))
         arguments = ", ".join(self.argument(name) for name in kernel.parameters)
-        call = f"{shared.name}({arguments})"
         results = ", ".join(self.names.of(name) for name in kernel.returns)
-        return [f"{results} = {call}" if results else call]
+        return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
 
     def argument(self, name: str) -> str:
         return self.names.of(name)
 
-    def named(self, kernel: Kernel, nest: Nest, label: str) -> Kernel:
+    def named(self, kernel: Kernel, nest: Nest, label: str, given: frozenset[str]) -> Kernel:
         """The kernel under a name that says what it computes."""
         if self.table.has(kernel):
             return kernel
-        name = self.functions.fresh(label or kernel_name(kernel, nest))
+        name = self.functions.fresh(label or kernel_name(kernel, nest, given))
         return Kernel(
             name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls
         )
@@ -166,11 +167,7 @@ class Driver:
         for level, i in enumerate(gemm.batch):
             low = f"{index_text(i.low, around)}, " if i.low.terms else ""
             lines.append(f"{INDENT * level}for {i.name} in range({low}{index_text(i.high, around)}):")
-        comment = product_text(gemm, self.names)
-        row = f"{INDENT * depth}{call}"
-        if len(row) + len(comment) + 10 > WIDTH:
-            return [*lines, f"{INDENT * depth}# {comment}", row]
-        return [*lines, f"{row}  # {comment}"]
+        return [*lines, *commented(f"{INDENT * depth}{call}", f"{INDENT * depth}# {product_text(gemm, self.names)}")]
 
     def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
         """The array as a matrix: batch indices put in, groups of axes merged, transposed where it lies so."""
@@ -227,15 +224,38 @@ def product_text(gemm: Gemm, names: Names) -> str:
     return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
 
 
-def kernel_name(kernel: Kernel, nest: Nest) -> str:
+def commented(row: str, comment: str) -> list[str]:
+    """The comment after the row, or above it where the line is too short for both."""
+    beside = f"{row}  {comment.strip()}"
+    return [beside] if len(beside) + len(INDENT) <= WIDTH else [comment, row]
+
+
+def fitted(row: str, comment: str) -> str:
+    """The row with its comment, where the line is long enough for both."""
+    return row + comment if len(row + comment) + len(INDENT) <= WIDTH else row
+
+
+def call_rows(name: str, arguments: str) -> list[str]:
+    """A call, as ruff's formatter breaks it where it is long."""
+    row = f"{name}({arguments})"
+    if len(row) + len(INDENT) <= WIDTH:
+        return [row]
+    if len(arguments) + 2 * len(INDENT) <= WIDTH:
+        return [f"{name}(", f"{INDENT}{arguments}", ")"]
+    return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments.split(", ")), ")"]
+
+
+def kernel_name(kernel: Kernel, nest: Nest, given: frozenset[str]) -> str:
     """`forward_h`, `loss_and_d_logits`, `backward_h`: the first array it makes, or the scalar it returns."""
     targets = [s.equation.target for s in nest.statements()]
     shown = [name for name in dict.fromkeys(targets) if name in kernel.parameters]
     adjoints = [name for name in shown if name.startswith("d_")]
-    if kernel.returns and adjoints:
-        return f"{kernel.returns[0]}_and_{adjoints[0]}"
-    if kernel.returns:
-        return f"forward_{kernel.returns[0]}"
+    result = "loss" if "loss" in kernel.returns else next(iter(kernel.returns), "")
+    if result and adjoints:
+        kept = [name for name in adjoints if name not in given]
+        return f"{result}_and_{(kept or adjoints)[0]}"
+    if result:
+        return f"forward_{result}"
     if adjoints and len(adjoints) == len(shown):
         return f"backward_{adjoints[0].removeprefix('d_')}"
     own = [name for name in shown if not name.startswith("d_")]

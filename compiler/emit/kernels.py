@@ -116,7 +116,7 @@ class KernelWriter:
         for statement in self.nest.statements():
             if "store" not in statement.equation.origin.trail:
                 text = equation_text(statement.equation, self.names, not statement.starts)
-                yield with_place(text, statement.equation, width)
+                yield from with_place(text, statement.equation, width).split("\n")
                 width = DOC_WIDTH
 
     # ------------------------------------------------------------ names
@@ -244,7 +244,8 @@ class KernelWriter:
     def covers(self, statement: Statement) -> bool:
         """Whether the statement alone writes every place its loops reach, and those are all."""
         equation = statement.equation
-        bare = all(place.bare for place in equation.write)
+        extents = self.tensor(equation.target).extents
+        bare = all(p.bare or e.constant == 1 for p, e in zip(equation.write, extents, strict=True))
         return bare and not equation.guards and self.opening_depth(statement) == len(statement.path)
 
     def open(self, statement: Statement, depth: int) -> None:

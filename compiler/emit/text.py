@@ -3,6 +3,7 @@
     d_h_bias[j] = Σ_b d_h_dense[b, j]                                               digits.grad:9
 """
 
+import textwrap
 from dataclasses import replace
 
 from gradc.graph.index import IndexExpr
@@ -11,6 +12,9 @@ from gradc.graph.printing import TEXT, Level, Piece, Printer, level_of
 from gradc.graph.show import guard_text, place_in_text
 
 from .names import Names
+
+WIDEST = 110
+"""Columns of a docstring row; beyond them it goes on in the next."""
 
 REDUCERS = {
     Reducer.SUM: "Σ", Reducer.PROD: "Π", Reducer.MAX: "max", Reducer.MIN: "min", Reducer.ARGMAX: "argmax",
@@ -45,4 +49,5 @@ def equation_text(equation: Equation, names: Names, adds: bool = False) -> str:
 def with_place(text: str, equation: Equation, width: int) -> str:
     """The text, and at the right the line of the model that it comes from."""
     place = place_in_text(equation.origin)
-    return f"{text}{' ' * max(2, width - len(text) - len(place))}{place}"
+    *above, last = textwrap.wrap(text, WIDEST - len(place), subsequent_indent="        ", break_long_words=False)
+    return "\n".join([*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"])

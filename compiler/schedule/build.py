@@ -16,7 +16,8 @@ from .fuse import fuse
 from .hoist import hoist_scalars
 from .keep import gate_by_results
 from .memory import place_buffers
-from .program import Buffer, Program, Storage
+from .program import Program
+from .units import without_unit_indices
 
 
 def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program:
@@ -28,18 +29,15 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
     contracted = contract(hoist_scalars(gate_by_results(pruned(expand(graph)))))
-    graph = contracted.graph
+    products = contracted.products
+    graph = contracted.graph.with_equations(
+        tuple(eq if eq in products else without_unit_indices(eq) for eq in contracted.graph.equations)
+    )
     equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
     early = _scalars_of_leaves(graph)
     equations.sort(key=lambda equation: (equation.target not in early, _is_store(equation)))
-    steps = fuse(equations, contracted.products)
-    program = place_buffers(graph, steps, graph.outputs.values())
-    buffers = dict(program.buffers)
-    for name, leaf in in_place.items():
-        tensor = graph.tensors[name]
-        axes = tuple(range(len(tensor.axes)))
-        buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, axes, tensor.extents, shares=leaf)
-    return replace(program, buffers=buffers)
+    steps = fuse(equations, products)
+    return place_buffers(graph, steps, graph.outputs.values(), in_place)
 
 
 def _scalars_of_leaves(graph: Graph) -> set[str]:
@@ -116,11 +114,14 @@ def _covering_first(graph: Graph, name: str) -> list[Equation]:
 
 def covers(equation: Equation, graph: Graph) -> bool:
     """Whether an equation writes every place of its target: bare indices, whole ranges, no guards."""
-    names = [place.bare for place in equation.write]
+    extents = graph.tensors[equation.target].extents
+    places = [
+        (place.bare, extent)
+        for place, extent in zip(equation.write, extents, strict=True)
+        if place.terms or extent.constant != 1
+    ]
+    names = [name for name, _ in places]
     if equation.guards or None in names or len(set(names)) < len(names):
         return False
     ranges: Mapping[str | None, Index] = {i.name: i for i in equation.indices}
-    extents = graph.tensors[equation.target].extents
-    return all(
-        not ranges[name].low.terms and ranges[name].high == extent for name, extent in zip(names, extents, strict=True)
-    )
+    return all(not ranges[name].low.terms and ranges[name].high == extent for name, extent in places)

@@ -39,6 +39,7 @@ def fuse(equations: list[Equation], products: Mapping[Equation, Gemm]) -> tuple[
     """
     steps: list[_Tree | Gemm] = []
     made_in: dict[str, int] = {}
+    partners = _partners(equations)
     for equation in equations:
         starts = equation.target not in made_in
         first = max((made_in[name] for name in (*equation.sources(), equation.target) if name in made_in), default=-1)
@@ -46,19 +47,31 @@ def fuse(equations: list[Equation], products: Mapping[Equation, Gemm]) -> tuple[
             steps.append(replace(products[equation], starts=starts))
             made_in[equation.target] = len(steps) - 1
             continue
-        place = _latest_nest(steps, first, equation, starts)
+        place = _latest_nest(steps, first, equation, (starts, partners))
         if place is None:
             steps.append(_Tree())
             place = len(steps) - 1
-            _Insertion(steps[place], equation, starts).run(alone=True)
+            _Insertion(steps[place], equation, starts, partners).run(alone=True)
         made_in[equation.target] = place
     return tuple(step if isinstance(step, Gemm) else Nest(_frozen(step.items)) for step in steps)
 
 
-def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation, starts: bool) -> int | None:
-    for place in range(len(steps) - 1, max(first, 0) - 1, -1):
+def _partners(equations: list[Equation]) -> dict[str, set[str]]:
+    """For each tensor those that are read together with it."""
+    partners: dict[str, set[str]] = {}
+    for equation in equations:
+        sources = equation.sources()
+        for name in sources:
+            partners.setdefault(name, set()).update(sources)
+    return partners
+
+
+def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation,
+                 how: tuple[bool, Mapping[str, set[str]]]) -> int | None:  # fmt: skip
+    nearest = [first] if first >= 0 else []
+    for place in [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]:
         step = steps[place]
-        if isinstance(step, _Tree) and _Insertion(step, equation, starts).run(alone=False):
+        if isinstance(step, _Tree) and _Insertion(step, equation, *how).run(alone=False):
             return place
     return None
 
@@ -78,11 +91,13 @@ def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
 class _Insertion:
     """Finds one equation's place in one tree."""
 
-    def __init__(self, tree: "_Tree | Gemm", equation: Equation, starts: bool) -> None:
+    def __init__(self, tree: "_Tree | Gemm", equation: Equation, starts: bool,
+                 partners: Mapping[str, set[str]]) -> None:  # fmt: skip
         assert isinstance(tree, _Tree)
         self.tree = tree
         self.equation = equation
         self.starts = starts
+        self.partners = partners.get(equation.target, set())
         self.needs = set(equation.sources()) | {equation.target}
         self.indices = {i.name: i for i in equation.indices}
 
@@ -95,11 +110,12 @@ class _Insertion:
     def worthwhile(self) -> bool:
         """Whether it shares a loop with the tree and the arrays stay few; scalars stay with what makes them."""
         statements = [s for item in self.tree.items for s in _statements(item)]
-        arrays = {name for s in statements for name in (*s.equation.sources(), s.equation.target)}
-        if len(arrays | self.needs) > MOST_ARRAYS and not self.needs & {s.equation.target for s in statements}:
+        made = {s.equation.target for s in statements}
+        arrays = {name for s in statements for name in s.equation.sources()} - made
+        if len(arrays | self.needs) > MOST_ARRAYS and not self.needs & made:
             return False
         if not self.indices:
-            return bool(self.needs & {s.equation.target for s in statements}) or not self.has_loops()
+            return bool(self.needs & made) or not self.has_loops()
         if not self.has_loops():
             return True
         return self.entrance(self.tree.items, list(self.indices), top=True) is not None
@@ -130,7 +146,8 @@ class _Insertion:
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""
         needed = [at for at, item in enumerate(items) if self.makes_what_is_needed(item)]
         first = needed[-1] if needed else 0
-        for at in range(len(items) - 1, first - 1, -1):
+        # beside what makes its operands, if it can; else in the last loop that it shares anything with
+        for at in [*needed[-1:], *range(len(items) - 1, first - 1, -1)]:
             loop = items[at]
             if not isinstance(loop, _Loop):
                 continue
@@ -141,7 +158,7 @@ class _Insertion:
                 if at in needed:
                     if self.runs_along(loop, name):
                         return loop, name
-                elif self.shares_a_read(loop, name):
+                elif self.shares_a_read(loop, name) or self.meets_its_partner(loop):
                     return loop, name
         return None
 
@@ -183,6 +200,10 @@ class _Insertion:
             if mine & theirs:
                 return True
         return False
+
+    def meets_its_partner(self, loop: _Loop) -> bool:
+        """Whether the loop makes something that will be read together with what the equation makes."""
+        return any(s.equation.target in self.partners for s in _statements(loop))
 
     # ------------------------------------------------------------ new loops
 

@@ -49,7 +49,7 @@ class _Hoist:
         scalars = [argument for argument in body.args if self.is_scalar(argument)]
         rest = [self.hoisted(argument, equation) for argument in body.args if not self.is_scalar(argument)]
         part = body.func(*scalars)
-        if part.atoms(Read) and not isinstance(part, Read):
+        if part.atoms(Read) and not isinstance(part, Read) and not isinstance(-part, Read):
             # the sign stays in the loop: p - scale·m reads better than p + scale·m with a negative scale
             sign = -1 if isinstance(body, sympy.Mul) and part.as_coeff_Mul()[0] < 0 else 1
             part = sign * self.scalar(sign * part, equation)

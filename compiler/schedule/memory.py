@@ -17,11 +17,12 @@ from .program import Buffer, Gemm, Item, Program, Statement, Step, Storage, read
 Path = tuple[int, ...]
 
 
-def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str]) -> Program:
+def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], stores: Mapping[str, str]) -> Program:
     """The program with a buffer for every tensor that its steps write.
 
     Args:
         given: tensors that the caller holds: results. Leaves are held by the caller in any case.
+        stores: those of them that are written where a leaf lies, each with its leaf.
     """
     held = set(given)
     lives = _lives(steps)
@@ -29,8 +30,8 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str]) -
     for name in lives:
         tensor = graph.tensors[name]
         everything = tuple(range(len(tensor.axes)))
-        if name in held and tensor.axes:
-            buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents)
+        if name in held and (tensor.axes or name in stores):
+            buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents, stores.get(name))
             continue
         kept = _kept_axes(name, graph, steps, lives[name])
         storage = Storage.WORK if kept else Storage.LOCAL
@@ -64,7 +65,11 @@ def _lives(steps: tuple[Step, ...]) -> dict[str, _Life]:
 
 def _kept_axes(name: str, graph: Graph, steps: tuple[Step, ...], life: _Life) -> tuple[int, ...]:
     """The axes that are not those of loops around all that write and read the tensor."""
-    everything = tuple(range(len(graph.tensors[name].axes)))
+    extents = graph.tensors[name].extents
+    uses = [use for step in steps for equation in _equations(step) for use in uses_of(name, equation)]
+    everything = tuple(
+        at for at, extent in enumerate(extents) if extent.constant != 1 or any(use[at].terms for use in uses)
+    )
     step = steps[life.first]
     if life.first != life.last or isinstance(step, Gemm):
         return everything
@@ -72,6 +77,10 @@ def _kept_axes(name: str, graph: Graph, steps: tuple[Step, ...], life: _Life) ->
     depth = _common_depth([path for path, _ in touching])
     around = [touching[0][1].path[at] for at in range(depth)]
     return tuple(at for at in everything if not _runs_along(name, at, around, [s for _, s in touching]))
+
+
+def _equations(step: Step) -> list[Equation]:
+    return [step.equation] if isinstance(step, Gemm) else [statement.equation for statement in step.statements()]
 
 
 def _runs_along(name: str, axis: int, around: list[str], statements: list[Statement]) -> bool:

@@ -68,7 +68,7 @@ class Statement:
     @property
     def accumulates(self) -> bool:
         """Whether a place is written more than once."""
-        return self.free_prefix < len(self.path) or not all(place.bare for place in self.equation.write)
+        return self.free_prefix < len(self.path) or any(place.indices and not place.bare for place in self.equation.write)
 
 
 @dataclass(frozen=True, slots=True)

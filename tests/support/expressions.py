@@ -291,7 +291,7 @@ class Header:
 
 def stated(idx: Idx, uses: Any, choices: Choices) -> str:
     """An index, with its extent where that must be said."""
-    if uses.tells(idx) and not choices.chance(15):
+    if idx.name == idx.size.text or (uses.tells(idx) and not choices.chance(15)):
         return idx.name
     return f"{idx.name}: {idx.size.text}"
 

@@ -4,6 +4,7 @@ Every read is inside its tensor, under the conditions around it, in a way that t
 What is drawn first is simplest: Hypothesis shrinks towards it.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -231,6 +232,8 @@ def _affine(size: Size, scope: Scope) -> list[Callable[[], Term]]:
     last = size.value - 1
     end = size.text if " " not in size.text else f"({size.text})"
     options = [_plain("0", ATOM, lambda points: 0)]
+    if set(re.findall(r"\w+", end)) & {idx.name for idx in scope.indices}:
+        return options  # an index has the name of the dim
     if size.static and size.value > 1:
         options.append(_plain(f"{end} - 1", SUM, lambda points: last))
     for idx in scope.indices:

@@ -129,6 +129,7 @@ class Points:
 
     def spread(self, extents: Mapping[str, int]) -> "tuple[Points, Array]":
         """Every place once for all values of more indices: (longer list, which of them count, a row for each place)."""
+        assert extents, "a reduction has indices"
         inner = int(np.prod(list(extents.values()), dtype=int))
         wide = 1
         while wide < inner:

@@ -1,0 +1,616 @@
+"""breast_cancer: the network of breast_cancer.grad, its gradient and its training step, as loops and matrix products.
+
+    h        = tanh(dense(x, 16))                                                      breast_cancer.grad:15
+    logit[b] = dense(h, 1)[b, 0]                                                       breast_cancer.grad:16
+    margin   = (2 * y - 1) * logit                                                     breast_cancer.grad:17
+    weight   = if y == 1 then 2 else 1                                                 breast_cancer.grad:18
+    predict p = sigmoid(logit)                                                         breast_cancer.grad:20
+    loss    mean(weight * focal(margin))                                               breast_cancer.grad:21
+    metric  accuracy = mean(margin > 0)                                                breast_cancer.grad:22
+    metric  recall   = sum(if y == 1 and margin > 0 then 1 else 0) / max(sum(y), 1)    breast_cancer.grad:23
+
+Sizes       batch (any size), features = 30
+Parameters  h_weight[30, 16]  h_bias[16]  logit_weight[16, 1]  logit_bias[1]  (513 float32 numbers in one
+            buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from breast_cancer.grad, sha256 2e3bc5b8. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_2e3bc5b8"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "breast_cancer"
+DTYPE = "float32"
+HASH = "2e3bc5b8"
+PARAMS = {
+    "h.weight": (0, (30, 16)),
+    "h.bias": (480, (16,)),
+    "logit.weight": (496, (16, 1)),
+    "logit.bias": (512, (1,)),
+}
+SIZE = 513
+MOMENTS = {
+    "h.weight.m": (0, (30, 16)),
+    "h.bias.m": (480, (16,)),
+    "logit.weight.m": (496, (16, 1)),
+    "logit.bias.m": (512, (1,)),
+    "h.weight.v": (513, (30, 16)),
+    "h.bias.v": (993, (16,)),
+    "logit.weight.v": (1009, (16, 1)),
+    "logit.bias.v": (1025, (1,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 30)),
+}
+TARGETS = {
+    "y": ("whole", ("batch",)),
+}
+RANGES = {
+    "y": 2,
+}
+PREDICTIONS = ("p",)
+METRICS = ("accuracy", "recall")
+DATA = "data/breast_cancer.npz"
+FIT = {"epochs": 30, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# Is a tumour malignant? From thirty measurements of cell nuclei under the microscope.\n"
+    "\n"
+    "model breast_cancer\n"
+    "\n"
+    "dim batch\n"
+    "dim features = 30\n"
+    "\n"
+    "input  x[batch, features]\n"
+    "target y[batch] : int(2)                     # 1 is malignant\n"
+    "\n"
+    "# The focal loss (Lin and others, 2017): the logarithmic loss of a margin, less of it the surer the model is, so that\n"
+    "# training dwells on the hard cases.\n"
+    "def focal(margin, gamma = 2) = sigmoid(-margin)^gamma * softplus(-margin)\n"
+    "\n"
+    "h        = tanh(dense(x, 16))\n"
+    "logit[b] = dense(h, 1)[b, 0]\n"
+    "margin   = (2 * y - 1) * logit               # above 0 where the model is right\n"
+    "weight   = if y == 1 then 2 else 1           # to miss a tumour is twice as bad as a false alarm\n"
+    "\n"
+    "predict p = sigmoid(logit)\n"
+    "loss    mean(weight * focal(margin))\n"
+    "metric  accuracy = mean(margin > 0)\n"
+    "metric  recall   = sum(if y == 1 and margin > 0 then 1 else 0) / max(sum(y), 1)\n"
+    "\n"
+    "optimize adam(lr = 3e-3)\n"
+    'data     "data/breast_cancer.npz"\n'
+    "fit      epochs = 30, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, logit_weight, logit_bias: views of the flat buffer p, or of its gradient."""
+    return p[0:480].reshape(30, 16), p[480:496], p[496:512].reshape(16, 1), p[512:513]
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def tanh(x):
+    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
+    a = min(abs(x), f4(10.0))
+    square = a * a
+    s = f4(-5.70498872745e-3)
+    s = s * square + f4(2.06390887954e-2)
+    s = s * square + f4(-5.37397155531e-2)
+    s = s * square + f4(1.33314422036e-1)
+    s = s * square + f4(-3.33332819422e-1)
+    near = s * square * a + a
+    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
+    return np.copysign(near if a < f4(0.625) else far, x)
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+@vector
+def softplus(x):
+    """ln(1 + e^x) within 2 ulp, as max(x, 0) + ln(1 + e^-|x|)."""
+    e = exp(-abs(x))
+    u = f4(1.0) + e
+    return max(x, f4(0.0)) + (log_of_normal(u) + (e - (u - f4(1.0))) / u)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@vector
+def stored(x):
+    """How BLAS finds x: whether its rows are contiguous (or else its columns), and how far apart they start."""
+    by_rows = x.strides[1] == x.itemsize or x.shape[1] == 1
+    step, least = (x.strides[0], x.shape[1]) if by_rows else (x.strides[1], x.shape[0])
+    return by_rows, max(step // x.itemsize, least, 1)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ.
+    """
+    ensure_blas()
+    letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
+    arguments = [letter] * 3 + [size] * 3 + [reals, reals, size, reals, size, reals, reals, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind = ord("s" if single else "d")
+    zero, one = np.zeros(1, f4 if single else f8), np.ones(1, f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        a_by_rows, a_step = stored(a)
+        b_by_rows, b_step = stored(b)
+        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
+        out_step = max(out.strides[0] // out.itemsize, n, 1)
+        beta = one if accumulate else zero
+        x, y, z = b.ctypes, a.ctypes, out.ctypes
+        xxgemm(kind, b_turn, a_turn, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def loss_and_d_h_dense(
+    d_logit_bias,
+    d_h_bias,
+    d_logit_weight,
+    h_dense_sum,
+    h_bias,
+    h,
+    logit_weight,
+    logit_bias,
+    y,
+    d_h_dense,
+):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                   breast_cancer.grad:15
+    h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
+    logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
+    logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
+    margin[b] = (2*y[b] - 1)*logit_dense[b, 0]                                         breast_cancer.grad:17
+    weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
+    loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
+    loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
+    loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
+    d_loss_log[b] = weight[b]*loss_sum_sigmoid[b]^2/batch                              breast_cancer.grad:21
+    d_loss_sum_sigmoid[b] = 2*weight[b]*loss_log[b]*loss_sum_sigmoid[b]/batch          breast_cancer.grad:21
+    d_margin[b] = -d_loss_sum_sigmoid[b]*(1 - loss_sum_sigmoid[b])*loss_sum_sigmoid[b] -
+            d_loss_log[b]*loss_sum_sigmoid[b]                                          breast_cancer.grad:21
+    d_logit[b] = d_margin[b]*(2*y[b] - 1)                                              breast_cancer.grad:17
+    d_logit_bias[0] = Σ_b d_logit[b]                                                   breast_cancer.grad:16
+    d_h[b, i] = logit_weight[i, 0]*d_logit[b]                                          breast_cancer.grad:16
+    d_h_dense[b, i] = d_h[b, i]*(1 - h[b, i]^2)                                        breast_cancer.grad:15
+    d_h_bias[i] = Σ_b d_h_dense[b, i]                                                  breast_cancer.grad:15
+    d_logit_weight[i, 0] = Σ_b h[b, i]*d_logit[b]                                      breast_cancer.grad:16
+    loss = loss_sum/batch                                                              breast_cancer.grad:21
+    """
+    batch = h_dense_sum.shape[0]
+    loss_sum = 0.0
+    d_logit_bias[:] = f4(0.0)
+    d_h_bias[:] = f4(0.0)
+    d_logit_weight[:, :] = f4(0.0)
+    for b in range(batch):
+        logit_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h_dense_sum[b, o] + h_bias[o]
+            h[o] = tanh(h_dense)
+            logit_dense_sum += h[o] * logit_weight[o, 0]
+        logit_dense = logit_dense_sum + logit_bias[0]
+        margin = (f4(2.0) * f4(y[b]) - f4(1.0)) * logit_dense
+        weight = 2 if y[b] == 1 else 1
+        loss_log = softplus(-margin)
+        loss_sum_sigmoid = sigmoid(-margin)
+        loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
+        d_loss_log = f4(weight) * (loss_sum_sigmoid * loss_sum_sigmoid) / f4(batch)
+        d_loss_sum_sigmoid = f4(2.0) * f4(weight) * loss_log * loss_sum_sigmoid / f4(batch)
+        d_margin = -d_loss_sum_sigmoid * (f4(1.0) - loss_sum_sigmoid) * loss_sum_sigmoid - d_loss_log * loss_sum_sigmoid
+        d_logit = d_margin * (f4(2.0) * f4(y[b]) - f4(1.0))
+        d_logit_bias[0] += d_logit
+        for i in range(16):
+            d_h = logit_weight[i, 0] * d_logit
+            d_h_dense[b, i] = d_h * (f4(1.0) - h[i] * h[i])
+            d_h_bias[i] += d_h_dense[b, i]
+        for i in range(16):
+            d_logit_weight[i, 0] += h[i] * d_logit
+    loss = loss_sum / batch
+    return loss
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """rate_pow = 0.9^t                                                                breast_cancer.grad:25
+    rate = 0.003/(1 - rate_pow)                                                        breast_cancer.grad:25
+    unbias_pow = 0.999^t                                                               breast_cancer.grad:25
+    unbias = 1/sqrt(1 - unbias_pow)                                                    breast_cancer.grad:25
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                       breast_cancer.grad:25
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                 breast_cancer.grad:25
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                          breast_cancer.grad:25
+    """
+    rate_pow = 0.9**t
+    rate = 0.003 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(513):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_p(h_dense_sum, h_bias, logit_weight, logit_bias, p):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                   breast_cancer.grad:15
+    h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
+    logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
+    logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
+    p[b] = sigmoid(logit_dense[b, 0])                                                  breast_cancer.grad:20
+    """
+    batch = h_dense_sum.shape[0]
+    for b in range(batch):
+        logit_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h_dense_sum[b, o] + h_bias[o]
+            h = tanh(h_dense)
+            logit_dense_sum += h * logit_weight[o, 0]
+        logit_dense = logit_dense_sum + logit_bias[0]
+        p[b] = sigmoid(logit_dense)
+
+
+@kernel
+def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                   breast_cancer.grad:15
+    h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
+    logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
+    logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
+    margin[b] = (2*y[b] - 1)*logit_dense[b, 0]                                         breast_cancer.grad:17
+    weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
+    loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
+    loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
+    loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
+    accuracy_sum = Σ_b (if 0 < margin[b] then 1 else 0)                                breast_cancer.grad:22
+    recall_sum = Σ_b (if y[b] == 1 and 0 < margin[b] then 1 else 0)                    breast_cancer.grad:23
+    recall_sum_2 = Σ_b y[b]                                                            breast_cancer.grad:23
+    loss = loss_sum/batch                                                              breast_cancer.grad:21
+    accuracy = accuracy_sum/batch                                                      breast_cancer.grad:22
+    recall = recall_sum/max(recall_sum_2, 1)                                           breast_cancer.grad:23
+    """
+    batch = h_dense_sum.shape[0]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    recall_sum = 0
+    recall_sum_2 = 0
+    for b in range(batch):
+        logit_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h_dense_sum[b, o] + h_bias[o]
+            h = tanh(h_dense)
+            logit_dense_sum += h * logit_weight[o, 0]
+        logit_dense = logit_dense_sum + logit_bias[0]
+        margin = (f4(2.0) * f4(y[b]) - f4(1.0)) * logit_dense
+        weight = 2 if y[b] == 1 else 1
+        loss_log = softplus(-margin)
+        loss_sum_sigmoid = sigmoid(-margin)
+        loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
+        accuracy_sum += 1 if f4(0.0) < margin else 0
+        recall_sum += 1 if y[b] == 1 and f4(0.0) < margin else 0
+        recall_sum_2 += y[b]
+    loss = loss_sum / batch
+    accuracy = accuracy_sum / batch
+    recall = recall_sum / max(recall_sum_2, 1.0)
+    return loss, accuracy, recall
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@kernel
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    h_weight, h_bias, logit_weight, logit_bias = parts(params)
+    d_h_weight, d_h_bias, d_logit_weight, d_logit_bias = parts(d_params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_logit_bias and d_h_dense
+    h = work[16 * batch : 16 * batch + 16]
+    d_h_dense = work[16 * batch + 16 : 32 * batch + 16].reshape(batch, 16)
+
+    # forward
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    loss = loss_and_d_h_dense(
+        d_logit_bias, d_h_bias, d_logit_weight, h_dense_sum, h_bias, h, logit_weight, logit_bias, y, d_h_dense
+    )
+
+    # backward
+    gemm(x.T, d_h_dense, d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    return loss
+
+
+@kernel
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:513]
+    g = d_params[0:513]
+    m = moments[0:513]
+    v = moments[513:1026]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    place = first_outside(y, 2)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    place = first_outside(y, 2)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    batch = x.shape[0]
+    h_weight, h_bias, logit_weight, logit_bias = parts(params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_p(h_dense_sum, h_bias, logit_weight, logit_bias, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, accuracy, recall."""
+    place = first_outside(y, 2)
+    if place >= 0:
+        return 1, place, 0.0, 0.0, 0.0
+    batch = x.shape[0]
+    h_weight, h_bias, logit_weight, logit_bias = parts(params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    loss, accuracy, recall = forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y)
+    return -1, -1, loss, accuracy, recall
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 32 * batch + 16:
+            self.work[0] = np.empty(32 * batch + 16, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(3 / 23) * (2.0 * rng.random((30, 16)) - 1.0)
+    params["logit.weight"] = np.sqrt(6 / 17) * (2.0 * rng.random((16, 1)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(1026, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, features = 30]; y: whole numbers [batch] below 2.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(32 * batch + 16, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch]. x: float32 [batch, features = 30]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    p = np.empty((batch,), f4)
+    predict_entry(params.flat, np.empty(16 * batch, f4), x, p)
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    bad, place, loss, accuracy, recall = evaluate_entry(params.flat, np.empty(16 * batch, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    return {"loss": float(loss), "accuracy": float(accuracy), "recall": float(recall)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 30 or x.size == 0:
+        raise ValueError(f"x is [batch, features = 30]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    array = np.asarray(value)
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    return np.ascontiguousarray(array, dtype)
+
+
+def _out_of_range(bad, place, *arrays):
+    name = {1: "y"}[bad]
+    at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))
+    value = np.ravel(arrays[bad])[place]
+    limit = RANGES[name]
+    return f"{name} holds whole numbers from 0, below {limit}; {name}{at} is {value}"

@@ -1,0 +1,540 @@
+"""diabetes: the network of diabetes.grad, its gradient and its training step, as loops and matrix products.
+
+    h           = silu(dense(x, 16))            diabetes.grad:14
+    progress[b] = dense(h, 1)[b, 0]             diabetes.grad:15
+    predict progress                            diabetes.grad:17
+    loss    mean(squared_error(progress, y))    diabetes.grad:18
+    metric  explained = r2(progress, y)         diabetes.grad:19
+
+Sizes       batch (any size), features = 10
+Parameters  h_weight[10, 16]  h_bias[16]  progress_weight[16, 1]  progress_bias[1]  (193 float32 numbers
+            in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from diabetes.grad, sha256 2f32ff71. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_2f32ff71"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "diabetes"
+DTYPE = "float32"
+HASH = "2f32ff71"
+PARAMS = {
+    "h.weight": (0, (10, 16)),
+    "h.bias": (160, (16,)),
+    "progress.weight": (176, (16, 1)),
+    "progress.bias": (192, (1,)),
+}
+SIZE = 193
+MOMENTS = {
+    "h.weight.m": (0, (10, 16)),
+    "h.bias.m": (160, (16,)),
+    "progress.weight.m": (176, (16, 1)),
+    "progress.bias.m": (192, (1,)),
+    "h.weight.v": (193, (10, 16)),
+    "h.bias.v": (353, (16,)),
+    "progress.weight.v": (369, (16, 1)),
+    "progress.bias.v": (385, (1,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 10)),
+}
+TARGETS = {
+    "y": ("real", ("batch",)),
+}
+RANGES = {}
+PREDICTIONS = ("progress",)
+METRICS = ("explained",)
+DATA = "data/diabetes.npz"
+FIT = {"epochs": 60, "batch": 40, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# How far diabetes has gone a year after ten measurements were taken.\n"
+    "#\n"
+    "# 442 patients and noise: what wins here is restraint, so weight_decay is strong. The target is standardised: the loss\n"
+    "# of whoever always says the mean is 1.\n"
+    "\n"
+    "model diabetes\n"
+    "\n"
+    "dim batch\n"
+    "dim features = 10\n"
+    "\n"
+    "input  x[batch, features]\n"
+    "target y[batch]\n"
+    "\n"
+    "h           = silu(dense(x, 16))\n"
+    "progress[b] = dense(h, 1)[b, 0]\n"
+    "\n"
+    "predict progress\n"
+    "loss    mean(squared_error(progress, y))\n"
+    "metric  explained = r2(progress, y)\n"
+    "\n"
+    "optimize adamw(lr = 3e-3, weight_decay = 1)\n"
+    'data     "data/diabetes.npz"\n'
+    "fit      epochs = 60, batch = 40, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, progress_weight, progress_bias: views of the flat buffer p, or of its gradient."""
+    return p[0:160].reshape(10, 16), p[160:176], p[176:192].reshape(16, 1), p[192:193]
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@vector
+def stored(x):
+    """How BLAS finds x: whether its rows are contiguous (or else its columns), and how far apart they start."""
+    by_rows = x.strides[1] == x.itemsize or x.shape[1] == 1
+    step, least = (x.strides[0], x.shape[1]) if by_rows else (x.strides[1], x.shape[0])
+    return by_rows, max(step // x.itemsize, least, 1)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ.
+    """
+    ensure_blas()
+    letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
+    arguments = [letter] * 3 + [size] * 3 + [reals, reals, size, reals, size, reals, reals, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind = ord("s" if single else "d")
+    zero, one = np.zeros(1, f4 if single else f8), np.ones(1, f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        a_by_rows, a_step = stored(a)
+        b_by_rows, b_step = stored(b)
+        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
+        out_step = max(out.strides[0] // out.itemsize, n, 1)
+        beta = one if accumulate else zero
+        x, y, z = b.ctypes, a.ctypes, out.ctypes
+        xxgemm(kind, b_turn, a_turn, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def loss_and_d_h_dense(
+    d_progress_bias,
+    d_h_bias,
+    d_progress_weight,
+    h_dense,
+    h_dense_sum,
+    h_bias,
+    h_sigmoid,
+    h,
+    progress_weight,
+    progress_bias,
+    y,
+    d_h_dense,
+):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                        diabetes.grad:14
+    h_sigmoid[b, o] = sigmoid(h_dense[b, o])                                                diabetes.grad:14
+    h[b, o] = h_dense[b, o]*h_sigmoid[b, o]                                                 diabetes.grad:14
+    progress_dense_sum[b, 0] = Σ_o h[b, o]*progress_weight[o, 0]                            diabetes.grad:15
+    progress_dense[b, 0] = progress_dense_sum[b, 0] + progress_bias[0]                      diabetes.grad:15
+    loss_sum = Σ_b (progress_dense[b, 0] - y[b])^2                                          diabetes.grad:18
+    d_progress[b] = 2*(progress_dense[b, 0] - y[b])/batch                                   diabetes.grad:18
+    d_progress_bias[0] = Σ_b d_progress[b]                                                  diabetes.grad:15
+    d_h[b, i] = progress_weight[i, 0]*d_progress[b]                                         diabetes.grad:15
+    d_h_sigmoid[b, i] = d_h[b, i]*h_dense[b, i]                                             diabetes.grad:14
+    d_h_dense[b, i] = d_h[b, i]*h_sigmoid[b, i] + (1 - h_sigmoid[b, i])*d_h_sigmoid[b,
+            i]*h_sigmoid[b, i]                                                              diabetes.grad:14
+    d_h_bias[i] = Σ_b d_h_dense[b, i]                                                       diabetes.grad:14
+    d_progress_weight[i, 0] = Σ_b h[b, i]*d_progress[b]                                     diabetes.grad:15
+    loss = loss_sum/batch                                                                   diabetes.grad:18
+    """
+    batch = h_dense_sum.shape[0]
+    loss_sum = 0.0
+    d_progress_bias[:] = f4(0.0)
+    d_h_bias[:] = f4(0.0)
+    d_progress_weight[:, :] = f4(0.0)
+    for b in range(batch):
+        progress_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense[o] = h_dense_sum[b, o] + h_bias[o]
+            h_sigmoid[o] = sigmoid(h_dense[o])
+            h[o] = h_dense[o] * h_sigmoid[o]
+            progress_dense_sum += h[o] * progress_weight[o, 0]
+        progress_dense = progress_dense_sum + progress_bias[0]
+        loss_sum += (progress_dense - y[b]) ** 2
+        d_progress = f4(2.0) * (progress_dense - y[b]) / f4(batch)
+        d_progress_bias[0] += d_progress
+        for i in range(16):
+            d_h = progress_weight[i, 0] * d_progress
+            d_h_sigmoid = d_h * h_dense[i]
+            d_h_dense[b, i] = d_h * h_sigmoid[i] + (f4(1.0) - h_sigmoid[i]) * d_h_sigmoid * h_sigmoid[i]
+            d_h_bias[i] += d_h_dense[b, i]
+        for i in range(16):
+            d_progress_weight[i, 0] += h[i] * d_progress
+    loss = loss_sum / batch
+    return loss
+
+
+@kernel
+def adamw(p, m, g, v, t):
+    """rate_pow = 0.9^t                                                                     diabetes.grad:21
+    rate = 0.003/(1 - rate_pow)                                                             diabetes.grad:21
+    unbias_pow = 0.999^t                                                                    diabetes.grad:21
+    unbias = 1/sqrt(1 - unbias_pow)                                                         diabetes.grad:21
+    p_2[n] = 0.997*p[n]                                                                     diabetes.grad:21
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                            diabetes.grad:21
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                      diabetes.grad:21
+    p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                             diabetes.grad:21
+    """
+    rate_pow = 0.9**t
+    rate = 0.003 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(193):
+        p_2 = f4(0.997) * p[n]
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_3
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_progress(h_dense_sum, h_bias, progress_weight, progress_bias, progress):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                        diabetes.grad:14
+    h_sigmoid[b, o] = sigmoid(h_dense[b, o])                                                diabetes.grad:14
+    h[b, o] = h_dense[b, o]*h_sigmoid[b, o]                                                 diabetes.grad:14
+    progress_dense_sum[b, 0] = Σ_o h[b, o]*progress_weight[o, 0]                            diabetes.grad:15
+    progress_dense[b, 0] = progress_dense_sum[b, 0] + progress_bias[0]                      diabetes.grad:15
+    progress[b] = progress_dense[b, 0]                                                      diabetes.grad:15
+    """
+    batch = h_dense_sum.shape[0]
+    for b in range(batch):
+        progress_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h_dense_sum[b, o] + h_bias[o]
+            h_sigmoid = sigmoid(h_dense)
+            h = h_dense * h_sigmoid
+            progress_dense_sum += h * progress_weight[o, 0]
+        progress_dense = progress_dense_sum + progress_bias[0]
+        progress[b] = progress_dense
+
+
+@kernel
+def forward_explained_sum_2_scale(y):
+    """explained_centre_sum = Σ_i y[i]                                                      diabetes.grad:19
+    explained_sum_2_scale = -explained_centre_sum/batch                                     diabetes.grad:19
+    """
+    batch = y.shape[0]
+    explained_centre_sum = 0.0
+    for i in range(batch):
+        explained_centre_sum += y[i]
+    explained_sum_2_scale = -explained_centre_sum / batch
+    return explained_sum_2_scale
+
+
+@kernel
+def forward_loss(h_dense_sum, h_bias, progress_weight, progress_bias, y, explained_sum_2_scale):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                        diabetes.grad:14
+    h_sigmoid[b, o] = sigmoid(h_dense[b, o])                                                diabetes.grad:14
+    h[b, o] = h_dense[b, o]*h_sigmoid[b, o]                                                 diabetes.grad:14
+    progress_dense_sum[b, 0] = Σ_o h[b, o]*progress_weight[o, 0]                            diabetes.grad:15
+    progress_dense[b, 0] = progress_dense_sum[b, 0] + progress_bias[0]                      diabetes.grad:15
+    loss_sum = Σ_b (progress_dense[b, 0] - y[b])^2                                          diabetes.grad:18
+    explained_sum = Σ_b (y[b] - progress_dense[b, 0])^2                                     diabetes.grad:19
+    explained_sum_2 = Σ_b (y[b] + explained_sum_2_scale)^2                                  diabetes.grad:19
+    loss = loss_sum/batch                                                                   diabetes.grad:18
+    explained = 1 - explained_sum/explained_sum_2                                           diabetes.grad:19
+    """
+    batch = h_dense_sum.shape[0]
+    loss_sum = 0.0
+    explained_sum = 0.0
+    explained_sum_2 = 0.0
+    for b in range(batch):
+        progress_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h_dense_sum[b, o] + h_bias[o]
+            h_sigmoid = sigmoid(h_dense)
+            h = h_dense * h_sigmoid
+            progress_dense_sum += h * progress_weight[o, 0]
+        progress_dense = progress_dense_sum + progress_bias[0]
+        loss_sum += (progress_dense - y[b]) ** 2
+        explained_sum += (y[b] - progress_dense) ** 2
+        explained_sum_2 += (y[b] + f4(explained_sum_2_scale)) ** 2
+    loss = loss_sum / batch
+    explained = 1.0 - explained_sum / explained_sum_2
+    return loss, explained
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@kernel
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    h_weight, h_bias, progress_weight, progress_bias = parts(params)
+    d_h_weight, d_h_bias, d_progress_weight, d_progress_bias = parts(d_params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_progress_bias and d_h_dense
+    h_dense = work[16 * batch : 16 * batch + 16]
+    h_sigmoid = work[16 * batch + 16 : 16 * batch + 32]
+    h = work[16 * batch + 32 : 16 * batch + 48]
+    d_h_dense = work[16 * batch + 48 : 32 * batch + 48].reshape(batch, 16)
+
+    # forward
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    loss = loss_and_d_h_dense(
+        d_progress_bias,
+        d_h_bias,
+        d_progress_weight,
+        h_dense,
+        h_dense_sum,
+        h_bias,
+        h_sigmoid,
+        h,
+        progress_weight,
+        progress_bias,
+        y,
+        d_h_dense,
+    )
+
+    # backward
+    gemm(x.T, d_h_dense, d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    return loss
+
+
+@kernel
+def update(params, d_params, moments, t):
+    """One step of adamw, in place; t counts steps from 1."""
+    p = params[0:193]
+    g = d_params[0:193]
+    m = moments[0:193]
+    v = moments[193:386]
+    adamw(p, m, g, v, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, x, progress):
+    """One forward pass: fills progress."""
+    batch = x.shape[0]
+    h_weight, h_bias, progress_weight, progress_bias = parts(params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_progress(h_dense_sum, h_bias, progress_weight, progress_bias, progress)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, explained."""
+    batch = x.shape[0]
+    h_weight, h_bias, progress_weight, progress_bias = parts(params)
+    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+
+    explained_sum_2_scale = forward_explained_sum_2_scale(y)
+    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    loss, explained = forward_loss(h_dense_sum, h_bias, progress_weight, progress_bias, y, explained_sum_2_scale)
+    return -1, -1, loss, explained
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 32 * batch + 48:
+            self.work[0] = np.empty(32 * batch + 48, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(3 / 13) * (2.0 * rng.random((10, 16)) - 1.0)
+    params["progress.weight"] = np.sqrt(6 / 17) * (2.0 * rng.random((16, 1)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(386, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, features = 10]; y: float32 [batch].
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    _, _, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(32 * batch + 48, f4), x, y)
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction progress: [batch]. x: float32 [batch, features = 10]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    progress = np.empty((batch,), f4)
+    predict_entry(params.flat, np.empty(16 * batch, f4), x, progress)
+    return progress
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    _, _, loss, explained = evaluate_entry(params.flat, np.empty(16 * batch, f4), x, y)
+    return {"loss": float(loss), "explained": float(explained)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 10 or x.size == 0:
+        raise ValueError(f"x is [batch, features = 10]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "fiu", "numbers", f4)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    array = np.asarray(value)
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    return np.ascontiguousarray(array, dtype)

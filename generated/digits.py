@@ -1,0 +1,627 @@
+"""digits: the network of digits.grad, its gradient and its training step, as loops and matrix products.
+
+    h      = relu(dense(x, 128))                                     digits.grad:11
+    return[..., o] = sum[i](x[..., i] * weight[i, o]) + bias[o]      digits.grad:12
+    predict p = softmax(logits)                                      digits.grad:14
+    loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))    digits.grad:15
+    metric  accuracy = mean(argmax(logits) == y)                     digits.grad:16
+
+Sizes       batch (any size), pixels = 64, classes = 10
+Parameters  h_weight[64, 128]  h_bias[128]  logits_weight[128, 10]  logits_bias[10]  (9 610 float32
+            numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from digits.grad, sha256 efa772fd. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_efa772fd"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "digits"
+DTYPE = "float32"
+HASH = "efa772fd"
+PARAMS = {
+    "h.weight": (0, (64, 128)),
+    "h.bias": (8192, (128,)),
+    "logits.weight": (8320, (128, 10)),
+    "logits.bias": (9600, (10,)),
+}
+SIZE = 9610
+MOMENTS = {
+    "h.weight.m": (0, (64, 128)),
+    "h.bias.m": (8192, (128,)),
+    "logits.weight.m": (8320, (128, 10)),
+    "logits.bias.m": (9600, (10,)),
+    "h.weight.v": (9610, (64, 128)),
+    "h.bias.v": (17802, (128,)),
+    "logits.weight.v": (17930, (128, 10)),
+    "logits.bias.v": (19210, (10,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 64)),
+}
+TARGETS = {
+    "y": ("whole", ("batch",)),
+}
+RANGES = {
+    "y": 10,
+}
+PREDICTIONS = ("p",)
+METRICS = ("accuracy",)
+DATA = "data/digits.npz"
+FIT = {"epochs": 30, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# Handwritten digits, 8 × 8 pixels: which of the ten is it?\n"
+    "\n"
+    "model digits\n"
+    "\n"
+    "dim batch\n"
+    "dim pixels = 64, classes = 10\n"
+    "\n"
+    "input  x[batch, pixels]                      # from 0 (paper) to 1 (ink)\n"
+    "target y[batch] : int(classes)\n"
+    "\n"
+    "h      = relu(dense(x, 128))\n"
+    "logits = dense(h, classes)\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))\n"
+    "metric  accuracy = mean(argmax(logits) == y)\n"
+    "\n"
+    "optimize adam(lr = 2e-3)\n"
+    'data     "data/digits.npz"\n'
+    "fit      epochs = 30, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, logits_weight, logits_bias: views of the flat buffer p, or of its gradient."""
+    return p[0:8192].reshape(64, 128), p[8192:8320], p[8320:9600].reshape(128, 10), p[9600:9610]
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@vector
+def stored(x):
+    """How BLAS finds x: whether its rows are contiguous (or else its columns), and how far apart they start."""
+    by_rows = x.strides[1] == x.itemsize or x.shape[1] == 1
+    step, least = (x.strides[0], x.shape[1]) if by_rows else (x.strides[1], x.shape[0])
+    return by_rows, max(step // x.itemsize, least, 1)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ.
+    """
+    ensure_blas()
+    letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
+    arguments = [letter] * 3 + [size] * 3 + [reals, reals, size, reals, size, reals, reals, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind = ord("s" if single else "d")
+    zero, one = np.zeros(1, f4 if single else f8), np.ones(1, f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        a_by_rows, a_step = stored(a)
+        b_by_rows, b_step = stored(b)
+        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
+        out_step = max(out.strides[0] // out.itemsize, n, 1)
+        beta = one if accumulate else zero
+        x, y, z = b.ctypes, a.ctypes, out.ctypes
+        xxgemm(kind, b_turn, a_turn, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h(h, h_bias):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                          digits.grad:11
+    h[b, o] = if 0 < h_dense[b, o] then h_dense[b, o] else 0                                  digits.grad:11
+    """
+    batch = h.shape[0]
+    for b in range(batch):
+        for o in range(128):
+            h_dense = h[b, o] + h_bias[o]
+            h[b, o] = h_dense if f4(0.0) < h_dense else f4(0.0)
+
+
+@kernel
+def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
+    logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:14
+    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:14
+    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                                   digits.grad:14
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]                 digits.grad:14
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                           digits.grad:15
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                      digits.grad:15
+    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                      digits.grad:15
+    loss_sum = Σ_b loss_cross_entropy[b]                                                      digits.grad:15
+    p_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]                            digits.grad:14
+    d_logits[b, j] = p_logsumexp_softmax[b, j]/batch - 0.01/batch                             digits.grad:15
+    d_logits[b, y[b]] += -0.9/batch                                                           digits.grad:15
+    d_logits_bias[o] = Σ_b d_logits[b, o]                                                     digits.grad:12
+    loss = loss_sum/batch                                                                     digits.grad:15
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    d_logits_bias[:] = f4(0.0)
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        loss_cross_entropy_spread_sum = f4(0.0)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+            loss_cross_entropy_spread_sum += logits[o]
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        p_logsumexp = log(logits_total) + logits_shift
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        for j in range(10):
+            p_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = p_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
+        d_logits[b, y[b]] -= f4(0.9) / f4(batch)
+        for o in range(10):
+            d_logits_bias[o] += d_logits[b, o]
+    loss = loss_sum / batch
+    return loss
+
+
+@kernel
+def backward_h_dense(d_h_bias, d_h_dense, h):
+    """d_h_dense[b, o] = if 0 < h[b, o] then d_h[b, o] else 0                                 digits.grad:11
+    d_h_bias[o] = Σ_b d_h_dense[b, o]                                                         digits.grad:11
+    """
+    batch = d_h_dense.shape[0]
+    d_h_bias[:] = f4(0.0)
+    for b in range(batch):
+        for o in range(128):
+            d_h_dense[b, o] = d_h_dense[b, o] if f4(0.0) < h[b, o] else f4(0.0)
+            d_h_bias[o] += d_h_dense[b, o]
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """rate_pow = 0.9^t                                                                       digits.grad:18
+    rate = 0.002/(1 - rate_pow)                                                               digits.grad:18
+    unbias_pow = 0.999^t                                                                      digits.grad:18
+    unbias = 1/sqrt(1 - unbias_pow)                                                           digits.grad:18
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                              digits.grad:18
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                        digits.grad:18
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                 digits.grad:18
+    """
+    rate_pow = 0.9**t
+    rate = 0.002 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(9610):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
+    logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:14
+    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:14
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]                 digits.grad:14
+    p[b, i] = logits_inverse[b]*logits_exp[b, i]                                              digits.grad:14
+    """
+    batch = logits_sum.shape[0]
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        for i in range(10):
+            p[b, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_loss(logits, logits_sum, logits_bias, y):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
+    logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
+    accuracy_argmax[b] = argmax_o logits[b, o]                                                digits.grad:16
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:14
+    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:14
+    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                                   digits.grad:14
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                           digits.grad:15
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                      digits.grad:15
+    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                      digits.grad:15
+    loss_sum = Σ_b loss_cross_entropy[b]                                                      digits.grad:15
+    accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                          digits.grad:16
+    loss = loss_sum/batch                                                                     digits.grad:15
+    accuracy = accuracy_sum/batch                                                             digits.grad:16
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        loss_cross_entropy_spread_sum = f4(0.0)
+        accuracy_argmax = 0
+        best_ = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+            loss_cross_entropy_spread_sum += logits[o]
+            value = logits[o]
+            if value > best_ or (np.isnan(value) and not np.isnan(best_)):
+                best_, accuracy_argmax = value, o
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp = exp(logits[j] - logits_shift)
+            logits_total += logits_exp
+        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        accuracy_sum += 1 if accuracy_argmax == y[b] else 0
+    loss = loss_sum / batch
+    accuracy = accuracy_sum / batch
+    return loss, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@kernel
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    h_weight, h_bias, logits_weight, logits_bias = parts(params)
+    d_h_weight, d_h_bias, d_logits_weight, d_logits_bias = parts(d_params)
+    h = work[0 : 128 * batch].reshape(batch, 128)  # kept for d_logits_weight and d_h_dense
+    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)  # kept for d_logits and d_logits_bias
+    logits = work[138 * batch : 138 * batch + 10]
+    logits_exp = work[138 * batch + 10 : 138 * batch + 20]
+    d_logits = work[138 * batch + 20 : 148 * batch + 20].reshape(batch, 10)
+    d_h_dense = work[148 * batch + 20 : 276 * batch + 20].reshape(batch, 128)
+
+    # forward
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h(h, h_bias)
+    gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
+    loss = loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits)
+
+    # backward
+    gemm(d_logits, logits_weight.T, d_h_dense, False)  # d_h[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
+    gemm(h.T, d_logits, d_logits_weight, False)  # d_logits_weight[i, o] = Σ_b h[b, i] d_logits[b, o]
+    backward_h_dense(d_h_bias, d_h_dense, h)
+    gemm(x.T, d_h_dense, d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    return loss
+
+
+@kernel
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:9610]
+    g = d_params[0:9610]
+    m = moments[0:9610]
+    v = moments[9610:19220]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    batch = x.shape[0]
+    h_weight, h_bias, logits_weight, logits_bias = parts(params)
+    h = work[0 : 128 * batch].reshape(batch, 128)
+    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
+    logits = work[0:10]
+    logits_exp = work[138 * batch : 138 * batch + 10]
+
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h(h, h_bias)
+    gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
+    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, accuracy."""
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0, 0.0
+    batch = x.shape[0]
+    h_weight, h_bias, logits_weight, logits_bias = parts(params)
+    h = work[0 : 128 * batch].reshape(batch, 128)
+    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
+    logits = work[0:10]
+
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h(h, h_bias)
+    gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
+    loss, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    return -1, -1, loss, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 276 * batch + 20:
+            self.work[0] = np.empty(276 * batch + 20, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(0.03125) * (2.0 * rng.random((64, 128)) - 1.0)
+    params["logits.weight"] = np.sqrt(1 / 23) * (2.0 * rng.random((128, 10)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(19220, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, pixels = 64]; y: whole numbers [batch] below 10.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(276 * batch + 20, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch, 10]. x: float32 [batch, pixels = 64]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    p = np.empty((batch, 10), f4)
+    predict_entry(params.flat, np.empty(138 * batch + 10, f4), x, p)
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(138 * batch, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(bad, place, x, y))
+    return {"loss": float(loss), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 64 or x.size == 0:
+        raise ValueError(f"x is [batch, pixels = 64]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    array = np.asarray(value)
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    return np.ascontiguousarray(array, dtype)
+
+
+def _out_of_range(bad, place, *arrays):
+    name = {1: "y"}[bad]
+    at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))
+    value = np.ravel(arrays[bad])[place]
+    limit = RANGES[name]
+    return f"{name} holds whole numbers from 0, below {limit}; {name}{at} is {value}"
