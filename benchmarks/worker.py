@@ -84,7 +84,7 @@ def save(path: Path, arrays: Arrays) -> None:
     """Writes what all peers start from."""
     groups = {"params": arrays.params, "data": arrays.data}
     named_arrays = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
-    np.savez(path, **named_arrays)
+    np.savez(path, allow_pickle=False, **named_arrays)
 
 
 def load(path: Path) -> Arrays:

@@ -13,9 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradc.errors import GradcError
+    from gradc.errors import GradcError, GradcWarning
     from gradc.runtime.model import Model, compile, compile_text
-    from gradc.runtime.notice import GradcWarning
     from gradc.runtime.training import Epoch, History
 
     __version__: str

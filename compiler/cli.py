@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any, TextIO
 
 import click
+
 from gradc import console
-from gradc.errors import GradcError
-from gradc.runtime.notice import GradcWarning
+from gradc.errors import GradcError, GradcWarning
 
 WRONG = 1
 INTERRUPTED = 130

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from gradc import console
 from gradc.errors import fail
 from gradc.runtime import checkpoint, data, files, training

@@ -67,6 +67,10 @@ class GradcError(Exception):
         return "\n\n".join(render(diagnostic, self.sources) for diagnostic in self.diagnostics)
 
 
+class GradcWarning(UserWarning):
+    """The model or a file is usable, but the message says what one should know about it."""
+
+
 class InternalError(Exception):
     """gradc itself is wrong. The message says which invariant broke, and where in the model."""
 

@@ -7,6 +7,7 @@ false), and the update rule of each group of parameters.
 """
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
 from gradc.emit.layout import ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
+from gradc.errors import Diagnostic, GradcWarning, render
 from gradc.graph.index import number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
@@ -55,6 +57,8 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
         GradcError: the model is wrong; everything found wrong by the stage that gave up.
     """
     stages = graphs(text, file=file, folder=folder, lr=lr)
+    for diagnostic in unreached(stages):
+        warnings.warn(render(diagnostic, {stages.model.file: text}), GradcWarning, stacklevel=2)
     return emit_module(module_spec(stages, text, dtype))
 
 
@@ -62,6 +66,25 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
     """The model's graphs: as written, stabilised, differentiated, simplified."""
     sources = load(text, file=file, folder=_folder(file, folder))
     return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
+
+
+def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
+    """A warning for each trained parameter that the loss does not depend on."""
+    if stages.model.loss is None:
+        return ()
+    loss = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": stages.model.loss.tensor}))
+    read = {source for equation in loss.equations for source in equation.sources()}
+    return tuple(
+        Diagnostic(
+            "unreached-parameter",
+            f"the loss does not depend on {leaf.name}: it will not be trained",
+            leaf.span,
+            severity="warning",
+            help=f"use {leaf.name} on the way to the loss, or say `freeze {leaf.name}`",
+        )
+        for leaf in stages.model.leaves
+        if leaf.role is Role.PARAM and not leaf.frozen and leaf.name not in read
+    )
 
 
 def dependencies(text: str, file: str) -> tuple[Path, ...]:
@@ -108,7 +131,8 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     order = _parameter_order(model)
     parameters = _parameters(model, order)
     trained = sum(p.size for p in parameters if p.name in {n for u in model.training.updates for n in u.parameters})
-    updates, names, moments = _updates(model, {p.name: p for p in parameters})
+    rules = [update_graph(model, update) for update in model.training.updates]
+    updates, names, moments = _updates(model, rules, {p.name: p for p in parameters})
     release = version("gradc")
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
     return ModuleSpec(
@@ -128,7 +152,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         moments=moments,
         moment_names=names,
         updates=updates,
-        before=_before(model),
+        before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
         gradient=schedule(stages.gradient) if stages.gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
@@ -180,12 +204,12 @@ def _product(shape: tuple[int, ...]) -> int:
     return total
 
 
-def _updates(model: core.Model, parameters: dict[str, Parameter]) -> tuple[
+def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parameter]) -> tuple[
     tuple[UpdateProgram, ...], dict[str, tuple[int, tuple[int, ...]]], int
 ]:  # fmt: skip
     """The update programs, the names of their moments in order of the parameters, and how many numbers those are."""
     programs, names, end = [], {}, 0
-    for update in model.training.updates:
+    for update, graph in zip(model.training.updates, rules, strict=True):
         shape = tuple(axis.extent.constant or 0 for axis in update.axes)
         start = parameters[update.parameters[0]].offset
         moments = []
@@ -200,30 +224,25 @@ def _updates(model: core.Model, parameters: dict[str, Parameter]) -> tuple[
                     place = parameters[name]
                     names[f"{name}.{moment.name}"] = (end + place.offset - start, place.shape)
             end += _product(own)
-        program = schedule_update(model, update)
+        program = schedule(graph, in_place={graph.outputs[f"next {name}"]: name for name, _ in update.results})
         programs.append(UpdateProgram(update.rule, program, start, shape, tuple(moments)))
     return tuple(programs), names, end
 
 
-def schedule_update(model: core.Model, update: core.Update) -> Program:
-    """The program of one rule; it writes the next values in the place of the old."""
+def update_graph(model: core.Model, update: core.Update) -> Graph:
+    """The graph of one rule; its outputs are the next values of p and of the moments."""
     leaves = [core.Leaf(update.span, name, core.Role.PARAM, update.axes, Kind.REAL) for name in ("p", "g")]
     for moment in update.moments:
-        leaves.append(
-            core.Leaf(update.span, moment.name, core.Role.STATE, () if moment.scalar else update.axes, Kind.REAL)
-        )
+        axes = () if moment.scalar else update.axes
+        leaves.append(core.Leaf(update.span, moment.name, core.Role.STATE, axes, Kind.REAL))
     scalars = ["t", *(tensor.name for tensor in model.training.before_tensors)]
     leaves += [core.Leaf(update.span, name, core.Role.INPUT, (), Kind.REAL) for name in scalars]
     results = {f"next {name}": tensor for name, tensor in update.results}
-    graph = simplify(stabilise(pruned(lower_update(leaves, update.tensors, update.equations, results))))
-    return schedule(graph, in_place={tensor: name for name, tensor in _results(update, graph)})
+    return simplify(stabilise(pruned(lower_update(leaves, update.tensors, update.equations, results))))
 
 
-def _results(update: core.Update, graph: Graph) -> list[tuple[str, str]]:
-    return [(name, graph.outputs[f"next {name}"]) for name, _ in update.results]
-
-
-def _before(model: core.Model) -> Program | None:
+def _before(model: core.Model, read: set[str]) -> Program | None:
+    """The program of what the updates share, as far as they read it."""
     training = model.training
     if not training.before:
         return None
@@ -234,6 +253,6 @@ def _before(model: core.Model) -> Program | None:
     )
     axes = (core.Axis("n", number(size)),)
     leaf = core.Leaf(training.before[0].span, "gradient", core.Role.PARAM, axes, Kind.REAL)
-    outputs = {tensor.name: tensor.name for tensor in training.before_tensors if not tensor.axes}
-    graph = lower_update([leaf], training.before_tensors, training.before, outputs)
+    graph = lower_update([leaf], training.before_tensors, training.before, {})
+    graph = pruned(Graph(graph.tensors, graph.equations, {name: name for name in graph.tensors if name in read}))
     return schedule(simplify(stabilise(graph)))

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import gradc
 import numpy as np
+
+import gradc
 
 HERE = Path(__file__).parent
 

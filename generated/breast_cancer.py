@@ -90,7 +90,8 @@ SOURCE = (
     "input  x[batch, features]\n"
     "target y[batch] : int(2)                     # 1 is malignant\n"
     "\n"
-    "# The focal loss (Lin and others, 2017): the logarithmic loss of a margin, less of it the surer the model is, so that\n"
+    "# The focal loss (Lin and others, 2017): the logarithmic loss of a margin, less of it the surer the "
+    "model is, so that\n"
     "# training dwells on the hard cases.\n"
     "def focal(margin, gamma = 2) = sigmoid(-margin)^gamma * softplus(-margin)\n"
     "\n"
@@ -464,7 +465,6 @@ def predict_entry(params, work, x, p):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
-
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_p(h_dense_sum, h_bias, logit_weight, logit_bias, p)
     return -1, -1
@@ -479,7 +479,6 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
-
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     loss, accuracy, recall = forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y)
     return -1, -1, loss, accuracy, recall

@@ -77,7 +77,8 @@ FIT = {"epochs": 60, "batch": 40, "validation": 0.2, "seed": 0}
 SOURCE = (
     "# How far diabetes has gone a year after ten measurements were taken.\n"
     "#\n"
-    "# 442 patients and noise: what wins here is restraint, so weight_decay is strong. The target is standardised: the loss\n"
+    "# 442 patients and noise: what wins here is restraint, so weight_decay is strong. The target is stan"
+    "dardised: the loss\n"
     "# of whoever always says the mean is 1.\n"
     "\n"
     "model diabetes\n"
@@ -404,7 +405,6 @@ def predict_entry(params, work, x, progress):
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
-
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_progress(h_dense_sum, h_bias, progress_weight, progress_bias, progress)
     return -1, -1
@@ -416,7 +416,6 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
-
     explained_sum_2_scale = forward_explained_sum_2_scale(y)
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     loss, explained = forward_loss(h_dense_sum, h_bias, progress_weight, progress_bias, y, explained_sum_2_scale)

@@ -469,7 +469,6 @@ def predict_entry(params, work, x, p):
     logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
     logits = work[0:10]
     logits_exp = work[138 * batch : 138 * batch + 10]
-
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
@@ -488,7 +487,6 @@ def evaluate_entry(params, work, x, y):
     h = work[0 : 128 * batch].reshape(batch, 128)
     logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
     logits = work[0:10]
-
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+
 from gradc.errors import Span
 from gradc.graph.index import ZERO, IndexExpr, as_expr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Relation, Tensor

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from gradc.errors import Diagnostic, GradcError, Label, Span
 from gradc.runtime.interface import Array
-from gradc.runtime.notice import GradcWarning
+from gradc.errors import GradcWarning
 
 TEMPLATE = Path(__file__).with_name("data") / "stand_in.py"
 calls: list[str] = []

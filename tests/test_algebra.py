@@ -330,7 +330,7 @@ CASES = [
     elementwise(lambda: EXP(LOG(ABS(x) + x**2)), "x[i]^2 + abs(x[i])", "exp of log"),
     elementwise(lambda: EXP(LOG(x)), "exp(log(x[i]))", ""),
     elementwise(lambda: SQRT(Integer(2)) ** -4 * x + SQRT(ABS(x)) ** 2, "x[i]/4 + abs(x[i])", "square of root"),
-    elementwise(lambda: SQRT(x) ** 2 + SQRT(ABS(x)) ** 3, "sqrt(x[i])^2 + sqrt(abs(x[i]))^3", ""),
+    elementwise(lambda: SQRT(x) ** 2 + SQRT(ABS(x)) ** 3, "sqrt(abs(x[i]))^3 + sqrt(x[i])^2", ""),
     elementwise(lambda: STOP(x + y), "x[i] + y[i]", "stop_gradient"),
     Case("copy", with_t(x, t + y), ["out[i] = x[i] + y[i]"]),
     Case("copy", lambda: base().write("r", (i, j), over, read("w", j, i)).write("out", (i,), over, read("r", i, j) * y),
@@ -376,7 +376,7 @@ CASES = [
          ["c[2*i + j - 1] = f[j]*x[i] where 2*i + j >= 1"], outputs=("c",)),
     Case("solved", lambda: base().leaf("big", 9).tensor("f", 3).write(
         "f", (j,), {"j": 3, "i": 4, "k": 9}, read("x", i) * read("big", k), guards=(equal(2 * i + j, k),)),
-         ["f[j] = sum[i](x[i]*big[2*i + j])"], outputs=("f",)),
+         ["f[j] = sum[i](big[2*i + j]*x[i])"], outputs=("f",)),
     Case("solved", lambda: base().write("out", (i,), over, vj * read("w", i, j), (equal(j, 2),), Reducer.MAX),
          ["out[i] = max[](2*w[i, 2])"]),
     Case("one place", lambda: base().write("out", (i,), {"i": 4, "j": (2, 3)}, vj * read("w", i, j)),
@@ -578,7 +578,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return small.graph(*draw(st.lists(st.sampled_from(names[2:]), min_size=1, max_size=2, unique=True)))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(graphs())
 def test_random_graphs_keep_their_values(graph):
     with sympy.core.parameters.distribute(False):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import sympy
+from small_graphs import Small, at_least, equal, i, j, k, read
+
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.index import ONE, ZERO, Gather, dim, index, of_atom
 from gradc.graph.interpret import interpret
 from gradc.graph.nodes import INF, PI, Reducer, Value
 from gradc.graph.tensors import Kind
-from small_graphs import Small, at_least, equal, i, j, k, read
 
 NAN = float("nan")
 

@@ -2,6 +2,9 @@
 
 import pytest
 import sympy
+from small_graphs import Small, at_least, equal, i, j, k, read
+from sympy import Integer, Rational
+
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.index import ZERO, Gather, dim, index, number, of_atom
@@ -10,8 +13,6 @@ from gradc.graph.nodes import INF, PI, Guard, Reducer, Relation, Value
 from gradc.graph.printing import Printer, text_of
 from gradc.graph.show import guard_text, show
 from gradc.graph.tensors import Index, Kind, Role
-from small_graphs import Small, at_least, equal, i, j, k, read
-from sympy import Integer, Rational
 
 x, y, z = read("x", i), read("y", i), read("z", i)
 

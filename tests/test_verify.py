@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 import sympy
+from small_graphs import Small, at_least, equal, i, j, k, read
+from sympy import Integer
+
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.conditions import NEVER, facts_of, guards_of, implied, index_of, negated, opposite, under
 from gradc.graph.index import ONE, ZERO, Gather, Ranges, dim, index, number, of_atom
 from gradc.graph.nodes import Guard, Read, Relation, Value
 from gradc.graph.verify import verify
-from small_graphs import Small, at_least, equal, i, j, k, read
-from sympy import Integer
 
 n = dim("n")
 at_i, at_j = Value(i), Value(j)

@@ -9,6 +9,6 @@ from .torch_peer import trained
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
     """Forward and backward compiled; the optimizer as well."""
     return {
-        "fused": trained(row, arrays, {"fused": True}, compiled="loss"),
-        "optimizer compiled": trained(row, arrays, {"foreach": True}, compiled="optimizer too"),
+        "fused": trained(row, arrays, "fused", compiled="loss"),
+        "optimizer compiled": trained(row, arrays, "foreach", compiled="optimizer too"),
     }

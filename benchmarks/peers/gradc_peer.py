@@ -1,7 +1,8 @@
 """gradc: the emitted module's `train_step`, called in a loop as its user would."""
 
-import gradc
+from typing import Any
 
+import gradc
 from benchmarks.row import Row
 
 from . import Arrays, Peer
@@ -14,7 +15,7 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
     first = state.flat.copy()
     data = tuple(arrays.data.values())
 
-    def step() -> float:
+    def step() -> Any:
         return module.train_step(params, state, *data)
 
     def restart() -> None:

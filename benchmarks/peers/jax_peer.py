@@ -40,11 +40,11 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
         zeros = [{name: jnp.zeros_like(array) for name, array in params.items()} for _ in range(2)]
         carried[:] = [params, *zeros, jnp.asarray(np.float32(0))]
 
-    def step() -> jax.Array:
+    def step() -> Any:
         loss, *carried[:] = train(loss_of, *carried, data)
         return loss
 
-    def wait(loss: jax.Array) -> float:
+    def wait(loss: Any) -> float:
         jax.block_until_ready(carried)
         return float(loss)
 

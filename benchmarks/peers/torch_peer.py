@@ -9,27 +9,27 @@ from benchmarks.row import Row
 
 from . import Arrays, Peer
 
-FORMS: tuple[dict[str, bool], ...] = ({"fused": True}, {"foreach": True})
+FORMS = ("fused", "foreach")
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
     """Eager."""
-    return {next(iter(form)): trained(row, arrays, form) for form in FORMS}
+    return {form: trained(row, arrays, form) for form in FORMS}
 
 
-def trained(row: Row, arrays: Arrays, form: dict[str, bool], compiled: str = "") -> Peer:
+def trained(row: Row, arrays: Arrays, form: str, compiled: str = "") -> Peer:
     """Trains the row with Adam in one form; `compiled` names what of the step torch.compile is given."""
     statement = importlib.import_module(f"benchmarks.{row.family}.with_torch")
     model = statement.network(**row.options)
     first = statement.parameters(arrays.params)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **form)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=form == "fused", foreach=form == "foreach")
     data = tuple(torch.from_numpy(array) for array in arrays.data.values())
     loss_of = torch.compile(statement.loss) if compiled else statement.loss
     update = torch.compile(optimizer.step) if compiled == "optimizer too" else optimizer.step
 
     def step() -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model, *data)
+        loss: torch.Tensor = loss_of(model, *data)
         loss.backward()
         update()
         return loss

@@ -118,15 +118,18 @@ class Rewritten:
 
 
 def rewrite(graph: Graph, phases: Sequence[Phase]) -> Rewritten:
-    """The graph after all phases, one after the other.
+    """The graph after all phases, one after the other; one that comes again is skipped if nothing fired in between.
 
     Raises:
         InternalError: a phase does not settle, or its measure does not fall; the last rules are named.
     """
     work, log = Work(graph), list[Fired]()
     with sympy.core.parameters.distribute(False):
+        settled: dict[str, int] = {}
         for phase in phases:
-            _run(phase, work, log)
+            if settled.get(phase.name) != len(log):
+                _run(phase, work, log)
+            settled[phase.name] = len(log)
     return Rewritten(work.graph() if log else graph, tuple(log))
 
 

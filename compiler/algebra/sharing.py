@@ -129,7 +129,7 @@ def _better_names(names: Mapping[str, str]) -> dict[str, str]:
 def _merge(work: Work, names: Mapping[str, str], better: Mapping[str, str]) -> None:
     sources = {name: work.writers[other] for other, name in better.items()}
     for name in names:
-        work.writers.pop(name, None)
+        work.put(name, ())
     for name, equations in sources.items():
         work.put(name, [replace(equation, target=name) for equation in equations])
     rename(work, names)

@@ -8,7 +8,7 @@ changes nothing: what is found is an expression that could stand where the read 
 import sympy
 from sympy import Integer
 
-from gradc.graph.index import ZERO, Ranges
+from gradc.graph.index import IndexExpr, Ranges
 from gradc.graph.nodes import INF, Equation, Guard, Head, Read, Reducer, Relation, Value, leaves_of, rebuild
 from gradc.graph.scalar import EXP, NOT, WHERE
 
@@ -44,11 +44,37 @@ def proven(guard: Guard, ranges: Ranges) -> bool:
     """Whether the guard always holds."""
     match guard.relation:
         case Relation.AT_LEAST:
-            return ranges.nonnegative(guard.value)
+            return _never_below(guard.value, ranges)
         case Relation.EQUAL:
-            return ranges.equal(guard.value, ZERO)
+            return _never_below(guard.value, ranges) and _never_below(-guard.value, ranges)
         case Relation.UNEQUAL:
-            return ranges.nonnegative(guard.value - 1) or ranges.nonnegative(-guard.value - 1)
+            return _never_below(guard.value - 1, ranges) or _never_below(-guard.value - 1, ranges)
+
+
+def _never_below(expr: IndexExpr, ranges: Ranges) -> bool:
+    """Whether the expression is ≥ 0 at every place; most that are not are found at a corner, without a proof."""
+    return not _below_at_corner(expr, ranges) and ranges.nonnegative(expr)
+
+
+SAMPLE_SIZE = 7
+"""What free dims are taken to be where a corner is tried."""
+
+
+def _below_at_corner(expr: IndexExpr, ranges: Ranges) -> bool:
+    """Whether the expression is negative at an end of its ranges where the facts hold. Not finding one says nothing."""
+    every = (expr, *ranges.facts, *(end for ends in ranges.bounds.values() for end in ends))
+    if any(each.gathers for each in every) or any(end.indices for ends in ranges.bounds.values() for end in ends):
+        return False
+    dims = {name: SAMPLE_SIZE for each in every for name in each.dims}
+    corners = {name: (low.value(dims), high.value(dims) - 1) for name, (low, high) in ranges.bounds.items()}
+    env = dims | {name: low for name, (low, _) in corners.items()}
+    if any(name not in env for each in every for name in each.indices):
+        return False
+    for name in expr.indices:
+        other = env | {name: corners[name][1]}
+        if expr.value(other) < expr.value(env):
+            env = other
+    return expr.value(env) < 0 and all(fact.value(env) >= 0 for fact in ranges.facts)
 
 
 def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:

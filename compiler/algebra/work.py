@@ -27,6 +27,7 @@ class Work:
         self.outputs: dict[str, str] = dict(graph.outputs)
         self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
+        self._order: tuple[str, ...] | None = None
         self._places: dict[str, tuple[tuple[Equation, ...], dict[str, tuple[int, IndexExpr]] | None]] = {}
         self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
 
@@ -37,7 +38,9 @@ class Work:
 
     def order(self) -> tuple[str, ...]:
         """The computed tensors, each after those it reads."""
-        return self.graph().order
+        if self._order is None:
+            self._order = self.graph().order
+        return self._order
 
     def origin(self, name: str) -> Origin:
         """Where a tensor comes from, the last rule included; of one that is gone, where it came from."""
@@ -53,6 +56,7 @@ class Work:
 
     def put(self, name: str, equations: Sequence[Equation]) -> None:
         """The equations of a tensor, in place of those it had; without any it is 0."""
+        self._order = None
         if equations:
             self.writers[name] = tuple(equations)
         else:
@@ -60,6 +64,7 @@ class Work:
 
     def remove(self, name: str) -> None:
         """A tensor that nothing reads."""
+        self._order = None
         self.writers.pop(name, None)
         del self.tensors[name]
 

@@ -80,13 +80,10 @@ class Driver:
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         lines = self.work_views(program, around)
-        backward = False
-        for at, step in enumerate(program.steps):
-            if not backward and all(name.startswith("d_") for name in written_by(step)):
-                backward = True
-                lines += ["", "# backward"] if at else ["# backward"]
-            elif at == 0:
-                lines += ["", "# forward"] if lines else []
+        turn = first_backward_step(program)
+        for at in range(len(program.steps)):
+            if turn and at in (0, turn):
+                lines += ["", "# backward" if at else "# forward"]
             lines += self.step(program, at, around, label)
         for size in program.work.values():
             dims |= dict.fromkeys(size.dims)
@@ -141,12 +138,12 @@ class Driver:
             return [row for row in kernel.body if not row.startswith("return ")]
         given = frozenset(program.graph.outputs.values())
         shared = self.table.shared(self.named(kernel, step, label, given))
-        arguments = ", ".join(self.argument(name) for name in kernel.parameters)
+        for name in kernel.parameters:
+            if name not in program.graph.tensors:
+                around.name(name)
+        arguments = ", ".join(self.names.of(name) for name in kernel.parameters)
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
-
-    def argument(self, name: str) -> str:
-        return self.names.of(name)
 
     def named(self, kernel: Kernel, nest: Nest, label: str, given: frozenset[str]) -> Kernel:
         """The kernel under a name that says what it computes."""
@@ -222,6 +219,14 @@ def product_text(gemm: Gemm, names: Names) -> str:
     write = ", ".join(gemm.out.subscripts)
     sign = "=" if gemm.starts else "+="
     return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
+
+
+def first_backward_step(program: Program) -> int:
+    """The first step from which on only adjoints are computed; 0 where there is no such turn."""
+    for at in reversed(range(len(program.steps))):
+        if not all(name.startswith("d_") for name in written_by(program.steps[at])):
+            return at + 1 if at + 1 < len(program.steps) else 0
+    return 0
 
 
 def commented(row: str, comment: str) -> list[str]:

@@ -17,6 +17,8 @@ from .prelude import prelude_imports, prelude_source
 from .render import render
 
 WIDTH = 120
+LITERAL = 100
+"""Characters of the model's text in one line of the literal that holds it."""
 
 
 def emit(spec: ModuleSpec) -> str:
@@ -241,7 +243,7 @@ class _Module:
             lines.append(f"gradient = d_params[0:{spec.trained}]")
             body = inner.body(spec.before, "clip")
             self.calls |= dict.fromkeys(body.calls)
-            lines += [row for row in body.lines if row not in ("# forward", "")]
+            lines += body.lines
         for update in spec.updates:
             lines += self.update_lines(update, inner)
         return function("kernel", "update", ("params", "d_params", "moments", "t"), lines)
@@ -259,7 +261,7 @@ class _Module:
             own = shape if moment.shape == update.shape else ""
             view = f"moments[{moment.offset}:{moment.offset + moment.size}]{own}"
             rows.append(f"{names.of(moment.leaf)} = {view}" if moment.leaf in body.arrays else "")
-        return [row for row in (*rows, *body.lines) if row not in ("", "# forward")]
+        return [row for row in (*rows, *body.lines) if row]
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         body = driver.body(program)
@@ -273,7 +275,7 @@ class _Module:
             *callers.checks(label, len(scalars)),
             *self.sizes(body),
             *self.views("params", program, body.arrays),
-            *(row for row in body.lines if row != "# forward"),
+            *body.lines,
             f"return {', '.join(['-1', '-1', *scalars])}",
         ]
         work = [WORK_NAMES[kind] for kind in body.work]
@@ -374,7 +376,8 @@ def _safe(text: str) -> str:
 
 def _source_text(text: str) -> str:
     """The model's text as a literal, a line a line."""
-    rows = [_literal(row) for row in text.splitlines(keepends=True)]
+    parts = [row[at : at + LITERAL] for row in text.splitlines(keepends=True) for at in range(0, len(row), LITERAL)]
+    rows = [_literal(part) for part in parts]
     joined = _literal(text)
     if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
         return joined

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
-from gradc.errors import InternalError
 from numpy.typing import NDArray
+
+from gradc.errors import InternalError
 
 from .index import Gather, IndexExpr
 from .nodes import Equation, Graph, Guard, Head, Named, Read, Reducer, Relation, Tensor, Value

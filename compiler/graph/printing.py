@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import sympy
+
 from gradc.errors import InternalError
 
 from .index import IndexExpr, Quotient, Remainder
@@ -119,7 +120,7 @@ class Printer:
 
     def _sum(self, body: sympy.Expr) -> Piece:
         """Positive terms first, plain numbers last among them."""
-        terms = sorted(body.args, key=lambda term: (is_negative(term), isinstance(term, sympy.Rational), self._rank(term)))
+        terms = sorted(body.args, key=self._place_in_sum)
         text = ""
         for term in terms:
             if text and is_negative(term):
@@ -129,10 +130,14 @@ class Printer:
                 text += operator + self.within(self.piece(term), Level.PRODUCT if text else Level.SUM)
         return Piece(text, Level.SUM)
 
+    def _place_in_sum(self, term: sympy.Expr) -> tuple[bool, bool, int]:
+        return is_negative(term), isinstance(term, sympy.Rational), self._rank(term)
+
     def _rank(self, part: sympy.Expr) -> int:
         """Where the first tensor that the part reads stands in the order; parts that read none stay in front."""
         names = {read.tensor for read in part.atoms(Read)}
-        return min((at for at, name in enumerate(self.order) if name in names), default=len(self.order) if names else -1)
+        last = len(self.order) if names else -1
+        return min((at for at, name in enumerate(self.order) if name in names), default=last)
 
     def _negative(self, piece: Piece) -> Piece:
         return Piece(self.style.operators["neg"] + self.within(piece, Level.PRODUCT), Level.NEGATION)

@@ -105,7 +105,7 @@ NE = _row("ne", 2, np.not_equal, _nothing, gives="bool", kinks="piecewise consta
 AND = _row("and", 2, _np_and, _nothing, gives="bool", kinks="piecewise constant")
 OR = _row("or", 2, np.logical_or, _nothing, gives="bool", kinks="piecewise constant")
 NOT = _row("not", 1, np.logical_not, _nothing, gives="bool", kinks="piecewise constant")
-WHERE = _row(
+WHERE: Row = _row(
     "where", 3, _np_where, lambda out, c, a, b: (ZERO, WHERE(c, ONE, ZERO), WHERE(c, ZERO, ONE)), gives="same",
     kinks="the branch taken counts",
 )  # fmt: skip
@@ -119,15 +119,15 @@ SIGMOID = _row("sigmoid", 1, _np_sigmoid, lambda out, x: (out * (ONE - out),), c
 SOFTPLUS = _row("softplus", 1, _np_softplus, lambda out, x: (SIGMOID(x),), costly=True, probes=((0,), (-50,), (50,)))
 ERF = _row("erf", 1, _np_erf, lambda out, x: (TWO * EXP(-(x**2)) / SQRT(PI),), costly=True, probes=((0,), (3,)))
 SIN = _row("sin", 1, np.sin, lambda out, x: (COS(x),), costly=True, probes=((0,), (3,)))
-COS = _row("cos", 1, np.cos, lambda out, x: (-SIN(x),), costly=True, probes=((0,), (3,)))
+COS: Row = _row("cos", 1, np.cos, lambda out, x: (-SIN(x),), costly=True, probes=((0,), (3,)))
 TAN = _row("tan", 1, np.tan, lambda out, x: (ONE + out**2,), costly=True, probes=((0,), (1,)))
 ASIN = _row("asin", 1, np.arcsin, lambda out, x: (ONE / SQRT(ONE - x**2),), costly=True, probes=((0,), (0.9,)))
 ACOS = _row("acos", 1, np.arccos, lambda out, x: (-ONE / SQRT(ONE - x**2),), costly=True, probes=((0,), (0.9,)))
 ATAN = _row("atan", 1, np.arctan, lambda out, x: (ONE / (ONE + x**2),), costly=True, probes=((0,), (9,)))
 SINH = _row("sinh", 1, np.sinh, lambda out, x: (COSH(x),), costly=True, probes=((0,), (2,)))
-COSH = _row("cosh", 1, np.cosh, lambda out, x: (SINH(x),), costly=True, probes=((0,), (2,)))
+COSH: Row = _row("cosh", 1, np.cosh, lambda out, x: (SINH(x),), costly=True, probes=((0,), (2,)))
 ABS = _row("abs", 1, np.abs, lambda out, x: (SIGN(x),), gives="same", kinks="0 at 0", probes=((0,), (-1,)))
-SIGN = _row("sign", 1, np.sign, _nothing, gives="same", kinks="piecewise constant", probes=((0,), (-2,)))
+SIGN: Row = _row("sign", 1, np.sign, _nothing, gives="same", kinks="piecewise constant", probes=((0,), (-2,)))
 FLOOR = _row("floor", 1, np.floor, _nothing, gives="whole", kinks="piecewise constant", probes=((0.5,), (-0.5,)))
 ROUND = _row("round", 1, _np_round, _nothing, gives="whole", kinks="piecewise constant", probes=((0.5,), (1.5,)))
 STOP = _row("stop_gradient", 1, lambda x: x, _nothing, gives="same", kinks="derivative 0 by definition")
@@ -155,7 +155,7 @@ CLIP = _row(
         WHERE(OR(LT(high, x), LT(high, low)), ONE, ZERO)),
     gives="same", kinks="passes at its bounds", probes=((0, 0, 1), (1, 0, 1), (2, 0, 1)),
 )  # fmt: skip
-POW = _row(
+POW: Row = _row(
     "pow", 2, _np_power,
     lambda out, x, y: (
         WHERE(EQ(y, ZERO), ZERO, y * POW(x, y - ONE)),

@@ -8,6 +8,7 @@ of gradc, never the user's mistake.
 from collections.abc import Iterable, Sequence
 
 import sympy
+
 from gradc.errors import InternalError
 
 from .conditions import implied, under

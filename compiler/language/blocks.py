@@ -152,8 +152,8 @@ def index_equation(world: World, scope: Scope, local: str, subscripts: tuple[syn
 def full_name(world: World, scope: Scope, local: str) -> str:
     """The name that a tensor has in the model: after the call it stands in, counted up where it is taken."""
     frame = scope.frame
-    if frame.wanted and local in (frame.result, "return"):
-        return frame.wanted
+    if local in frame.results and scope.outer is None:
+        return frame.results[local]
     return world.unique(frame.returns if local == "return" else frame.prefix + local)
 
 

@@ -7,7 +7,6 @@ gets a name, its equations become equations of the model, named after the equati
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradc.errors import Label
 from gradc.graph.index import Ranges, index
 
 from . import core, syntax
@@ -21,14 +20,19 @@ from .numeric import is_numeric
 from .tensors import free_indices, tensor_value
 from .values import POISON, Array, Element, Several, Value, described
 from .walk import names_in
-from .world import CallName, Context, Frame, Place, Refused, Returning, Scope, World
+from .world import CallName, Context, Echo, Frame, Place, Refused, Returning, Scope, World
 
 
 def call_definition(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
     """What a call of a definition gives."""
-    _check_callable(definition, node, place)
-    scope, inside = _inside(world, definition, node, key, place)
-    bound = bind(world, definition, node, place, inside)
+    _check_callable(world, definition, node, place)
+    if is_numeric(world, definition, {}):
+        scope = Scope(Frame(definition, place.context.frame, order=place.context.order, call=node.span),
+                      home=world.homes.get(definition.span.file))  # fmt: skip
+        bound = bind(world, definition, node, place, place.inside(scope, {}))
+    else:
+        scope, inside = _inside(world, definition, node, key, place)
+        bound = bind(world, definition, node, place, inside)
     if any(value is POISON for value in bound.values.values()):
         return POISON
     if is_numeric(world, definition, bound.values):
@@ -36,13 +40,15 @@ def call_definition(world: World, definition: syntax.Definition, node: syntax.Ca
     return _unfolded(world, definition, bound, node, scope, place)
 
 
-def _check_callable(definition: syntax.Definition, node: syntax.Call, place: Place) -> None:
+def _check_callable(world: World, definition: syntax.Definition, node: syntax.Call, place: Place) -> None:
     name = definition.name
     if definition.keyword == "optimizer":
         raise Refused("not-a-function", f"{name} is an optimizer, which stands after `optimize`", node.function_span)
     if definition.keyword == "shared def":
         raise Refused("not-there-yet", f"shared def {NOT_THERE_YET}", node.function_span,
                       help="a plain `def` makes parameters for each call")  # fmt: skip
+    if id(definition) in world.recursive:
+        raise Echo
     chain = place.context.frame.chain()
     at = next((k for k, outer in enumerate(chain) if outer is definition), None)
     if at is not None:
@@ -56,29 +62,32 @@ def _inside(world: World, definition: syntax.Definition, node: syntax.Call, key:
     context = place.context
     fallback = f"{context.name}.{definition.name}"
     name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
-    wanted = context.direct[1] if context.direct and context.direct[0] == key else None
+    wanted = context.direct[1] if context.direct and context.direct[0] == key else ()
     call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
     frame = Frame(definition, context.frame, name.prefix, context.order, call,
-                  result=_returned_name(definition) if wanted else None, returns=name.result, wanted=wanted)  # fmt: skip
+                  results=_results(definition, wanted), returns=name.result, wanted=wanted)  # fmt: skip
     scope = Scope(frame, home=world.homes.get(definition.span.file))
-    inner = replace(context, frame=frame, plan={}, direct=None, own=None, indexed=False, internal={}, reductions={}, bases={})
-    return scope, Place(scope, 0, inner, random=place.random)
+    return scope, Place(scope, 0, context.inside(frame), random=place.random)
 
 
-def _returned_name(definition: syntax.Definition) -> str | None:
-    """The name that a body returns, where one equation, or the index equations of one tensor, make it."""
-    if not isinstance(definition.body, tuple) or not definition.body:
-        return None
-    *body, last = definition.body
-    if not isinstance(last, syntax.Return) or last.subscripts is not None or len(last.values) != 1:
-        return None
-    value = last.values[0]
-    if not isinstance(value, syntax.Name):
-        return None
-    made = [t for s in body if isinstance(s, syntax.Equation) for t in s.targets if t.name == value.name]
-    nested = [s for s in body if isinstance(s, syntax.For | syntax.Repeat | syntax.If)]
-    whole = [target for target in made if target.subscripts is None]
-    return value.name if made and not nested and (not whole or len(made) == 1) else None
+def _results(definition: syntax.Definition, wanted: tuple[str, ...]) -> dict[str, str]:
+    """Which names of a body are the results, where one equation, or the index equations of one tensor, make each."""
+    body = definition.body
+    if not isinstance(body, tuple) or not body or not wanted:
+        return {}
+    last = body[-1]
+    if len(wanted) == 1 and not (isinstance(last, syntax.Return) and last.subscripts is None):
+        return {"return": wanted[0]}
+    if not isinstance(last, syntax.Return) or len(last.values) != len(wanted):
+        return {}
+    pairs = zip(last.values, wanted, strict=True)
+    return {value.name: full for value, full in pairs if isinstance(value, syntax.Name) and _made_once(value.name, body)}
+
+
+def _made_once(name: str, body: Sequence[syntax.Statement]) -> bool:
+    made = [t for s in body if isinstance(s, syntax.Equation) for t in s.targets if t.name == name]
+    nested = any(isinstance(s, syntax.For | syntax.Repeat | syntax.If) for s in body)
+    return bool(made) and not nested and (len(made) == 1 or all(t.subscripts is not None for t in made))
 
 
 def _unfolded(world: World, definition: syntax.Definition, bound: Bound, node: syntax.Call, scope: Scope,
@@ -108,7 +117,7 @@ def _returned(world: World, returning: Returning, place: Place) -> Value:
     values = returning.values
     context = Context(frame.prefix.removesuffix("."), frame, returning.order, world.text(returning.span),
                       world.span(returning.span, frame), taken=outer.taken, locals=outer.locals)  # fmt: skip
-    if len(values) == 1 and frame.wanted and isinstance(values[0], syntax.Call):
+    if len(values) == 1 and isinstance(values[0], syntax.Call):
         context.direct = (id(values[0]), frame.wanted)
     inner = Place(scope, returning.position, context)
     plan_calls(world, context, values, inner, between=True)
@@ -125,7 +134,7 @@ def _returned(world: World, returning: Returning, place: Place) -> Value:
 def call_over(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
     """A call over an index of the equation: `f[u](s[b, u, t])` is f of the tensor [b, t, u], read at b, t, u."""
     over = _over(node, place)
-    _check_callable(definition, node, place)
+    _check_callable(world, definition, node, place)
     scope, inside = _inside(world, definition, node, key, place)
     everywhere = replace(place, conditions=(), ranges=Ranges(place.ranges.bounds))
     bound = bind(world, definition, node, everywhere, inside)

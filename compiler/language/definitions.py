@@ -61,6 +61,7 @@ def check_recursion(world: World, file: syntax.File) -> None:
     for definition in _own(file):
         chain = _circle(world, definition, (), done)
         if chain:
+            world.recursive.update(id(d) for d in chain)
             shown = " → ".join(d.name for d in chain)
             world.report(Refused(
                 "recursive-definition", f"the definition {chain[0].name} calls itself: {shown}", chain[0].span,

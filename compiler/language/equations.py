@@ -76,8 +76,7 @@ def _whole_equation(world: World, thunk: Thunk) -> Value:
     context = Context(name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
     context.taken |= names_in(thunk.value)
     context.internal = {name: name for name in context.taken}
-    if len(thunk.targets) == 1:
-        context.direct = (id(_outermost_call(thunk.value)), name)
+    context.direct = (id(_outermost_call(thunk.value)), thunk.targets)
     place = Place(thunk.scope, thunk.position, context)
     plan_calls(world, context, [thunk.value], place, between=False)
     solve(world, place, (), (), thunk.value)
@@ -185,9 +184,7 @@ def _index_names(world: World, written: Written, place: Place) -> list[syntax.Ex
     alone = alone_in(written.subscripts, written.value)
     found: list[syntax.Expression] = []
     for node in nodes(*written.subscripts):
-        if isinstance(node, syntax.Binder):
-            found.append(node)
-        elif isinstance(node, syntax.Name) and _is_index(world, node.name, alone, place):
+        if isinstance(node, syntax.Binder) or (isinstance(node, syntax.Name) and _is_index(world, node.name, alone, place)):
             found.append(node)
         elif isinstance(node, syntax.Subscript | syntax.Call | syntax.Conditional | syntax.Comparison):
             raise Refused("left-side", "the left side holds indices, sizes and numbers alone", node.span,

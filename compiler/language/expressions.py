@@ -10,10 +10,10 @@ from typing import assert_never
 from . import core, syntax
 from .arithmetic import ARITY, needs_condition
 from .calls import call_definition, call_over
+from .extents import REDUCERS
 from .naming import BUILT_IN, NOT_THERE_YET, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
 from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
-from .extents import REDUCERS
 from .values import POISON, Array, Element, Function, Items, Value, Word, constant, described, truth
 from .whole import by_element, concat, product, reshape, transpose
 from .world import Given, Place, Refused, World

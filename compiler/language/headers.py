@@ -53,7 +53,7 @@ def _as_tensor(world: World, value: Value, name: str, node: syntax.Expression, p
 
 
 def _bind(world: World, definition: syntax.Definition, parameter: syntax.Parameter, value: Value, at: Span,
-          sizes: dict[str, tuple[Size, str]], scope: Scope, dots: Axes | None) -> Axes | None:  # fmt: skip  # noqa: PLR0913
+          sizes: dict[str, tuple[Size, str]], scope: Scope, dots: Axes | None) -> Axes | None:  # fmt: skip
     axes = value.axes if isinstance(value, Array) else ()
     named, rest = _matched(definition, parameter, axes, at)
     label = Label(at, f"{parameter.name} is {shown(axes)}")
@@ -92,7 +92,7 @@ def _shown_axis(axis: syntax.Expression) -> str:
 
 
 def _bind_axis(world: World, written: syntax.Expression, axis: core.Axis, parameter: syntax.Parameter,
-               sizes: dict[str, tuple[Size, str]], scope: Scope, label: Label) -> None:  # fmt: skip  # noqa: PLR0913
+               sizes: dict[str, tuple[Size, str]], scope: Scope, label: Label) -> None:  # fmt: skip
     if isinstance(written, syntax.Name):
         known = sizes.get(written.name)
         if known is None:

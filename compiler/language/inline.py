@@ -5,6 +5,7 @@
 An argument gets a name where it is no leaf and is used more than once. On whole tensors the same goes place by place.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -57,17 +58,17 @@ def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, V
     call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
     frame = Frame(definition, context.frame, context.frame.prefix, context.order, call)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
-    used = [n.name for n in nodes(body) if isinstance(n, syntax.Name)]
+    uses = world.uses.get(id(definition))
+    if uses is None:
+        uses = world.uses[id(definition)] = Counter(n.name for n in nodes(body) if isinstance(n, syntax.Name))
     named: dict[str, core.Expression] = {}
     for name, value in values.items():
-        if isinstance(value, Element) and used.count(name) > 1 and not _is_leaf(value):
+        if isinstance(value, Element) and uses.get(name, 0) > 1 and not _is_leaf(value):
             local = context.fresh_local(name)
             named[local] = value.expression
             value = Element(core.Local(value.expression.span, local), value.kind, bounds=value.range(place.ranges))
         scope.define(name, Given(value, number=True))
-    inner = replace(context, frame=frame, plan={}, direct=None, own=None, indexed=False)
-    result = world.value(body, replace(place, scope=scope, position=scope.now, context=inner, indices={},
-                                       locals={**place.locals, **named}, rest=None))  # fmt: skip
+    result = world.value(body, place.inside(scope, named))
     if not isinstance(result, Element) or result.known:
         return result
     for local, expression in reversed(named.items()):

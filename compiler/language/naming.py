@@ -10,7 +10,7 @@ from . import core, syntax
 from .arithmetic import ARITY
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .tensors import read_of
-from .values import Element, Function, Value, truth, whole
+from .values import Element, Function, Value, Word, truth, whole
 from .world import WIDEST, Given, Place, Refused, Size, World
 
 CONSTANTS = {"inf", "pi", "true", "false", "training"}
@@ -42,7 +42,15 @@ def name_value(world: World, node: syntax.Name, place: Place) -> Value:
     definition = world.definition(name, node.span)
     if definition is not None or name in ARITY:
         return Function(name, definition)
+    if _is_word(name, place):
+        return Word(name)
     raise unknown_name(world, node, place)
+
+
+def _is_word(name: str, place: Place) -> bool:
+    """Whether a name is one of the words that the header around it lists: `if padding == same`."""
+    definition = place.context.frame.definition
+    return definition is not None and any(name in parameter.choices for parameter in definition.parameters)
 
 
 def step_number(span: Span) -> Element:

@@ -13,12 +13,7 @@ from .world import Given, Scope, World
 def is_numeric(world: World, definition: syntax.Definition, values: Mapping[str, Value]) -> bool:
     """Whether a definition is one of numbers, which applies to every element: its body is made of these alone."""
     handed = {name: value for name, value in values.items() if isinstance(value, Function)}
-    if handed:
-        return _is_numeric(world, definition, handed, ())
-    known = world.numeric.get(id(definition))
-    if known is None:
-        known = world.numeric[id(definition)] = _is_numeric(world, definition, {}, ())
-    return known
+    return _is_numeric(world, definition, handed, ())
 
 
 def _is_numeric(world: World, definition: syntax.Definition, handed: Mapping[str, Function],
@@ -27,8 +22,13 @@ def _is_numeric(world: World, definition: syntax.Definition, handed: Mapping[str
         return False
     if any(definition is outer for outer in chain):
         return False
-    inner = (*chain, definition)
-    return all(_is_number(world, node, handed, inner) for node in nodes(definition.body))
+    known = None if handed else world.numeric.get(id(definition))
+    if known is None:
+        inner = (*chain, definition)
+        known = all(_is_number(world, node, handed, inner) for node in nodes(definition.body))
+        if not handed:
+            world.numeric[id(definition)] = known
+    return known
 
 
 def is_number(world: World, node: syntax.Expression) -> bool:

@@ -18,7 +18,7 @@ from .values import POISON, Array, Value
 
 T = TypeVar("T")
 
-MOST_STEPS = 400_000
+MOST_STEPS = 100_000
 """Parts of expressions that a model may come to when all its definitions and loops are unfolded."""
 MOST_INSTANCES = 20_000
 """Equations and rounds of loops that a model may come to."""
@@ -64,9 +64,9 @@ class Frame:
         order: its place in the model, for the order of parameters.
         call: the call in the user's own file; None for the file itself.
         axes: what `...` in the definition's header stands for.
-        result: the local name of what it returns, where the tensor that this names is to be called `wanted`.
-        returns: what the tensor is called that `return[…] = …` makes, if it is not `wanted`.
-        wanted: the tensor name that the result is to have.
+        results: the local names of what it returns, and the tensor names that these are to have.
+        returns: what the tensor is called that `return[…] = …` makes, where `results` does not say.
+        wanted: the tensor names that the results are to have.
     """
 
     definition: syntax.Definition | None = None
@@ -75,9 +75,9 @@ class Frame:
     order: tuple[int, ...] = ()
     call: Span | None = None
     axes: tuple[core.Axis, ...] | None = None
-    result: str | None = None
+    results: Mapping[str, str] = field(default_factory=dict)
     returns: str = ""
-    wanted: str | None = None
+    wanted: tuple[str, ...] = ()
 
     def chain(self) -> tuple[syntax.Definition, ...]:
         """The definitions that are being called, outermost first."""
@@ -194,7 +194,9 @@ class Scope:
             if indexed and scope is self and (group := self.group_of(name)):
                 return group
             position, scope = scope.at, scope.outer
-        return self.home.dims().get(name) if self.home is not None else None
+        if self.home is None:
+            return None
+        return next((e for _, e in self.home.entries.get(name, []) if isinstance(e, Size)), None)
 
     def dims(self) -> dict[str, Size]:
         """The dims of this block, by name."""
@@ -227,7 +229,7 @@ class Context:
         taken: names of indices in use, shared with the definitions that are unfolded into the equation.
         internal: the names of written indices, where they had to be changed.
         reductions: the indices of each reduction, by the identity of the call.
-        direct: the call whose value is the equation's value, by identity, and the name it is to have.
+        direct: the call whose value is the equation's value, by identity, and the names its results are to have.
     """
 
     name: str
@@ -243,10 +245,14 @@ class Context:
     internal: dict[str, str] = field(default_factory=dict)
     reductions: dict[int, tuple[core.Index, ...]] = field(default_factory=dict)
     bases: dict[int, Value] = field(default_factory=dict)
-    direct: tuple[int, str] | None = None
+    direct: tuple[int, tuple[str, ...]] | None = None
     calls: int = 0
     rest: tuple[core.Index, ...] | None = None
     rest_names: tuple[str, ...] = ()
+
+    def inside(self, frame: Frame) -> "Context":
+        """The same equation, where a definition is put into it."""
+        return Context(self.name, frame, self.order, self.text, self.span, taken=self.taken, locals=self.locals)
 
     def fresh_index(self, wanted: str) -> str:
         """An index name that nothing in the equation uses."""
@@ -288,6 +294,12 @@ class Place:
     locals: Mapping[str, core.Expression] = field(default_factory=dict)
     rest: tuple[core.Index, ...] | None = None
     random: bool = False
+
+    def inside(self, scope: Scope, locals: Mapping[str, core.Expression]) -> "Place":
+        """The same place in the body of a definition, which sees none of the indices here."""
+        context = self.context.inside(scope.frame)
+        return Place(scope, scope.now, context, {}, self.known, self.ranges, self.conditions,
+                     {**self.locals, **locals} if locals else self.locals, None, self.random)  # fmt: skip
 
     def under(self, condition: core.Expression, facts: Iterable[IndexExpr]) -> "Place":
         """The same where a condition holds."""
@@ -357,6 +369,10 @@ class World:
     """Statements about training, which come last."""
     forcing: list[Thunk | Group] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    recursive: set[int] = field(default_factory=set)
+    """Definitions known to call themselves, by their identity."""
+    uses: dict[int, Mapping[str, int]] = field(default_factory=dict)
+    """How often each name stands in a definition of numbers, by its identity."""
     numeric: dict[int, bool] = field(default_factory=dict)
     trained: dict[int, bool] = field(default_factory=dict)
     """By the identity of a definition: whether it is one of numbers, whether it has parameters."""

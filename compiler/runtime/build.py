@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from gradc.errors import fail
+from gradc.errors import GradcWarning, fail
 
 from .cache import Built, Key, Loaded, load
-from .notice import GradcWarning
 
 DTYPES = ("float32", "float64")
 SOURCES = (".py", ".lark", ".grad", ".j2")

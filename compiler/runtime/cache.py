@@ -25,8 +25,9 @@ from typing import cast
 
 from platformdirs import user_cache_dir
 
+from gradc.errors import GradcWarning
+
 from .interface import Emitted
-from .notice import GradcWarning
 
 MOST_ENTRIES = 200
 STAGING = ".staging-"

@@ -19,10 +19,10 @@ from typing import cast
 import numpy as np
 import safetensors
 import safetensors.numpy
-from gradc.errors import Diagnostic, GradcError, fail
+
+from gradc.errors import Diagnostic, GradcError, GradcWarning, fail
 
 from .interface import Array, Emitted, Flat, Place, State
-from .notice import GradcWarning
 from .session import Position, Session, Settings
 
 FORMAT = "gradc weights 1"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from gradc.errors import Diagnostic, GradcError, fail
 
 from .interface import Array, ArraySpec, Emitted, Kind, numpy_dtype

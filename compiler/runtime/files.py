@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
+
 from gradc.errors import fail
 
 from .interface import Array, ArraySpec

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gradc.errors import fail
+from gradc.errors import GradcWarning, fail
 
 from .batches import Cut, split
 from .interface import Array, array_specs, batch_dim
 from .interrupt import Interrupt, interruptible
-from .notice import GradcWarning
 from .session import Position, Session, Settings
 
 EVALUATE_BYTES = 8 * 1024 * 1024

@@ -20,11 +20,12 @@ from .program import Program
 from .units import without_unit_indices
 
 
-def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program:
+def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True) -> Program:
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
         in_place: outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
+        share: whether tensors may lie in each other's place once it is free; tests switch it off.
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
@@ -37,7 +38,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None) -> Program
     early = _scalars_of_leaves(graph)
     equations.sort(key=lambda equation: (equation.target not in early, _is_store(equation)))
     steps = fuse(equations, products)
-    return place_buffers(graph, steps, graph.outputs.values(), in_place)
+    return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
 
 
 def _scalars_of_leaves(graph: Graph) -> set[str]:

@@ -17,12 +17,14 @@ from .program import Buffer, Gemm, Item, Program, Statement, Step, Storage, read
 Path = tuple[int, ...]
 
 
-def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], stores: Mapping[str, str]) -> Program:
+def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], stores: Mapping[str, str],
+                  share: bool = True) -> Program:  # fmt: skip
     """The program with a buffer for every tensor that its steps write.
 
     Args:
         given: tensors that the caller holds: results. Leaves are held by the caller in any case.
         stores: those of them that are written where a leaf lies, each with its leaf.
+        share: whether a slot is handed on, and whether results lie in their operands' place.
     """
     held = set(given)
     lives = _lives(steps)
@@ -36,8 +38,9 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
         kept = _kept_axes(name, graph, steps, lives[name])
         storage = Storage.WORK if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
-    _share(steps, lives, buffers)
-    work = _slots(lives, buffers)
+    if share:
+        _share(steps, lives, buffers)
+    work = _slots(lives, buffers, share)
     return Program(graph, steps, buffers, work)
 
 
@@ -186,7 +189,7 @@ class _Slot:
     free_after: int
 
 
-def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> dict[Kind, IndexExpr]:
+def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer], share: bool) -> dict[Kind, IndexExpr]:
     """Gives every stored tensor its offset; returns how long the work space of each kind is."""
     ends = {kind: ZERO for kind in Kind}
     slots: dict[Kind, list[_Slot]] = {kind: [] for kind in Kind}
@@ -196,7 +199,7 @@ def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> dict[Kind,
         size = ONE
         for extent in buffer.extents:
             size *= extent
-        slot = _fitting(slots[buffer.kind], size, life.first)
+        slot = _fitting(slots[buffer.kind], size, life.first) if share else None
         if slot is None:
             slot = _Slot(size, ends[buffer.kind], life.last)
             ends[buffer.kind] += size

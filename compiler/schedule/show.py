@@ -1,12 +1,12 @@
 """A program as text: where each tensor lives, then its steps as loops and matrix products.
 
-    h.dense[batch, 32]    in the place of h
-    logits.max[·]         a variable            (an axis shown as · is not stored: all its users share a loop along it)
+h.dense[batch, 32]    in the place of h
+logits.max[·]         a variable            (an axis shown as · is not stored: all its users share a loop along it)
 
-    2  loops
-         for b < batch:
-           for j < 32:
-             h.dense[b, j] = h.bias[j] + h.dense.sum[b, j]                                            # digits.grad:9
+2  loops
+     for b < batch:
+       for j < 32:
+         h.dense[b, j] = h.bias[j] + h.dense.sum[b, j]                                            # digits.grad:9
 """
 
 from collections.abc import Iterator, Sequence

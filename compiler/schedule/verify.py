@@ -93,7 +93,9 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
         name = writer.loops[depth].index.name
         if begun and writer.statement is not None and depth >= writer.statement.free_prefix:
             return
-        alike = [places_at for places_at in zip(writer.equation.write, *places, strict=True) if _all_are(name, places_at)]
+        alike = [
+            places_at for places_at in zip(writer.equation.write, *places, strict=True) if _all_are(name, places_at)
+        ]
         if not alike:
             what = f"{writer.equation.target} is not complete within the loop over {name}, where {writer} writes it"
             raise InternalError(f"{reader}: {what}")

@@ -58,8 +58,10 @@ class _Check:
             self.inside_work(buffer)
 
     def runs_along(self, name: str, axis: int) -> None:
-        """All that touch a tensor are in one loop along the axis: it need not be stored."""
+        """All that touch a tensor are in one loop along the axis, or it has one place: it need not be stored."""
         touching = self.runs.touching[name]
+        if self.graph.tensors[name].extents[axis].constant == 1:
+            return
         names = {place[axis].bare for run in touching for place in run.touches(name)}
         depth = min(shared_loops(touching[0], run) for run in touching)
         around = {loop.index.name for loop in touching[0].loops[:depth]}

@@ -56,7 +56,7 @@ class ReplayedChoices(Choices):
     """Draws at first, and later what was drawn then: one function in every call."""
 
     def __init__(self, choices: Choices, drawn: list[int]) -> None:
-        super().__init__(choices.draw)
+        super().__init__(choices.entropy)
         object.__setattr__(self, "drawn", drawn)
         object.__setattr__(self, "replay", list(drawn))
 
@@ -86,9 +86,9 @@ FIXED = (
     "    return[..., i] = x[..., i] / sqrt(1/2 + mean[j](x[..., j]^2))",
     "",
     "def moments(x[n, c]):",
-    "    m[c] = mean[n](x[n, c])",
-    "    v[c] = mean[n]((x[n, c] - m[c])^2)",
-    "    return m, v",
+    "    centre[c] = mean[n](x[n, c])",
+    "    spread[c] = mean[n]((x[n, c] - centre[c])^2)",
+    "    return centre, spread",
     "",
 )
 

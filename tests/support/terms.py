@@ -5,11 +5,9 @@ What is drawn first is simplest: Hypothesis shrinks towards it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
-
-from hypothesis import strategies as st
 
 from .world import Array, Points
 
@@ -21,12 +19,12 @@ CHOICE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(10)
 
 @dataclass(frozen=True)
 class Choices:
-    """Drawing, in few words."""
+    """Decisions, two bytes each; when there are no more, the simplest."""
 
-    draw: Any
+    entropy: Iterator[int]
 
     def integer(self, low: int, high: int) -> int:
-        return int(self.draw(st.integers(low, high)))
+        return low + (next(self.entropy, 0) * 256 + next(self.entropy, 0)) % (high - low + 1)
 
     def pick(self, options: Sequence[Any]) -> Any:
         return options[self.integer(0, len(options) - 1)] if len(options) > 1 else options[0]

@@ -1,6 +1,6 @@
 """Random models computed by NumPy or JAX: plain formulas at lists of places, sharing nothing with gradc.
 
-A tensor is stored flat. Lists of places are filled up to powers of two with places that do not count, so that JAX,
+A tensor is stored flat. Lists of places are filled up to a few lengths with places that do not count, so that JAX,
 which compiles each operation for each shape, meets few of them. With NumPy the distance to the nearest kink is kept:
 a model that comes close to one is not drawn.
 """
@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
 Array: TypeAlias = Any
-SMALLEST = 8
-"""The shortest list of places."""
+LENGTHS = (64, 512, 4096, 32768)
+"""How long lists of places are."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,8 @@ class World:
 
 
 def filled(count: int) -> int:
-    """How long a list is made."""
-    size = SMALLEST
-    while size < count:
-        size *= 4
-    return size
+    """How long a list is made: one place at least does not count."""
+    return next(length for length in LENGTHS if length > count)
 
 
 def places(world: World, extents: Mapping[str, int]) -> "Points":
@@ -118,7 +116,7 @@ class Points:
         flat = np.zeros(self.count, int)
         for extent, subscript in zip(stored.shape, subscripts, strict=True):
             flat = flat * extent + self.xp.clip(subscript, 0, extent - 1)
-        return stored.flat[flat] if self.xp is np else jax.numpy.take(stored.flat, flat, mode="clip")
+        return stored.flat[flat] if self.xp is np else jnp.take(stored.flat, flat, mode="clip")
 
     def inside(self, name: str, subscripts: Sequence[Array]) -> Array:
         """Where all subscripts are in the tensor."""
@@ -127,43 +125,36 @@ class Points:
             within = within & (subscript >= 0) & (subscript < extent)
         return within
 
-    def spread(self, extents: Mapping[str, int]) -> "tuple[Points, Array]":
-        """Every place once for all values of more indices: (longer list, which of them count, a row for each place)."""
+    def spread(self, extents: Mapping[str, int]) -> "Points":
+        """Every real place once for all values of more indices."""
         assert extents, "a reduction has indices"
         inner = int(np.prod(list(extents.values()), dtype=int))
-        wide = 1
-        while wide < inner:
-            wide *= 2
-        at = np.minimum(np.arange(wide), inner - 1)
-        more = np.unravel_index(at, tuple(extents.values()))
-        values = {name: np.repeat(np.asarray(value), wide) for name, value in self.indices.items()}
-        values |= {name: np.tile(value, self.count) for name, value in zip(extents, more, strict=True)}
-        mask = np.tile(np.arange(wide) < inner, (self.count, 1))
-        return Points(self.world, values, self.count * wide, self.count * wide), mask
+        total = self.real * inner
+        at = np.minimum(np.arange(filled(total)), total - 1)
+        more = np.unravel_index(at % inner, tuple(extents.values()))
+        values = {name: np.broadcast_to(value, (self.count,))[at // inner] for name, value in self.indices.items()}
+        return Points(self.world, values | dict(zip(extents, more, strict=True)), len(at), total)
 
     def reduce(self, reducer: str, extents: Mapping[str, int], body: "Callable[[Points], Array]") -> Array:
         """A reduction at every place."""
-        points, mask = self.spread(extents)
-        value = self.xp.broadcast_to(self.xp.asarray(body(points)), (points.count,)).reshape(mask.shape)
-        return reduced(self.world, reducer, value, mask)
+        points = self.spread(extents)
+        value = self.xp.broadcast_to(self.xp.asarray(body(points)), (points.count,))
+        inner = points.real // self.real
+        if self.xp is np:
+            rows = value[: points.real].reshape(self.real, inner)
+            return np.pad(_by_numpy(self.world, reducer, rows), (0, self.count - self.real), mode="edge")
+        return _by_jax(reducer, value, self, inner)
 
 
-def reduced(world: World, reducer: str, value: Array, mask: Array) -> Array:
-    """Each row of `value` joined, where `mask` holds."""
-    xp = world.xp
+def _by_numpy(world: World, reducer: str, rows: Array) -> Array:
+    """Each row joined."""
     match reducer:
-        case "sum":
-            return xp.where(mask, value, 0).sum(1)
-        case "mean":
-            return xp.where(mask, value, 0).sum(1) / mask.sum(1)
-        case "prod":
-            return xp.where(mask, value, 1).prod(1)
+        case "sum" | "mean" | "prod":
+            return getattr(rows, reducer)(1)
         case "logsumexp":
-            return world.special.logsumexp(xp.where(mask, value, -np.inf), axis=1)
-    sign = 1 if reducer in ("max", "argmax") else -1
-    signed = xp.where(mask, sign * value, -np.inf)
-    world.kink(lambda: _leads(signed))
-    return sign * signed.max(1) if reducer in ("max", "min") else signed.argmax(1)
+            return scipy.special.logsumexp(rows, axis=1)
+    world.kink(lambda: _leads(rows if reducer in ("max", "argmax") else -rows))
+    return getattr(rows, reducer)(1)
 
 
 def _leads(rows: Array) -> Array:
@@ -172,3 +163,36 @@ def _leads(rows: Array) -> Array:
         return np.full(1, np.inf)
     ranked = np.sort(rows, axis=1)
     return ranked[:, -1] - ranked[:, -2]
+
+
+def _by_jax(reducer: str, value: Array, outer: Points, inner: int) -> Array:
+    """The same by operations on flat lists, whose shapes are few; what does not count joins at the last place."""
+    at = np.arange(len(value))
+    owner = np.where(at < outer.real * inner, at // inner, outer.count - 1)
+    counts = np.arange(outer.count) < outer.real
+
+    def total(numbers: Array) -> Array:
+        return jnp.zeros(outer.count, numbers.dtype).at[owner].add(numbers)
+
+    def first_largest(numbers: Array) -> Array:
+        fixed = jax.lax.stop_gradient(numbers) * 1.0
+        most = jnp.full(outer.count, -jnp.inf).at[owner].max(fixed)
+        found = jnp.where(fixed == jnp.take(most, owner), at, len(at) - 1)
+        return jnp.full(outer.count, len(at) - 1).at[owner].min(found)
+
+    match reducer:
+        case "sum":
+            return total(value)
+        case "mean":
+            return total(value) / inner
+        case "prod":
+            size = jnp.exp(total(jnp.log(jnp.abs(value))))
+            return size * (1.0 - 2.0 * (total((value < 0) * 1) % 2))
+        case "max" | "min":
+            sign = 1 if reducer == "max" else -1
+            return jnp.take(value, first_largest(sign * value))
+        case "argmax" | "argmin":
+            return first_largest(value if reducer == "argmax" else -value) - np.arange(outer.count) * inner
+    shift = jnp.take(jax.lax.stop_gradient(value), first_largest(value))
+    sums = total(jnp.exp(value - jnp.take(shift, owner)))
+    return jnp.where(counts, jnp.log(jnp.where(counts, sums, 1.0)) + shift, 0.0)

@@ -1,0 +1,143 @@
+"""Timings -> the table, as markdown and as JSON; and whether all peers did the same work. It times nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import geometric_mean
+
+from .machine import Machine
+from .row import Row
+from .worker import Timing
+
+TITLES = {
+    "gradc": "gradc",
+    "torch": "PyTorch",
+    "compile": "torch.compile",
+    "jax": "JAX jit",
+    "pytensor": "PyTensor",
+    "blas": "products alone",
+}
+FIRST_AGREES = 1e-5
+LAST_AGREES = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A row's timings: for each peer one of each round."""
+
+    row: Row
+    timings: Mapping[str, Sequence[Timing]]
+
+    def median(self, peer: str) -> float:
+        """Seconds a step: the median of the better round."""
+        return min(timing.median for timing in self.timings[peer])
+
+    def least(self, peer: str) -> float:
+        """Seconds a step in the quickest block of all."""
+        return min(timing.least for timing in self.timings[peer])
+
+    def rivals(self) -> list[str]:
+        """The frameworks."""
+        return [peer for peer in self.timings if peer not in ("gradc", "blas")]
+
+    def ratio(self) -> float | None:
+        """How many times as long as gradc the quickest framework takes, by medians."""
+        if not self.rivals():
+            return None
+        return min(map(self.median, self.rivals())) / self.median("gradc")
+
+    def least_ratio(self) -> float | None:
+        """The same by the quickest blocks, which a busy machine disturbs less."""
+        if not self.rivals():
+            return None
+        return min(map(self.least, self.rivals())) / self.least("gradc")
+
+    def share_of_blas(self) -> float | None:
+        """The time of the products alone as a part of gradc's."""
+        return self.least("blas") / self.least("gradc") if "blas" in self.timings else None
+
+
+def disagreements(result: Result) -> list[str]:
+    """Peers whose losses differ from gradc's by more than rounding: they did not do the same work."""
+    ours = result.timings["gradc"][0]
+    found = []
+    for peer in result.rivals():
+        for theirs in result.timings[peer]:
+            if not _near(theirs.first_loss, ours.first_loss, FIRST_AGREES):
+                found.append(f"{peer}: first loss {theirs.first_loss:.8g}, gradc's {ours.first_loss:.8g}")
+            if not _near(theirs.last_loss, ours.last_loss, LAST_AGREES):
+                steps = result.row.steps
+                found.append(f"{peer}: loss of step {steps} {theirs.last_loss:.8g}, gradc's {ours.last_loss:.8g}")
+    return found
+
+
+def _near(a: float, b: float, tolerance: float) -> bool:
+    """Near in relation to their size. NaN is near nothing."""
+    return abs(a - b) <= tolerance * abs(b)
+
+
+def markdown(results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> str:
+    """The table, and what was measured where."""
+    peers = [peer for peer in TITLES if any(peer in result.timings for result in results)]
+    header = ["training step, µs", *(TITLES[peer] for peer in peers), "best peer ÷ gradc"]
+    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    for result in results:
+        cells = [_cell(result, peer) for peer in peers]
+        lines.append(_line([result.row.title, *cells, _ratio(result)]))
+    return "\n".join([*lines, "", *_notes(results, machine, versions), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(result: Result, peer: str) -> str:
+    if peer not in result.timings:
+        return "-"
+    return f"{_micro(result.median(peer))} ({_micro(result.least(peer))})"
+
+
+def _micro(seconds: float) -> str:
+    """Microseconds with about three figures."""
+    value = seconds * 1e6
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _ratio(result: Result) -> str:
+    by_median, by_least = result.ratio(), result.least_ratio()
+    if by_median is None or by_least is None:
+        return "-"
+    return f"**{by_median:.2f}×** ({by_least:.2f}×)"
+
+
+def _notes(results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> list[str]:
+    ratios = [ratio for result in results if (ratio := result.ratio()) is not None]
+    mean = f" Geometric mean of the ratios: {geometric_mean(ratios):.2f}×." if len(ratios) > 1 else ""
+    named = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return [
+        "Whole training steps (forward, backward, Adam), float32, all cores: the median, and in brackets the quickest "
+        f"block of steps.{mean}",
+        "Every peer runs in a process of its own, in turn, twice round; losses agree to rounding. “Products alone” are "
+        "the row's matrix products by NumPy's BLAS, with nothing around them.",
+        "",
+        f"{machine}. {named}.",
+    ]
+
+
+def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> None:
+    """Writes results.md, and results.json with every number."""
+    rows = {
+        result.row.name: {
+            "title": result.row.title,
+            "ratio": result.ratio(),
+            "least_ratio": result.least_ratio(),
+            "share_of_blas": result.share_of_blas(),
+            "timings": {peer: [asdict(timing) for timing in timings] for peer, timings in result.timings.items()},
+        }
+        for result in results
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {"machine": asdict(machine), "versions": dict(versions), "rows": rows}
+    (folder / "results.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "results.md").write_text(markdown(results, machine, versions), encoding="utf-8")

@@ -1,0 +1,137 @@
+"""The command `python -m benchmarks`: every row, every peer, each in a process of its own, in turn, twice round.
+
+It writes what all start from, runs `worker.py` for each peer, compares the losses and hands the timings to `report.py`.
+It ends with code 1 where losses differ, and where a peer fails.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+import gradc
+
+from . import report, worker
+from .machine import installed, this_machine
+from .peers import Arrays
+from .report import TITLES, Result
+from .row import Row
+from .rows import ROWS, named
+from .worker import Timing
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "gradc": "gradc",
+    "torch": "torch",
+    "compile": "torch",
+    "jax": "jax",
+    "pytensor": "pytensor",
+    "blas": "numpy",
+}
+ROUNDS = 2
+SECONDS = 2.0
+QUICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which peers to run by which Python, how often, and for how long each."""
+
+    pythons: Mapping[str, str]
+    rounds: int
+    seconds: float
+
+
+class PeerError(Exception):
+    """A peer's process ended badly; the message has what it wrote."""
+
+
+@click.command()
+@click.option("--rows", default=",".join(row.name for row in ROWS), show_default=True, help="Which rows.")
+@click.option("--peers", default="torch,compile,jax,pytensor", show_default=True, help="Beside gradc.")
+@click.option("--quick", is_flag=True, help="One short round: to see that all works, not for its figures.")
+@click.option("--seconds", default=SECONDS, show_default=True, help="For each peer, row and round.")
+@click.option("--python", multiple=True, metavar="PEER=PATH", help="The Python that has a peer, if not this one.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent, help="Folder of the results.")
+def main(rows: str, peers: str, quick: bool, seconds: float, python: tuple[str, ...], out: Path) -> None:
+    """Times training steps of gradc beside those of other frameworks, and writes results.md and results.json."""
+    chosen = [_row(name) for name in rows.split(",")]
+    pythons, versions = _pythons(["gradc", "blas", *filter(None, peers.split(","))], python)
+    plan = Plan(pythons, 1, QUICK_SECONDS) if quick else Plan(pythons, ROUNDS, seconds)
+    try:
+        results = [run_row(row, plan) for row in chosen]
+    except PeerError as error:
+        raise click.ClickException(str(error)) from None
+    machine = this_machine()
+    report.save(out, results, machine, versions)
+    click.echo(report.markdown(results, machine, versions))
+    wrong = [f"{result.row.name}: {text}" for result in results for text in report.disagreements(result)]
+    if wrong:
+        raise click.ClickException("losses differ by more than rounding\n" + "\n".join(wrong))
+
+
+def _row(name: str) -> Row:
+    try:
+        return named(name)
+    except KeyError:
+        raise click.UsageError(f"no row {name}; there are {', '.join(row.name for row in ROWS)}") from None
+
+
+def _pythons(peers: Sequence[str], given: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """The Python of every peer that is installed, and the versions of their packages."""
+    chosen = dict(pair.split("=", 1) for pair in given)
+    pythons, versions = {}, {}
+    for peer in peers:
+        if peer not in PACKAGES:
+            raise click.UsageError(f"no peer {peer}; there are {', '.join(PACKAGES)}")
+        python = chosen.get(peer, sys.executable)
+        version = installed(PACKAGES[peer], python)
+        if version is None:
+            click.echo(f"{TITLES[peer]} is not installed and left out", err=True)
+            continue
+        pythons[peer] = python
+        versions[PACKAGES[peer]] = version
+    versions["numba"] = installed("numba", sys.executable) or "?"
+    return pythons, versions
+
+
+# ------------------------------------------------------------------ one row
+
+
+def initial(row: Row) -> Arrays:
+    """Parameters by the model's own laws, and a batch of data; always the same."""
+    model = gradc.compile_text(row.text, row.name.replace("-", "_"), seed=0)
+    params = {name: np.array(model.params[name]) for name in model.params}
+    return Arrays(params, row.data(np.random.default_rng(0)))
+
+
+def run_row(row: Row, plan: Plan) -> Result:
+    """All peers, round by round."""
+    timings: dict[str, list[Timing]] = {peer: [] for peer in plan.pythons}
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "arrays.npz"
+        worker.save(arrays, initial(row))
+        for _ in range(plan.rounds):
+            for peer, python in plan.pythons.items():
+                timings[peer].append(_run_peer(row, peer, python, arrays, plan.seconds))
+                last = timings[peer][-1]
+                click.echo(f"{row.name:12} {peer:10} {last.median * 1e6:10.1f} µs", err=True)
+    return Result(row, timings)
+
+
+def _run_peer(row: Row, peer: str, python: str, arrays: Path, seconds: float) -> Timing:
+    command = [python, "-m", "benchmarks.worker", peer, row.name, str(arrays), str(seconds)]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
+    if answer.returncode != 0:
+        raise PeerError(f"{peer} failed on {row.name}:\n{answer.stderr}")
+    return Timing(**json.loads(answer.stdout.splitlines()[-1]))

@@ -1,0 +1,141 @@
+"""A derivation as LaTeX and as HTML: the steps of `derivation.py`, in the notation of `graph/latex.py`.
+
+LaTeX is one `align*` environment of amsmath with three columns: what is given, its value, and why. HTML has an
+environment for each step and leaves the typesetting to the MathJax of the notebook.
+"""
+
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import TYPE_CHECKING
+
+
+from gradc.graph.latex import LATEX, latex_equation, latex_name, latex_range, latex_read
+from gradc.graph.nodes import Equation
+from gradc.graph.printing import Printer
+from gradc.graph.show import place_in_text
+
+if TYPE_CHECKING:
+    from .derivation import Contribution, Derivation, Step
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    **{letter: f"\\{letter}" for letter in "_#$%&{}"},
+}  # fmt: skip
+EQUALS, ADDS = "=", r"\mathrel{+}="
+"""Signs of an equation: it gives a tensor, or adds to it."""
+
+
+def latex(derivation: "Derivation") -> str:
+    """The whole derivation as one environment."""
+    blocks = [[_title(title), *rows] for title, rows in _sections(derivation)]
+    text = " \\\\[1ex]\n".join(" \\\\\n".join(rows) for rows in blocks if len(rows) > 1)
+    empty = f"{_partial(derivation.parameter)} &= 0 && {_words('the loss does not depend on it')}"
+    return f"\\begin{{align*}}\n{text or empty}\n\\end{{align*}}\n"
+
+
+def html(derivation: "Derivation") -> str:
+    """A heading and an environment for each step."""
+    parts = [f"<h4>The derivative of the loss by <code>{escape(derivation.parameter)}</code></h4>"]
+    if not derivation.steps:
+        parts.append("<p>The loss does not depend on it: its derivative is 0 everywhere.</p>")
+    for title, rows in _sections(derivation):
+        body = escape(" \\\\\n".join(rows), quote=False)
+        parts.append(f"<p><b>{escape(title)}</b></p>\n$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$")
+    if derivation.rules:
+        rules = "".join(
+            f"<li><b>{escape(rule.name)}</b>: <code>{escape(rule.before)}</code> → "
+            f"<code>{escape(rule.after or 'nothing')}</code> ({escape(rule.why)})</li>"
+            for rule in derivation.rules
+        )
+        parts.append(f"<p><b>The rules that fired</b></p>\n<ul>{rules}</ul>")
+    return "<div>\n" + "\n".join(parts) + "\n</div>"
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _sections(derivation: "Derivation") -> Iterator[tuple[str, list[str]]]:
+    """Titles, each with its rows."""
+    if not derivation.steps:
+        return
+    yield f"Forward: from {derivation.parameter} to the loss", [_given(equation) for equation in derivation.forward]
+    for rewritten in derivation.stabilised:
+        rules = ", ".join(rewritten.rules)
+        yield f"Made stable by {rules}", [_given(equation) for equation in (*rewritten.before, *rewritten.after)]
+    for number, step in enumerate(derivation.steps, 1):
+        yield f"{number}. The derivative by {step.tensor}", list(_step(step))
+    computed = [_row(equation, sign, _place(equation)) for equation, sign in _signed(derivation.computed)]
+    yield f"What is computed for {derivation.gradient}", computed
+
+
+def _step(step: "Step") -> Iterator[str]:
+    if not step.contributions:
+        yield f"{latex_name(step.target)} &= 1 && {_words('the loss by itself')}"
+        return
+    for part in step.contributions:
+        yield from _contribution(part, ADDS if step.adds else EQUALS)
+    for helper in step.helpers:
+        yield _row(helper, EQUALS, "with")
+    if step.adds:
+        for equation, sign in _signed(step.total):
+            yield _row(equation, sign, "together")
+    if step.final != step.total:
+        for equation, sign in _signed(step.final):
+            yield _row(equation, sign, f"by {', '.join(step.rules)}" if step.rules else "that is")
+
+
+def _contribution(part: "Contribution", sign: str) -> Iterator[str]:
+    yield _given(part.equation)
+    above = latex_read(part.equation.target, part.equation.write)
+    below = latex_read(part.read.tensor, part.read.subscripts)
+    slope = Printer(LATEX, part.equation.origin.order).print(part.slope)
+    slope = f"{slope} {_words(part.only)}" if part.only else slope
+    yield rf"\frac{{\partial {above}}}{{\partial {below}}} &= {slope} && {_words('slope')}"
+    left = latex_read(part.swapped.target, part.swapped.write)
+    swapped = Printer(LATEX, part.swapped.origin.order).print(part.swapped.body)
+    yield f"{left} &{sign} {swapped} && {_words('chain rule')}"
+
+
+def _given(equation: Equation) -> str:
+    ranges = r",\ ".join(map(latex_range, equation.indices))
+    place = _words(f"   {place_in_text(equation.origin)}")
+    left, right = _sides(equation)
+    return f"{left} &= {right} && {ranges} {place}"
+
+
+def _row(equation: Equation, sign: str, note: str) -> str:
+    left, right = _sides(equation)
+    return f"{left} &{sign} {right} && {_words(note)}"
+
+
+def _sides(equation: Equation) -> tuple[str, str]:
+    left = latex_read(equation.target, equation.write)
+    return left, latex_equation(equation).removeprefix(f"{left} = ")
+
+
+def _signed(equations: Iterable[Equation]) -> Iterator[tuple[Equation, str]]:
+    seen: set[str] = set()
+    for equation in equations:
+        yield equation, ADDS if equation.target in seen else EQUALS
+        seen.add(equation.target)
+
+
+def _partial(name: str) -> str:
+    return latex_name(f"d_{name}")
+
+
+def _place(equation: Equation) -> str:
+    return place_in_text(equation.origin)
+
+
+def _title(text: str) -> str:
+    return rf"&\textbf{{{_escaped(text)}}} &&"
+
+
+def _words(text: str) -> str:
+    return rf"\text{{{_escaped(text)}}}"
+
+
+def _escaped(text: str) -> str:
+    """Plain text as LaTeX text: whatever a model calls its tensors, no command comes of it."""
+    return "".join(SPECIAL.get(letter, letter if letter.isprintable() else " ") for letter in text)

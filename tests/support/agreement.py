@@ -1,0 +1,170 @@
+"""Whether all that gradc makes of a random model agrees: oracles, graphs, programs, modules, JAX.
+
+Values agree to 1e-9, relative, or of the largest entry where an array's values cancel; memory to the bit.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gradc.emit.module import emit
+from gradc.graph.interpret import interpret
+from gradc.graph.nodes import Graph
+from gradc.graph.verify import verify
+from gradc.language.elaborate import elaborate
+from gradc.language.evaluate import evaluate
+from gradc.language.load import load
+from gradc.language.lower import lower
+from gradc.algebra.simplify import simplify
+from gradc.algebra.stabilise import stabilise
+from gradc.pipeline import Stages, gradient_graph, graphs_of, module_spec
+from gradc.schedule.build import schedule
+from gradc.schedule.verify import verify_program
+
+from .emitted import load_plain, poisoned
+from .models import RandomModel
+from .world import Array
+
+NAN, OTHER = float("nan"), 1e30
+TOLERANCE = {"float64": 1e-9, "float32": 2e-3}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a model gives: outputs by name, and the gradient by each parameter."""
+
+    outputs: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+
+
+def by_jax(model: RandomModel) -> Expected:
+    """JAX's values and gradients, in float64, an operation at a time."""
+    data = {**model.inputs, **model.targets}
+
+    def loss(params: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+        outputs = model.evaluated(jnp, {**data, **params})
+        return outputs["loss"], outputs
+
+    with jax.enable_x64(True):
+        params = {name: jnp.asarray(value) for name, value in model.params.items()}
+        (_, outputs), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        return Expected({k: np.asarray(v) for k, v in outputs.items()}, {k: np.asarray(v) for k, v in gradients.items()})
+
+
+def assert_close(actual: Any, wanted: Any, label: str, tolerance: float = TOLERANCE["float64"]) -> None:
+    """Equal up to the tolerance, relative to each entry or to the largest."""
+    wanted = np.asarray(wanted, np.float64)
+    largest = float(np.max(np.abs(wanted), initial=0.0))
+    np.testing.assert_allclose(
+        np.asarray(actual, np.float64), wanted, rtol=tolerance, atol=tolerance * max(largest, 1e-3), err_msg=label
+    )
+
+
+# ---------------------------------------------------------------- stages
+
+
+def check_stages(model: RandomModel, expected: Expected) -> Stages:
+    """The oracle on the syntax and the graph's interpreter, after every pass, against what is expected."""
+    sources = load(model.text)
+    written, plain = elaborate(sources, training=True), elaborate(sources, training=False)
+    facts = tuple(p.value for p in written.preconditions)
+    graph = lower(written)
+    oracle = evaluate(written, model.values, model.dims)
+    for label, name in graph.outputs.items():
+        assert_close(oracle[name], expected.outputs[label], f"syntax: {label}")
+    stable = stabilise(graph)
+    gradient = gradient_graph(written, stable)
+    passes = {
+        "lowered": graph,
+        "stabilised": stable,
+        "gradient": gradient,
+        "simplified": simplify(gradient),
+        "simplified predictions": simplify(stabilise(lower(plain))),
+    }
+    for label, made in passes.items():
+        verify(made, facts)
+        check_graph(made, model, expected, label)
+    return graphs_of(written, plain)
+
+
+def check_graph(graph: Graph, model: RandomModel, expected: Expected, stage: str) -> None:
+    found = interpret(graph, model.values, model.dims)
+    for label, name in graph.outputs.items():
+        assert_close(found[name], wanted(label, expected), f"{stage}: {label}")
+
+
+def wanted(label: str, expected: Expected) -> Array:
+    """Of an output of a gradient's graph or a model's."""
+    parameter = label.removeprefix("gradient ")
+    return expected.gradients[parameter] if parameter != label else expected.outputs[label]
+
+
+# ---------------------------------------------------------------- modules
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A model's module as it is, and with every buffer in a place of its own."""
+
+    shared: str
+    separate: str
+
+
+def sources_of(stages: Stages, text: str, dtype: str) -> Sources:
+    """Both modules; their programs are verified."""
+    spec = module_spec(stages, text, dtype)
+    facts = tuple(value for value, _ in spec.preconditions)
+    apart = {
+        role: schedule(graph, share=False)
+        for role, graph in [("gradient", stages.gradient), ("evaluate", stages.evaluate), ("predict", stages.predict)]
+        if graph is not None
+    }
+    for program in (spec.gradient, spec.evaluate, spec.predict, *apart.values()):
+        if program is not None:
+            verify_program(program, facts)
+    return Sources(emit(spec), emit(replace(spec, **apart)))
+
+
+def results(module: Any, model: RandomModel, fill: float | None = None) -> dict[str, Array]:
+    """All that a module computes, by the names of `wanted`; with fresh arrays full of `fill`, if that is given."""
+    params = module.init(0)
+    for name, value in model.params.items():
+        params[name] = value
+    arguments = [*model.inputs.values(), *model.targets.values()]
+    if fill is None:
+        return dict(_results(module, params, model, arguments))
+    with poisoned(module, fill):
+        return dict(_results(module, params, model, arguments))
+
+
+def _results(module: Any, params: Any, model: RandomModel, arguments: list[Array]) -> Iterator[tuple[str, Array]]:
+    with np.errstate(all="ignore"):
+        loss, gradients = module.loss_and_gradients(params, *arguments)
+        yield "loss", loss
+        for name in model.params:
+            yield f"gradient {name}", gradients[name]
+        if module.PREDICTIONS:
+            found = module.predict(params, *model.inputs.values())
+            found = found if isinstance(found, dict) else {module.PREDICTIONS[0]: found}
+            yield from ((f"predict {name}", value) for name, value in found.items())
+        for name, value in module.evaluate(params, *arguments).items():
+            yield ("loss again" if name == "loss" else f"metric {name}"), value
+
+
+def check_module(source: Sources, model: RandomModel, expected: Expected) -> None:
+    """The plain module gives what is expected, whatever its buffers hold and wherever they lie: to the bit."""
+    module = load_plain(source.shared)
+    found = results(module, model)
+    for label, value in found.items():
+        assert_close(value, wanted(label.removesuffix(" again"), expected), f"module: {label}")
+    again = {
+        "poisoned by NaN": results(module, model, NAN),
+        "poisoned by 1e30": results(module, model, OTHER),
+        "with separate buffers": results(load_plain(source.separate), model, NAN),
+    }
+    for how, values in again.items():
+        for label, value in values.items():
+            np.testing.assert_array_equal(value, found[label], err_msg=f"{label}, {how}")
