@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import sympy
 
@@ -269,7 +270,7 @@ def _rules() -> Iterator[RuleNote]:
     """All rules, each once, in the order in which they are tried."""
     seen: set[str] = set()
     for phase in (*stabilise.PHASES, *simplify.PHASES):
-        every: tuple[Rule[object], ...] = (*phase.bodies, *phase.equations, *phase.graphs)
+        every: tuple[Rule[Any], ...] = (*phase.bodies, *phase.equations, *phase.graphs)
         for rule in every:
             if rule.name not in seen:
                 seen.add(rule.name)

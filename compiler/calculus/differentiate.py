@@ -33,6 +33,7 @@ from gradc.graph.tensors import Axis, Bounds, Index, Kind
 
 from .bodies import derivative, times
 from .normal import normal_form
+from .pieces import guarded_pieces
 
 
 def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
@@ -145,7 +146,7 @@ class _Adjoints:
                 order=(self.names[equation.target], *equation.origin.order),
             ),
         )
-        self.equations.append(normal_form(swapped, target))
+        self.equations += [normal_form(piece, target) for piece in guarded_pieces(swapped, target)]
 
     def own_value(self, equation: Equation) -> Read | None:
         """A read that holds the body's value: the target's own, where nothing else is added to it."""

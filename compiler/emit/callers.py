@@ -68,11 +68,16 @@ class Callers:
         """Lines that return (which array, place) where a whole number is outside its range."""
         for at, tensor in self.bounded(label):
             assert tensor.bounds is not None
-            name, limit = self.names.of(tensor.name), self.size(tensor.bounds.high + 1)
+            name, limit = self.names.of(tensor.name), self.limit(tensor.bounds.high + 1)
             call = f"first_outside({name}, {limit})" if tensor.axes else f"0 if {name} < 0 or {name} >= {limit} else -1"
             yield f"place = {call}"
             yield "if place >= 0:"
             yield f"{INDENT}return {', '.join([str(at), 'place', *['0.0'] * scalars])}"
+
+    def limit(self, expr: IndexExpr) -> str:
+        """A size, its free dims by the arrays that tell them."""
+        around = Surroundings(lambda tensor, _: tensor, lambda dim: self.dim_source(dim, "all"), {}, self.real, lambda _: None)
+        return index_text(expr, around)
 
     def first_outside(self) -> str:
         if not any(tensor.axes for _, tensor in self.bounded("all")):

@@ -190,21 +190,21 @@ class KernelWriter:
     def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
         name = loop.index.name
         self.loops[name] = self.local.fresh(name) if name not in self.loops else self.loops[name]
-        low, high, taken = self.ends(loop, len(path), assumed)
+        low, high, taken = self.ends(loop, path, assumed)
         ends = high if low == "0" else f"{low}, {high}"
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
 
-    def ends(self, loop: Loop, depth: int, assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
+    def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
         low, high = index_text(loop.index.low, self.around), index_text(loop.index.high, self.around)
         lows, highs, taken = [low], [high], set()
-        for guard in self.common_guards(loop, depth) - assumed:
+        for guard in sorted(self.common_guards(loop, len(path)) - assumed, key=str):
             factor = guard.value.coefficient(loop.index.name)
             if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant not in (1, -1):
                 continue
             rest = guard.value - factor * index(loop.index.name)
-            if set(rest.indices) - set(self.loops):
+            if set(rest.indices) - set(path):
                 continue
             taken.add(guard)
             if factor.constant == 1:

@@ -12,11 +12,32 @@ from gradc.graph.index import IndexExpr, Ranges, number
 from . import core
 from .core import Bounds, Kind
 from .folding import COMPARE, compare, fold
+from .refusal import Refused
 from .values import Element, constant, described, truth, whole
-from .world import Refused
 
 ARITY = dict.fromkeys(
-    ["exp", "log", "log1p", "expm1", "sqrt", "abs", "sign", "sin", "cos", "tan", "asin", "acos", "atan", "tanh", "sinh", "cosh", "erf", "floor", "round", "stop_gradient"],
+    [
+        "exp",
+        "log",
+        "log1p",
+        "expm1",
+        "sqrt",
+        "abs",
+        "sign",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "tanh",
+        "sinh",
+        "cosh",
+        "erf",
+        "floor",
+        "round",
+        "stop_gradient",
+    ],
     1,
 ) | {"clip": 3, "max": 2, "min": 2}
 """The functions of numbers that a model can call, and how many arguments they take."""

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from . import syntax
 from .naming import suggestion
+from .places import Place
+from .refusal import Refused
+from .scopes import Given
 from .values import POISON, Value, Word, described
-from .world import Given, Place, Refused, World
+from .world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,21 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
     given: dict[str, syntax.Expression] = {}
     for k, argument in enumerate(node.arguments):
         if argument.name is None and k >= len(names):
-            raise Refused("wrong-arity", f"{definition.name} takes {len(names)} argument{'s' * (len(names) != 1)}, and has "
-                          f"{len(node.arguments)} here", argument.span, help=f"its header is {header(definition)}")  # fmt: skip
+            raise Refused(
+                "wrong-arity",
+                f"{definition.name} takes {len(names)} argument{'s' * (len(names) != 1)}, and has "
+                f"{len(node.arguments)} here",
+                argument.span,
+                help=f"its header is {header(definition)}",
+            )
         name = argument.name or names[k]
         if name not in names:
-            raise Refused("unknown-keyword", f"{definition.name} has no argument called {name}", argument.span,
-                          help=suggestion(name, names) or f"its header is {header(definition)}")  # fmt: skip
+            raise Refused(
+                "unknown-keyword",
+                f"{definition.name} has no argument called {name}",
+                argument.span,
+                help=suggestion(name, names) or f"its header is {header(definition)}",
+            )
         if name in given:
             raise Refused("argument-twice", f"{name} is given twice", argument.span)
         given[name] = argument.value
@@ -86,11 +98,12 @@ def _shown(parameter: syntax.Parameter) -> str:
     if parameter.choices:
         return f"{parameter.name} = {' | '.join(parameter.choices)}"
     if parameter.axes is not None:
-        return f"{parameter.name}[{', '.join(_axis(axis) for axis in parameter.axes)}]"
+        return f"{parameter.name}[{', '.join(shown_axis(axis) for axis in parameter.axes)}]"
     return f"{parameter.name} = …" if parameter.default is not None else parameter.name
 
 
-def _axis(node: syntax.Expression) -> str:
+def shown_axis(node: syntax.Expression) -> str:
+    """An axis of a header as written."""
     match node:
         case syntax.Name(name=name):
             return name
@@ -99,5 +112,3 @@ def _axis(node: syntax.Expression) -> str:
         case syntax.Number(value=value):
             return str(value)
     return "…"
-
-

@@ -12,10 +12,12 @@ from .conditions import decided, loop_values, repetitions
 from .declarations import declare_dim, declare_inputs, declare_parameter
 from .equations import axes_of, force
 from .naming import CONSTANTS, NOT_THERE_YET
-from .world import Entry, Given, Group, Part, Refused, Returning, Scope, Size, Thunk, World, Written
+from .refusal import Refused
+from .scopes import Entry, Given, Group, Part, Returning, Scope, Size, Thunk, Written
+from .world import World
 
 TRAINING = (syntax.Optimize, syntax.Freeze, syntax.Fit, syntax.Data)
-TOP_LEVEL = (syntax.Inputs, syntax.Output, *TRAINING)
+TOP_LEVEL = (syntax.Inputs, syntax.Output, syntax.Definition, syntax.Use, syntax.ModelName, *TRAINING)
 
 
 def run(world: World, statements: Sequence[syntax.Statement], scope: Scope) -> None:
@@ -62,11 +64,8 @@ def _run_one(world: World, statement: syntax.Statement, scope: Scope) -> None:
         case syntax.If(then=then, otherwise=otherwise):
             branch = decided(world, statement.condition, scope)
             run_statements(world, then if branch else otherwise, scope)
-        case syntax.Optimize() | syntax.Freeze() | syntax.Fit() | syntax.Data():
+        case _ if isinstance(statement, TRAINING):
             world.statements.append(statement)
-        case syntax.Definition() | syntax.Use() | syntax.ModelName():
-            if scope.frame.definition is not None or scope.outer is not None:
-                raise Refused("not-here", "this stands at the top level of a file", statement.span)
 
 
 def _check_position(statement: syntax.Statement, scope: Scope) -> None:
@@ -142,8 +141,12 @@ def index_equation(world: World, scope: Scope, local: str, subscripts: tuple[syn
         scope.pending.append(group)
         scope.define(local, group)
     elif any(isinstance(e, Thunk) for _, e in scope.entries[local]):
-        raise Refused("index-after-whole", f"the index equations of {local} stand above its whole-tensor equation", span,
-                      help="give one of them another name")  # fmt: skip
+        raise Refused(
+            "index-after-whole",
+            f"the index equations of {local} stand above its whole-tensor equation",
+            span,
+            help="give one of them another name",
+        )
     group.equations.append(Written(subscripts, value, span, scope, scope.now, order))
     scope.now += 1
     return group
@@ -159,7 +162,7 @@ def full_name(world: World, scope: Scope, local: str) -> str:
 
 def order_here(scope: Scope) -> tuple[int, ...]:
     """The place of the next statement in the order of the model."""
-    outer = order_here(scope.outer)[:-1] + (scope.at,) if scope.outer else scope.frame.order
+    outer = (*order_here(scope.outer)[:-1], scope.at) if scope.outer else scope.frame.order
     return (*outer, scope.now)
 
 
@@ -237,4 +240,3 @@ def _hand_out(round_scope: Scope, scope: Scope, variable: str | None) -> None:
         if name != variable:
             scope.define(name, entries[-1][1])
     scope.now += 1
-

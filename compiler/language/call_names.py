@@ -1,6 +1,6 @@
 """What calls in an equation are called: `h = relu(dense(x, 64))` has h.weight; two dense in it h.dense_1.weight.
 
-    h = dense(x, 64) + dense(y, 64)   →   h.dense_1, h.dense_2        counted innermost and leftmost first
+h = dense(x, 64) + dense(y, 64)   →   h.dense_1, h.dense_2        counted innermost and leftmost first
 """
 
 from collections import Counter
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from . import syntax
 from .numeric import called, handed_parameters, has_parameters, is_numeric
+from .places import CallName, Context, Place
 from .walk import calls_in_order
-from .world import CallName, Context, Place, World
+from .world import World
 
 
 def plan_calls(world: World, context: Context, roots: Sequence[syntax.Expression], place: Place, between: bool) -> None:
@@ -19,7 +20,11 @@ def plan_calls(world: World, context: Context, roots: Sequence[syntax.Expression
         between: the definition's name comes between in any case, as it does in a `return`.
     """
     found = [
-        (key, definition, has_parameters(world, definition) or handed_parameters(world, node, place.scope, place.position))
+        (
+            key,
+            definition,
+            has_parameters(world, definition) or handed_parameters(world, node, place.scope, place.position),
+        )
         for root in roots
         for key, name, node in calls_in_order(root)
         for definition in [called(world, name, node, place.scope, place.position)]

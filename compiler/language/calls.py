@@ -17,10 +17,13 @@ from .headers import bind_tensors
 from .inline import of_numbers
 from .naming import NOT_THERE_YET
 from .numeric import is_numeric
+from .places import CallName, Context, Place
+from .refusal import Echo, Refused
+from .scopes import Frame, Returning, Scope
 from .tensors import free_indices, tensor_value
 from .values import POISON, Array, Element, Several, Value, described
 from .walk import names_in
-from .world import CallName, Context, Echo, Frame, Place, Refused, Returning, Scope, World
+from .world import World
 
 
 def call_definition(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
@@ -57,7 +60,9 @@ def _check_callable(world: World, definition: syntax.Definition, node: syntax.Ca
                       help="definitions unfold when the model is compiled; use `repeat`, or an index")  # fmt: skip
 
 
-def _inside(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> tuple[Scope, Place]:
+def _inside(
+    world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place
+) -> tuple[Scope, Place]:
     """The scope of a call's body, still empty, and the place where defaults are evaluated."""
     context = place.context
     fallback = f"{context.name}.{definition.name}"
@@ -81,7 +86,9 @@ def _results(definition: syntax.Definition, wanted: tuple[str, ...]) -> dict[str
     if not isinstance(last, syntax.Return) or len(last.values) != len(wanted):
         return {}
     pairs = zip(last.values, wanted, strict=True)
-    return {value.name: full for value, full in pairs if isinstance(value, syntax.Name) and _made_once(value.name, body)}
+    return {
+        value.name: full for value, full in pairs if isinstance(value, syntax.Name) and _made_once(value.name, body)
+    }
 
 
 def _made_once(name: str, body: Sequence[syntax.Statement]) -> bool:
@@ -93,7 +100,7 @@ def _made_once(name: str, body: Sequence[syntax.Statement]) -> bool:
 def _unfolded(world: World, definition: syntax.Definition, bound: Bound, node: syntax.Call, scope: Scope,
               place: Place) -> Value:  # fmt: skip
     world.count_instance(node.span)
-    axes = bind_tensors(world, definition, bound, scope, scope.frame.returns, place)
+    axes = bind_tensors(world, definition, bound, scope, place)
     scope.frame = replace(scope.frame, axes=axes, order=place.context.next_call())
     if not isinstance(definition.body, tuple):
         returning = Returning((definition.body,), definition.body.span, scope, scope.now, scope.frame.order)
@@ -161,8 +168,12 @@ def _over(node: syntax.Call, place: Place) -> core.Index:
         raise Refused("one-index", f"{node.function}[…] goes over one index of the equation", node.span)
     name = written[0].name
     if name not in place.indices:
-        raise Refused("unknown-index", f"{name} is no index of this equation", written[0].span,
-                      help=f"{node.function}[{name}](…) goes over an index of the equation and has a value at each")  # fmt: skip
+        raise Refused(
+            "unknown-index",
+            f"{name} is no index of this equation",
+            written[0].span,
+            help=f"{node.function}[{name}](…) goes over an index of the equation and has a value at each",
+        )
     return place.indices[name]
 
 

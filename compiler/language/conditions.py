@@ -6,13 +6,18 @@ from fractions import Fraction
 from gradc.errors import Span
 
 from . import syntax
+from .places import Context, Place
+from .refusal import Echo, OutOfBudget, Refused
+from .scopes import Scope
 from .values import POISON, Element, Function, Items, Value, Word, constant, described
-from .world import MOST_INSTANCES, Context, Echo, OutOfBudget, Place, Refused, Scope, World
+from .world import MOST_INSTANCES, World
 
 
 def place_here(scope: Scope, span: Span) -> Place:
     """The place of an expression that is known when the model is compiled."""
-    return Place(scope, scope.now, Context(scope.frame.prefix.removesuffix("."), scope.frame, scope.frame.order, "", span))
+    return Place(
+        scope, scope.now, Context(scope.frame.prefix.removesuffix("."), scope.frame, scope.frame.order, "", span)
+    )
 
 
 def decided(world: World, node: syntax.Expression, scope: Scope) -> bool:

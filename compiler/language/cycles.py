@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from gradc.errors import Label, Span
 
 from . import core
+from .refusal import Refused
+from .scopes import Group, Thunk
 from .tensors import tensors_read
-from .world import Group, Refused, Thunk, World
+from .world import World
 
 
 def refuse_cycle(world: World, entry: Thunk | Group) -> None:

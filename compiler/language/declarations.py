@@ -9,12 +9,15 @@ from . import core, syntax
 from .arithmetic import as_number
 from .conditions import place_here
 from .core import Bounds, Kind, Role
-from .extents import size_of
 from .indices import index_name
 from .naming import CONSTANTS, NOT_THERE_YET
+from .places import Context, Place
+from .refusal import Echo, Refused
+from .scopes import Given, Scope, Size
+from .sizes import size_of
 from .tensors import tensor_value, tensors_read
 from .values import POISON, Array, Element, described
-from .world import Context, Echo, Given, Place, Refused, Scope, Size, World
+from .world import World
 
 ORTHOGONAL = "orthogonal"
 
@@ -214,7 +217,9 @@ def law_of(world: World, statement: syntax.Param, indices: tuple[core.Index, ...
     if value is POISON:
         raise Echo
     if not isinstance(value, Element):
-        raise Refused("not-a-law", f"an initial law is a number at every place, and this is {described(value)}", node.span)
+        raise Refused(
+            "not-a-law", f"an initial law is a number at every place, and this is {described(value)}", node.span
+        )
     read = next(iter(tensors_read(value.expression)), None)
     if read is not None:
         raise Refused("not-a-law", f"an initial law reads no tensor, and this reads {read}", node.span)
@@ -227,4 +232,3 @@ def _orthogonal(node: syntax.Name | syntax.Call, indices: tuple[core.Index, ...]
     if indices and len(indices) < 2:  # noqa: PLR2004  (the first axis against the rest)
         raise Refused("not-a-law", "orthogonal wants two axes or more: the first against the rest", node.span)
     return core.Law(span, text, indices, None)
-

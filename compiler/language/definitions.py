@@ -6,8 +6,10 @@ from gradc.errors import Label
 
 from . import syntax
 from .naming import BUILT_IN, CONSTANTS
+from .refusal import Refused
+from .scopes import Frame
 from .walk import calls_in_order, statements_in, values_in
-from .world import Frame, Refused, World
+from .world import World
 
 
 def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> None:
@@ -48,10 +50,16 @@ def _check(definition: syntax.Definition, seen: Mapping[str, syntax.Definition])
             raise Refused("name-taken", f"{name} has two arguments called {parameter.name}", parameter.span)
         if parameter.name in CONSTANTS:
             raise Refused("reserved-name", f"{parameter.name} is a name of the language", parameter.span)
+        if sum(isinstance(axis, syntax.Ellipsis) for axis in parameter.axes or ()) > 1:
+            raise Refused("two-dots", "... stands twice between these brackets", parameter.span)
         for axis in parameter.axes or ():
             if isinstance(axis, syntax.Name) and axis.name in names:
-                raise Refused("name-taken", f"{axis.name} is an argument and a dim of the header", axis.span,
-                              help="a name in the header's brackets is a dim inside; leave the argument out")  # fmt: skip
+                raise Refused(
+                    "name-taken",
+                    f"{axis.name} is an argument and a dim of the header",
+                    axis.span,
+                    help="a name in the header's brackets is a dim inside; leave the argument out",
+                )
 
 
 def check_recursion(world: World, file: syntax.File) -> None:

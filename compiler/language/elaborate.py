@@ -21,14 +21,18 @@ from .equations import axes_of, force
 from .expressions import evaluate
 from .load import Sources, load
 from .outputs import check_targets, collect
+from .refusal import OutOfBudget, Refused
+from .scopes import Frame, Scope, Size
 from .training import Settings, settings
-from .world import Frame, OutOfBudget, Refused, Scope, Size, World, ordered
+from .world import World, ordered
 
 DEEPEST = 12_000
 """Python frames that the deepest expression of a model may take; the parser bounds how deep one is."""
 
 
-def elaborate_text(text: str, *, file: str = "model.grad", folder: Path | None = None, training: bool = True) -> core.Model:
+def elaborate_text(
+    text: str, *, file: str = "model.grad", folder: Path | None = None, training: bool = True
+) -> core.Model:
     """The model of a text. `elaborate` does the same for sources that are parsed already."""
     return elaborate(load(text, file=file, folder=folder), training=training)
 
@@ -138,19 +142,31 @@ def _sizes(scope: Scope) -> tuple[tuple[str, int], ...]:
     return tuple((size.name, size.value.constant) for size in found if size.value.constant is not None)
 
 
-def _free_dims(world: World, file: syntax.File, leaves: tuple[core.Leaf, ...], scope: Scope) -> tuple[str, ...]:  # fmt: skip
+def _free_dims(world: World, file: syntax.File, leaves: tuple[core.Leaf, ...], scope: Scope) -> tuple[str, ...]:
     """The free dims in order of declaration, each told by an input or target where it stands alone."""
     free = [entry.name for entries in scope.entries.values() for _, entry in entries
             if isinstance(entry, Size) and entry.value.dims == (entry.name,)]  # fmt: skip
-    told = {axis.extent.dims[0] for leaf in leaves if leaf.role in (Role.INPUT, Role.TARGET)
-            for axis in leaf.axes if len(axis.extent.dims) == 1 and str(axis.extent) == axis.extent.dims[0]}  # fmt: skip
+    told = {
+        axis.extent.dims[0]
+        for leaf in leaves
+        if leaf.role in (Role.INPUT, Role.TARGET)
+        for axis in leaf.axes
+        if len(axis.extent.dims) == 1 and str(axis.extent) == axis.extent.dims[0]
+    }
     used = {name for _, tensor in world.tables.tensors for axis in tensor.axes for name in axis.extent.dims}
     used |= {name for leaf in leaves for axis in leaf.axes for name in axis.extent.dims}
     used |= {name for _, equation in world.tables.equations for i in equation.indices for name in i.high.dims}
     for name in free:
         if name in used and name not in told:
-            world.report(Refused("free-dim", f"nothing tells dim {name} when the model is called", _dim_span(file, name),
-                                 help="let it stand alone in an input's brackets, or give it a value"), scope.frame)  # fmt: skip
+            world.report(
+                Refused(
+                    "free-dim",
+                    f"nothing tells dim {name} when the model is called",
+                    _dim_span(file, name),
+                    help="let it stand alone in an input's brackets, or give it a value",
+                ),
+                scope.frame,
+            )
     return tuple(name for name in free if name in told)
 
 

@@ -15,10 +15,13 @@ from .call_names import plan_calls
 from .core import Bounds, Kind
 from .cycles import refuse_cycle
 from .extents import solve
+from .places import Context, Place
+from .refusal import Echo, Refused
+from .scopes import Entry, Given, Group, Part, Returning, Size, Thunk, Written
 from .tensors import store, tensor_value
 from .values import POISON, Array, Element, Several, Subscripts, Value, described
 from .walk import alone_in, has_dots, names_in, nodes, without_binders
-from .world import Context, Echo, Entry, Given, Group, Part, Place, Refused, Returning, Size, Thunk, World, Written
+from .world import World
 from .writes import check_writes
 
 
@@ -117,8 +120,11 @@ def is_scalar_tensor(value: Element) -> bool:
 def _several(world: World, thunk: Thunk, value: Value, context: Context) -> Value:
     if not isinstance(value, Several) or len(value.values) != len(thunk.targets):
         count = len(value.values) if isinstance(value, Several) else 1
-        raise Refused("several-values", f"the right side gives {count} value{'s' * (count != 1)}, and {len(thunk.targets)} "
-                      f"names stand on the left", thunk.span)  # fmt: skip
+        raise Refused(
+            "several-values",
+            f"the right side gives {count} value{'s' * (count != 1)}, and {len(thunk.targets)} names stand on the left",
+            thunk.span,
+        )
     results = [named(world, part, full, replace(context, name=full), thunk.value)
                for part, full in zip(value.values, thunk.targets, strict=True)]  # fmt: skip
     return Several(tuple(results))
@@ -184,7 +190,9 @@ def _index_names(world: World, written: Written, place: Place) -> list[syntax.Ex
     alone = alone_in(written.subscripts, written.value)
     found: list[syntax.Expression] = []
     for node in nodes(*written.subscripts):
-        if isinstance(node, syntax.Binder) or (isinstance(node, syntax.Name) and _is_index(world, node.name, alone, place)):
+        if isinstance(node, syntax.Binder) or (
+            isinstance(node, syntax.Name) and _is_index(world, node.name, alone, place)
+        ):
             found.append(node)
         elif isinstance(node, syntax.Subscript | syntax.Call | syntax.Conditional | syntax.Comparison):
             raise Refused("left-side", "the left side holds indices, sizes and numbers alone", node.span,
@@ -279,12 +287,22 @@ def _right_side(world: World, one: Prepared) -> Element | None:
         return value if isinstance(value, Element) else None
     frame = one.written.scope.frame
     if isinstance(value, Array):
-        world.report(Refused("not-an-element", f"the right side of an index equation is a number at each place, and this is "
-                             f"{described(value)}", one.written.value.span, help="read it at indices; without brackets on "
-                             "the left the equation is one of whole tensors"), frame)  # fmt: skip
+        world.report(
+            Refused(
+                "not-an-element",
+                f"the right side of an index equation is a number at each place, and this is {described(value)}",
+                one.written.value.span,
+                help="read it at indices; without brackets on the left the equation is one of whole tensors",
+            ),
+            frame,
+        )
     else:
-        world.report(Refused("not-a-tensor", f"an equation makes a tensor, and this is {described(value)}",
-                             one.written.value.span), frame)  # fmt: skip
+        world.report(
+            Refused(
+                "not-a-tensor", f"an equation makes a tensor, and this is {described(value)}", one.written.value.span
+            ),
+            frame,
+        )
     return None
 
 

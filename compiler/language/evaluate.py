@@ -30,7 +30,9 @@ def evaluate(model: core.Model, values: Mapping[str, Numbers], dims: Mapping[str
         dims: the free dims.
     """
     kinds = {leaf.name: leaf.kind for leaf in model.leaves}
-    given = {name: np.asarray(value, DTYPES[kinds.get(name, Kind.REAL)]) for name, value in values.items()}
+    given: dict[str, Numbers] = {
+        name: np.asarray(value, DTYPES[kinds.get(name, Kind.REAL)]) for name, value in values.items()
+    }
     return _all_tensors(model.tensors, model.equations, given, dims)
 
 
@@ -90,7 +92,7 @@ def _reads(equation: core.Equation) -> set[str]:
 def _tensor(tensor: core.Tensor, equations: Sequence[core.Equation], found: Mapping[str, Numbers],
             dims: Mapping[str, int]) -> Numbers:  # fmt: skip
     shape = tuple(_size(axis.extent, dims) for axis in tensor.axes)
-    result = np.zeros(shape, DTYPES[tensor.kind])
+    result: Numbers = np.zeros(shape, DTYPES[tensor.kind])
     for equation in equations:
         extents = tuple(_size(i.high - i.low, dims) for i in equation.indices)
         grid = _Grid(found, dims, {}, None, extents).among(equation.indices)
@@ -138,7 +140,9 @@ class _Grid:
 
     def let(self, name: str, value: Numbers) -> "_Grid":
         """The same with a named value."""
-        return _Grid(self.tensors, self.dims, self.indices, self.rng, self.shape, {**self.locals, name: value}, self.depth)
+        return _Grid(
+            self.tensors, self.dims, self.indices, self.rng, self.shape, {**self.locals, name: value}, self.depth
+        )
 
     def value(self, node: core.Expression) -> Numbers:
         """The value of an expression at every place; an axis that it does not depend on may be missing or 1 long."""
@@ -217,7 +221,8 @@ class _Grid:
 
 
 def _power(a: Numbers, b: Numbers) -> Numbers:
-    return np.power(a.astype(np.float64), b)
+    result: Numbers = np.power(a.astype(np.float64), b)
+    return result
 
 
 def _log_sum_exp(flat: Numbers) -> Numbers:
@@ -225,11 +230,13 @@ def _log_sum_exp(flat: Numbers) -> Numbers:
     flat = flat.astype(np.float64)
     largest = flat.max(axis=0)
     shift = np.where(np.isfinite(largest), largest, 0.0)
-    return np.log(np.exp(flat - shift).sum(axis=0)) + shift
+    result: Numbers = np.log(np.exp(flat - shift).sum(axis=0)) + shift
+    return result
 
 
 def _erf(x: Numbers) -> Numbers:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    result: Numbers = np.vectorize(math.erf, otypes=[np.float64])(x)
+    return result
 
 
 def _to_whole(function: Callable[[Numbers], Numbers]) -> Callable[[Numbers], Numbers]:
@@ -241,15 +248,45 @@ def _real(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
 
 
 FUNCTIONS: Mapping[str, Callable[..., Numbers]] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _real(np.divide), "neg": np.negative, "pow": _power,
-    "floordiv": np.floor_divide, "mod": np.mod, "lt": np.less, "le": np.less_equal, "eq": np.equal, "ne": np.not_equal,
-    "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "exp": _real(np.exp), "log": _real(np.log),
-    "log1p": _real(np.log1p), "expm1": _real(np.expm1), "sqrt": _real(np.sqrt), "abs": np.abs, "sign": np.sign,
-    "sin": _real(np.sin), "cos": _real(np.cos), "tan": _real(np.tan), "asin": _real(np.arcsin), "acos": _real(np.arccos),
-    "atan": _real(np.arctan), "tanh": _real(np.tanh), "sinh": _real(np.sinh), "cosh": _real(np.cosh), "erf": _erf,
-    "floor": _to_whole(np.floor), "round": _to_whole(np.round), "max": np.maximum, "min": np.minimum,
-    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high), "stop_gradient": lambda x: x,
-}  # fmt: skip
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": _real(np.divide),
+    "neg": np.negative,
+    "pow": _power,
+    "floordiv": np.floor_divide,
+    "mod": np.mod,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "not": np.logical_not,
+    "exp": _real(np.exp),
+    "log": _real(np.log),
+    "log1p": _real(np.log1p),
+    "expm1": _real(np.expm1),
+    "sqrt": _real(np.sqrt),
+    "abs": np.abs,
+    "sign": np.sign,
+    "sin": _real(np.sin),
+    "cos": _real(np.cos),
+    "tan": _real(np.tan),
+    "asin": _real(np.arcsin),
+    "acos": _real(np.arccos),
+    "atan": _real(np.arctan),
+    "tanh": _real(np.tanh),
+    "sinh": _real(np.sinh),
+    "cosh": _real(np.cosh),
+    "erf": _erf,
+    "floor": _to_whole(np.floor),
+    "round": _to_whole(np.round),
+    "max": np.maximum,
+    "min": np.minimum,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "stop_gradient": lambda x: x,
+}
 """Functions of numbers, by their names in `core.Apply`."""
 
 REDUCERS: Mapping[str, Callable[[Numbers], Numbers]] = {

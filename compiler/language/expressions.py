@@ -12,11 +12,14 @@ from .arithmetic import ARITY, needs_condition
 from .calls import call_definition, call_over
 from .extents import REDUCERS
 from .naming import BUILT_IN, NOT_THERE_YET, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
+from .places import Place
 from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
+from .refusal import Refused
+from .scopes import Given
 from .values import POISON, Array, Element, Function, Items, Value, Word, constant, described, truth
 from .whole import by_element, concat, product, reshape, transpose
-from .world import Given, Place, Refused, World
+from .world import World
 
 OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow", "and": "and",
              "or": "or"}  # fmt: skip
@@ -49,23 +52,27 @@ def evaluate(world: World, node: syntax.Expression, place: Place) -> Value:
             return call(world, node, id(node), place)
         case syntax.List(items=items):
             return Items(tuple(world.value(item, place) for item in items))
-        case syntax.Text():
-            raise Refused("stray-text", "a text in quotes stands only after `use` and `data`", node.span)
-        case syntax.Ellipsis():
-            raise Refused("stray-dots", "... stands only between brackets", node.span)
-        case syntax.Binder():
-            raise Refused("stray-binder", f"the extent of {node.name} is stated on the left side or in a reduction",
-                          node.span)  # fmt: skip
+        case syntax.Text() | syntax.Ellipsis() | syntax.Binder():
+            raise _stray(node)
     assert_never(node)
+
+
+def _stray(node: syntax.Text | syntax.Ellipsis | syntax.Binder) -> Refused:
+    """What is no value and stands where one is wanted."""
+    match node:
+        case syntax.Text():
+            return Refused("stray-text", "a text in quotes stands only after `use` and `data`", node.span)
+        case syntax.Ellipsis():
+            return Refused("stray-dots", "... stands only between brackets", node.span)
+    return Refused("stray-binder", f"the extent of {node.name} is stated on the left side or in a reduction", node.span)
 
 
 def _binary(world: World, node: syntax.Binary, place: Place) -> Value:
     if node.operator == "|>":
         return _pipe(world, node, place)
     left = world.value(node.left, place)
-    if node.operator in {"and", "or"} and isinstance(left, Element) and left.kind is core.Kind.BOOL:
-        if left.truth is (node.operator == "or"):
-            return left
+    if node.operator in {"and", "or"} and isinstance(left, Element) and left.truth is (node.operator == "or"):
+        return left
     right = world.value(node.right, place)
     if node.operator == "@":
         return product(left, right, node, world, place)
@@ -80,8 +87,12 @@ def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
             return call(world, syntax.Call(node.span, name, span, None, (first,)), id(node.right), place)
         case syntax.Call(function=name, function_span=span, indices=indices, arguments=arguments):
             if indices is not None and name in REDUCERS:
-                raise Refused("piped-reduction", f"|> cannot hand on to {name}[…], whose indices it would not see", node.span,
-                              help=f"write {name}[…](…)")  # fmt: skip
+                raise Refused(
+                    "piped-reduction",
+                    f"|> cannot hand on to {name}[…], whose indices it would not see",
+                    node.span,
+                    help=f"write {name}[…](…)",
+                )
             piped = syntax.Call(node.span, name, span, indices, (first, *arguments))
             return call(world, piped, id(node.right), place)
     raise Refused("not-a-function", "|> hands on to a function", node.right.span)
@@ -218,4 +229,3 @@ def _random(world: World, node: syntax.Call, name: str, place: Place) -> Value:
         raise Refused("not-there-yet", f"{name}() in equations {NOT_THERE_YET}", node.span,
                       help="it works in initial laws: param w[n] ~ normal()")  # fmt: skip
     return Element(core.Random(world.span(node.span, place.context.frame), name), core.Kind.REAL)
-

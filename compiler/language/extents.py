@@ -6,44 +6,25 @@ every read is then inside is proved later, where it is elaborated.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from gradc.errors import Label, Span
-from gradc.graph.index import ONE, ZERO, Gather, Idx, IndexExpr, Quotient, Ranges, index, never_negative, of_atom
+from gradc.errors import Label
+from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
-from .cycles import refuse_cycle
-from .indices import described_read, index_name, suggested_order
+from .indices import described_read, index_name
+from .places import Place
+from .refusal import Refused
+from .scopes import Group, Size
+from .settle import Settling
+from .sizes import size_of
 from .values import Array, Element, shown
+from .variables import Bare, Variable
 from .walk import names_in
-from .world import Group, Place, Refused, Size, World
+from .world import World
 
 REDUCERS = {"sum", "prod", "mean", "max", "min", "logsumexp", "argmax", "argmin"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """A place where an index stands alone: the read, and the extent of the axis there."""
-
-    read: syntax.Subscript
-    axis: int
-    extent: IndexExpr
-    why: str
-
-
-@dataclass(slots=True, eq=False)
-class Variable:
-    """An index whose range is looked for."""
-
-    name: str
-    internal: str
-    span: Span
-    stated: IndexExpr | None = None
-    dim: IndexExpr | None = None
-    bare: list[Bare] = field(default_factory=list)
-    guarded: list[IndexExpr] = field(default_factory=list)
-    reads: list[tuple[IndexExpr, IndexExpr]] = field(default_factory=list)
-    extent: IndexExpr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +35,7 @@ class Solution:
     rest: tuple[core.Index, ...] | None
 
 
-Env = Mapping[str, Variable]
+Env: TypeAlias = Mapping[str, Variable]
 
 
 def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_names: Sequence[syntax.Expression],
@@ -72,7 +53,7 @@ def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_na
     env = search.variables(left_names, {})
     search.walk(right, env)
     rest = search.rest(left, right)
-    search.settle()
+    Settling(search).settle()
     for key, variables in search.reductions.items():
         place.context.reductions[key] = tuple(search.index(v) for v in variables)
     return Solution({name: search.index(v) for name, v in env.items()}, rest)
@@ -125,8 +106,13 @@ class _Search:
 
     def _check_new(self, node: syntax.Name | syntax.Binder, env: Env) -> None:
         if node.name in env:
-            raise Refused("index-hides", f"{node.name} is an index already", node.span,
-                          [Label(env[node.name].span, "here")], "take another name for the index of the reduction")  # fmt: skip
+            raise Refused(
+                "index-hides",
+                f"{node.name} is an index already",
+                node.span,
+                [Label(env[node.name].span, "here")],
+                "take another name for the index of the reduction",
+            )
 
     def _internal(self, name: str) -> str:
         internal = self.context.internal.get(name)
@@ -148,7 +134,7 @@ class _Search:
                 self._read(node, env)
             case syntax.Call(function=function, indices=indices) if indices is not None and function in REDUCERS:
                 inner = self.variables(indices, env)
-                self.reductions[id(node)] = [inner[i.name] for i in indices if not isinstance(i, syntax.Ellipsis)]
+                self.reductions[id(node)] = list(inner.values())
                 self._walk_all([a.value for a in node.arguments], {**env, **inner})
             case syntax.Call():
                 self._walk_all([a.value for a in node.arguments], env)
@@ -191,7 +177,7 @@ class _Search:
         return name in {"true", "false", "training"} or isinstance(entry, Size) or getattr(entry, "number", False)
 
     def _read(self, node: syntax.Subscript, env: Env) -> None:
-        axes = self._axes(node, env)
+        axes = self.axes(node, env)
         for subscript in node.subscripts:
             self.walk(subscript, env)
         if axes is None:
@@ -208,7 +194,8 @@ class _Search:
             axis = k if k < at else k + width
             self._use(subscript, axes, axis, node, env)
 
-    def _axes(self, node: syntax.Subscript, env: Env) -> tuple[core.Axis, ...] | None:
+    def axes(self, node: syntax.Subscript, env: Env) -> tuple[core.Axis, ...] | None:
+        """The axes of what is read, where they are known."""
         base = node.base
         if isinstance(base, syntax.Name) and "." not in base.name:
             entry = self.world.find(base.name, self.place)
@@ -233,12 +220,12 @@ class _Search:
             else:
                 variable.bare.append(Bare(node, axis, extent, described_read(self.world, node, axes, self.place)))
             return
-        value = None if node.guarded else self.arithmetic(subscript, env)
-        if value is None:
+        at = None if node.guarded else self.arithmetic(subscript, env)
+        if at is None:
             return
         for variable in {v.internal: v for v in env.values()}.values():
-            if variable.internal in value.indices:
-                variable.reads.append((value, extent))
+            if variable.internal in at.indices:
+                variable.reads.append((at, extent))
 
     def _compare(self, node: syntax.Comparison, env: Env) -> None:
         pairs = zip(node.operators, node.operands, node.operands[1:], strict=False)
@@ -258,8 +245,8 @@ class _Search:
             case syntax.Name(name=name) if name in env:
                 return index(env[name].internal)
             case syntax.Unary(operator="-", operand=operand):
-                value = self.arithmetic(operand, env)
-                return None if value is None else -value
+                negated = self.arithmetic(operand, env)
+                return None if negated is None else -negated
             case syntax.Binary(operator=sign, left=left, right=right) if sign in {"+", "-", "*", "//", "%"}:
                 return self._binary(sign, self.arithmetic(left, env), self.arithmetic(right, env))
             case syntax.Subscript(base=base, subscripts=subscripts, guarded=False):
@@ -312,147 +299,3 @@ class _Search:
             self.context.rest_names = tuple(axis.name for axis in axes)
             self.context.rest = tuple(core.Index(n, ZERO, axis.extent) for n, axis in zip(names, axes, strict=True))
         return self.context.rest
-
-    # ------------------------------------------------------------ settling
-
-    def settle(self) -> None:
-        """Finds every extent, by the rules in their order."""
-        for variable in self.all:
-            variable.extent = variable.stated
-        for variable in self.all:
-            if variable.extent is None and (variable.bare or variable.dim is not None):
-                self._agree(variable)
-        self._by_arithmetic()
-        for variable in self.all:
-            if variable.extent is None and variable.guarded:
-                self._by_guarded(variable)
-        self._by_arithmetic()
-        for variable in self.all:
-            if variable.extent is None and self.circular is not None:
-                refuse_cycle(self.world, self.circular)
-            if variable.extent is None:
-                raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over", variable.span,
-                              help=f"state it where it is introduced, as in [{variable.name}: 10]")  # fmt: skip
-            self._check_positive(variable)
-
-    def _agree(self, variable: Variable) -> None:
-        first = variable.bare[0].extent if variable.bare else variable.dim
-        assert first is not None
-        for place in variable.bare[1:]:
-            if place.extent != first:
-                raise self._disagreement(variable, variable.bare[0], place)
-        if variable.dim is not None and variable.dim != first:
-            place = variable.bare[0]
-            raise Refused(
-                "extents-disagree", f"index {variable.name} has two extents", place.read.span,
-                [Label(place.read.span, f"{place.extent}: {place.why}"),
-                 Label(variable.span, f"{variable.dim}: the dim {variable.name}")],
-                f"state the extent, as in [{variable.name}: {place.extent}], or take a name that is no dim's",
-            )  # fmt: skip
-        variable.extent = first
-
-    def _disagreement(self, variable: Variable, a: Bare, b: Bare) -> Refused:
-        spans = [p.read.span if a.read is not b.read else _axis_span(p) for p in (a, b)]
-        labels = [Label(span, f"{p.extent}: {p.why}") for span, p in zip(spans, (a, b), strict=True)]
-        help = self._reordered(variable, a, b) or self._reordered(variable, b, a)
-        return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help)
-
-    def _reordered(self, variable: Variable, kept: Bare, moved: Bare) -> str | None:
-        """`did you mean w[o, k]?` where the subscripts of one read fit in another order."""
-        wanted = {v.name: self._elsewhere(v, moved) for v in self.all} | {variable.name: kept.extent}
-        axes = self._axes(moved.read, {})
-        return suggested_order(moved.read, axes, wanted) if axes else None
-
-    def _elsewhere(self, variable: Variable, moved: Bare) -> IndexExpr | None:
-        """What an index runs over by all that is said but in one read."""
-        told = [place.extent for place in variable.bare if place.read is not moved.read]
-        return variable.stated or variable.dim or (told[0] if told else None)
-
-    def _by_guarded(self, variable: Variable) -> None:
-        first = variable.guarded[0]
-        if any(extent != first for extent in variable.guarded):
-            raise Refused("undetermined-index", f"guarded reads say different things of index {variable.name}",
-                          variable.span, help=f"state its extent, as in [{variable.name}: 10]")  # fmt: skip
-        variable.extent = first
-
-    def _by_arithmetic(self) -> None:
-        changed = True
-        while changed:
-            changed = False
-            for variable in self.all:
-                if variable.extent is None and variable.reads:
-                    variable.extent = self._reach(variable)
-                    changed = changed or variable.extent is not None
-
-    def _reach(self, variable: Variable) -> IndexExpr | None:
-        """How far an index goes from 0 until one of its reads would leave its tensor."""
-        ranges = self._ranges()
-        limits: list[IndexExpr] = []
-        for value, extent in variable.reads:
-            if any(name not in ranges.bounds and name != variable.internal for name in value.indices):
-                return None
-            limit = _steps(value, variable.internal, extent - 1, ranges)
-            if limit is not None:
-                limits.append(limit)
-        smallest = [a for a in limits if all(ranges.nonnegative(b - a) for b in limits)]
-        return smallest[0] if smallest else None
-
-    def _ranges(self) -> Ranges:
-        known = {v.internal: (ZERO, v.extent) for v in self.all if v.extent is not None}
-        known |= {i.name: (i.low, i.high) for i in self.context.rest or ()}
-        return Ranges(known)
-
-    def _check_positive(self, variable: Variable) -> None:
-        extent = variable.extent
-        assert extent is not None
-        if never_negative(extent - 1):
-            return
-        message = f"index {variable.name} runs over {extent}, which must be at least 1"
-        if not self.world.require(self.world.span(variable.span, self.context.frame), extent - 1, message):
-            raise Refused("empty-index", f"index {variable.name} runs over {extent} places", variable.span,
-                          help="an extent is at least 1 for all sizes of the free dims")  # fmt: skip
-
-
-def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
-    """The size that an expression is."""
-    value = world.value(node, place)
-    size = value.size if isinstance(value, Element) else None
-    if size is not None:
-        return size
-    if isinstance(value, Element) and value.number is not None:
-        raise Refused("not-whole", f"a size is a whole number, and this is {value.number}", node.span)
-    if isinstance(value, Element | Array):
-        raise Refused("not-a-size", "a size is wanted here: a whole number known when the model is compiled", node.span,
-                      help="sizes are made of numbers and dims with + - * // and exact /")  # fmt: skip
-    raise Refused("not-a-size", "a size is wanted here", node.span)
-
-
-def _axis_span(place: Bare) -> Span:
-    """The subscript itself, where both places are in one read."""
-    return place.read.subscripts[min(place.axis, len(place.read.subscripts) - 1)].span
-
-
-def _steps(value: IndexExpr, name: str, top: IndexExpr, ranges: Ranges) -> IndexExpr | None:
-    """For how many values of the index, from 0, 0 ≤ value ≤ top holds, the other indices at their ends."""
-    factor = value.coefficient(name)
-    if factor is None:
-        return _steps_of_quotient(value, name, top, ranges)
-    rest = value - factor * index(name)
-    if ranges.nonnegative(factor - 1):
-        most = ranges.most(rest)
-        return None if most is None else (top - most) // factor + 1
-    if ranges.nonnegative(-factor - 1):
-        least = ranges.least(rest)
-        return None if least is None else least // -factor + ONE
-    return None
-
-
-def _steps_of_quotient(value: IndexExpr, name: str, top: IndexExpr, ranges: Ranges) -> IndexExpr | None:
-    for monomial, coefficient in value.terms:
-        match monomial:
-            case (Quotient(numerator, denominator),) if name in numerator.indices and coefficient == 1:
-                rest = ranges.most(value - of_atom(monomial[0]))
-                if rest is None or name in denominator.indices or Idx(name) in tuple((value - of_atom(monomial[0])).atoms()):
-                    return None
-                return _steps(numerator, name, (top - rest + 1) * denominator - 1, ranges)
-    return None

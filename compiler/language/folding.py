@@ -1,14 +1,22 @@
 """Numbers known when the model is compiled: exact, and never larger than a reader would write."""
 
+import operator
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import floor
 
 from gradc.errors import Span
 
-from .world import Refused
+from .refusal import Refused
 
 MOST_BITS = 4096
 COMPARE = {"lt", "le", "eq", "ne"}
+OF_TWO: Mapping[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "max": max, "min": min,
+}  # fmt: skip
+OF_ONE: Mapping[str, Callable[[Fraction], Fraction]] = {
+    "neg": operator.neg, "abs": abs, "floor": lambda a: Fraction(floor(a)),
+}  # fmt: skip
 
 
 def fold(function: str, numbers: list[Fraction], span: Span) -> Fraction | None:
@@ -18,26 +26,14 @@ def fold(function: str, numbers: list[Fraction], span: Span) -> Fraction | None:
         Refused: it would be too long to write down, or divides by zero.
     """
     match function, numbers:
-        case "add", [a, b]:
-            return _bounded(a + b, span)
-        case "sub", [a, b]:
-            return _bounded(a - b, span)
-        case "mul", [a, b]:
-            return _bounded(a * b, span)
         case ("div" | "floordiv" | "mod") as sign, [a, b]:
             return _divided(sign, a, b, span)
-        case "neg", [a]:
-            return -a
         case "pow", [a, b]:
             return _power(a, b, span)
-        case "abs", [a]:
-            return abs(a)
-        case "floor", [a]:
-            return Fraction(floor(a))
-        case "max", [a, b]:
-            return max(a, b)
-        case "min", [a, b]:
-            return min(a, b)
+        case _, [a, b] if function in OF_TWO:
+            return _bounded(OF_TWO[function](a, b), span)
+        case _, [a] if function in OF_ONE:
+            return OF_ONE[function](a)
     return None
 
 

@@ -1,109 +1,117 @@
 """A definition's header and the tensors it is handed: `dense(x[..., i], units)` makes `i` a dim inside."""
 
+from typing import TypeAlias
+
 from gradc.errors import Label, Span
 
 from . import core, syntax
-from .bind import Bound
-from .extents import size_of
+from .bind import Bound, shown_axis
+from .places import Context, Place
+from .refusal import Refused
+from .scopes import Given, Scope, Size
+from .sizes import size_of
 from .tensors import free_indices, stored
-from .values import POISON, Array, Element, Value, described, shown
-from .world import Context, Given, Place, Refused, Scope, Size, World
+from .values import Array, Element, Value, described, shown
+from .world import World
 
-Axes = tuple[core.Axis, ...]
+Axes: TypeAlias = tuple[core.Axis, ...]
 
 
-def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scope: Scope, result: str,
-                 place: Place) -> Axes | None:  # fmt: skip
+def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scope: Scope, place: Place) -> Axes | None:
     """Gives every tensor argument a name and defines it inside, with the header's dims; gives what `...` stands for.
 
     Raises:
         Refused: an argument is no tensor, or its axes do not fit the header.
     """
-    dots: Axes | None = None
+    header = _Header(world, definition, scope)
     values: dict[str, Value] = {}
-    sizes: dict[str, tuple[Size, str]] = {}
     for parameter in definition.parameters:
         value = bound.values[parameter.name]
+        name = f"{scope.frame.returns}.{parameter.name}"
         if parameter.axes is not None:
-            value = _as_tensor(world, value, f"{result}.{parameter.name}", bound.nodes[parameter.name], parameter, place)
-            dots = _bind(world, definition, parameter, value, bound.nodes[parameter.name].span, sizes, scope, dots)
+            node = bound.nodes[parameter.name]
+            value = _as_tensor(world, value, name, node, place)
+            header.bind(parameter, value, node.span)
         elif isinstance(value, Array) and isinstance(definition.body, tuple):
-            value = stored(world, value, f"{result}.{parameter.name}", place)
+            value = stored(world, value, name, place)
         values[parameter.name] = value
     for name, value in values.items():
         scope.define(name, Given(value, number=not isinstance(value, Array)))
-    for size, _ in sizes.values():
+    for size in header.sizes.values():
         scope.define(size.name, size)
-    return dots
+    return header.dots
 
 
-def _as_tensor(world: World, value: Value, name: str, node: syntax.Expression, parameter: syntax.Parameter,
-               place: Place) -> Value:  # fmt: skip
+def _as_tensor(world: World, value: Value, name: str, node: syntax.Expression, place: Place) -> Value:
     if isinstance(value, Array):
         return stored(world, value, name, place)
-    if value is POISON:
-        return value
     if not isinstance(value, Element):
-        raise Refused("wrong-kind", f"{parameter.name} is to be a tensor, and this is {described(value)}", node.span)
+        raise Refused("wrong-kind", f"a tensor is wanted here, and this is {described(value)}", node.span)
     mentioned = [i for i in place.indices if place.indices[i].name in free_indices(value.expression)]
     if mentioned:
-        raise Refused("wants-a-tensor", "a whole tensor is wanted here, and this is one number at each place", node.span,
-                      help=f"hand over the tensor without brackets, or go over an index: f[{mentioned[-1]}](…)")  # fmt: skip
+        raise Refused(
+            "wants-a-tensor",
+            "a whole tensor is wanted here, and this is one number at each place",
+            node.span,
+            help=f"hand over the tensor without brackets, or go over an index: f[{mentioned[-1]}](…)",
+        )
     return value
 
 
-def _bind(world: World, definition: syntax.Definition, parameter: syntax.Parameter, value: Value, at: Span,
-          sizes: dict[str, tuple[Size, str]], scope: Scope, dots: Axes | None) -> Axes | None:  # fmt: skip
-    axes = value.axes if isinstance(value, Array) else ()
-    named, rest = _matched(definition, parameter, axes, at)
-    label = Label(at, f"{parameter.name} is {shown(axes)}")
-    for written, axis in named:
-        _bind_axis(world, written, axis, parameter, sizes, scope, label)
-    if rest is None:
-        return dots
-    if dots is not None and [a.extent for a in dots] != [a.extent for a in rest]:
-        raise Refused("shapes-disagree", f"... in the header of {definition.name} is {shown(dots)} and {shown(rest)}", at,
-                      [label])  # fmt: skip
-    return rest if dots is None else dots
+class _Header:
+    """The dims of a header while its arguments are matched: by name, and those of `...`."""
 
+    def __init__(self, world: World, definition: syntax.Definition, scope: Scope) -> None:
+        self.world = world
+        self.definition = definition
+        self.scope = scope
+        self.sizes: dict[str, Size] = {}
+        self.owners: dict[str, str] = {}
+        self.dots: Axes | None = None
 
-def _matched(definition: syntax.Definition, parameter: syntax.Parameter, axes: Axes,
-             at: Span) -> tuple[list[tuple[syntax.Expression, core.Axis]], Axes | None]:  # fmt: skip
-    written = parameter.axes or ()
-    dots = [k for k, axis in enumerate(written) if isinstance(axis, syntax.Ellipsis)]
-    plain = [axis for axis in written if not isinstance(axis, syntax.Ellipsis)]
-    if len(axes) < len(plain) or (not dots and len(axes) > len(plain)) or len(dots) > 1:
-        raise Refused("wrong-rank", f"{definition.name} wants {parameter.name}[{', '.join(map(_shown_axis, written))}], and "
-                      f"this is {'a number' if not axes else shown(axes)}", at)  # fmt: skip
-    if not dots:
-        return list(zip(plain, axes, strict=True)), None
-    start, width = dots[0], len(axes) - len(plain)
-    kept = (*axes[:start], *axes[start + width :])
-    return list(zip(plain, kept, strict=True)), axes[start : start + width]
-
-
-def _shown_axis(axis: syntax.Expression) -> str:
-    match axis:
-        case syntax.Name(name=name):
-            return name
-        case syntax.Ellipsis():
-            return "..."
-    return "…"
-
-
-def _bind_axis(world: World, written: syntax.Expression, axis: core.Axis, parameter: syntax.Parameter,
-               sizes: dict[str, tuple[Size, str]], scope: Scope, label: Label) -> None:  # fmt: skip
-    if isinstance(written, syntax.Name):
-        known = sizes.get(written.name)
-        if known is None:
-            size = Size(written.name, axis.extent)
-            sizes[written.name] = (size, parameter.name)
-            scope.define(written.name, size)
+    def bind(self, parameter: syntax.Parameter, value: Value, at: Span) -> None:
+        """Matches the axes of one argument."""
+        axes = value.axes if isinstance(value, Array) else ()
+        named, rest = self._matched(parameter, axes, at)
+        label = Label(at, f"{parameter.name} is {shown(axes)}")
+        for written, axis in named:
+            self._bind_axis(written, axis, parameter, label)
+        if rest is None:
             return
-        wanted, whose = known[0].value, f"{written.name} of {known[1]}"
-    else:
-        context = Context("", scope.frame, (), "", written.span)
-        wanted, whose = size_of(world, written, Place(scope, scope.now, context)), "the header"
-    if wanted != axis.extent:
-        raise Refused("shapes-disagree", f"an axis of {parameter.name} is {axis.extent}, and {whose} says {wanted}",
-                      label.span, [label])  # fmt: skip
+        if self.dots is not None and [a.extent for a in self.dots] != [a.extent for a in rest]:
+            raise Refused("shapes-disagree", f"... in the header of {self.definition.name} is {shown(self.dots)} and "
+                          f"{shown(rest)}", at, [label])  # fmt: skip
+        self.dots = rest if self.dots is None else self.dots
+
+    def _matched(self, parameter: syntax.Parameter, axes: Axes,
+                 at: Span) -> tuple[list[tuple[syntax.Expression, core.Axis]], Axes | None]:  # fmt: skip
+        written = parameter.axes or ()
+        dots = [k for k, axis in enumerate(written) if isinstance(axis, syntax.Ellipsis)]
+        plain = [axis for axis in written if not isinstance(axis, syntax.Ellipsis)]
+        if len(axes) < len(plain) or (not dots and len(axes) > len(plain)):
+            wanted = f"{parameter.name}[{', '.join(map(shown_axis, written))}]"
+            found = shown(axes) if axes else "a number"
+            raise Refused("wrong-rank", f"{self.definition.name} wants {wanted}, and this is {found}", at)
+        if not dots:
+            return list(zip(plain, axes, strict=True)), None
+        start, width = dots[0], len(axes) - len(plain)
+        kept = (*axes[:start], *axes[start + width :])
+        return list(zip(plain, kept, strict=True)), axes[start : start + width]
+
+    def _bind_axis(
+        self, written: syntax.Expression, axis: core.Axis, parameter: syntax.Parameter, label: Label
+    ) -> None:
+        if isinstance(written, syntax.Name) and written.name not in self.sizes:
+            size = self.sizes[written.name] = Size(written.name, axis.extent)
+            self.owners[written.name] = parameter.name
+            self.scope.define(written.name, size)
+            return
+        if isinstance(written, syntax.Name):
+            wanted, whose = self.sizes[written.name].value, f"{written.name} of {self.owners[written.name]}"
+        else:
+            context = Context("", self.scope.frame, (), "", written.span)
+            place = Place(self.scope, self.scope.now, context)
+            wanted, whose = size_of(self.world, written, place), "the header"
+        if wanted != axis.extent:
+            raise Refused("shapes-disagree", f"an axis of {parameter.name} is {axis.extent}, and {whose} says {wanted}",
+                          label.span, [label])  # fmt: skip

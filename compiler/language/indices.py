@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from gradc.graph.index import IndexExpr
 
 from . import core, syntax
+from .places import Context, Place
 from .values import shown
-from .world import Context, Place, World
+from .world import World
 
 MOST_ORDERS = 24
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"

@@ -14,9 +14,12 @@ from gradc.graph.index import Ranges
 
 from . import core, syntax
 from .bind import Bound
-from .values import Array, Element, Value, constant, shown
+from .places import Place
+from .refusal import Refused
+from .scopes import Frame, Given, Scope
+from .values import Array, Element, Subscripts, Value, constant, shown
 from .walk import nodes
-from .world import Frame, Given, Place, Refused, Scope, World
+from .world import World
 
 LEAVES = (core.Number, core.Constant, core.Whole, core.Read, core.Local)
 
@@ -31,7 +34,7 @@ def of_numbers(world: World, definition: syntax.Definition, bound: Bound, node: 
     if not isinstance(sample, Element):
         return sample
 
-    def at(subscripts: tuple[core.IndexExpr, ...], ranges: Ranges) -> Element:
+    def at(subscripts: Subscripts, ranges: Ranges) -> Element:
         parts = {**bound.values, **{name: array.at(subscripts, ranges) for name, array in arrays.items()}}
         value = _inlined(world, definition, parts, node, replace(place, ranges=ranges))
         return value if isinstance(value, Element) else constant(node.span, 0)
@@ -45,8 +48,13 @@ def _one_shape(definition: syntax.Definition, arrays: Mapping[str, Array], bound
     for name, other in others:
         if [a.extent for a in other.axes] != [a.extent for a in first.axes]:
             labels = [Label(bound.nodes[n].span, f"{n} is {shown(arrays[n].axes)}") for n in (first_name, name)]
-            raise Refused("shapes-disagree", f"{definition.name} goes by element, and wants tensors of one shape", node.span,
-                          labels, "nothing is broadcast silently: write the equation with indices")  # fmt: skip
+            raise Refused(
+                "shapes-disagree",
+                f"{definition.name} goes by element, and wants tensors of one shape",
+                node.span,
+                labels,
+                "nothing is broadcast silently: write the equation with indices",
+            )
     return first.axes
 
 

@@ -1,4 +1,4 @@
-"""Files: a model's text → its tree, the trees of the files it uses, and the library's definitions as they are needed."""
+"""Files: a model's text → its tree, the trees of the files it uses, the library's definitions as they are needed."""
 
 import functools
 import re
@@ -135,7 +135,9 @@ class _Loader:
         full = self.folder / name
         try:
             if self.folder.resolve() not in full.resolve().parents:
-                self._refuse("leaves-folder", f"use {name!r} leads out of the model's folder", statement.path.span, None)
+                self._refuse(
+                    "leaves-folder", f"use {name!r} leads out of the model's folder", statement.path.span, None
+                )
                 return None
             tree = parse(read_source(full), name)
         except GradcError as error:

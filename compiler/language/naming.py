@@ -8,10 +8,13 @@ from gradc.graph.index import Gather, index, number, of_atom
 
 from . import core, syntax
 from .arithmetic import ARITY
+from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
-from .tensors import read_of
+from .refusal import Refused
+from .scopes import Given, Size
+from .tensors import WIDEST, read_of
 from .values import Element, Function, Value, Word, truth, whole
-from .world import WIDEST, Given, Place, Refused, Size, World
+from .world import World
 
 CONSTANTS = {"inf", "pi", "true", "false", "training"}
 TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}

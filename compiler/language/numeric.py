@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping
 from . import syntax
 from .arithmetic import ARITY
 from .naming import BUILT_IN, RANDOM
+from .scopes import Given, Scope
 from .values import Function, Value
 from .walk import calls_in_order, nodes, statements_in, values_in
-from .world import Given, Scope, World
+from .world import World
 
 
 def is_numeric(world: World, definition: syntax.Definition, values: Mapping[str, Value]) -> bool:

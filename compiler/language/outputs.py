@@ -7,9 +7,12 @@ from gradc.errors import Label
 from . import core, syntax
 from .core import Role
 from .equations import force, is_scalar_tensor
+from .places import Context
+from .refusal import Refused
+from .scopes import Frame, Thunk
 from .tensors import store, tensors_read
 from .values import POISON, Array, Element, Value, described
-from .world import Context, Frame, Refused, Thunk, World
+from .world import World
 
 
 def collect(world: World, frame: Frame) -> dict[str, list[core.Output]]:

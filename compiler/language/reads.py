@@ -12,9 +12,12 @@ from gradc.graph.index import IndexExpr, index
 
 from . import core, syntax
 from .arithmetic import apply, where
+from .places import Place
+from .refusal import Refused
+from .scopes import Size
 from .tensors import place_of
 from .values import POISON, Array, Element, Value, constant, described, shown
-from .world import Place, Refused, Size, World
+from .world import World
 
 
 def read(world: World, node: syntax.Subscript, place: Place) -> Value:
@@ -52,17 +55,29 @@ def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Val
     if isinstance(node, syntax.Name) and node.name not in place.indices:
         entry = world.find(node.name, place)
         if isinstance(entry, Size):
-            world.report(Refused(
-                "stray-index", f"{node.name} stands alone between brackets, so it is an index here, and nothing lists it",
-                node.span, help=f"put it on the left side or into a reduction, such as sum[{node.name}](…); "
-                f"the last place is {node.name} - 1",
-            ), place.context.frame)  # fmt: skip
+            world.report(
+                Refused(
+                    "stray-index",
+                    f"{node.name} stands alone between brackets, so it is an index here, and nothing lists it",
+                    node.span,
+                    help=f"put it on the left side or into a reduction, such as sum[{node.name}](…); "
+                    f"the last place is {node.name} - 1",
+                ),
+                place.context.frame,
+            )
             return POISON
     value = world.value(node, place)
     if value is POISON or isinstance(value, Element):
         return value
-    world.report(Refused("not-a-subscript", f"a subscript is a whole number, and this is {described(value)}", node.span,
-                         help="read it at its own indices, as in table[ids[b, t], h]"), place.context.frame)  # fmt: skip
+    world.report(
+        Refused(
+            "not-a-subscript",
+            f"a subscript is a whole number, and this is {described(value)}",
+            node.span,
+            help="read it at its own indices, as in table[ids[b, t], h]",
+        ),
+        place.context.frame,
+    )
     return POISON
 
 
@@ -79,8 +94,12 @@ def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, 
     if len(elements) > len(base.axes):
         raise _wrong_count(node, name, len(elements), base)
     if place.rest is None:
-        raise Refused("stray-dots", "... is neither on the left side nor in a reduction", node.span,
-                      help="nothing is summed silently: put ... on the left, or reduce it, as in sum[...](…)")  # fmt: skip
+        raise Refused(
+            "stray-dots",
+            "... is neither on the left side nor in a reduction",
+            node.span,
+            help="nothing is summed silently: put ... on the left, or reduce it, as in sum[...](…)",
+        )
     if len(place.rest) != len(base.axes) - len(elements):
         raise Refused("dots-disagree", f"... is {len(place.rest)} axes in this equation, and {name} has "
                       f"{len(base.axes) - len(elements)} there: it is {shown(base.axes)}", node.span)  # fmt: skip
@@ -102,9 +121,12 @@ def _as_index(world: World, element: Element, node: syntax.Subscript, place: Pla
     if element.size is not None:
         return element.size
     if element.kind is not core.Kind.WHOLE:
-        raise Refused("not-a-subscript", f"a subscript is a whole number, and this is {described(element)}",
-                      element.expression.span if not world.in_library(element.expression.span) else node.span,
-                      help="a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers")  # fmt: skip
+        raise Refused(
+            "not-a-subscript",
+            f"a subscript is a whole number, and this is {described(element)}",
+            element.expression.span if not world.in_library(element.expression.span) else node.span,
+            help="a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers",
+        )
     if element.index is not None:
         return place.ranges.simplified(element.index)
     return place_of(world, element, place)

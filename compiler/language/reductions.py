@@ -11,9 +11,11 @@ from .arithmetic import as_number
 from .core import Bounds, Kind
 from .extents import solve
 from .indices import indices_for
+from .places import Place
+from .refusal import Refused
 from .tensors import free_indices, ranges_at
 from .values import POISON, Array, Element, Subscripts, Value, described, whole
-from .world import Place, Refused, World
+from .world import World
 
 WHOLE_TENSOR = {"sum", "prod", "mean", "max", "min"}
 ARGS = {"argmax", "argmin"}
@@ -25,13 +27,21 @@ def over_indices(world: World, node: syntax.Call, place: Place) -> Value:
     written = node.indices or ()
     argument = only_argument(node)
     if node.function in ARGS and (len(written) != 1 or isinstance(written[0], syntax.Ellipsis)):
-        raise Refused("one-index", f"{node.function} goes over one index", node.span,
-                      help=f"join axes first with reshape, or take two {node.function} one after the other")  # fmt: skip
+        raise Refused(
+            "one-index",
+            f"{node.function} goes over one index",
+            node.span,
+            help=f"join axes first with reshape, or take two {node.function} one after the other",
+        )
     inner, indices = _inner_place(world, node, written, place)
     body = world.value(argument, inner)
     if isinstance(body, Array):
-        raise Refused("not-an-element", f"{node.function}[…] reduces a number at each place, and this is {described(body)}",
-                      argument.span, help="read it at its indices")  # fmt: skip
+        raise Refused(
+            "not-an-element",
+            f"{node.function}[…] reduces a number at each place, and this is {described(body)}",
+            argument.span,
+            help="read it at its indices",
+        )
     if not isinstance(body, Element):
         return body if body is POISON else _not_a_number(node, body)
     span = world.span(node.span, place.context.frame)
@@ -124,8 +134,8 @@ def reduced(reducer: str, indices: tuple[core.Index, ...], body: Element, span: 
         return Element(expression, Kind.REAL)
     bounds = body.range(ranges)
     if bounds and reducer == "sum":
-        count = _count(indices)
-        bounds = Bounds(bounds.low * count, bounds.high * count)
+        places = _count(indices)
+        bounds = Bounds(bounds.low * places, bounds.high * places)
     return Element(expression, Kind.WHOLE, bounds=bounds)
 
 
@@ -139,5 +149,3 @@ def _count(indices: tuple[core.Index, ...]) -> IndexExpr:
 def is_whole_reduction(name: str, count: int) -> bool:
     """Whether a call reduces a whole tensor: max and min of two are functions of numbers."""
     return name in LAST_AXIS or (name in WHOLE_TENSOR and (count == 1 or name not in {"max", "min"}))
-
-

@@ -20,10 +20,13 @@ from .equations import force
 from .naming import step_number, suggestion
 from .numeric import is_number
 from .outputs import tensor_name
+from .places import Context, Place
+from .refusal import Echo, Refused
+from .scopes import Frame, Given, Scope
 from .tensors import store, tensor_value
 from .values import POISON, Array, Element, Value, described
 from .walk import nodes, statements_in, values_in
-from .world import Context, Echo, Frame, Given, Place, Refused, Scope, Tables, World, ordered
+from .world import Tables, World, ordered
 
 GRADIENT = "gradient"
 
@@ -106,9 +109,16 @@ def _update(world: World, definition: syntax.Definition, group: Group, parameter
         results = tuple(_result(world, name, axes, scope, definition)
                         for name in ("p", *(m.name for m in tables.moments)))  # fmt: skip
         return core.Update(
-            line.span, definition.name, group.text, tuple(leaf.name for leaf in parameters), axes, tuple(tables.moments),
-            ordered(tables.tensors), ordered(tables.equations), results,
-        )  # fmt: skip
+            line.span,
+            definition.name,
+            group.text,
+            tuple(leaf.name for leaf in parameters),
+            axes,
+            tuple(tables.moments),
+            ordered(tables.tensors),
+            ordered(tables.equations),
+            results,
+        )
 
 
 def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes: tuple[core.Axis, ...],
@@ -168,10 +178,19 @@ def literal(world: World, option: syntax.Argument, model: Scope) -> syntax.Numbe
     return syntax.Number(option.value.span, value.number, value.number.denominator == 1)
 
 
-def _result(world: World, name: str, axes: tuple[core.Axis, ...], scope: Scope, definition: syntax.Definition) -> tuple[str, str]:
+def _result(
+    world: World, name: str, axes: tuple[core.Axis, ...], scope: Scope, definition: syntax.Definition
+) -> tuple[str, str]:
     """What holds the next value of p or of a state: the last that was given to its name."""
-    local = next((n for n, entries in scope.entries.items() for _, e in entries
-                  if isinstance(e, Given) and isinstance(e.value, Element | Array) and tensor_name(e.value) == name), name)  # fmt: skip
+    local = next(
+        (
+            n
+            for n, entries in scope.entries.items()
+            for _, e in entries
+            if isinstance(e, Given) and isinstance(e.value, Element | Array) and tensor_name(e.value) == name
+        ),
+        name,
+    )
     entry = scope.entries[local][-1][1]
     if isinstance(entry, Given):
         if name == "p":
@@ -188,7 +207,9 @@ def _result(world: World, name: str, axes: tuple[core.Axis, ...], scope: Scope, 
                       f"{'a scalar' if scalar else 'shaped like the parameter'}", definition.span)  # fmt: skip
     tensor = tensor_name(value)
     if tensor is None:
-        context = Context(local, scope.frame, (2, len(world.tables.tensors)), local, scope.frame.call or definition.span)
+        context = Context(
+            local, scope.frame, (2, len(world.tables.tensors)), local, scope.frame.call or definition.span
+        )
         tensor = tensor_name(store(world, value, world.unique(local), context, context.order))
     assert tensor is not None
     return name, tensor
@@ -199,7 +220,7 @@ def _result(world: World, name: str, axes: tuple[core.Axis, ...], scope: Scope, 
 
 def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
                 model: Scope) -> tuple[tuple[core.Tensor, ...], tuple[core.Equation, ...], dict[int, str]]:  # fmt: skip
-    """The scalars that clip by norm, from all gradients as one axis of numbers; by the identity of the optimize line."""
+    """The scalars that clip by norm, from all gradients as one axis; their names, by the identity of the line."""
     options = [(line, o) for line in lines for o in line.options if o.name == "clip_norm"]
     names: dict[int, str] = {}
     if not options:
@@ -226,4 +247,3 @@ def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
 def _call(span: Span, function: str, *values: syntax.Expression) -> syntax.Call:
     arguments = tuple(syntax.Argument(value.span, None, value) for value in values)
     return syntax.Call(span, function, span, None, arguments)
-

@@ -10,9 +10,13 @@ from gradc.graph.tensors import ranges_of
 
 from . import core
 from .indices import indices_for
+from .places import Context, Place
+from .refusal import Refused
 from .values import Array, Element, Subscripts
-from .world import WIDEST, Context, Place, Refused, World
+from .world import World
 
+WIDEST = 2**63 - 1
+"""The largest whole number that a tensor can hold."""
 ANY = core.Bounds(number(-WIDEST - 1), number(WIDEST))
 """The range of a whole number of which nothing is known."""
 
@@ -96,7 +100,7 @@ def _check_closed(element: Element, own: set[str], context: Context) -> None:
 
 
 def _with_locals(expression: core.Expression, place: Place) -> core.Expression:
-    for name, value in reversed(place.locals.items()):
+    for name, value in reversed(list(place.locals.items())):
         if any(isinstance(part, core.Local) and part.name == name for part in parts(expression)):
             expression = core.Let(expression.span, name, value, expression)
     return expression

@@ -10,9 +10,12 @@ from gradc.errors import Label, Span
 from . import core, syntax
 from .core import Role
 from .load import leaves_folder
+from .places import Context, Place
+from .refusal import Echo, Refused
 from .rules import Group, clip_scales, size_of_leaf, updates_of
+from .scopes import Scope
 from .values import POISON, Element
-from .world import Context, Echo, Place, Refused, Scope, World, ordered
+from .world import World, ordered
 
 FIT = {"epochs": (1, True), "batch": (1, True), "validation": (0, False), "seed": (0, True)}
 """The options of `fit`: their least value, and whether they are whole."""
@@ -63,8 +66,12 @@ def _with_lr(world: World, line: syntax.Optimize, lr: float | None, scope: Scope
     rule = line.rule
     given = next((a for a in rule.arguments if a.name == "lr" or (a.name is None and a is rule.arguments[0])), None)
     if given is not None and not isinstance(given.value, syntax.Number):
-        raise Refused("lr-is-a-schedule", "the learning rate of the model is a schedule, and is not replaced by one number",
-                      given.span, help="change it in the model")  # fmt: skip
+        raise Refused(
+            "lr-is-a-schedule",
+            "the learning rate of the model is a schedule, and is not replaced by one number",
+            given.span,
+            help="change it in the model",
+        )
     value = syntax.Number(rule.span, Fraction(repr(lr)), False)
     others = tuple(a for a in rule.arguments if a is not given)
     first = syntax.Argument(rule.span, None if given is not None and given.name is None else "lr", value)
@@ -128,8 +135,13 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
     """The line of each parameter: the one whose pattern fits, else the plain one."""
     plain = [line for line in lines if line.pattern is None]
     if len(plain) > 1:
-        raise Refused("two-optimizers", "two lines are for all parameters", plain[1].span,
-                      [Label(line.span, "") for line in plain], "give one a pattern: optimize head.* with …")  # fmt: skip
+        raise Refused(
+            "two-optimizers",
+            "two lines are for all parameters",
+            plain[1].span,
+            [Label(line.span, "") for line in plain],
+            "give one a pattern: optimize head.* with …",
+        )
     fits: dict[str, list[syntax.Optimize]] = {leaf.name: [] for leaf in leaves}
     for line in lines:
         if line.pattern is not None:
@@ -143,8 +155,10 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
         own = fits[leaf.name] or plain
         if len(own) > 1:
             labels = [Label(line.span, f"{line.pattern} fits") for line in own]
-            world.report(Refused("two-patterns-fit", f"two patterns fit the parameter {leaf.name}", own[1].span, labels),
-                         scope.frame)  # fmt: skip
+            world.report(
+                Refused("two-patterns-fit", f"two patterns fit the parameter {leaf.name}", own[1].span, labels),
+                scope.frame,
+            )
         elif not own:
             world.report(Refused("no-optimizer", f"no optimize line is for the parameter {leaf.name}", lines[0].span,
                                  help="add a plain line: optimize adam(lr = 1e-3)"), scope.frame)  # fmt: skip
@@ -183,7 +197,12 @@ def _fit_option(world: World, option: syntax.Argument, scope: Scope) -> float:
     if value is POISON:
         raise Echo
     number = value.number if isinstance(value, Element) else None
-    if number is None or number < least or (whole and number.denominator != 1) or (name == "validation" and number >= 1):
+    if (
+        number is None
+        or number < least
+        or (whole and number.denominator != 1)
+        or (name == "validation" and number >= 1)
+    ):
         wanted = f"a whole number, at least {least}" if whole else "a number from 0 to below 1"
         raise Refused("wrong-argument", f"{name} is {wanted}", option.value.span)
     return int(number) if whole else float(number)

@@ -1,4 +1,4 @@
-"""Operations on whole tensors: by element, matrix products, concat, reshape, transpose. Nothing is broadcast silently."""
+"""Operations on whole tensors: by element, products, concat, reshape, transpose. Nothing is broadcast silently."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +8,12 @@ from gradc.graph.index import ONE, IndexExpr, Ranges, index, number, split_multi
 from . import core, syntax
 from .arithmetic import apply, where
 from .indices import LETTERS, indices_for
+from .places import Place
 from .reductions import reduced
+from .refusal import Refused
 from .tensors import ranges_at
 from .values import POISON, Array, Element, Items, Subscripts, Value, described, shown, whole
-from .world import Place, Refused, World
+from .world import World
 
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "eq": "==", "ne": "!=", "and": "and",
          "or": "or", "floordiv": "//", "mod": "%", "pow": "^"}  # fmt: skip
@@ -57,8 +59,13 @@ def _different_shapes(function: str, first: Array, other: Array, node: syntax.Ex
     labels: list[Label] = []
     if isinstance(node, syntax.Binary):
         labels = [Label(node.left.span, shown(first.axes)), Label(node.right.span, shown(other.axes))]
-    return Refused("shapes-disagree", f"{shown(first.axes)} and {shown(other.axes)} are not of one shape, and nothing is "
-                   "broadcast silently", node.span, labels, _index_form(function, first, other, node))  # fmt: skip
+    return Refused(
+        "shapes-disagree",
+        f"{shown(first.axes)} and {shown(other.axes)} are not of one shape, and nothing is broadcast silently",
+        node.span,
+        labels,
+        _index_form(function, first, other, node),
+    )
 
 
 def _index_form(function: str, first: Array, other: Array, node: syntax.Expression) -> str:
@@ -77,7 +84,9 @@ def _index_form(function: str, first: Array, other: Array, node: syntax.Expressi
         sides = [side.name if isinstance(side, syntax.Name) else "(…)" for side in (node.left, node.right)]
         brackets = [", ".join(names), ", ".join(at)] if large is first else [", ".join(at), ", ".join(names)]
         sign = SIGNS.get(function, function)
-        return f"write it with indices: y[{', '.join(names)}] = {sides[0]}[{brackets[0]}] {sign} {sides[1]}[{brackets[1]}]"
+        return (
+            f"write it with indices: y[{', '.join(names)}] = {sides[0]}[{brackets[0]}] {sign} {sides[1]}[{brackets[1]}]"
+        )
     return "write the equation with indices, which say what meets what"
 
 
@@ -97,11 +106,22 @@ def product(left: Value, right: Value, node: syntax.Binary, world: World, place:
     inner_left, inner_right = left.axes[-1], right.axes[-2 if len(right.axes) > 1 else -1]
     labels = [Label(node.left.span, shown(left.axes)), Label(node.right.span, shown(right.axes))]
     if inner_left.extent != inner_right.extent:
-        raise Refused("shapes-disagree", f"@ goes over the last axis on the left, {inner_left.extent}, and the second-to-"
-                      f"last on the right, {inner_right.extent}", node.span, labels, _transposed(left, right))  # fmt: skip
+        raise Refused(
+            "shapes-disagree",
+            f"@ goes over the last axis on the left, {inner_left.extent}, and the second-to-"
+            f"last on the right, {inner_right.extent}",
+            node.span,
+            labels,
+            _transposed(left, right),
+        )
     if before_left and before_right and [a.extent for a in before_left] != [a.extent for a in before_right]:
-        raise Refused("shapes-disagree", "the axes before the last two are not the same", node.span, labels,
-                      "write the product with indices: y[…, i, j] = sum[k](a[…, i, k] * b[…, k, j])")  # fmt: skip
+        raise Refused(
+            "shapes-disagree",
+            "the axes before the last two are not the same",
+            node.span,
+            labels,
+            "write the product with indices: y[…, i, j] = sum[k](a[…, i, k] * b[…, k, j])",
+        )
     return _contracted(left, right, world.span(node.span, place.context.frame), place)
 
 
@@ -147,7 +167,8 @@ def concat(values: Sequence[Value], axis: Value | None, node: syntax.Call, world
     rank = len(arrays[0].axes)
     along = 0 if axis is None else _axis_number(axis, rank, node)
     for other in arrays[1:]:
-        same = [a.extent == b.extent or k == along for k, (a, b) in enumerate(zip(arrays[0].axes, other.axes, strict=False))]
+        pairs = enumerate(zip(arrays[0].axes, other.axes, strict=False))
+        same = [a.extent == b.extent or k == along for k, (a, b) in pairs]
         if len(other.axes) != rank or not all(same):
             raise Refused("shapes-disagree", f"concat joins along axis {along}; {shown(arrays[0].axes)} and "
                           f"{shown(other.axes)} differ elsewhere", node.span)  # fmt: skip
@@ -193,14 +214,14 @@ def transpose(value: Value, node: syntax.Call) -> Value:
     if not isinstance(value, Array) or len(value.axes) != 2:  # noqa: PLR2004  (a matrix)
         raise Refused("wrong-rank", f"transpose wants a matrix, and this is {described(value)}", node.span,
                       help="write other orders with indices: y[i, j, k] = x[k, i, j]")  # fmt: skip
-    array = value
-    return Array(array.axes[::-1], array.sample, lambda subscripts, ranges: array.at(subscripts[::-1], ranges))
+    read = value.at
+    return Array(value.axes[::-1], value.sample, lambda subscripts, ranges: read(subscripts[::-1], ranges))
 
 
 def reshape(value: Value, sizes: Value, node: syntax.Call) -> Value:
     """The same numbers in the same order under other axes; one size may be -1, what is left."""
     if isinstance(value, Element):
-        value = Array((), value, lambda _, __: value)
+        value = _without_axes(value)
     if not isinstance(value, Array) or not isinstance(sizes, Items):
         raise Refused("wrong-kind", "reshape wants a tensor and a list of sizes, as in reshape(x, [n, 4])", node.span)
     total = _product(axis.extent for axis in value.axes)
@@ -209,17 +230,21 @@ def reshape(value: Value, sizes: Value, node: syntax.Call) -> Value:
         raise Refused("shapes-disagree", f"{shown(value.axes)} has {total} numbers, and {_listed(extents)} has "
                       f"{_product(extents)}", node.span)  # fmt: skip
     axes = tuple(core.Axis(str(extent), extent) for extent in extents)
-    array = value
+    read, old = value.at, value.axes
 
     def at(subscripts: Subscripts, ranges: Ranges) -> Element:
         flat = number(0)
         for subscript, extent in zip(subscripts, extents, strict=True):
             flat = flat * extent + subscript
-        return array.at(_unflattened(flat, array.axes, ranges), ranges)
+        return read(_unflattened(flat, old, ranges), ranges)
 
     if not axes:
         return at((), Ranges())
-    return Array(axes, array.sample, at)
+    return Array(axes, value.sample, at)
+
+
+def _without_axes(element: Element) -> Array:
+    return Array((), element, lambda _subscripts, _ranges: element)
 
 
 def _unflattened(flat: IndexExpr, axes: tuple[core.Axis, ...], ranges: Ranges) -> Subscripts:
@@ -257,4 +282,3 @@ def _sizes(sizes: Items, total: IndexExpr, node: syntax.Call) -> list[IndexExpr]
 
 def _listed(sizes: Sequence[IndexExpr]) -> str:
     return f"[{', '.join(map(str, sizes))}]"
-

@@ -1,8 +1,8 @@
 """Where index equations write: every place inside, none written twice, the tensor as small as holds them all.
 
-    y[b, n*width + d] = …      one place for each n, d, since d < width
-    o[b, 0] = …, o[b, 1] = …   two equations, never at one place
-    y[i + j] = …               refused: i = 0, j = 1 and i = 1, j = 0 are one place
+y[b, n*width + d] = …      one place for each n, d, since d < width
+o[b, 0] = …, o[b, 1] = …   two equations, never at one place
+y[i + j] = …               refused: i = 0, j = 1 and i = 1, j = 0 are one place
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,11 @@ from gradc.graph.index import Idx, IndexExpr, Quotient, Ranges, Remainder, index
 from gradc.graph.tensors import ranges_of
 
 from . import core
+from .places import Place
+from .refusal import Refused
+from .scopes import Written
 from .values import Subscripts
-from .world import Place, Refused, World, Written
+from .world import World
 
 Write: TypeAlias = tuple[Written, Place, tuple[core.Index, ...], Subscripts, tuple[str, ...]]
 
@@ -29,8 +32,12 @@ def check_writes(world: World, name: str, writes: Sequence[Write]) -> tuple[core
     first = writes[0]
     for other in writes[1:]:
         if len(other[3]) != len(first[3]):
-            raise Refused("wrong-rank", f"{name} has {len(first[3])} axes in one equation and {len(other[3])} in another",
-                          other[0].span, [Label(first[0].span, ""), Label(other[0].span, "")])  # fmt: skip
+            raise Refused(
+                "wrong-rank",
+                f"{name} has {len(first[3])} axes in one equation and {len(other[3])} in another",
+                other[0].span,
+                [Label(first[0].span, ""), Label(other[0].span, "")],
+            )
     for write in writes:
         _check_inside(write)
         _check_once(name, write)
@@ -61,9 +68,13 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
     free = Ranges()
     largest = [a for a in ends if all(free.nonnegative(a - b) for b in ends)]
     if not largest:
-        raise Refused("undetermined-extent", f"axis {axis} of {name} has no largest extent: {', '.join(map(str, ends))}",
-                      writes[0][0].span, [Label(w[0].span, str(e)) for w, e in zip(writes, ends, strict=True)],
-                      "which is larger depends on free dims; state the extent of the indices")  # fmt: skip
+        raise Refused(
+            "undetermined-extent",
+            f"axis {axis} of {name} has no largest extent: {', '.join(map(str, ends))}",
+            writes[0][0].span,
+            [Label(w[0].span, str(e)) for w, e in zip(writes, ends, strict=True)],
+            "which is larger depends on free dims; state the extent of the indices",
+        )
     shown = writes[0][4][axis]
     return core.Axis(shown or str(largest[0]), largest[0])
 
@@ -94,7 +105,7 @@ def _check_once(name: str, write: Write) -> None:
 
 
 def _determined(part: IndexExpr, known: set[str], ranges: Ranges) -> set[str] | None:
-    """The indices that the value of an expression determines, those known taken as given: `n*width + d` with d < width."""
+    """The indices that a value determines, those known taken as given: `n*width + d` with d < width."""
     unknown = [name for name in part.indices if name not in known]
     factors: list[tuple[str, IndexExpr]] = []
     for name in unknown:

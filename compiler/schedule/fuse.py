@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, substitute
+from gradc.graph.nodes import Equation, Reducer, substitute
 from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS
@@ -163,7 +163,14 @@ class _Insertion:
         return None
 
     def by_likeness(self, left: list[str], loop: _Loop) -> list[str]:
-        return sorted(left, key=lambda name: name != loop.index.name)
+        """The indices that may run along with a loop, one of the same name first."""
+        return sorted(self.outer_first(left), key=lambda name: name != loop.index.name)
+
+    def outer_first(self, left: list[str]) -> list[str]:
+        """A place and the best value so far are variables, not rows: an argmax runs over its own indices innermost."""
+        written = [name for name in left if name in self.equation.written]
+        argument = self.equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
+        return written if argument and written else left
 
     def makes_what_is_needed(self, item: "_Loop | Statement") -> bool:
         return any(s.equation.target in self.needs for s in _statements(item))
@@ -211,7 +218,7 @@ class _Insertion:
         """Outermost first: written indices in their order, then summed ones; the one of unit stride innermost."""
         written = [name for name in self.equation.written if name in left]
         order = [*written, *(name for name in left if name not in written)]
-        if len(order) > 1:
+        if len(order) > 1 and self.outer_first(left) == left:
             inner = max(order, key=lambda name: (self.stride_score(name), order.index(name)))
             order.remove(inner)
             order.append(inner)

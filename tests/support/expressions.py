@@ -9,6 +9,7 @@ import numpy as np
 
 from .terms import (
     ATOM,
+    POWER,
     PRODUCT,
     SUM,
     Choices,
@@ -117,8 +118,8 @@ SMOOTH: tuple[Callable[[Term], Term], ...] = (
     lambda x: call("silu", x, by=lambda points, v: v * _logistic(points, v)),
     lambda x: call("gelu", x, by=lambda points, v: v * (1 + points.world.special.erf(v / np.sqrt(2))) / 2),
     lambda x: call("stop_gradient", x, by=lambda points, v: points.world.stop(v)),
-    written("(1 + {}^2)^0.3", ATOM, lambda points, v: (1 + v**2) ** 0.3),
-    written("(1 + {}^2)^(-1)", ATOM, lambda points, v: 1 / (1 + v**2)),
+    written("(1 + {}^2)^0.3", POWER, lambda points, v: (1 + v**2) ** 0.3),
+    written("(1 + {}^2)^(-1)", POWER, lambda points, v: 1 / (1 + v**2)),
     lambda x: power(x, 3),
 )
 KINKED: tuple[Callable[[Term], Term], ...] = (

@@ -283,6 +283,7 @@ def made_from(entropy: bytes, most: int = 5) -> RandomModel:
     builder.library = library(choices)
     for at in range(choices.integer(1, most)):
         builder.add_statement(f"h{at + 1}")
+    builder.accept(simplest("h0", builder.known, choices))
     builder.draw_loss()
     builder.draw_outputs()
     return builder.model()

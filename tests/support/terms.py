@@ -218,7 +218,9 @@ def _bare(size: Size, scope: Scope) -> list[Callable[[], Term]]:
 
         return make
 
-    return [made(idx) for idx in scope.indices if idx.size.within(size)]
+    # an index that has a dim's name runs over all of the dim, wherever it stands bare
+    named = [idx for idx in scope.indices if idx.name == idx.size.text and idx.size.same(size)]
+    return [made(idx) for idx in scope.indices if idx in named or (idx.name != idx.size.text and idx.size.within(size))]
 
 
 def _plain(text: str, level: int, at: Value) -> Callable[[], Term]:

@@ -1,0 +1,76 @@
+"""A contribution in pieces, each with the conditions under which it is written.
+
+    d_z[i] += if i < 3 then d_q[i] else 0        for i < 6        becomes        d_z[i] += d_q[i]    where i < 3
+
+A read in a branch is inside its tensor only there; swapped with the write, the branch's condition must guard the
+whole equation. Conditions on data stay in the body.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import sympy
+from sympy import Integer
+
+from gradc.graph import scalar
+from gradc.graph.conditions import guards_of, implied, negated, opposite
+from gradc.graph.nodes import Equation, Guard, Head, Tensor
+
+Guards = tuple[Guard, ...]
+
+
+def guarded_pieces(equation: Equation, target: Tensor) -> Iterator[Equation]:
+    """Equations with the same sum, each of which writes inside its target wherever its guards hold."""
+    if writes_inside(equation, target):
+        yield equation
+        return
+    for guards, body in _pieces(equation.body):
+        if body != 0:
+            yield replace(equation, guards=(*equation.guards, *guards), body=body)
+
+
+def writes_inside(equation: Equation, target: Tensor) -> bool:
+    """Whether every place that the equation writes is proven to be inside."""
+    ranges = equation.ranges
+    return all(
+        ranges.nonnegative(place) and ranges.nonnegative(extent - 1 - place)
+        for place, extent in zip(equation.write, target.extents, strict=True)
+    )
+
+
+def _pieces(body: sympy.Expr) -> Iterator[tuple[Guards, sympy.Expr]]:
+    """Bodies that add up to the body where each one's guards hold, and are 0 elsewhere."""
+    if isinstance(body, Head) and body.row_name == "where":
+        yield from _branches(*body.args)
+    elif isinstance(body, sympy.Add):
+        for term in body.args:
+            yield from _pieces(term)
+    elif isinstance(body, sympy.Mul) and (branching := _branching_factor(body)) is not None:
+        rest = sympy.Mul(*(factor for factor in body.args if factor is not branching))
+        for guards, part in _pieces(branching):
+            yield guards, rest * part
+    else:
+        yield (), body
+
+
+def _branching_factor(product: sympy.Mul) -> sympy.Expr | None:
+    for factor in product.args:
+        if isinstance(factor, sympy.Add) or (isinstance(factor, Head) and factor.row_name == "where"):
+            return factor
+    return None
+
+
+def _branches(condition: sympy.Expr, then: sympy.Expr, otherwise: sympy.Expr) -> Iterator[tuple[Guards, sympy.Expr]]:
+    guards = guards_of(condition)
+    for inner, part in _pieces(then):
+        if guards is not None:
+            yield (*guards, *inner), part
+        else:
+            yield (*implied(condition, True), *inner), scalar.WHERE(condition, part, Integer(0))
+    for inner, part in _pieces(otherwise):
+        if guards is None:
+            yield (*implied(condition, False), *inner), scalar.WHERE(negated(condition), part, Integer(0))
+            continue
+        # not (a and b): not a, or a and not b
+        for place, guard in enumerate(guards):
+            yield (*guards[:place], opposite(guard), *inner), part

@@ -1,0 +1,23 @@
+"""Sizes: expressions in numbers and dims, known when the model is compiled."""
+
+from gradc.graph.index import IndexExpr
+
+from . import syntax
+from .places import Place
+from .refusal import Refused
+from .values import Array, Element
+from .world import World
+
+
+def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
+    """The size that an expression is."""
+    value = world.value(node, place)
+    size = value.size if isinstance(value, Element) else None
+    if size is not None:
+        return size
+    if isinstance(value, Element) and value.number is not None:
+        raise Refused("not-whole", f"a size is a whole number, and this is {value.number}", node.span)
+    if isinstance(value, Element | Array):
+        raise Refused("not-a-size", "a size is wanted here: a whole number known when the model is compiled", node.span,
+                      help="sizes are made of numbers and dims with + - * // and exact /")  # fmt: skip
+    raise Refused("not-a-size", "a size is wanted here", node.span)
