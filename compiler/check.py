@@ -22,6 +22,7 @@ from gradc.graph.interpret import interpret
 from gradc.graph.nodes import Graph
 from gradc.graph.prune import pruned
 from gradc.graph.tensors import Role
+from gradc.held import held
 from gradc.language import core
 from gradc.language.lower import lower
 from gradc.pipeline import graphs, module_spec
@@ -155,24 +156,30 @@ def checked(model: core.Model, subject: Subject) -> Report:
     rng = np.random.default_rng(SEED)
     names = trained(model)
     found: dict[str, list[Slope]] = {name: [] for name in names}
-    plain = _loss_graph(model)
     losses: tuple[float, float] | None = None
     for _ in range(DRAWS):
-        waiting = [name for name in names if not any(not slope.kink for slope in found[name])]
-        if losses is not None and not waiting:
+        waiting = [name for name in names if all(slope.kink for slope in found[name])]
+        if not waiting:
             break
         values, data, loss = _draw(model, subject, rng)
-        losses = losses or (loss, _plain_loss(plain, {**values, **data}, small_dims(model)))
+        losses = losses or (loss, _plain_loss(_loss_graph(model), {**values, **data}, small_dims(model)))
         gradients = subject.gradients(values, data)
+        function = _function(model, subject, values, data)
         for name in waiting:
-            found[name] += slopes(_loss_of(subject, data), values, name, gradients[name], rng)
-    assert losses is not None
+            found[name] += slopes(function, values, name, gradients[name], rng)
+    assert losses is not None, "a model with parameters is drawn at least once"
     rows = tuple(_row(model, name, found[name]) for name in names)
-    return Report(Path(model.file).name, rows, *losses)
+    return Report(rows, *losses)
 
 
-def _loss_of(subject: Subject, data: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], float]:
-    return lambda values: subject.loss(values, data)
+def _function(model: core.Model, subject: Subject, here: Mapping[str, Array],
+              data: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], float]:  # fmt: skip
+    """The loss as a function of the parameters; where the model stops gradients, by interpretation."""
+    stopping = held(_loss_graph(model))
+    if stopping is None:
+        return lambda values: subject.loss(values, data)
+    dims = small_dims(model)
+    return lambda values: stopping.loss({**here, **data}, {**values, **data}, dims)
 
 
 def _draw(model: core.Model, subject: Subject,

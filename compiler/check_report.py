@@ -37,7 +37,6 @@ class Report:
     `loss` is the module's, `plain` that of the model's equations as written, at the same place.
     """
 
-    file: str
     rows: tuple[Row, ...]
     loss: float
     plain: float

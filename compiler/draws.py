@@ -3,6 +3,7 @@
 Parameters are drawn by their laws and then moved: at zeros, or at equal numbers, a wrong gradient can look right.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -76,9 +77,9 @@ def _by_law(leaf: core.Leaf, rng: np.random.Generator) -> Array:
     reads = reads_of(body)
     tensors = {f"{read}": _random(read.tensor, shape, rng) for read in reads}
     body = rebuild(body, {read: Read(f"{read}", place) for read in reads})
-    grid = np.indices(shape).reshape(len(shape), -1)
-    env = dict(zip(names, grid, strict=True))
-    points = Points(env, tuple(names), int(np.prod(shape, dtype=int)), tensors)
+    count = math.prod(shape)
+    env = dict(zip(names, np.indices(shape).reshape(len(shape), count), strict=True))
+    points = Points(env, tuple(names), count, tensors)
     return np.array(evaluate(body, points), np.float64).reshape(shape)
 
 

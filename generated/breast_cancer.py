@@ -362,8 +362,8 @@ def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
     loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
     loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
     loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
-    accuracy_sum = Σ_b (if 0 < margin[b] then 1 else 0)                                breast_cancer.grad:22
-    recall_sum = Σ_b (if y[b] == 1 and 0 < margin[b] then 1 else 0)                    breast_cancer.grad:23
+    accuracy_sum = Σ_b (if margin[b] > 0 then 1 else 0)                                breast_cancer.grad:22
+    recall_sum = Σ_b (if y[b] == 1 and margin[b] > 0 then 1 else 0)                    breast_cancer.grad:23
     recall_sum_2 = Σ_b y[b]                                                            breast_cancer.grad:23
     loss = loss_sum/batch                                                              breast_cancer.grad:21
     accuracy = accuracy_sum/batch                                                      breast_cancer.grad:22
@@ -386,8 +386,8 @@ def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
         loss_log = softplus(-margin)
         loss_sum_sigmoid = sigmoid(-margin)
         loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
-        accuracy_sum += 1 if f4(0.0) < margin else 0
-        recall_sum += 1 if y[b] == 1 and f4(0.0) < margin else 0
+        accuracy_sum += 1 if margin > f4(0.0) else 0
+        recall_sum += 1 if y[b] == 1 and margin > f4(0.0) else 0
         recall_sum_2 += y[b]
     loss = loss_sum / batch
     accuracy = accuracy_sum / batch

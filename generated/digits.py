@@ -217,13 +217,13 @@ def compiled_gemm(a, b, out, accumulate):
 @kernel
 def forward_h(h, h_bias):
     """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                          digits.grad:11
-    h[b, o] = if 0 < h_dense[b, o] then h_dense[b, o] else 0                                  digits.grad:11
+    h[b, o] = if h_dense[b, o] > 0 then h_dense[b, o] else 0                                  digits.grad:11
     """
     batch = h.shape[0]
     for b in range(batch):
         for o in range(128):
             h_dense = h[b, o] + h_bias[o]
-            h[b, o] = h_dense if f4(0.0) < h_dense else f4(0.0)
+            h[b, o] = h_dense if h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
@@ -280,14 +280,14 @@ def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp
 
 @kernel
 def backward_h_dense(d_h_bias, d_h_dense, h):
-    """d_h_dense[b, o] = if 0 < h[b, o] then d_h[b, o] else 0                                 digits.grad:11
+    """d_h_dense[b, o] = if h[b, o] > 0 then d_h[b, o] else 0                                 digits.grad:11
     d_h_bias[o] = Σ_b d_h_dense[b, o]                                                         digits.grad:11
     """
     batch = d_h_dense.shape[0]
     d_h_bias[:] = f4(0.0)
     for b in range(batch):
         for o in range(128):
-            d_h_dense[b, o] = d_h_dense[b, o] if f4(0.0) < h[b, o] else f4(0.0)
+            d_h_dense[b, o] = d_h_dense[b, o] if h[b, o] > f4(0.0) else f4(0.0)
             d_h_bias[o] += d_h_dense[b, o]
 
 
@@ -366,14 +366,14 @@ def forward_loss(logits, logits_sum, logits_bias, y):
         logits_max = f4(-np.inf)
         loss_cross_entropy_spread_sum = f4(0.0)
         accuracy_argmax = 0
-        best_ = f4(-np.inf)
+        best = f4(-np.inf)
         for o in range(10):
             logits[o] = logits_sum[b, o] + logits_bias[o]
             logits_max = max(logits_max, logits[o])
             loss_cross_entropy_spread_sum += logits[o]
             value = logits[o]
-            if value > best_ or (np.isnan(value) and not np.isnan(best_)):
-                best_, accuracy_argmax = value, o
+            if value > best or (np.isnan(value) and not np.isnan(best)):
+                best, accuracy_argmax = value, o
         logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
         logits_total = f4(0.0)
         for j in range(10):

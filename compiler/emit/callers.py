@@ -1,5 +1,6 @@
 """The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and others."""
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program
 
-from .driver import WORK_NAMES
+from .driver import WORK_NAMES, call_rows
 from .laws import law_text
 from .layout import ModuleSpec
 from .names import Names
@@ -236,12 +237,12 @@ class Callers:
         dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
         sizes = ", ".join(self.dim_source(dim, "all") for dim in dims)
         work = [f"*state.work_for({sizes})"] if program.work else []
-        call = ", ".join(["params.flat", "state.d_params", "state.flat", "step", *work, *self.passed("all")])
+        call = ["params.flat", "state.d_params", "state.flat", "step", *work, *self.passed("all")]
         lines = [
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
             "step = state.step + 1",
-            f"{self.told()}, loss = step_entry({call})",
+            *call_rows(f"{self.told()}, loss = step_entry", call),
             *self.refusal("all"),
             "state.step = step",
             "if not math.isfinite(loss):",
@@ -254,13 +255,13 @@ class Callers:
         program = self.spec.gradient
         assert program is not None
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
-        call = ", ".join(["params.flat", "gradients.flat", *self.fresh_work(program), *self.passed("all")])
+        call = ["params.flat", "gradients.flat", *self.fresh_work(program), *self.passed("all")]
         lines = [
             '"""The loss and its gradient by every parameter, named as the parameters are."""',
             *self.checked("all"),
             *dims,
             f"gradients = Params(np.zeros(SIZE, {self.real}))",
-            f"{self.told()}, loss = gradient_entry({call})",
+            *call_rows(f"{self.told()}, loss = gradient_entry", call),
             *self.refusal("all"),
             "return loss, gradients",
         ]
@@ -291,13 +292,13 @@ class Callers:
         tensors = program.graph.tensors
         what = ", ".join(f"{label}: {self.shape_text(tensors[outputs[f'predict {label}']])}" for label, _ in labels)
         left = ", ".join(["bad", "place", *scalars]) if self.bounded("predict") else ", ".join(["_", "_", *scalars])
-        called = f"predict_entry({', '.join(call)})"
+        called = f"{left} = predict_entry" if scalars or self.bounded("predict") else "predict_entry"
         lines = [
             *_doc(f"The prediction {what}. {self.described('predict')}."),
             *self.checked("predict"),
             *self.dims_of(program, "predict"),
             *made,
-            f"{left} = {called}" if scalars or self.bounded("predict") else called,
+            *call_rows(called, call),
             *self.refusal("predict"),
             f"return {result}",
         ]
@@ -313,7 +314,7 @@ class Callers:
             '"""The loss and the metrics, without changing anything."""',
             *self.checked("all"),
             *dims,
-            f"{', '.join([self.told(), *scalars])} = evaluate_entry({', '.join(call)})",
+            *call_rows(f"{', '.join([self.told(), *scalars])} = evaluate_entry", call),
             *self.refusal("all"),
             "return {" + ", ".join(f"{quoted(label)}: float({name})" for label, name in labels) + "}",
         ]
@@ -444,7 +445,7 @@ def _doc(text: str) -> list[str]:
     if len(text) + len(INDENT) + 6 <= WIDTH:
         return [f'"""{text}"""']
     first, _, rest = text.partition(". ")
-    return [f'"""{first}.', "", rest, '"""']
+    return [f'"""{first}.', "", *textwrap.wrap(rest, WIDTH - len(INDENT), break_long_words=False), '"""']
 
 
 def _function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:

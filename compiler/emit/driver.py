@@ -18,7 +18,11 @@ from .names import Names
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
+WORDS = Names(()).taken
+"""What every kernel may use: keywords, builtins, vector functions, `np`, `f4`."""
 WIDTH = 120
+WIDEST_VIEW = 90
+"""Characters of a view of the work space; with a longer one among them, starts get names."""
 
 
 @dataclass
@@ -42,9 +46,14 @@ class KernelTable:
 
 
 def _anonymous(kernel: Kernel) -> tuple[str, ...]:
-    """The body with the parameters by their numbers."""
+    """The body with its names numbered, the parameters' first."""
     numbers = {name: f"${place}" for place, name in enumerate(kernel.arguments)}
-    return (str(len(kernel.returns)), *(re.sub(r"\w+", lambda m: numbers.get(m[0], m[0]), row) for row in kernel.body))
+
+    def numbered(word: re.Match[str]) -> str:
+        name = word[0]
+        return name if name in WORDS else numbers.setdefault(name, f"${len(numbers)}")
+
+    return (str(len(kernel.arguments)), *(re.sub(r"(?<![\w.])[^\W\d]\w*", numbered, row) for row in kernel.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,34 @@ class Driver:
 
     def work_views(self, program: Program, around: Surroundings) -> list[str]:
         """`h = work[0 : batch * 32].reshape(batch, 32)`, for each tensor that lives in the work space."""
+        stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and not b.shares]
+        views = [work_view(buffer, around, {}) for buffer in stored]
+        starts: dict[tuple[Kind, IndexExpr], str] = {}
         lines = []
-        for name, buffer in program.buffers.items():
-            if buffer.storage is Storage.WORK and not buffer.shares:
-                view = f"{self.names.of(name)} = {work_view(buffer, around)}"
-                lines.append(fitted(view, self.kept_for(name, program)))
+        if any(len(view) > WIDEST_VIEW for view in views):
+            starts, lines = self.starts(stored, around)
+            views = [work_view(buffer, around, starts) for buffer in stored]
+        for buffer, view in zip(stored, views, strict=True):
+            row = f"{self.names.of(buffer.tensor)} = {view}"
+            lines.append(fitted(row, self.kept_for(buffer.tensor, program)))
         return lines
+
+    def starts(self, stored: list[Buffer], around: Surroundings) -> tuple[dict[tuple[Kind, IndexExpr], str], list[str]]:
+        """Where each stretch of the work space starts, as variables: with many of them, sums would hide the shapes."""
+        found: dict[tuple[Kind, IndexExpr], str] = {}
+        lines: list[str] = []
+        before: dict[Kind, IndexExpr] = {}
+        for buffer in stored:
+            assert buffer.offset is not None, "a stored tensor has an offset"
+            key = (buffer.kind, buffer.offset)
+            if key in found or not buffer.offset.terms:
+                continue
+            last = before.get(buffer.kind, IndexExpr())
+            found[key] = self.names.fresh(f"start_{len(found) + 1}")
+            step = index_text(buffer.offset - last, around)
+            lines.append(f"{found[key]} = {found[buffer.kind, last]} + {step}" if last.terms else f"{found[key]} = {step}")
+            before[buffer.kind] = buffer.offset
+        return found, lines
 
     def kept_for(self, name: str, program: Program) -> str:
         """Why a value of the forward pass is still there in the backward pass."""
@@ -141,7 +172,7 @@ class Driver:
         for name in kernel.parameters:
             if name not in program.graph.tensors:
                 around.name(name)
-        arguments = ", ".join(self.names.of(name) for name in kernel.parameters)
+        arguments = [self.names.of(name) for name in kernel.parameters]
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
 
@@ -191,13 +222,18 @@ def _extent(group: Iterable[str], extents: Mapping[str, IndexExpr]) -> IndexExpr
     return product
 
 
-def work_view(buffer: Buffer, around: Surroundings) -> str:
+def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Kind, IndexExpr], str]) -> str:
     """A stretch of the work space in the tensor's shape."""
     size = ONE
     for extent in buffer.extents:
         size *= extent
     assert buffer.offset is not None, "a stored tensor has an offset"
-    text = f"{WORK_NAMES[buffer.kind]}[{slice_text(buffer.offset, buffer.offset + size, around)}]"
+    start = starts.get((buffer.kind, buffer.offset))
+    if start is not None:
+        end = starts.get((buffer.kind, buffer.offset + size)) or f"{start} + {index_text(size, around)}"
+        text = f"{WORK_NAMES[buffer.kind]}[{start}:{end}]" if " " not in end else f"{WORK_NAMES[buffer.kind]}[{start} : {end}]"
+    else:
+        text = f"{WORK_NAMES[buffer.kind]}[{slice_text(buffer.offset, buffer.offset + size, around)}]"
     if len(buffer.extents) > 1:
         text += f".reshape({', '.join(index_text(extent, around) for extent in buffer.extents)})"
     return text
@@ -240,14 +276,15 @@ def fitted(row: str, comment: str) -> str:
     return row + comment if len(row + comment) + len(INDENT) <= WIDTH else row
 
 
-def call_rows(name: str, arguments: str) -> list[str]:
+def call_rows(name: str, arguments: list[str]) -> list[str]:
     """A call, as ruff's formatter breaks it where it is long."""
-    row = f"{name}({arguments})"
+    joined = ", ".join(arguments)
+    row = f"{name}({joined})"
     if len(row) + len(INDENT) <= WIDTH:
         return [row]
-    if len(arguments) + 2 * len(INDENT) <= WIDTH:
-        return [f"{name}(", f"{INDENT}{arguments}", ")"]
-    return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments.split(", ")), ")"]
+    if len(joined) + 2 * len(INDENT) <= WIDTH:
+        return [f"{name}(", f"{INDENT}{joined}", ")"]
+    return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments), ")"]
 
 
 def kernel_name(kernel: Kernel, nest: Nest, given: frozenset[str]) -> str:

@@ -14,12 +14,15 @@ from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Statement, Storage
 
+from .lines import broken, parts
 from .names import Names
 from .style import BodyPrinter, Surroundings, body_printer, index_text
 from .text import equation_text, with_place
 
 INDENT = "    "
 DOC_WIDTH = 104
+WIDEST_ROW = 116
+"""Columns of a statement, before a function's body is indented."""
 ACCUMULATORS = {
     Reducer.SUM: "total", Reducer.PROD: "product", Reducer.MAX: "largest", Reducer.MIN: "smallest",
     Reducer.PEAK: "largest",
@@ -70,13 +73,19 @@ class KernelWriter:
     loops: dict[str, str] = field(default_factory=dict)
     accumulators: dict[int, _Accumulator] = field(default_factory=dict)
     local: Names = field(init=False)
+    indented: int = 0
 
     def __post_init__(self) -> None:
         touched = {n for s in self.nest.statements() for n in (*s.equation.sources(), s.equation.target)}
         dims = {d for s in self.nest.statements() for d in _dims_of(s.equation)}
         self.local = Names({self.names.of(name) for name in touched | dims})
         self.around = Surroundings(
-            self.read, self.index_name, self.program.graph.tensors, self.real, lambda name: self.used.setdefault(name)
+            self.read,
+            self.dim_name,
+            self.program.graph.tensors,
+            self.real,
+            lambda name: self.used.setdefault(name),
+            lambda name: self.loops[name],
         )
 
     def kernel(self, name: str) -> Kernel:
@@ -127,10 +136,8 @@ class KernelWriter:
     def buffer(self, name: str) -> Buffer | None:
         return self.program.buffers.get(name)
 
-    def index_name(self, name: str) -> str:
-        """A loop's variable, or a free dim."""
-        if name in self.loops:
-            return self.loops[name]
+    def dim_name(self, name: str) -> str:
+        """The variable of a free dim."""
         self.dims.setdefault(name)
         return self.names.of(name)
 
@@ -145,7 +152,7 @@ class KernelWriter:
             self.arrays.setdefault(name)
             return self.element(self.names.of(name), subscripts or ())
         if buffer.storage is Storage.LOCAL:
-            if not self.made_here(name):
+            if not self.starts_here(name):
                 self.scalars.setdefault(name)
             return self.names.of(name)
         root = buffer.shares or name
@@ -162,8 +169,9 @@ class KernelWriter:
         buffer = self.buffer(name)
         return buffer is not None and buffer.storage is Storage.LOCAL and not self.tensor(name).axes
 
-    def made_here(self, name: str) -> bool:
-        return any(s.equation.target == name for s in self.nest.statements())
+    def starts_here(self, name: str) -> bool:
+        """Whether this nest gives a tensor its first value; what it adds to comes from outside."""
+        return any(s.equation.target == name and s.starts for s in self.nest.statements())
 
     def element(self, array: str, subscripts: tuple[IndexExpr, ...]) -> str:
         return f"{array}[{', '.join(index_text(s, self.around) for s in subscripts) or '0'}]"
@@ -171,7 +179,7 @@ class KernelWriter:
     # ------------------------------------------------------------ loops
 
     def emit(self, depth: int, text: str) -> None:
-        self.lines.append(INDENT * depth + text)
+        self.lines += broken(INDENT * (depth + self.indented), text)
 
     def items(self, items: tuple[Item, ...], path: tuple[str, ...], assumed: frozenset[Guard] = frozenset()) -> None:
         for item in items:
@@ -190,10 +198,16 @@ class KernelWriter:
     def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
         name = loop.index.name
         self.loops[name] = self.local.fresh(name) if name not in self.loops else self.loops[name]
+        outside = [g for g in self.common_guards(loop, len(path)) - assumed if set(g.value.indices) <= set(path)]
+        if outside:
+            self.emit(len(path), f"if {' and '.join(map(self.guard_text, sorted(outside, key=str)))}:")
+            assumed |= frozenset(outside)
+            self.indented += 1
         low, high, taken = self.ends(loop, path, assumed)
         ends = high if low == "0" else f"{low}, {high}"
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
+        self.indented -= bool(outside)
 
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
@@ -318,7 +332,7 @@ class KernelWriter:
         body = printer.print(-equation.body if self.sign(statement) == "-=" else equation.body)
         match equation.reducer:
             case Reducer.SUM:
-                self.emit(depth, f"{target} {self.sign(statement)} {body}")
+                self.assignment(depth, f"{target} {self.sign(statement)} ", body)
             case Reducer.PROD:
                 self.emit(depth, f"{target} *= {body}")
             case Reducer.MAX | Reducer.MIN:
@@ -330,6 +344,21 @@ class KernelWriter:
                 self.argument(depth, accumulator, body, equation)
             case Reducer.LOGSUMEXP:
                 raise AssertionError("logsumexp is written out before it is scheduled")
+
+    def assignment(self, depth: int, target: str, body: str) -> None:
+        """`target = body`; a sum with terms too long for a line is taken from named ones."""
+        indent = INDENT * (depth + self.indented)
+        rows = broken(indent, target + body)
+        terms = parts(body)
+        if any(len(row) > WIDEST_ROW for row in rows) and len(terms) > 1 and terms[1][0] in "+-":
+            for at, term in enumerate(terms):
+                sign, value = (term[0], term[2:]) if at else ("", term)
+                if len(value) > WIDEST_ROW // 2:
+                    name = self.local.fresh("term")
+                    self.lines += broken(indent, f"{name} = {value}")
+                    terms[at] = f"{sign} {name}".strip()
+            rows = broken(indent, target + " ".join(terms))
+        self.lines += rows
 
     def sign(self, statement: Statement) -> str:
         """How the body goes into the target."""
@@ -363,7 +392,7 @@ class KernelWriter:
         arg = equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
         kind = Kind.REAL if arg else tensor.kind
         plain = not tensor.axes and not accumulated
-        return body_printer(self.around, kind, plain or self.real == "f8", equation.origin.order)
+        return body_printer(self.around, kind, plain, equation.origin.order)
 
     def guard_text(self, guard: Guard) -> str:
         """A guard as a comparison without subtraction."""
@@ -373,6 +402,8 @@ class KernelWriter:
             return f"{index_text(above, self.around)} {guard.relation.value} {index_text(below, self.around)}"
         if ((), -1) in guard.value.terms:
             return f"{index_text(below - 1, self.around)} < {index_text(above, self.around)}"
+        if above.constant is not None:
+            return f"{index_text(below, self.around)} <= {index_text(above, self.around)}"
         return f"{index_text(above, self.around)} >= {index_text(below, self.around)}"
 
 

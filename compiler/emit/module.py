@@ -12,11 +12,12 @@ from .callers import Callers, quoted
 from .driver import WORK_NAMES, Body, Driver, KernelTable
 from .kernels import INDENT, Kernel
 from .layout import ModuleSpec, UpdateProgram
-from .names import Names
+from .names import MODULE_NAMES, Names
 from .prelude import prelude_imports, prelude_source
 from .render import render
 
 WIDTH = 120
+WIDEST_EQUATION = 88
 LITERAL = 100
 """Characters of the model's text in one line of the literal that holds it."""
 
@@ -85,7 +86,7 @@ class _Module:
         )
 
     def model_lines(self) -> str:
-        shown = [(_safe(text), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
+        shown = [(_shortened(_safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
         width = min(max((len(text) for text, _ in shown), default=0) + 4, 90)
         return "\n".join(f"    {text:<{width}}{place}" for text, place in shown)
 
@@ -235,7 +236,7 @@ class _Module:
         spec = self.spec
         rules = " and ".join(dict.fromkeys(update.rule for update in spec.updates))
         lines = [*docstring((f"One step of {rules}, in place; t counts steps from 1.",))]
-        local = Names(("params", "d_params", "moments", "t"))
+        local = Names((*MODULE_NAMES, *self.names.taken))
         local.given["t"] = "t"
         inner = Driver(local, self.real, self.table, self.names)
         if spec.before is not None:
@@ -372,6 +373,10 @@ def _safe(text: str) -> str:
     """A line of the model that may stand in a docstring: no quotes, backslashes or control characters."""
     plain = text.split("#", maxsplit=1)[0].rstrip()
     return "".join(c if c.isprintable() and c not in '"\\' else "'" for c in plain)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= WIDEST_EQUATION else f"{text[: WIDEST_EQUATION - 2]} …"
 
 
 def _source_text(text: str) -> str:

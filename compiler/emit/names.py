@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from .prelude import AVAILABLE, prelude_words
 
 PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
+KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8")
+"""Beside builtins and vector functions, all that the body of a kernel may mean."""
+
 MODULE_NAMES = (
-    *("np", "math", "njit", "overload", "f4", "f8", "i4", "i8", "FAST", "kernel", "vector", "entry", "gemm", "parts"),
+    *("math", "njit", "overload", "FAST", "kernel", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
-    *("moments", "t", "seed", "rng", "flat", "orthogonal", "total", "largest", "smallest", "best", "product", "self"),
+    *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
     *("gradients", "results", "threadpoolctl"),
 )
@@ -26,8 +29,9 @@ MODULE_NAMES = (
 class Names:
     """Hands out identifiers: the same for the same name, different ones for different names."""
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self.taken = {*MODULE_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *taken}
+    def __init__(self, taken: Iterable[str] = MODULE_NAMES) -> None:
+        words = (*KERNEL_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist)
+        self.taken = {*words, *taken}
         self.given: dict[str, str] = {}
 
     def of(self, name: str) -> str:

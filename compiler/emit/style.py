@@ -33,10 +33,11 @@ class Surroundings:
 
     Attributes:
         read: the text of a tensor at subscripts.
-        name: the identifier of an index or a dim.
+        name: the identifier of a dim.
         tensors: kinds of the tensors.
         real: `f4` in float32 code, `f8` in float64, where bare numbers will do.
         used: told the name of every vector function that the text calls.
+        index: the identifier of an index; it may have a dim's name in the model.
     """
 
     read: Callable[[str, tuple[IndexExpr, ...]], str]
@@ -44,6 +45,7 @@ class Surroundings:
     tensors: Mapping[str, Tensor]
     real: str
     used: Callable[[str], None]
+    index: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ class BodyPrinter(Printer):
         if name == "clip":
             x, low, high = (self.piece(part).text for part in body.args)
             return Piece(f"min(max({x}, {low}), {high})")
-        if name == "pow" and self.plain:
+        if name == "pow" and not self.plain:
+            return self.style.call("pow", tuple(self.piece(part).text for part in body.args))
+        if name == "pow":
             base, power = (self.within(self.piece(part), Level.ATOM) for part in body.args)
             simple = f"{base}{power}".replace(".", "").replace("_", "").isalnum()
             return Piece(f"{base}**{power}" if simple else f"{base} ** {power}", Level.POWER)
@@ -199,8 +203,10 @@ def _monomial_text(monomial: Monomial, coefficient: int, around: Surroundings) -
     several = len(monomial) + len(factors) > 1
     for atom in monomial:
         match atom:
-            case Dim(name) | Idx(name):
+            case Dim(name):
                 factors.append(around.name(name))
+            case Idx(name):
+                factors.append(around.index(name))
             case Gather(tensor, subscripts):
                 factors.append(around.read(tensor, subscripts))
             case _:

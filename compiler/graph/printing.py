@@ -40,7 +40,10 @@ class Piece(NamedTuple):
     level: Level = Level.ATOM
 
 
+TURNED: Mapping[str, str] = {"lt": "gt", "le": "ge"}
 OPERATOR_LEVELS: Mapping[str, Level] = {
+    "gt": Level.COMPARISON,
+    "ge": Level.COMPARISON,
     "or": Level.OR,
     "and": Level.AND,
     "not": Level.NOT,
@@ -186,6 +189,8 @@ class Printer:
             return self.style.where(arguments[0], arguments[1], arguments[2])
         if name not in self.style.operators:
             return self.style.call(name, tuple(argument.text for argument in arguments))
+        if name in TURNED and isinstance(body.args[0], sympy.Rational) and not isinstance(body.args[1], sympy.Rational):
+            name, arguments = TURNED[name], arguments[::-1]  # x > 0, not 0 < x
         level, operator = OPERATOR_LEVELS[name], self.style.operators[name]
         if len(arguments) == 1:
             return Piece(operator + self.within(arguments[0], level), level)
@@ -282,7 +287,7 @@ def _plain_where(condition: Piece, then: Piece, otherwise: Piece) -> Piece:
 
 PLAIN_OPERATORS: Mapping[str, str] = {
     "add": " + ", "sub": " - ", "mul": "*", "div": "/", "neg": "-", "or": " or ", "and": " and ", "not": "not ",
-    "lt": " < ", "le": " <= ", "eq": " == ", "ne": " != ", "floordiv": " // ", "mod": " % ", "pow": "^",
+    "lt": " < ", "le": " <= ", "gt": " > ", "ge": " >= ", "eq": " == ", "ne": " != ", "floordiv": " // ", "mod": " % ", "pow": "^",
 }  # fmt: skip
 
 TEXT = Style(

@@ -139,8 +139,17 @@ def _returned(world: World, returning: Returning, place: Place) -> Value:
 
 
 def call_over(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
-    """A call over an index of the equation: `f[u](s[b, u, t])` is f of the tensor [b, t, u], read at b, t, u."""
-    over = _over(node, place)
+    """A call over an index of the equation: `f[u](s[b, u, t])` is f of the tensor [b, t, u], read at b, t, u.
+
+    Where f reduces its last axis, u may be an index of its own, as in `variance[u](s[b, u])`.
+    """
+    name = _over_name(node)
+    own = place.context.reductions.get(key)
+    if own:
+        place = place.among({name: own[0]})
+    if name not in place.indices:
+        raise Refused("unknown-index", f"{name} is no index of this equation", node.span)
+    over = place.indices[name]
     _check_callable(world, definition, node, place)
     scope, inside = _inside(world, definition, node, key, place)
     everywhere = replace(place, conditions=(), ranges=Ranges(place.ranges.bounds))
@@ -159,22 +168,14 @@ def call_over(world: World, definition: syntax.Definition, node: syntax.Call, ke
             element = _element(values[parameter.name], bound.nodes[parameter.name])
             values[parameter.name] = _spread(world, element, indices, f"{scope.frame.returns}.{parameter.name}", place)
     result = _unfolded(world, definition, Bound(values, bound.nodes), node, scope, place)
-    return _read_back(result, (*batch, over), node, place)
+    return _read_back(result, (*batch, over), bool(own), node, place)
 
 
-def _over(node: syntax.Call, place: Place) -> core.Index:
+def _over_name(node: syntax.Call) -> str:
     written = node.indices or ()
     if len(written) != 1 or not isinstance(written[0], syntax.Name):
         raise Refused("one-index", f"{node.function}[…] goes over one index of the equation", node.span)
-    name = written[0].name
-    if name not in place.indices:
-        raise Refused(
-            "unknown-index",
-            f"{name} is no index of this equation",
-            written[0].span,
-            help=f"{node.function}[{name}](…) goes over an index of the equation and has a value at each",
-        )
-    return place.indices[name]
+    return written[0].name
 
 
 def _takes_last(parameter: syntax.Parameter) -> bool:
@@ -208,13 +209,25 @@ def _spread(world: World, element: Element, indices: tuple[core.Index, ...], nam
     return tensor_value(context.span, full, axes, element.kind, bounds)
 
 
-def _read_back(result: Value, indices: tuple[core.Index, ...], node: syntax.Call, place: Place) -> Value:
+def _read_back(result: Value, indices: tuple[core.Index, ...], reduces: bool, node: syntax.Call, place: Place) -> Value:
     if result is POISON:
         return POISON
     axes = result.axes if isinstance(result, Array) else ()
-    for wanted in (indices, indices[:-1]):
+    for wanted in (indices[:-1],) if reduces else (indices, indices[:-1]):
         if [a.extent for a in axes] == [i.high for i in wanted]:
             at = tuple(index(i.name) for i in wanted)
             return result.at(at, place.ranges) if isinstance(result, Array) else result
-    raise Refused("wrong-rank", f"{node.function} gives {described(result)} here, not a value at each index", node.span,
-                  help="call it on the whole tensor")  # fmt: skip
+    if reduces and len(axes) == len(indices):
+        name = _over_name(node)
+        raise Refused(
+            "unknown-index",
+            f"{node.function} has a value at each {name}, which is no index of this equation",
+            node.span,
+            help=f"put {name} on the left side, or into a reduction around it",
+        )
+    raise Refused(
+        "wrong-rank",
+        f"{node.function} gives {described(result)} here, not a value at each index",
+        node.span,
+        help="call it on the whole tensor",
+    )

@@ -190,7 +190,8 @@ class _Grid:
         if 0 in values.shape:
             return np.zeros(np.broadcast_shapes(*(p.shape for p in places)), values.dtype)
         inside = [np.clip(place, 0, size - 1) for place, size in zip(places, values.shape, strict=True)]
-        return values[tuple(inside)]
+        found: Numbers = values[tuple(inside)]
+        return found
 
     def index(self, expr: IndexExpr) -> Numbers:
         """An index expression at every place."""

@@ -136,8 +136,11 @@ class _Search:
                 inner = self.variables(indices, env)
                 self.reductions[id(node)] = list(inner.values())
                 self._walk_all([a.value for a in node.arguments], {**env, **inner})
-            case syntax.Call():
-                self._walk_all([a.value for a in node.arguments], env)
+            case syntax.Call(indices=indices):
+                inner = self._over(indices or (), env)
+                if inner:
+                    self.reductions[id(node)] = list(inner.values())
+                self._walk_all([a.value for a in node.arguments], {**env, **inner})
             case syntax.Unary(operand=operand):
                 self.walk(operand, env)
             case syntax.Binary(operator="|>", left=left, right=syntax.Call(arguments=arguments)):
@@ -151,6 +154,10 @@ class _Search:
                 self._conditional(node, env)
             case syntax.List(items=items):
                 self._walk_all(items, env)
+
+    def _over(self, indices: Sequence[syntax.Expression], env: Env) -> dict[str, Variable]:
+        """The index that a definition reduces: `variance[k](x[i, k])`; one of the equation is not new."""
+        return self.variables([i for i in indices if isinstance(i, syntax.Name) and i.name not in env], env)
 
     def _walk_all(self, parts: Sequence[syntax.Expression], env: Env) -> None:
         for part in parts:

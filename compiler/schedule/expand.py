@@ -109,7 +109,14 @@ def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Eq
     """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total."""
     changes: dict[sympy.Expr, sympy.Expr] = {}
     for head in sorted(body.atoms(Head), key=str):
-        inner = head.args[2] if head.row_name == "where" and _asks_for_nothing(head) else head
+        asks = head.row_name == "where" and _asks_for_nothing(head)
+        inner = head.args[2] if asks else head
+        if asks and isinstance(inner, Read):
+            whole = _seen_through(inner, plain)
+            if isinstance(whole, Head) and whole.row_name == "exp":
+                difference = _seen_through(whole.args[0], plain)
+                if _weight(difference, sums) is not None:
+                    changes[head] = inner  # it is 0 there already, written out
         if isinstance(inner, Head) and inner.row_name == "exp":
             found = _weight(_seen_through(inner.args[0], plain), sums)
             if found is not None:
