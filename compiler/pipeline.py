@@ -15,7 +15,7 @@ from pathlib import Path
 from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
-from gradc.emit.layout import ModuleSpec, Moment, Parameter, UpdateProgram
+from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.errors import Diagnostic, GradcWarning, render
 from gradc.graph.index import number
@@ -156,10 +156,37 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         gradient=schedule(stages.gradient) if stages.gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
+        alone=_alone(stages),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),
         data=model.data,
         fit=dict(model.fit),
     )
+
+
+def _alone(stages: Stages) -> dict[str, Alone]:
+    """Predictions by themselves, where they need different inputs."""
+    if stages.predict is None:
+        return {}
+    parts = {}
+    for label, name in stages.predict.outputs.items():
+        graph = pruned(Graph(stages.predict.tensors, stages.predict.equations, {label: name}))
+        read = {source for equation in graph.equations for source in equation.sources()} | {name}
+        inputs = tuple(t for t in _leaves(stages.predict, Role.INPUT) if t.name in read or _tells_a_dim(t, graph))
+        parts[f"predict_{label.removeprefix('predict ')}"] = (graph, inputs)
+    if len({inputs for _, inputs in parts.values()}) <= 1:
+        return {}
+    return {label: Alone(schedule(graph), inputs) for label, (graph, inputs) in parts.items()}
+
+
+def _tells_a_dim(tensor: Tensor, graph: Graph) -> bool:
+    """Whether an input is needed for a free dim alone: nothing else that the graph reads stands over it."""
+    read = {source for equation in graph.equations for source in equation.sources()}
+    used = {d for eq in graph.equations for e in eq.index_expressions() for d in e.dims}
+    used |= {d for eq in graph.equations for i in eq.indices for d in i.high.dims}
+    inputs = [t for t in graph.tensors.values() if t.role is Role.INPUT]
+    told = {str(e) for t in inputs if t.name in read for e in t.extents}
+    first = {dim: next((t.name for t in inputs if dim in map(str, t.extents)), "") for dim in used - told}
+    return tensor.name in first.values()
 
 
 def _leaves(graph: Graph, role: Role) -> tuple[Tensor, ...]:

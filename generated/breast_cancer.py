@@ -548,7 +548,7 @@ def train_step(params, state, x, y):
     step = state.step + 1
     bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
     if bad >= 0:
-        raise ValueError(_out_of_range(bad, place, x, y))
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     state.step = step
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss of step {step} is {loss}")
@@ -562,7 +562,7 @@ def loss_and_gradients(params, x, y, seed=0):
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(32 * batch + 16, f4), x, y)
     if bad >= 0:
-        raise ValueError(_out_of_range(bad, place, x, y))
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return loss, gradients
 
 
@@ -581,7 +581,7 @@ def evaluate(params, x, y, seed=0):
     batch = x.shape[0]
     bad, place, loss, accuracy, recall = evaluate_entry(params.flat, np.empty(16 * batch, f4), x, y)
     if bad >= 0:
-        raise ValueError(_out_of_range(bad, place, x, y))
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy), "recall": float(recall)}
 
 
@@ -607,9 +607,7 @@ def _array(name, value, kinds, words, dtype):
     return np.ascontiguousarray(array, dtype)
 
 
-def _out_of_range(bad, place, *arrays):
-    name = {1: "y"}[bad]
-    at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))
-    value = np.ravel(arrays[bad])[place]
-    limit = RANGES[name]
-    return f"{name} holds whole numbers from 0, below {limit}; {name}{at} is {value}"
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at} is {value}"

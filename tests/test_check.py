@@ -58,7 +58,7 @@ def test_examples_pass(path):
         "dim time\ninput x[time]\nparam w[3] ~ zeros\ny[t] = w[0] * x[t] + w[1] * x?[t - 1]\nloss sum(y^2) + sum(exp(w))",
         "dim n\ninput ids[n] : int(50)\nparam e[50, 3] ~ normal()\nh[i, d] = e[ids[i], d]\nloss sum(h^2)",
         "dim n\ninput on[n] : bool\nparam w[2] ~ zeros\nloss sum[i](if on[i] then w[0] else w[1]^2)",
-        "dim n\ninput x[n]\nparam w ~ ones\nloss mean(log(x) * w)",
+        "dim batch\ninput x[batch]\nparam w ~ ones\nloss mean(log(x) * w)",
         "param a[3] ~ zeros frozen\nparam w[3] ~ zeros\nloss sum(a * w) + sum(sin(w))",
         "param w[4] ~ zeros\nloss sum(w * stop_gradient(exp(w))) + sum[i](if w[i] > 0 then stop_gradient(w[i])^2 else w[i])",
     ],

@@ -230,7 +230,7 @@ def test_a_missing_buffer(program):
 
 def test_buffers_of_another_shape(program):
     refused(with_buffer(program, "logits.sum", extents=(dim("batch"), number(7))), "is not of its shape")
-    refused(with_buffer(program, "h", storage=Storage.LOCAL), "h is a variable with axes")
+    refused(with_buffer(program, "d_logits", storage=Storage.LOCAL), "d_logits is a variable with axes")
     refused(with_buffer(program, "d_h.bias", storage=Storage.WORK, offset=ZERO), "is handed out, and not the caller's")
     wrong = with_buffer(program, "loss", storage=Storage.WORK)
     refused(replace(wrong, work={}), "has no place in the work space")

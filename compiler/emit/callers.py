@@ -42,6 +42,8 @@ class Callers:
         return [self.names.of(tensor.name) for tensor in self.given(label)]
 
     def given(self, label: str) -> tuple[Tensor, ...]:
+        if label in self.spec.alone:
+            return self.spec.alone[label].inputs
         return self.spec.inputs if label == "predict" else (*self.spec.inputs, *self.spec.targets)
 
     def shape_text(self, tensor: Tensor) -> str:
@@ -54,7 +56,7 @@ class Callers:
         return f"[{', '.join(parts)}]"
 
     def entry_doc(self, label: str, arrays: list[str], scalars: list[str]) -> str:
-        if label == "predict" and arrays:
+        if label.startswith("predict") and arrays:
             return f"One forward pass: fills {' and '.join(arrays)}."
         return f"One forward pass: returns {', '.join(scalars)}."
 
@@ -77,8 +79,8 @@ class Callers:
 
     def limit(self, expr: IndexExpr) -> str:
         """A size, its free dims by the arrays that tell them."""
-        around = Surroundings(lambda tensor, _: tensor, lambda dim: self.dim_source(dim, "all"), {}, self.real, lambda _: None)
-        return index_text(expr, around)
+        known = {dim: self.dim_source(dim, "all") for dim in expr.dims}
+        return self.known_size(expr, known)
 
     def first_outside(self) -> str:
         if not any(tensor.axes for _, tensor in self.bounded("all")):
@@ -155,7 +157,8 @@ class Callers:
         if spec.gradient is not None:
             parts += [self.init_state_text(), self.train_step_text(), self.loss_and_gradients_text()]
         if spec.predict is not None:
-            parts.append(self.predict_text(spec.predict))
+            parts.append(self.predict_text("predict", spec.predict))
+        parts += [self.predict_text(label, alone.program) for label, alone in spec.alone.items()]
         if spec.evaluate is not None:
             parts.append(self.evaluate_text(spec.evaluate))
         parts += self.checked_texts()
@@ -201,7 +204,8 @@ class Callers:
         names = self.passed(label)
         if not names:
             return []
-        checker = "_checked_inputs" if label == "predict" else "_checked"
+        own = f"_checked_for_{label}" if label in self.spec.alone else "_checked"
+        checker = "_checked_inputs" if label == "predict" else own
         left = f"({names[0]},)" if len(names) == 1 else ", ".join(names)
         return [f"{left} = {checker}({', '.join(names)})"]
 
@@ -225,7 +229,9 @@ class Callers:
     def refusal(self, label: str) -> list[str]:
         if not self.bounded(label):
             return []
-        return ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range(bad, place, {', '.join(self.passed(label))}))"]
+        names = _shape_of(quoted(tensor.name) for tensor in self.given(label))
+        arrays = _shape_of(self.passed(label))
+        return ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range({names}[bad], {arrays}[bad], place))"]
 
     def told(self) -> str:
         """The names of what an entry says about arrays out of range; it says nothing where none can be."""
@@ -271,7 +277,7 @@ class Callers:
         name = row.split(" = ")[0]
         return any(name == self.names.of(dim) for size in program.work.values() for dim in size.dims)
 
-    def predict_text(self, program: Program) -> str:
+    def predict_text(self, label: str, program: Program) -> str:
         outputs = program.graph.outputs
         made, results, scalars = [], [], []
         for name in outputs.values():
@@ -283,26 +289,26 @@ class Callers:
                 results.append(shown)
             else:
                 scalars.append(shown)
-        call = ["params.flat", *self.fresh_work(program), *self.passed("predict"), *results]
-        labels = [(label.removeprefix("predict "), self.names.of(name)) for label, name in outputs.items()]
-        if len(labels) == 1:
-            result = labels[0][1]
+        call = ["params.flat", *self.fresh_work(program), *self.passed(label), *results]
+        results_of = {output.removeprefix("predict "): self.names.of(name) for output, name in outputs.items()}
+        if len(results_of) == 1:
+            result = next(iter(results_of.values()))
         else:
-            result = "{" + ", ".join(f"{quoted(label)}: {name}" for label, name in labels) + "}"
+            result = "{" + ", ".join(f"{quoted(output)}: {name}" for output, name in results_of.items()) + "}"
         tensors = program.graph.tensors
-        what = ", ".join(f"{label}: {self.shape_text(tensors[outputs[f'predict {label}']])}" for label, _ in labels)
-        left = ", ".join(["bad", "place", *scalars]) if self.bounded("predict") else ", ".join(["_", "_", *scalars])
-        called = f"{left} = predict_entry" if scalars or self.bounded("predict") else "predict_entry"
+        what = ", ".join(f"{output}: {self.shape_text(tensors[outputs[f'predict {output}']])}" for output in results_of)
+        left = ", ".join(["bad", "place", *scalars]) if self.bounded(label) else ", ".join(["_", "_", *scalars])
+        called = f"{left} = {label}_entry" if scalars or self.bounded(label) else f"{label}_entry"
         lines = [
-            *_doc(f"The prediction {what}. {self.described('predict')}."),
-            *self.checked("predict"),
-            *self.dims_of(program, "predict"),
+            *_doc(f"The prediction {what}. {self.described(label)}."),
+            *self.checked(label),
+            *self.dims_of(program, label),
             *made,
             *call_rows(called, call),
-            *self.refusal("predict"),
+            *self.refusal(label),
             f"return {result}",
         ]
-        return _plain("predict", ["params", *self.passed("predict"), "seed=0"], lines)
+        return _plain(label, ["params", *self.passed(label), "seed=0"], lines)
 
     def evaluate_text(self, program: Program) -> str:
         call = ["params.flat", *self.fresh_work(program), *self.passed("all")]
@@ -333,6 +339,9 @@ class Callers:
             yield self.checker("_checked", everything, self.spec.inputs)
         elif self.spec.gradient is not None or self.spec.evaluate is not None:
             yield "_checked = _checked_inputs"
+        for label, alone in self.spec.alone.items():
+            if alone.inputs:
+                yield self.checker(f"_checked_for_{label}", alone.inputs, ())
         yield self.array_text()
         if any(tensor.axes for _, tensor in self.bounded("all")) or self.bounded("all"):
             yield self.out_of_range_text()
@@ -415,19 +424,12 @@ class Callers:
         ])  # fmt: skip
 
     def out_of_range_text(self) -> str:
-        limits = []
-        for at, tensor in enumerate(self.given("all")):
-            if (at, tensor) in self.bounded("all"):
-                assert tensor.bounds is not None
-                limits.append(f"{at}: {quoted(tensor.name)}")
         lines = [
-            "name = {" + ", ".join(limits) + "}[bad]",
-            "at = list(map(int, np.unravel_index(place, np.shape(arrays[bad]))))",
-            "value = np.ravel(arrays[bad])[place]",
-            'limit = RANGES[name]',
-            'return f"{name} holds whole numbers from 0, below {limit}; {name}{at} is {value}"',
+            "at = list(map(int, np.unravel_index(place, np.shape(array))))",
+            "value = np.ravel(array)[place]",
+            'return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at} is {value}"',
         ]
-        return _plain("_out_of_range", ["bad", "place", "*arrays"], lines)
+        return _plain("_out_of_range", ["name", "array", "place"], lines)
 
 
 def quoted(text: str) -> str:
@@ -437,7 +439,13 @@ def quoted(text: str) -> str:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return _shape_of(map(str, shape))
+
+
+def _shape_of(parts: Iterable[str]) -> str:
+    """The parts as a tuple."""
+    shown = list(parts)
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
 
 
 def _doc(text: str) -> list[str]:

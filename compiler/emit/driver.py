@@ -137,7 +137,8 @@ class Driver:
             last = before.get(buffer.kind, IndexExpr())
             found[key] = self.names.fresh(f"start_{len(found) + 1}")
             step = index_text(buffer.offset - last, around)
-            lines.append(f"{found[key]} = {found[buffer.kind, last]} + {step}" if last.terms else f"{found[key]} = {step}")
+            base = f"{found[buffer.kind, last]} + " if last.terms else ""
+            lines.append(f"{found[key]} = {base}{step}")
             before[buffer.kind] = buffer.offset
         return found, lines
 
@@ -231,7 +232,8 @@ def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Kind, 
     start = starts.get((buffer.kind, buffer.offset))
     if start is not None:
         end = starts.get((buffer.kind, buffer.offset + size)) or f"{start} + {index_text(size, around)}"
-        text = f"{WORK_NAMES[buffer.kind]}[{start}:{end}]" if " " not in end else f"{WORK_NAMES[buffer.kind]}[{start} : {end}]"
+        colon = " : " if " " in end else ":"
+        text = f"{WORK_NAMES[buffer.kind]}[{start}{colon}{end}]"
     else:
         text = f"{WORK_NAMES[buffer.kind]}[{slice_text(buffer.offset, buffer.offset + size, around)}]"
     if len(buffer.extents) > 1:

@@ -165,9 +165,9 @@ class KernelWriter:
         return role is not None and role.value in ("param", "state")
 
     def is_variable(self, name: str) -> bool:
-        """Whether a computed tensor is a scalar that the kernel hands back."""
+        """Whether a computed tensor is a variable: one that is needed outside is handed back."""
         buffer = self.buffer(name)
-        return buffer is not None and buffer.storage is Storage.LOCAL and not self.tensor(name).axes
+        return buffer is not None and buffer.storage is Storage.LOCAL
 
     def starts_here(self, name: str) -> bool:
         """Whether this nest gives a tensor its first value; what it adds to comes from outside."""

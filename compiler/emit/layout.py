@@ -56,6 +56,14 @@ class UpdateProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """One of several predictions, by itself: it needs fewer inputs."""
+
+    program: Program
+    inputs: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleSpec:
     """All that a module is written from.
 
@@ -65,6 +73,7 @@ class ModuleSpec:
         moment_names: name → (offset, shape) for each state of each parameter.
         before: computes what the updates share (the clipping factor) from all `trained` gradients.
         gradient, predict, evaluate: programs; a model without a loss has only predict.
+        alone: for predictions that need different inputs, each one's own program, as `predict_p`.
         preconditions: expressions in the free dims that must be at least 0, each with its message.
     """
 
@@ -88,6 +97,7 @@ class ModuleSpec:
     gradient: Program | None
     evaluate: Program | None
     predict: Program | None
+    alone: Mapping[str, Alone]
     preconditions: tuple[tuple[IndexExpr, str], ...]
     data: str | None
     fit: Mapping[str, float]

@@ -42,6 +42,8 @@ class _Module:
 
     def text(self) -> str:
         spec = self.spec
+        for label in spec.alone:
+            self.names.taken |= {label, f"{label}_entry", f"_checked_for_{label}"}
         for tensor in (*spec.inputs, *spec.targets):
             self.names.of(tensor.name)
         drivers = self.drivers()
@@ -168,7 +170,8 @@ class _Module:
         callers = Callers(spec, self.names, self.real)
         if spec.gradient is not None:
             texts += [callers.gradient_entry(), callers.step_entry()]
-        for label, program in (("predict", spec.predict), ("evaluate", spec.evaluate)):
+        alone = [(label, prediction.program) for label, prediction in spec.alone.items()]
+        for label, program in (("predict", spec.predict), *alone, ("evaluate", spec.evaluate)):
             if program is not None:
                 texts.append(self.forward_text(driver, label, program))
         return "\n\n\n".join(texts)
@@ -193,16 +196,10 @@ class _Module:
     def data_names(self) -> list[str]:
         return [self.names.of(tensor.name) for tensor in (*self.spec.inputs, *self.spec.targets)]
 
-    def sizes(self, body: Body) -> list[str]:
+    def sizes(self, body: Body, label: str = "all") -> list[str]:
         """Free dims from the shapes of the arrays."""
-        return [f"{self.names.of(dim)} = {self.dim_source(dim)}" for dim in body.dims]
-
-    def dim_source(self, dim: str) -> str:
-        for tensor in (*self.spec.inputs, *self.spec.targets):
-            for at, extent in enumerate(tensor.extents):
-                if str(extent) == dim and extent.dims == (dim,):
-                    return f"{self.names.of(tensor.name)}.shape[{at}]"
-        raise AssertionError(f"no array tells the size of {dim}")
+        callers = Callers(self.spec, self.names, self.real)
+        return [f"{self.names.of(dim)} = {callers.dim_source(dim, label)}" for dim in body.dims]
 
     def views(self, buffer: str, program: Program, used: Sequence[str]) -> list[str]:
         """The parameters a program reads, as views of the flat buffer."""
@@ -274,7 +271,7 @@ class _Module:
         lines = [
             *docstring((callers.entry_doc(label, arrays, scalars),)),
             *callers.checks(label, len(scalars)),
-            *self.sizes(body),
+            *self.sizes(body, label),
             *self.views("params", program, body.arrays),
             *body.lines,
             f"return {', '.join(['-1', '-1', *scalars])}",

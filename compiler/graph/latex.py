@@ -26,7 +26,8 @@ REDUCERS: Mapping[Reducer, str] = {
 RELATIONS: Mapping[Relation, str] = {Relation.AT_LEAST: r"\ge", Relation.EQUAL: "=", Relation.UNEQUAL: r"\ne"}
 OPERATORS: Mapping[str, str] = {
     "add": " + ", "sub": " - ", "mul": r" \, ", "div": " / ", "neg": "-", "or": r" \lor ", "and": r" \land ",
-    "not": r"\lnot ", "lt": " < ", "le": r" \le ", "gt": " > ", "ge": r" \ge ", "eq": " = ", "ne": r" \ne ", "mod": r" \bmod ",
+    "not": r"\lnot ", "lt": " < ", "le": r" \le ", "gt": " > ", "ge": r" \ge ",
+    "eq": " = ", "ne": r" \ne ", "mod": r" \bmod ",
 }  # fmt: skip
 
 

@@ -287,7 +287,8 @@ def _plain_where(condition: Piece, then: Piece, otherwise: Piece) -> Piece:
 
 PLAIN_OPERATORS: Mapping[str, str] = {
     "add": " + ", "sub": " - ", "mul": "*", "div": "/", "neg": "-", "or": " or ", "and": " and ", "not": "not ",
-    "lt": " < ", "le": " <= ", "gt": " > ", "ge": " >= ", "eq": " == ", "ne": " != ", "floordiv": " // ", "mod": " % ", "pow": "^",
+    "lt": " < ", "le": " <= ", "gt": " > ", "ge": " >= ",
+    "eq": " == ", "ne": " != ", "floordiv": " // ", "mod": " % ", "pow": "^",
 }  # fmt: skip
 
 TEXT = Style(

@@ -45,10 +45,10 @@ def _scalars_of_leaves(graph: Graph) -> set[str]:
     """Scalars computed from leaves and each other alone, such as 1 - 0.9^t: loops come after them."""
     found: set[str] = set()
     for name in graph.order:
-        for equation in graph.writers[name]:
-            sources = equation.sources()
-            if not equation.indices and all(s in found or graph.tensors[s].role is not None for s in sources):
-                found.add(name)
+        writers = graph.writers[name]
+        known = all(s in found or graph.tensors[s].role is not None for eq in writers for s in eq.sources())
+        if known and not any(eq.indices for eq in writers):
+            found.add(name)
     return found
 
 

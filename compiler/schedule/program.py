@@ -68,7 +68,8 @@ class Statement:
     @property
     def accumulates(self) -> bool:
         """Whether a place is written more than once."""
-        return self.free_prefix < len(self.path) or any(place.indices and not place.bare for place in self.equation.write)
+        spread = any(place.indices and not place.bare for place in self.equation.write)
+        return spread or self.free_prefix < len(self.path)
 
 
 @dataclass(frozen=True, slots=True)
