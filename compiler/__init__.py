@@ -24,7 +24,7 @@ __all__ = ["Epoch", "GradcError", "GradcWarning", "History", "Model", "compile",
 _HOMES = {
     "Epoch": "gradc.runtime.training",
     "GradcError": "gradc.errors",
-    "GradcWarning": "gradc.runtime.notice",
+    "GradcWarning": "gradc.errors",
     "History": "gradc.runtime.training",
     "Model": "gradc.runtime.model",
     "compile": "gradc.runtime.model",

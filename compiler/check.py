@@ -44,7 +44,7 @@ def check(text: str, *, file: str = "model.grad", folder: Path | None = None) ->
         folder: where files that it uses lie.
 
     Raises:
-        GradcError: the model is wrong, has no loss or trains nothing, or its loss is finite at no values tried.
+        GradcError: the model is wrong or trains nothing, or its loss is finite at no values tried.
     """
     stages = graphs(text, file=file, folder=folder)
     parameters = len(trained(stages.model))
@@ -116,7 +116,6 @@ def _rounds_of(items: Sequence[Item], env: Mapping[str, int]) -> int:
 
 
 def _interpreted(model: core.Model, gradient: Graph) -> Subject:
-    assert model.loss is not None
     forward = _loss_graph(model)
     dims = small_dims(model)
 
@@ -129,7 +128,7 @@ def _interpreted(model: core.Model, gradient: Graph) -> Subject:
 
 def _loss_graph(model: core.Model) -> Graph:
     """The loss as the model says it, before any rule of algebra."""
-    assert model.loss is not None
+    assert model.loss is not None, "the language refuses a model without a loss"
     graph = lower(model)
     return pruned(Graph(graph.tensors, graph.equations, {"loss": model.loss.tensor}))
 
@@ -140,8 +139,6 @@ def _plain_loss(graph: Graph, values: Mapping[str, Array], dims: Mapping[str, in
 
 def trained(model: core.Model) -> tuple[str, ...]:
     """The parameters that have a gradient; an error where there is nothing to check."""
-    if model.loss is None:
-        raise fail("no-loss", f"{model.file} has no loss, so there are no gradients", "say what to minimise: loss …")
     names = tuple(leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen)
     if not names:
         raise fail("no-parameters", f"{model.file} trains no parameters, so there are no gradients")
@@ -179,7 +176,8 @@ def _function(model: core.Model, subject: Subject, here: Mapping[str, Array],
     if stopping is None:
         return lambda values: subject.loss(values, data)
     dims = small_dims(model)
-    return lambda values: stopping.loss({**here, **data}, {**values, **data}, dims)
+    known = {**data, **stopping.values({**here, **data}, dims)}
+    return lambda values: _plain_loss(stopping.graph, {**values, **known}, dims)
 
 
 def _draw(model: core.Model, subject: Subject,

@@ -6,6 +6,7 @@
 from dataclasses import dataclass, replace
 
 import sympy
+
 from gradc.graph.nodes import Equation, Read
 
 from .derivation_latex import html, latex

@@ -4,15 +4,16 @@ LaTeX is one `align*` environment of amsmath with three columns: what is given, 
 environment for each step and leaves the typesetting to the MathJax of the notebook.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
-
 
 from gradc.graph.latex import LATEX, latex_equation, latex_name, latex_range, latex_read
 from gradc.graph.nodes import Equation
 from gradc.graph.printing import Printer
-from gradc.graph.show import place_in_text
+from gradc.graph.show import adds_up, place_in_text
+
+from .derivation_text import signed
 
 if TYPE_CHECKING:
     from .derivation import Contribution, Derivation, Step
@@ -21,8 +22,6 @@ SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{letter: f"\\{letter}" for letter in "_#$%&{}"},
 }  # fmt: skip
-EQUALS, ADDS = "=", r"\mathrel{+}="
-"""Signs of an equation: it gives a tensor, or adds to it."""
 
 
 def latex(derivation: "Derivation") -> str:
@@ -64,7 +63,7 @@ def _sections(derivation: "Derivation") -> Iterator[tuple[str, list[str]]]:
         yield f"Made stable by {rules}", [_given(equation) for equation in (*rewritten.before, *rewritten.after)]
     for number, step in enumerate(derivation.steps, 1):
         yield f"{number}. The derivative by {step.tensor}", list(_step(step))
-    computed = [_row(equation, sign, _place(equation)) for equation, sign in _signed(derivation.computed)]
+    computed = [_row(equation, adds, place_in_text(equation.origin)) for equation, adds in signed(derivation.computed)]
     yield f"What is computed for {derivation.gradient}", computed
 
 
@@ -73,18 +72,18 @@ def _step(step: "Step") -> Iterator[str]:
         yield f"{latex_name(step.target)} &= 1 && {_words('the loss by itself')}"
         return
     for part in step.contributions:
-        yield from _contribution(part, ADDS if step.adds else EQUALS)
+        yield from _contribution(part, step.adds or adds_up((part.adjoint,)))
     for helper in step.helpers:
-        yield _row(helper, EQUALS, "with")
+        yield _row(helper, False, "with")
     if step.adds:
-        for equation, sign in _signed(step.total):
-            yield _row(equation, sign, "together")
+        for equation, adds in signed(step.total):
+            yield _row(equation, adds, "together")
     if step.final != step.total:
-        for equation, sign in _signed(step.final):
-            yield _row(equation, sign, f"by {', '.join(step.rules)}" if step.rules else "that is")
+        for equation, adds in signed(step.final):
+            yield _row(equation, adds, f"by {', '.join(step.rules)}" if step.rules else "that is")
 
 
-def _contribution(part: "Contribution", sign: str) -> Iterator[str]:
+def _contribution(part: "Contribution", adds: bool) -> Iterator[str]:
     yield _given(part.equation)
     above = latex_read(part.equation.target, part.equation.write)
     below = latex_read(part.read.tensor, part.read.subscripts)
@@ -93,7 +92,7 @@ def _contribution(part: "Contribution", sign: str) -> Iterator[str]:
     yield rf"\frac{{\partial {above}}}{{\partial {below}}} &= {slope} && {_words('slope')}"
     left = latex_read(part.swapped.target, part.swapped.write)
     swapped = Printer(LATEX, part.swapped.origin.order).print(part.swapped.body)
-    yield f"{left} &{sign} {swapped} && {_words('chain rule')}"
+    yield f"{left} &{_sign(adds)} {swapped} && {_words('chain rule')}"
 
 
 def _given(equation: Equation) -> str:
@@ -103,9 +102,9 @@ def _given(equation: Equation) -> str:
     return f"{left} &= {right} && {ranges} {place}"
 
 
-def _row(equation: Equation, sign: str, note: str) -> str:
+def _row(equation: Equation, adds: bool, note: str) -> str:
     left, right = _sides(equation)
-    return f"{left} &{sign} {right} && {_words(note)}"
+    return f"{left} &{_sign(adds)} {right} && {_words(note)}"
 
 
 def _sides(equation: Equation) -> tuple[str, str]:
@@ -113,19 +112,12 @@ def _sides(equation: Equation) -> tuple[str, str]:
     return left, latex_equation(equation).removeprefix(f"{left} = ")
 
 
-def _signed(equations: Iterable[Equation]) -> Iterator[tuple[Equation, str]]:
-    seen: set[str] = set()
-    for equation in equations:
-        yield equation, ADDS if equation.target in seen else EQUALS
-        seen.add(equation.target)
+def _sign(adds: bool) -> str:
+    return r"\mathrel{+}=" if adds else "="
 
 
 def _partial(name: str) -> str:
     return latex_name(f"d_{name}")
-
-
-def _place(equation: Equation) -> str:
-    return place_in_text(equation.origin)
 
 
 def _title(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradc.graph.nodes import Equation
 from gradc.graph.printing import TEXT, Printer, text_of
-from gradc.graph.show import body_of, guard_text, place_in_text, place_of, range_of
+from gradc.graph.show import adds_up, body_of, guard_text, place_in_text, place_of, range_of
 
 if TYPE_CHECKING:
     from .derivation import Contribution, Derivation, Stabilised, Step
@@ -46,8 +46,8 @@ def _lines(derivation: "Derivation") -> Iterator[str]:
         yield from _step(number, step)
         yield ""
     yield from _heading(f"What is computed for {derivation.gradient}")
-    for equation, sign in signed(derivation.computed):
-        yield from _row("", with_domain(equation, sign), place_in_text(equation.origin))
+    for equation, adds in signed(derivation.computed):
+        yield from _row("", with_domain(equation, adds), place_in_text(equation.origin))
     if derivation.rules:
         yield ""
         yield from _heading("The rules that fired")
@@ -71,29 +71,28 @@ def _step(number: int, step: "Step") -> Iterator[str]:
     count = len(step.contributions)
     reads = f": {step.tensor} is read {count} times, and each read contributes" if count > 1 else ""
     yield f"{number:>2}  {step.target}, the derivative by {step.tensor}{reads}"
-    adds = step.adds
     for contribution in step.contributions:
-        yield from _contribution(contribution, "+=" if adds else "=")
+        yield from _contribution(contribution, step.adds or adds_up((contribution.adjoint,)))
     for helper in step.helpers:
         yield from _row("with", equation_text(helper))
-    if adds:
-        for equation, sign in signed(step.total):
-            yield from _row(total_label(step), equation_text(equation, sign))
+    if step.adds:
+        for equation, adds in signed(step.total):
+            yield from _row(total_label(step), equation_text(equation, adds))
     if step.rules:
         yield from _row("rewritten by", _listed(step.rules))
     if step.final != step.total:
-        for equation, sign in signed(step.final):
-            yield from _row("becomes", equation_text(equation, sign))
+        for equation, adds in signed(step.final):
+            yield from _row("becomes", equation_text(equation, adds))
     if step.fate:
         yield from _row("", step.fate)
 
 
-def _contribution(part: "Contribution", sign: str) -> Iterator[str]:
+def _contribution(part: "Contribution", adds: bool) -> Iterator[str]:
     yield from _row("read in", equation_text(part.equation), place_in_text(part.equation.origin))
     slope = Printer(TEXT, part.equation.origin.order).print(part.slope)
     yield from _row("slope", f"∂{place_of(part.equation)}/∂{text_of(part.read)} = {slope} {part.only}".rstrip())
     swapped = Printer(TEXT, part.swapped.origin.order).print(part.swapped.body)
-    yield from _row("chain rule", f"{place_of(part.swapped)} {sign} {swapped}{_guards(part.swapped)}")
+    yield from _row("chain rule", f"{place_of(part.swapped)} {_sign(adds)} {swapped}{_guards(part.swapped)}")
 
 
 def total_label(step: "Step") -> str:
@@ -105,23 +104,27 @@ def total_label(step: "Step") -> str:
     return label if len(label) < LABEL else "summed"
 
 
-def signed(equations: Iterable[Equation]) -> Iterator[tuple[Equation, str]]:
-    """The equations, each with its sign: the first of a tensor gives it, others add to it."""
+def signed(equations: Iterable[Equation]) -> Iterator[tuple[Equation, bool]]:
+    """The equations, each with whether it adds: to what an earlier one wrote, or to places that it meets again."""
     seen: set[str] = set()
     for equation in equations:
-        yield equation, "+=" if equation.target in seen else "="
+        yield equation, equation.target in seen or adds_up((equation,))
         seen.add(equation.target)
 
 
-def equation_text(equation: Equation, sign: str = "=") -> str:
+def equation_text(equation: Equation, adds: bool = False) -> str:
     """`h[b, j] = …`, with its guards."""
-    return f"{place_of(equation)} {sign} {body_of(equation)}{_guards(equation)}"
+    return f"{place_of(equation)} {_sign(adds)} {body_of(equation)}{_guards(equation)}"
 
 
-def with_domain(equation: Equation, sign: str = "=") -> str:
+def with_domain(equation: Equation, adds: bool = False) -> str:
     """The same with the ranges of its indices."""
     ranges = f"   for {', '.join(map(range_of, equation.indices))}" if equation.indices else ""
-    return f"{place_of(equation)} {sign} {body_of(equation)}{ranges}{_guards(equation)}"
+    return f"{place_of(equation)} {_sign(adds)} {body_of(equation)}{ranges}{_guards(equation)}"
+
+
+def _sign(adds: bool) -> str:
+    return "+=" if adds else "="
 
 
 def _guards(equation: Equation) -> str:

@@ -50,7 +50,7 @@ def derive(text: str, *, file: str = "model.grad", of: str, latex: bool = False,
 def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation:
     """The same for an elaborated model."""
     _check_name(model, of)
-    assert model.loss is not None
+    assert model.loss is not None, "the language refuses a model without a loss"
     written = lower(model)
     stable = stabilise.stabilised(written)
     gradient = gradient_graph(model, stable.graph)
@@ -77,8 +77,6 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
 
 
 def _check_name(model: core.Model, of: str) -> None:
-    if model.loss is None:
-        raise fail("no-loss", f"{model.file} has no loss, so nothing is differentiated", "say what to minimise: loss …")
     parameters = [leaf for leaf in model.leaves if leaf.role is Role.PARAM]
     names = [leaf.name for leaf in parameters if not leaf.frozen]
     if of in names:

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sympy
+from sympy import Integer
+
 from gradc.graph.index import index
 from gradc.graph.interpret import interpret
 from gradc.graph.nodes import Equation, Graph, Head, Read, Reducer, Tensor
 from gradc.graph.scalar import NOT, STOP, WHERE
 from gradc.graph.tensors import Axis, Kind
-from sympy import Integer
 
 from .differences import Array
 
@@ -27,12 +28,10 @@ class Held:
     graph: Graph
     equations: tuple[Equation, ...]
 
-    def loss(self, here: Mapping[str, Array], values: Mapping[str, Array], dims: Mapping[str, int]) -> float:
-        """The loss at `values`, with what is stopped as it is at `here`."""
-        whole = self.graph.with_equations((*self.graph.equations, *self.equations))
-        found = interpret(whole, here, dims)
-        kept = {equation.target: found[equation.target] for equation in self.equations}
-        return float(interpret(self.graph, {**values, **kept}, dims)[self.graph.outputs["loss"]])
+    def values(self, here: Mapping[str, Array], dims: Mapping[str, int]) -> dict[str, Array]:
+        """What is stopped, as it is at some values of the leaves."""
+        found = interpret(self.graph.with_equations((*self.graph.equations, *self.equations)), here, dims)
+        return {equation.target: found[equation.target] for equation in self.equations}
 
 
 def held(graph: Graph) -> Held | None:

@@ -69,8 +69,6 @@ class _Model:
 
     @cached_property
     def gradient(self) -> Graph:
-        if self.stages.model.loss is None:
-            raise fail("no-loss", f"{self.stages.model.file} has no loss, so there is no gradient", "write loss …")
         return self.verified(gradient_graph(self.stages.model, self.verified(self.stages.forward)))
 
     @cached_property
@@ -107,7 +105,7 @@ class _Model:
         shown = [n for n in graph.tensors if "." not in n or graph.tensors[n].role is not None]
         more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
         listed = f"{self.stages.model.file} has {', '.join(shown[:MOST_NAMES])}{more}"
-        there = name in graph.tensors
+        there = name in graph.tensors or name in self.gradient.tensors
         message = f"{name} does not stand at this stage any more" if there else f"there is no tensor {name}"
         hint = f"did you mean {close[0]}?\n{listed}" if close and not there else listed
         return fail("unknown-tensor", message, hint)
@@ -123,11 +121,11 @@ def _counted(rule: str) -> Iterable[str]:
 def _syntax(model: _Model, of: str | None) -> str:
     """The statements that stand in the lines from which the tensor's equations come."""
     assert of is not None
-    graph = model.gradient if model.stages.model.loss else model.written
-    target = target_of(graph, of) or target_of(model.written, of)
-    if target is None:
+    graphs_with_it = (graph for graph in (model.gradient, model.written) if target_of(graph, of) is not None)
+    within = next(graphs_with_it, None)
+    target = target_of(within, of) if within is not None else None
+    if within is None or target is None:
         raise model.unknown(of)
-    within = graph if target in graph.tensors else model.written
     names = makers(within, target)
     lines = {eq.origin.span.line for eq in within.equations if eq.target in names}
     lines |= {within.tensors[name].origin.span.line for name in (of, *names) if name in within.tensors}

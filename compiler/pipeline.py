@@ -235,7 +235,9 @@ def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parame
     tuple[UpdateProgram, ...], dict[str, tuple[int, tuple[int, ...]]], int
 ]:  # fmt: skip
     """The update programs, the names of their moments in order of the parameters, and how many numbers those are."""
-    programs, names, end = [], {}, 0
+    programs: list[UpdateProgram] = []
+    names: dict[str, tuple[int, tuple[int, ...]]] = {}
+    end = 0
     for update, graph in zip(model.training.updates, rules, strict=True):
         shape = tuple(axis.extent.constant or 0 for axis in update.axes)
         start = parameters[update.parameters[0]].offset

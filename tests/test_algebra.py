@@ -111,7 +111,7 @@ FUNCTIONS: dict[str, tuple[Callable[[], sympy.Expr], str, Callable[[np.ndarray],
     "tanh by exp(2x)": (lambda: (EXP(2 * x) - 1) / (EXP(2 * x) + 1), "tanh(x[i])", np.tanh),
     "tanh by exp(-2x)": (lambda: 5 * (1 - EXP(-2 * x)) / (1 + EXP(-2 * x)), "5*out.tanh[i]", lambda v: 5 * np.tanh(v)),
     "elu": (
-        lambda: WHERE(LT(Integer(0), x), x, EXP(x) - 1), "if 0 < x[i] then x[i] else out.expm1[i]",
+        lambda: WHERE(LT(Integer(0), x), x, EXP(x) - 1), "if x[i] > 0 then x[i] else out.expm1[i]",
         lambda v: np.where(v > 0, v, np.expm1(v))),
     "sigmoid by cases": (
         lambda: WHERE(LT(x, Integer(0)), EXP(x) / (1 + EXP(x)), 1 / (1 + EXP(-x))),
@@ -156,7 +156,7 @@ def test_arguments_of_several_reads_are_seen_through():
 
 def test_a_branch_computes_its_functions_under_its_condition():
     assert lines(stabilise(of(WHERE(LT(Integer(0), x), x, EXP(x) - 1))))[0] == (
-        "out.expm1[i] = if not 0 < x[i] then expm1(x[i]) else 0"
+        "out.expm1[i] = if not x[i] > 0 then expm1(x[i]) else 0"
     )
     on_index = of(WHERE(LT(Integer(0), Value(i)), x, 2 * EXP(x) - 2))
     assert lines(stabilise(on_index))[0] == "out.expm1[i] = expm1(x[i]) where i <= 0"
@@ -312,20 +312,20 @@ CASES = [
     elementwise(lambda: POW(x, Integer(-1)), "1/x[i]", "power"),
     elementwise(lambda: WHERE(positive, y, y), "y[i]", "branch"),
     elementwise(
-        lambda: WHERE(positive, WHERE(positive, x, y), x * y), "if 0 < x[i] then x[i] else x[i]*y[i]", "branch"),
+        lambda: WHERE(positive, WHERE(positive, x, y), x * y), "if x[i] > 0 then x[i] else x[i]*y[i]", "branch"),
     elementwise(
-        lambda: WHERE(positive, x, y + WHERE(NOT(positive), y, x)), "if 0 < x[i] then x[i] else 2*y[i]", "branch"),
+        lambda: WHERE(positive, x, y + WHERE(NOT(positive), y, x)), "if x[i] > 0 then x[i] else 2*y[i]", "branch"),
     elementwise(lambda: WHERE(LT(vi, Integer(9)), x, y), "x[i]", "branch"),
     elementwise(lambda: WHERE(LT(vi, zero), x, y), "y[i]", "branch"),
-    elementwise(lambda: WHERE(NOT(positive), x, y), "if 0 < x[i] then y[i] else x[i]", "branches turned"),
+    elementwise(lambda: WHERE(NOT(positive), x, y), "if x[i] > 0 then y[i] else x[i]", "branches turned"),
     elementwise(lambda: WHERE(scalar.AND(NOT(EQ(x, y)), positive), x, y),
-                "if x[i] != y[i] and 0 < x[i] then x[i] else y[i]", "not"),
+                "if x[i] != y[i] and x[i] > 0 then x[i] else y[i]", "not"),
     elementwise(lambda: WHERE(scalar.OR(NOT(LT(vi, Integer(2))), positive), x, y),
-                "if 2 <= i or 0 < x[i] then x[i] else y[i]", "not"),
+                "if i >= 2 or x[i] > 0 then x[i] else y[i]", "not"),
     elementwise(lambda: WHERE(positive, x, zero) + WHERE(positive, y, zero) + y,
-                "y[i] + (if 0 < x[i] then x[i] + y[i] else 0)", "one condition"),
-    elementwise(lambda: y * WHERE(positive, one, zero), "if 0 < x[i] then y[i] else 0", "indicator", exact=False),
-    elementwise(lambda: 2 * y * WHERE(positive, zero, one), "if 0 < x[i] then 0 else 2*y[i]", "indicator", exact=False),
+                "y[i] + (if x[i] > 0 then x[i] + y[i] else 0)", "one condition"),
+    elementwise(lambda: y * WHERE(positive, one, zero), "if x[i] > 0 then y[i] else 0", "indicator", exact=False),
+    elementwise(lambda: 2 * y * WHERE(positive, zero, one), "if x[i] > 0 then 0 else 2*y[i]", "indicator", exact=False),
     elementwise(lambda: LOG(EXP(x)), "x[i]", "log of exp", exact=False),
     elementwise(lambda: EXP(LOG(ABS(x) + x**2)), "x[i]^2 + abs(x[i])", "exp of log"),
     elementwise(lambda: EXP(LOG(x)), "exp(log(x[i]))", ""),
@@ -364,7 +364,7 @@ CASES = [
          ["out[i] = sum[j](x[j]) where i <= j"]),
     Case("condition", lambda: base().write(
         "out", (i,), over, WHERE(scalar.AND(LT(vj, vi), positive), read("x", j), zero)),
-         ["out[i] = sum[j](if 0 < x[i] then x[j] else 0) where j < i"]),
+         ["out[i] = sum[j](if x[i] > 0 then x[j] else 0) where j < i"]),
     Case("solved", lambda: base().write("out", (i,), over, WHERE(EQ(vj, Value(data_i)), read("w", i, j), zero)),
          ["out[i] = w[i, d[i]]"]),
     Case("solved", lambda: base().write("out", (i,), over, WHERE(EQ(vj, vi + 1), read("w", i, j), zero)),

@@ -1,5 +1,6 @@
 """Models that are wrong: every error of the elaborator is reached, names its place and says what is the matter."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -32,7 +33,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "an unknown function": ("o = rleu(x)", "unknown-function", "did you mean relu?"),
     "a tensor called": ("h = x\no = h(x)", "not-a-function", "h is no definition"),
     "a name from below": ("o = u\nu = x", "unknown-name", "looked for above"),
-    "another's tensor in a definition": ("u = x\ndef f(a) = a + u\no = f(x)", "unknown-name", "hand other tensors over"),
+    "another's tensor in a definition": (
+        "u = x\ndef f(a) = a + u\no = f(x)",
+        "unknown-name",
+        "hand other tensors over",
+    ),
     "the step in an equation": ("o = x * t", "unknown-name", "optimizers and schedules"),
     "an unknown parameter": ("h = dense(x, 3)\no = h.wieght", "unknown-name", "did you mean h.weight?"),
     "a parameter of nothing": ("o = foo.bar", "unknown-name", "by their full names"),
@@ -50,21 +55,29 @@ CASES: dict[str, tuple[str, str, str]] = {
     # whole tensors
     "shapes": ("o = x + r", "shapes-disagree", "y[i, j] = x[i, j] + r[j]"),
     "shapes the other way": ("o = r * x", "shapes-disagree", "y[i, j] = r[j] * x[i, j]"),
-    "shapes that never fit": ("o = s + x", "shapes-disagree", "indices, which say what meets what"),
+    "shapes that never fit": ("k[i: 2, j: batch] = 1\no = x + k", "shapes-disagree", "bring both to one shape"),
     "shapes without an axis in common": ("k[i: 7] = r?[i]\no = x + k", "shapes-disagree", "bring both to one shape"),
+    "shapes turned round": (
+        "o = w @ transpose(w) + x @ transpose(x) + w @ transpose(w)",
+        "shapes-disagree",
+        "not of one shape",
+    ),
+    "shapes of one size turned round": ("o = w + reshape(w, [m, n])", "shapes-disagree", "bring both to one shape"),
     "shapes in a condition": ("o = if x > 0 then r else x", "shapes-disagree", "nothing is broadcast silently"),
-    "a product": ("o = x @ q", "shapes-disagree", "the axes before the last two"[:3] if False else "shapes"[:0]),
-    "a product turned round": ("k[i: 4, j] = x[i: 0, j]" if False else "o = w @ x", "shapes-disagree", "second-to-last"),
+    "a product turned round": ("o = w @ x", "shapes-disagree", "second-to-last"),
     "a product with the transpose": ("o = r @ transpose(w)", "shapes-disagree", "did you mean transpose"),
-    "a product of stacks": ("k = concat(q, q)\no = q @ reshape(k, [2 * batch, m, n])", "shapes-disagree",
-                            "before the last two"),
+    "a product of stacks": (
+        "k = concat(q, q)\no = q @ reshape(k, [2 * batch, m, n])",
+        "shapes-disagree",
+        "before the last two",
+    ),
     "a product with a number": ("o = x @ 2", "wrong-kind", "@ wants tensors"),
     "a list in arithmetic": ("o = x + [1, 2]", "wrong-kind", "this is a list"),
     "concat of a number": ("o = concat(x, 1)", "wrong-kind", "concat wants tensors"),
     "concat across": ("o = concat(x, r)", "shapes-disagree", "differ elsewhere"),
     "concat along no axis": ("o = concat(x, y, axis = 2)", "no-such-axis", "there is no axis 2"),
     "concat along a tensor": ("o = concat(x, y, axis = r)", "not-a-size", "axis is a whole number"),
-    "concat by another keyword": ("o = concat(x, y, dim = 1)", "unknown-keyword", "no argument called dim"),
+    "concat by another keyword": ("o = concat(x, y, along = 1)", "unknown-keyword", "no argument called along"),
     "transpose of three axes": ("o = transpose(q)", "wrong-rank", "transpose wants a matrix"),
     "transpose of two": ("o = transpose(x, y)", "wrong-arity", "transpose takes 1 argument"),
     "reshape without a list": ("o = reshape(x, 3)", "wrong-kind", "a list of sizes"),
@@ -82,13 +95,16 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a tensor of numbers as condition": ("o = if x then x else y", "not-a-condition", "a condition is wanted"),
     "a list as condition": ("o = if [1] then x else y", "not-a-condition", "this is a list"),
     "a number with not": ("o = if not x then x else y", "not-a-condition", "a condition is wanted"),
-    "three dots for nothing": ("o = x + c[...]", "wrong-rank", "") if False else ("o = stray(x)\ndef stray(a) = a[...]",
-                                                                                 "stray-dots", "neither on the left"),
+    "dots in a whole-tensor equation": ("o = stray(x)\ndef stray(a) = a[...]", "stray-dots", "neither on the left"),
     "a division by zero": ("o = x * (1 / 0)", "division-by-zero", "a division by zero"),
-    "an index divided by zero": ("o[i] = r[i // 0]", "division-by-zero", "a division by zero"),
+    "an index divided by zero": ("o[i: 3] = r[i // 0]", "division-by-zero", "a division by zero"),
     "a number without end": ("o = x * 9^9^9^9", "number-too-large", "too large"),
     "a product without end": ("o = " + " * ".join(["2^4000"] * 9), "number-too-large", "too large"),
-    "words compared by size": ("def f(a, k = up | down) = if k < up then a else a\no = f(x)", "wrong-kind", "cannot be compared"),
+    "words compared by size": (
+        "def f(a, k = up | down) = if k < up then a else a\no = f(x)",
+        "wrong-kind",
+        "cannot be compared",
+    ),
     "a word that is none": ("def f(a, k = up | down) = a\no = f(x, k = left)", "not-a-choice", "one of up, down"),
     "a value for a word": ("def f(a, k = up | down) = a\no = f(x, k = 3)", "not-a-choice", "this is a whole number"),
     # index equations
@@ -96,7 +112,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "two extents, turned round": ("o[k, j] = sum[i](w[i, k] * w[j, i])", "extents-disagree", "did you mean w[i, j]?"),
     "two extents in one read": ("o[i] = w[i, i]", "extents-disagree", "index i has two extents"),
     "an extent and a dim": ("o[m] = r[m]", "extents-disagree", "the dim m"),
-    "two stated extents": ("o[i: 2, j: 3 + 0 * 1] = r[i]\nk[(i: 2) + 2 * (i: 3)] = 0", "extents-disagree", "states two extents"),
+    "two stated extents": ("o[(i: 2) + 2 * (i: 3)] = 0", "extents-disagree", "states two extents"),
     "an index from nowhere": ("o[i] = r[k]", "unknown-name", "unknown name k"),
     "a dim that stands alone": ("o[i] = x[i, n]", "stray-index", "the last place is n - 1"),
     "an index that hides": ("o[i] = sum[i](r[i])", "index-hides", "i is an index already"),
@@ -106,9 +122,10 @@ CASES: dict[str, tuple[str, str, str]] = {
     "guarded reads that differ": ("o[i] = r?[i] + s?[0, i]", "undetermined-index", "say different things"),
     "an empty index": ("o[i: n - 6] = r[i]", "empty-index", "runs over 0 places"),
     "an index of unknown sign": ("o[i: batch - time] = s[0, i]", "empty-index", "at least 1"),
-    "a binder on the right": ("o[i] = r[(i: 3)]", "stray-binder", "stated on the left side"),
+    "a binder on the right": ("o[i: 3] = r[(i: 3)]", "stray-binder", "stated on the left side"),
     "an index read": ("o[i] = i[0] + r[i]", "index-read", "i is an index here"),
-    "a whole tensor without its brackets": ("o[i] = r", "not-an-element", "a number at each place"),
+    "a whole tensor without its brackets": ("o[i] = r", "undetermined-index", "read a tensor at it"),
+    "a whole tensor at every place": ("o[i: n] = r", "not-an-element", "a number at each place"),
     "a list on the right": ("o[i: 3] = [1, 2]", "not-a-tensor", "this is a list"),
     "a list as a tensor": ("o = [1, 2]", "not-a-tensor", "this is a list"),
     "a reduction of a whole tensor": ("o[i] = sum[j](x) + r[i]", "undetermined-index", "index j"),
@@ -117,12 +134,12 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a reduction of two": ("o[i] = sum[j](x[0, j], r[i])", "wrong-arity", "sum[…] takes one argument"),
     "argmax over two": ("o = argmax[i, j](x[i, j])", "one-index", "argmax goes over one index"),
     "indices for a function of numbers": ("o[i] = exp[i](r[i])", "no-indices", "exp takes no indices"),
-    "a reduction by pipe": ("o[i] = x[i, 0] |> sum[k]", "piped-reduction", "cannot hand on"),
+    "a reduction by pipe": ("o[i] = x[i, 0] |> sum[k]()", "piped-reduction", "cannot hand on"),
     "too many subscripts": ("o[i] = r[i, 0]", "wrong-rank", "r has 1 axis, and is read at 2"),
     "too few subscripts": ("o[i] = x[i]", "wrong-rank", "x has 2 axes, and is read at 1"),
     "a scalar read": ("o[i] = r[i] * c[0]", "not-a-tensor", "c has no axes"),
     "a subscript that is real": ("o[i] = r[x[i, 0]]", "not-a-subscript", "a subscript is a whole number"),
-    "a subscript that is a tensor": ("o[i] = r[ids]", "not-a-subscript", "a tensor [batch]"),
+    "a subscript that is a tensor": ("o[i: 3] = r[ids]", "not-a-subscript", "a tensor [batch]"),
     "a subscript that is true": ("o[i] = r[free[i] > 0]", "not-a-subscript", "true or false"),
     "a target that is no index": ("o[ids[i]] = x[i, 0]", "left-side", "the left side holds indices"),
     "a target that is a function": ("o[max(i, 2)] = r[i]", "left-side", "the left side holds indices"),
@@ -145,7 +162,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a read below": ("o[i: n] = r[i - 1]", "outside", "it goes down to -1"),
     "a constant outside": ("o = r[6]", "outside", "0 .. 5"),
     "the place -1": ("o = r[-1]", "outside", "may be outside"),
-    "a read of another dim": ("o[i: batch] = s[0, i]", "outside", "r?["[:0]),
+    "a read of another dim": ("o[i: batch] = s[0, i]", "outside", "may be outside of s"),
     "a gather outside": ("o[i] = r[ids[i] + 3]", "outside", "goes up to 6"),
     "a gather of nothing known": ("o[i] = r[free[i]]", "outside", "may be outside"),
     "a gather of floor": ("o[i: 3] = r[floor(x[0, i])]", "outside", "may be outside"),
@@ -158,8 +175,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a place below 0": ("o[i - 1] = r[i]", "outside", "places count from 0"),
     "a different number of axes": ("o[i, 0] = r[i]\no[1] = 2", "wrong-rank", "2 axes in one equation"),
     "no largest extent": ("o[0, i] = x[i, 0]\no[1, i] = s[0, i]", "undetermined-extent", "no largest extent"),
-    "an extent that cannot be told": ("o[i * j] = x[i, j]" if False else "o[(i: 3) // batch] = r[i]", "outside", "")
-    if False else ("o[i // 2] = r[i]", "written-twice", "several i"),
+    "a quotient as a place": ("o[i // 2] = r[i]", "written-twice", "several i"),
     "index equations after a whole one": ("o = x\no[i] = r[i]", "index-after-whole", "above its whole-tensor equation"),
     "index equations around a whole one": ("o[0] = 1\no = x\no[1] = 2", "index-after-whole", "above its whole"),
     # cycles
@@ -181,12 +197,20 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a header's dots": ("def f(a[...], b[...]) = a\no = f(x, r)", "shapes-disagree", "in the header of f"),
     "numbers of two shapes": ("o = huber(x, r)", "shapes-disagree", "huber goes by element"),
     "a definition that calls itself": ("def f(a) = f(a)", "recursive-definition", "f → f"),
-    "definitions that call each other": ("def f(a) = g(a)\ndef g(a) = f(a)\no = f(x)", "recursive-definition", "f → g → f"),
+    "definitions that call each other": (
+        "def f(a) = g(a)\ndef g(a) = f(a)\no = f(x)",
+        "recursive-definition",
+        "f → g → f",
+    ),
     "a definition handed to itself": ("def f(g, a) = g(g, a)\no = f(f, x)", "recursive-definition", "f → f"),
     "nothing returned": ("def f(a):\n    b = a + 1\no = f(x)", "no-return", "f returns nothing"),
     "something after return": ("def f(a):\n    return a\n    b = a\no = f(x)", "after-return", "nothing comes after"),
     "return outside": ("return x", "not-here", "stands in a definition"),
-    "an input in a definition": ("def f(a):\n    input z[n]\n    return a\no = f(x)", "not-here", "top level of a model"),
+    "an input in a definition": (
+        "def f(a):\n    input z[n]\n    return a\no = f(x)",
+        "not-here",
+        "top level of a model",
+    ),
     "a free dim in a definition": ("def f(a):\n    dim k\n    return a\no = f(x)", "free-dim", "dim k needs a value"),
     "a shared definition": ("shared def f(a) = a\no = f(x)", "not-there-yet", "shared def is not there yet"),
     "an optimizer called": ("o = adam(x)", "not-a-function", "stands after `optimize`"),
@@ -194,16 +218,27 @@ CASES: dict[str, tuple[str, str, str]] = {
     "one value for several": ("u, v = tanh(x)", "several-values", "gives 1 value, and 2 names"),
     "several values in brackets": ("u[i], v[i] = tanh(x)", "several-values", "stand without brackets"),
     "an error in a definition": ("def f(a) = a + zz\no = f(x)", "unknown-name", "in this call of f"),
-    "an error in the library": ("o = cross_entropy(x, y)", "not-a-subscript", "in this call of cross_entropy"),
+    "an error in the library": (
+        "z[i] = x[i, 0]\no = cross_entropy(x, z)",
+        "not-a-subscript",
+        "in this call of cross_entropy",
+    ),
     # over an index
     "over an index of nothing": ("o[i] = softmax[k](x[i, k])", "unknown-index", "which is no index of this equation"),
     "over two indices": ("o[i, j] = softmax[i, j](x[i, j])", "one-index", "goes over one index"),
     "over an index by element": ("o[i] = relu[i](r[i])", "no-indices", "relu goes by element"),
-    "over an index with a whole tensor": ("o[i, j: n] = softmax[j](x)", "not-an-element", "at each place"),
-    "over an index with another shape": ("def f(a[..., i]):\n    return[..., j: 2, k: 2] = a[..., j] + k\n"
-                                         "o[i, j] = f[j](x[i, j])", "wrong-rank", "not a value at each index"),
-    "over an index by pipe": ("o[i] = r[0] |> softmax[k]", "unknown-index", "k is no index"),
-    "a whole tensor that depends on an index": ("o[i] = softmax(r - r[i])[0]", "depends-on-index", "depends on index i"),
+    "over an index with a whole tensor": ("o[i: batch, j: n] = softmax[j](x)", "not-an-element", "at each place"),
+    "over an index with another shape": (
+        "def f(a[..., i]):\n    return[..., j: 2, k: 2] = a[..., j] + k\no[i, j] = f[j](x[i, j])",
+        "wrong-rank",
+        "not a value at each index",
+    ),
+    "over an index by pipe": ("o[i: 3] = r[0] |> softmax[k]()", "unknown-index", "k is no index"),
+    "a whole tensor that depends on an index": (
+        "o[i] = softmax(r - r[i])[0]",
+        "depends-on-index",
+        "depends on index i",
+    ),
     # when compiled
     "a size that is no size": ("o = dense(x, r)", "not-a-size", "a size is wanted"),
     "a size that is a half": ("o = dense(x, 2.5)", "not-whole", "this is 5/2"),
@@ -233,7 +268,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a range without end": ("for k in range(10^12): o = x", "too-large", "unfolds to more than"),
     "loops in loops without end": ("repeat 1000:\n    repeat 1000: o = x", "too-large", "20,000 equations"),
     "bytes": ("param z[10^12] ~ zeros", "too-many-bytes", "would take 8,000,000,000,000 bytes"),
-    "bytes of a computed tensor": ("o[i: 10^6, j: 10^7] = i + j", "too-many-bytes", "would take 80,000,000,000,000 bytes"),
+    "bytes of a computed tensor": (
+        "o[i: 10^6, j: 10^7] = i + j",
+        "too-many-bytes",
+        "would take 80,000,000,000,000 bytes",
+    ),
     # not there yet
     "grad": ("o = grad(c, x)", "not-there-yet", "grad(y, x) is not there yet"),
     "randomness": ("o = x + normal()", "not-there-yet", "normal() in equations is not there yet"),
@@ -246,11 +285,18 @@ CASES: dict[str, tuple[str, str, str]] = {
     "two losses": ("loss c", "two-losses", "a model has one loss"),
     "two predictions of a name": ("predict p = x\npredict p = y", "name-taken", "two outputs are called p"),
     "a prediction and a metric of a name": ("predict p = x\nmetric p = c", "name-taken", "two outputs are called p"),
-    "two predictions without a name": ("predict 2 * x\npredict 3 * x", "name-taken", "two outputs are called prediction"),
+    "two predictions without a name": (
+        "predict 2 * x\npredict 3 * x",
+        "name-taken",
+        "two outputs are called prediction",
+    ),
     "a prediction that is a list": ("predict p = [1]", "not-a-tensor", "this is a list"),
     "a prediction of a definition": ("predict relu", "not-a-tensor", "the definition relu"),
-    "a prediction that needs a target": ("target z[batch]\nh = z * 2\npredict p = h + 1", "predict-needs-target",
-                                         "p → h → z"),
+    "a prediction that needs a target": (
+        "target z[batch]\nh = z * 2\npredict p = h + 1",
+        "predict-needs-target",
+        "p → h → z",
+    ),
     # training
     "an unknown optimizer": ("optimize adm(lr = 1)", "unknown-function", "did you mean adam?"),
     "no optimizer": ("optimize relu(lr = 1)", "not-an-optimizer", "relu is a definition"),
@@ -258,19 +304,40 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a tensor for a rate": ("optimize adam(lr = r)", "wrong-kind", "lr of an optimizer is a number"),
     "two optimizers for all": ("optimize adam\noptimize sgd", "two-optimizers", "two lines are for all"),
     "two patterns": ("optimize w* with adam\noptimize *w with sgd\noptimize sgd", "two-patterns-fit", "w"),
-    "no line for a parameter": ("param other[n] ~ zeros\noptimize w with sgd", "no-optimizer", "for the parameter other"),
+    "no line for a parameter": (
+        "param other[n] ~ zeros\noptimize w with sgd",
+        "no-optimizer",
+        "for the parameter other",
+    ),
     "a pattern for nothing": ("optimize head.* with sgd\noptimize sgd", "pattern-fits-nothing", "the parameters are w"),
     "a frozen pattern for nothing": ("freeze head.*", "pattern-fits-nothing", "no parameter fits head.*"),
     "an unknown option": ("optimize sgd(lr = 1), clip = 2", "unknown-keyword", "optimize has no option clip"),
     "clipping by nothing": ("optimize sgd(lr = 1), clip_norm = 0", "wrong-argument", "clip_norm is a number above 0"),
-    "clipping by a tensor": ("optimize sgd(lr = 1), clip_value = c", "wrong-argument", "clip_value is a number above 0"),
-    "a rule without a step": ("optimizer still(lr = 1):\n    v = lr * g\noptimize still", "no-update", "gives p no value"),
-    "a rule that changes the shape": ("optimizer odd(lr = 1):\n    p = sum(p)\noptimize odd", "shapes-disagree",
-                                      "shaped like the parameter"),
-    "a parameter in a rule": ("optimizer odd(lr = 1):\n    param v[3] ~ zeros\n    p = g\noptimize odd", "not-here",
-                              "no parameters of its own"),
-    "a state with axes": ("optimizer odd(lr = 1):\n    state v[3] ~ zeros\n    p = g\noptimize odd", "not-a-state",
-                          "shaped like p"),
+    "clipping by a tensor": (
+        "optimize sgd(lr = 1), clip_value = c",
+        "wrong-argument",
+        "clip_value is a number above 0",
+    ),
+    "a rule without a step": (
+        "optimizer still(lr = 1):\n    v = lr * g\noptimize still",
+        "no-update",
+        "gives p no value",
+    ),
+    "a rule that changes the shape": (
+        "optimizer odd(lr = 1):\n    p = sum(p)\noptimize odd",
+        "shapes-disagree",
+        "shaped like the parameter",
+    ),
+    "a parameter in a rule": (
+        "optimizer odd(lr = 1):\n    param v[3] ~ zeros\n    p = g\noptimize odd",
+        "not-here",
+        "no parameters of its own",
+    ),
+    "a state with axes": (
+        "optimizer odd(lr = 1):\n    state v[3] ~ zeros\n    p = g\noptimize odd",
+        "not-a-state",
+        "shaped like p",
+    ),
     "an unknown option of fit": ("fit rounds = 3", "unknown-keyword", "fit has no option rounds"),
     "a fraction of epochs": ("fit epochs = 2.5", "wrong-argument", "epochs is a whole number, at least 1"),
     "no epochs": ("fit epochs = 0", "wrong-argument", "at least 1"),
@@ -283,7 +350,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "data from nowhere": ('data ""', "leaves-folder", "an empty path"),
     # where
     "a metric in a loop": ("for k in 1, 2: metric a = c", "not-here", "outside of definitions and loops"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -294,3 +361,159 @@ def test_an_error_says_what_is_wrong_and_where(name: str) -> None:
     assert fragment in str(found)
     assert all(d.span is not None or d.code == "no-loss" for d in found.diagnostics)
     assert "Traceback" not in str(found)
+
+
+def test_a_model_without_a_loss() -> None:
+    found = error("o = x", loss="\n")
+    assert [diagnostic.code for diagnostic in found.diagnostics] == ["no-loss"]
+    assert "loss mean(" in str(found)
+
+
+def test_all_errors_at_once_and_no_echoes() -> None:
+    found = error("a = x + zz\nb = a + 1\nc2 = b @ a\nd[i] = r[i, 0]\ne = x + r + yy\nfit epochs = 0")
+    assert [d.code for d in found.diagnostics] == ["unknown-name", "wrong-rank", "shapes-disagree", "unknown-name",
+                                                   "wrong-argument"]  # fmt: skip
+
+
+def test_both_sides_of_an_operator_are_looked_at() -> None:
+    found = error("a = aa * bb + softmax(cc)")
+    assert [d.message for d in found.diagnostics] == [f"unknown name {name}" for name in ("aa", "bb", "cc")]
+
+
+def test_the_example_of_the_language_page() -> None:
+    text = """model mlp
+dim batch
+dim pixels = 784, hidden = 128
+input  x[batch, pixels]
+
+param w[hidden, pixels] ~ zeros
+param b[hidden] ~ zeros
+
+h[batch, o] = relu(sum[k](x[batch, k] * w[k, o]))
+loss mean(h)
+"""
+    found = error(text, header="", loss="")
+    assert (
+        str(found)
+        == """m.grad:9:27: error: index k has two extents
+   9 | h[batch, o] = relu(sum[k](x[batch, k] * w[k, o]))
+     |                           ^^^^^^^^^^^   ^^^^^^^
+     |                           |             128: w is declared at 6:7 as [hidden, pixels]
+     |                           784: x is declared at 4:8 as [batch, pixels]
+     = did you mean w[o, k]?"""
+    )
+
+
+def test_an_error_in_a_loop_is_told_once() -> None:
+    assert len(error("repeat 5: o = x + zz").diagnostics) == 1
+
+
+def test_an_error_of_the_library_is_shown_at_the_call_with_the_librarys_line() -> None:
+    found = error("z[i] = x[i, 0]\no = cross_entropy(x, z)")
+    (diagnostic,) = found.diagnostics
+    assert diagnostic.span is not None
+    assert (diagnostic.span.file, diagnostic.span.line) == ("m.grad", 7)
+    assert "std/losses.grad" in str(found)
+    assert "logits[..., y[...]]" in str(found)
+
+
+# ---------------------------------------------------------------- nothing takes long
+
+LONG = {
+    "a definition doubled sixty times": "def d0(a) = a * a\n"
+    + "".join(f"def d{k}(a) = d{k - 1}(a) + d{k - 1}(a)\n" for k in range(1, 61))
+    + "o = d60(x)",
+    "blocks doubled sixty times": "def d0(a):\n    b = a\n    return b\n"
+    + "".join(f"def d{k}(a):\n    b = d{k - 1}(a)\n    return d{k - 1}(b)\n" for k in range(1, 61))
+    + "o = d60(x)",
+    "a loop of 10^9 rounds": "repeat 10^9: o = x",
+    "a loop of 10^4 rounds in a loop": "repeat 10^4:\n    repeat 10^4: o = tanh(x)",
+    "a range of 10^30": "for k in range(10^30): o = x",
+    "towers": "o = x * 9^9^9^9",
+    "many towers": "o = x * " + " * ".join(["2^4000"] * 90),
+    "calls in calls": "o = " + "tanh(" * 90 + "x" + ")" * 90,
+    "names in names": "def f(g, a) = g(g, a)\no = f(f, x)",
+    "a huge dim": "dim k = 10^12\nparam z[k, k] ~ normal()\nloss2 = sum(z)",
+}
+
+
+@pytest.mark.parametrize("name", list(LONG))
+def test_nothing_takes_long(name: str) -> None:
+    best = float("inf")
+    for _ in range(3):
+        start = time.process_time()
+        with contextlib.suppress(GradcError):
+            elaborate_text(HEADER + LONG[name] + "\nloss 0 * 1\n")
+        best = min(best, time.process_time() - start)
+        if best < SECONDS:
+            return
+    pytest.fail(f"{name} took {best:.1f} s")
+
+
+# ---------------------------------------------------------------- files
+
+BLOCKS = "dim width = 3\ndef block(a) = dense(a, width)\n"
+
+
+def used(tmp_path: Path, lines: str, **texts: str) -> GradcError:
+    for name, text in texts.items():
+        (tmp_path / f"{name}.grad").write_text(text, encoding="utf-8")
+    return error(lines, folder=tmp_path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert "there is no file" in str(used(tmp_path, 'use "no.grad"'))
+
+
+@pytest.mark.parametrize(("path", "why"), [
+    ("../a.grad", "`..` leaves"), ("/a.grad", "absolute"), ("a/../../b.grad", "`..` leaves"), ("C:/a.grad", "absolute"),
+    ("", "empty path"),
+])  # fmt: skip
+def test_a_use_that_leaves_its_folder(tmp_path: Path, path: str, why: str) -> None:
+    found = used(tmp_path, f'use "{path}"')
+    assert [d.code for d in found.diagnostics] == ["leaves-folder"]
+    assert why in str(found)
+
+
+def test_a_link_that_leaves_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside.grad").write_text(BLOCKS, encoding="utf-8")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "a.grad").symlink_to(tmp_path / "outside.grad")
+    assert "leads out of the model's folder" in str(used(inside, 'use "a.grad"'))
+
+
+def test_files_that_use_each_other(tmp_path: Path) -> None:
+    found = used(tmp_path, 'use "a.grad"', a='use "b.grad"\n', b='use "a.grad"\n')
+    assert "a.grad → b.grad → a.grad" in str(found)
+
+
+def test_a_use_without_a_folder() -> None:
+    assert "has no folder to look in" in str(error('use "a.grad"'))
+
+
+def test_a_used_file_that_is_wrong(tmp_path: Path) -> None:
+    found = used(tmp_path, 'use "a.grad"', a="def f(a) = = a\n")
+    assert "a.grad:1:12" in str(found)
+    assert "def f(a) = = a" in str(found)
+
+
+def test_a_used_file_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "a.grad").write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in str(used(tmp_path, 'use "a.grad"'))
+
+
+def test_a_definition_in_two_files(tmp_path: Path) -> None:
+    found = used(tmp_path, 'use "a.grad"\ndef block(a) = a', a=BLOCKS)
+    assert "block is defined twice" in str(found)
+
+
+def test_an_error_in_a_used_definition(tmp_path: Path) -> None:
+    found = used(tmp_path, 'use "a.grad"\no = block(r, 2)', a=BLOCKS)
+    assert "block takes 1 argument, and has 2 here" in str(found)
+
+
+def test_a_rate_for_a_schedule() -> None:
+    lines = "loss sum(w)\noptimize adam(lr = cosine(1e-3, steps = 10))\n"
+    with pytest.raises(GradcError, match="is a schedule"):
+        elaborate(load(HEADER + lines), training=True, lr=0.1)

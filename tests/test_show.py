@@ -78,7 +78,7 @@ LATEX_BODIES = {
     r"\frac{x_{i} - y_{i}}{\text{batch}}": lambda: (x - y) / Value(dim("batch")),
     r"\exp\left(-x_{i}\right)": lambda: scalar.EXP(-x),
     r"\operatorname{sigmoid}\left(x_{i}\right)": lambda: scalar.SIGMOID(x),
-    r"\begin{cases} x_{i} & \text{if } 0 < x_{i} \\ 0 & \text{otherwise} \end{cases}": lambda: scalar.WHERE(
+    r"\begin{cases} x_{i} & \text{if } x_{i} > 0 \\ 0 & \text{otherwise} \end{cases}": lambda: scalar.WHERE(
         scalar.LT(Integer(0), x), x, Integer(0)
     ),
     r"\pi \, \sqrt{x_{i}}": lambda: scalar.SQRT(x) * PI,

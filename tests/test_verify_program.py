@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from gradc.errors import InternalError
 from gradc.graph.index import ZERO, dim, index, number
 from gradc.graph.nodes import Equation, Guard, Read, Relation
@@ -113,6 +114,13 @@ def test_a_step_that_is_there_twice(program):
     refused(with_steps(program, *program.steps, program.steps[-1]), "of which the program computes 2")
 
 
+def test_a_read_of_what_is_never_computed(program):
+    at = step_of(program, "d_h")
+    graph = program.graph.with_equations(tuple(eq for eq in program.graph.equations if eq.target != "d_h"))
+    steps = (*program.steps[:at], *program.steps[at + 1 :])
+    refused(replace(program, graph=graph, steps=steps), "it reads d_h, which no step writes")
+
+
 def test_an_output_that_nothing_writes(program):
     graph = replace(program.graph, outputs={**program.graph.outputs, "more": "x"})
     refused(replace(program, graph=graph), "the output more is x, which no step writes")
@@ -212,6 +220,14 @@ def test_products_that_do_not_fit(program):
     refused(with_product(program, "d_h", unsummed), "it sums over")
 
 
+def test_a_product_over_part_of_an_axis(program):
+    def shorter(gemm: Gemm) -> Gemm:
+        indices = tuple(replace(i, high=i.high - 1) if i.name == "o" else i for i in gemm.equation.indices)
+        return replace(gemm, equation=replace(gemm.equation, indices=indices))
+
+    refused(with_product(program, "d_h", shorter), "o is not all of an axis of d_logits")
+
+
 def test_a_product_in_the_place_of_its_operand(program):
     refused(with_buffer(program, "d_h", shares="d_logits"), "the product lies in the place of an operand")
 
@@ -236,10 +252,12 @@ def test_buffers_of_another_shape(program):
     refused(replace(wrong, work={}), "has no place in the work space")
 
 
-def test_an_axis_that_must_be_stored(program):
-    refused(with_buffer(program, "h", axes=(1,), extents=(number(8),)), "h is not stored (along axis 1|whole)")
-    wrong = with_buffer(program, "d_logits.bias", axes=(), extents=())
-    refused(wrong, "no loop along it is around all users|is the caller's, and not stored whole")
+def test_an_axis_that_must_be_stored(program, programs):
+    exp = next(name for name in program.buffers if name.endswith(".exp"))
+    wrong = with_buffer(program, exp, axes=(), extents=())
+    refused(wrong, f"{exp} is not stored along axis 2, and no loop along it is around all users")
+    wrong = with_buffer(programs["predict"], "p", axes=(1,), extents=(number(5),))
+    refused(wrong, "p is the caller's, and not stored whole")
 
 
 def test_a_place_outside_the_work_space(program):
@@ -251,7 +269,9 @@ def test_a_place_outside_the_work_space(program):
 def test_places_that_overlap(program):
     offset = program.buffers["d_logits"].offset
     assert offset is not None
-    refused(with_buffer(program, "d_logits", offset=offset - 1), "are in use at the same time, and their places overlap")
+    refused(
+        with_buffer(program, "d_logits", offset=offset - 1), "are in use at the same time, and their places overlap"
+    )
     refused(with_buffer(program, "d_logits", offset=program.buffers["h"].offset), "their places overlap")
 
 
@@ -307,7 +327,7 @@ def test_an_update_stores_last(programs):
             return []
         return [store, statement] if statement is reader else [statement]
 
-    with pytest.raises(InternalError, match="before|in use"):
+    with pytest.raises(InternalError, match=r"before|in use"):
         verify_program(with_statements(update, change))
 
 

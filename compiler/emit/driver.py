@@ -115,7 +115,7 @@ class Driver:
         stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and not b.shares]
         views = [work_view(buffer, around, {}) for buffer in stored]
         starts: dict[tuple[Kind, IndexExpr], str] = {}
-        lines = []
+        lines: list[str] = []
         if any(len(view) > WIDEST_VIEW for view in views):
             starts, lines = self.starts(stored, around)
             views = [work_view(buffer, around, starts) for buffer in stored]
@@ -192,7 +192,7 @@ class Driver:
         b = self.operand(gemm.b, gemm, program, around)
         call = f"gemm({a}, {b}, {out}, {not gemm.starts})"
         depth = len(gemm.batch)
-        lines = []
+        lines: list[str] = []
         for level, i in enumerate(gemm.batch):
             low = f"{index_text(i.low, around)}, " if i.low.terms else ""
             lines.append(f"{INDENT * level}for {i.name} in range({low}{index_text(i.high, around)}):")

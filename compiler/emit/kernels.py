@@ -242,7 +242,10 @@ class KernelWriter:
         """How many outer loops run along an axis of the target from end to end: what is below them starts at 0."""
         places = [place.bare for place in statement.equation.write]
         extents = self.tensor(statement.equation.target).extents
+        buffer = self.buffer(statement.equation.target)
         for depth, name in enumerate(statement.path):
+            if buffer is not None and any(at not in buffer.axes for at, place in enumerate(places) if place == name):
+                continue  # the buffer holds what belongs to one value of this loop's index
             if places.count(name) != 1:
                 return depth
             found = next(i for i in statement.equation.indices if i.name == name)

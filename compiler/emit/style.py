@@ -101,10 +101,11 @@ class BodyPrinter(Printer):
             return None
         if first.args[1] != second.args[0]:
             return None
-        left, right = self._function(first), self._function(second)
-        middle = self.within(self.piece(first.args[1]), Level.SUM)
-        rest = right.text.removeprefix(middle)
-        return Piece(left.text + rest, Level.COMPARISON) if rest != right.text else None
+        kinds = {kind_of(part, self.around.tensors) for part in (*first.args, *second.args)}
+        printer = body_printer(self.around, Kind.REAL if Kind.REAL in kinds else Kind.WHOLE, self.plain, self.order)
+        parts = [printer.within(printer.piece(part), Level.SUM) for part in (*first.args, second.args[1])]
+        signs = [self.style.operators[comparison.row_name] for comparison in (first, second)]
+        return Piece(parts[0] + signs[0] + parts[1] + signs[1] + parts[2], Level.COMPARISON)
 
 
 def body_printer(around: Surroundings, kind: Kind, plain: bool, order: tuple[str, ...] = ()) -> BodyPrinter:

@@ -25,7 +25,7 @@ from .tensors import Axis, Bounds, Index, Kind, Role, ranges_of
 # ---------------------------------------------------------------- bodies
 
 
-class Read(AtomicExpr):
+class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
     """`tensor[subscripts]`, a leaf of a body."""
 
     __slots__ = ("subscripts", "tensor")
@@ -34,7 +34,7 @@ class Read(AtomicExpr):
     subscripts: tuple[IndexExpr, ...]
 
     def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
-        self = AtomicExpr.__new__(cls)
+        self: Read = AtomicExpr.__new__(cls)
         self.tensor = tensor
         self.subscripts = subscripts
         return self
@@ -49,7 +49,7 @@ class Read(AtomicExpr):
         return f"{self.tensor}[{', '.join(map(str, self.subscripts))}]"
 
 
-class Value(AtomicExpr):
+class Value(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
     """An index expression as a number: an index value, a size, or what a gather reads."""
 
     __slots__ = ("value",)
@@ -73,7 +73,7 @@ class Value(AtomicExpr):
         return f"({self.value})"
 
 
-class Named(AtomicExpr):
+class Named(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
     """`inf` or `pi`: SymPy's own would rewrite what stands around them (m > −∞ is not always true: NaN)."""
 
     __slots__ = ("name",)
@@ -81,7 +81,7 @@ class Named(AtomicExpr):
     name: str
 
     def __new__(cls, name: str) -> "Named":
-        self = AtomicExpr.__new__(cls)
+        self: Named = AtomicExpr.__new__(cls)
         self.name = name
         return self
 
@@ -99,7 +99,7 @@ INF = Named("inf")
 PI = Named("pi")
 
 
-class Head(sympy.Expr):
+class Head(sympy.Expr):  # type: ignore[misc]  # SymPy has no types
     """A function of numbers applied to its arguments. Subclasses are made by the table of scalar functions."""
 
     is_commutative = True

@@ -19,19 +19,22 @@ from .naming import NOT_THERE_YET
 from .numeric import is_numeric
 from .places import CallName, Context, Place
 from .refusal import Echo, Refused
-from .scopes import Frame, Returning, Scope
+from .scopes import Returning, Scope, frame_of
 from .tensors import free_indices, tensor_value
 from .values import POISON, Array, Element, Several, Value, described
 from .walk import names_in
 from .world import World
+
+STEPS_OF_A_CALL = 8
+"""What unfolding a definition counts in parts of expressions."""
 
 
 def call_definition(world: World, definition: syntax.Definition, node: syntax.Call, key: int, place: Place) -> Value:
     """What a call of a definition gives."""
     _check_callable(world, definition, node, place)
     if is_numeric(world, definition, {}):
-        scope = Scope(Frame(definition, place.context.frame, order=place.context.order, call=node.span),
-                      home=world.homes.get(definition.span.file))  # fmt: skip
+        frame = frame_of(definition, place.context.frame, "", (), world.span(node.span, place.context.frame))
+        scope = Scope(frame, home=world.homes.get(definition.span.file))
         bound = bind(world, definition, node, place, place.inside(scope, {}))
     else:
         scope, inside = _inside(world, definition, node, key, place)
@@ -52,9 +55,9 @@ def _check_callable(world: World, definition: syntax.Definition, node: syntax.Ca
                       help="a plain `def` makes parameters for each call")  # fmt: skip
     if id(definition) in world.recursive:
         raise Echo
-    chain = place.context.frame.chain()
-    at = next((k for k, outer in enumerate(chain) if outer is definition), None)
-    if at is not None:
+    if id(definition) in place.context.frame.within:
+        chain = place.context.frame.chain()
+        at = next(k for k, outer in enumerate(chain) if outer is definition)
         shown = " → ".join([*(outer.name for outer in chain[at:]), name])
         raise Refused("recursive-definition", f"the definition {name} calls itself: {shown}", node.function_span,
                       help="definitions unfold when the model is compiled; use `repeat`, or an index")  # fmt: skip
@@ -68,9 +71,8 @@ def _inside(
     fallback = f"{context.name}.{definition.name}"
     name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
     wanted = context.direct[1] if context.direct and context.direct[0] == key else ()
-    call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
-    frame = Frame(definition, context.frame, name.prefix, context.order, call,
-                  results=_results(definition, wanted), returns=name.result, wanted=wanted)  # fmt: skip
+    frame = frame_of(definition, context.frame, name.prefix, context.order, world.span(node.span, context.frame))
+    frame = replace(frame, results=_results(definition, wanted), returns=name.result, wanted=wanted)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
     return scope, Place(scope, 0, context.inside(frame), random=place.random)
 
@@ -100,6 +102,7 @@ def _made_once(name: str, body: Sequence[syntax.Statement]) -> bool:
 def _unfolded(world: World, definition: syntax.Definition, bound: Bound, node: syntax.Call, scope: Scope,
               place: Place) -> Value:  # fmt: skip
     world.count_instance(node.span)
+    world.steps += STEPS_OF_A_CALL
     axes = bind_tensors(world, definition, bound, scope, place)
     scope.frame = replace(scope.frame, axes=axes, order=place.context.next_call())
     if not isinstance(definition.body, tuple):

@@ -69,9 +69,9 @@ def _range(world: World, node: syntax.Call, place: Place) -> Sequence[Value]:
     numbers = [_number(world.value(a.value, place), a.value.span) for a in node.arguments]
     if len(numbers) == 3 and numbers[2] == 0:  # noqa: PLR2004
         raise Refused("wrong-argument", "the step of a range is not 0", node.arguments[2].span)
-    rounds = range(*numbers)
-    _check_count(len(rounds) if abs(max(numbers, key=abs)) < 2**62 else 2**62, node.span)
-    return [constant(node.span, k) for k in rounds]
+    start, stop, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
+    _check_count(max(0, -((start - stop) // step)), node.span)
+    return [constant(node.span, k) for k in range(start, stop, step)]
 
 
 def _whole(value: Value, span: Span) -> int:

@@ -13,7 +13,7 @@ from gradc.errors import Label
 from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
-from .indices import described_read, index_name
+from .indices import described_read, index_name, shown_base, wrong_count
 from .places import Place
 from .refusal import Refused
 from .scopes import Group, Size
@@ -191,8 +191,10 @@ class _Search:
             return
         plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
         dots = len(node.subscripts) - len(plain)
-        if dots > 1 or (dots == 0 and len(plain) != len(axes)) or len(plain) > len(axes):
-            return
+        if dots > 1:
+            raise Refused("two-dots", "... stands twice between these brackets", node.span)
+        if (not dots and len(plain) != len(axes)) or len(plain) > len(axes):
+            raise wrong_count(node, shown_base(node), len(plain), axes)
         at = next((k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)), len(plain))
         width = len(axes) - len(plain)
         if dots:
@@ -217,6 +219,14 @@ class _Search:
         self.context.bases[id(base)] = value
         return value.axes if isinstance(value, Array) else None
 
+    def _tensor(self, node: syntax.Subscript) -> str | None:
+        """The name of the tensor that is read."""
+        entry = self.world.find(node.base.name, self.place) if isinstance(node.base, syntax.Name) else None
+        if isinstance(entry, Group):
+            return entry.name
+        value = self.context.bases.get(id(node.base))
+        return value.name if isinstance(value, Array) else None
+
     def _use(self, subscript: syntax.Expression, axes: tuple[core.Axis, ...], axis: int, node: syntax.Subscript,
              env: Env) -> None:  # fmt: skip
         extent = axes[axis].extent
@@ -225,7 +235,8 @@ class _Search:
             if node.guarded:
                 variable.guarded.append(extent)
             else:
-                variable.bare.append(Bare(node, axis, extent, described_read(self.world, node, axes, self.place)))
+                why = described_read(self.world, node, axes, self._tensor(node))
+                variable.bare.append(Bare(node, axis, extent, why))
             return
         at = None if node.guarded else self.arithmetic(subscript, env)
         if at is None:

@@ -3,10 +3,12 @@
 import itertools
 from collections.abc import Mapping
 
+from gradc.errors import Label
 from gradc.graph.index import IndexExpr
 
 from . import core, syntax
-from .places import Context, Place
+from .places import Context
+from .refusal import Refused
 from .values import shown
 from .world import World
 
@@ -34,16 +36,15 @@ def indices_for(axes: tuple[core.Axis, ...], context: Context) -> tuple[core.Ind
     return tuple(core.Index(index_name(a, context), IndexExpr(), a.extent) for a in axes)
 
 
-def described_read(world: World, node: syntax.Subscript, axes: tuple[core.Axis, ...], place: Place) -> str:
+def described_read(world: World, node: syntax.Subscript, axes: tuple[core.Axis, ...], tensor: str | None) -> str:
     """`w is declared at 6:7 as [hidden, pixels]`."""
-    if not isinstance(node.base, syntax.Name):
-        return f"this is {shown(axes)}"
-    name = node.base.name
-    span = world.tables.spans.get(name)
+    name = node.base.name if isinstance(node.base, syntax.Name) else "this"
+    span = world.tables.spans.get(tensor or "")
     if span is None:
         return f"{name} is {shown(axes)}"
+    made = "declared" if any(leaf.name == tensor for _, leaf in world.tables.leaves) else "made"
     where = f"{span.line}:{span.column}" if span.file == node.span.file else str(span)
-    return f"{name} is declared at {where} as [{', '.join(axis.name or str(axis.extent) for axis in axes)}]"
+    return f"{name} is {made} at {where} as [{', '.join(axis.name or str(axis.extent) for axis in axes)}]"
 
 
 def suggested_order(node: syntax.Subscript, axes: tuple[core.Axis, ...],
@@ -58,3 +59,18 @@ def suggested_order(node: syntax.Subscript, axes: tuple[core.Axis, ...],
         if all(fits) and isinstance(node.base, syntax.Name):
             return f"did you mean {node.base.name}[{', '.join(order)}]?"
     return None
+
+
+def shown_base(node: syntax.Subscript) -> str:
+    """What is read, by its name if it has one."""
+    return node.base.name if isinstance(node.base, syntax.Name) else "this"
+
+
+def wrong_count(node: syntax.Subscript, name: str, count: int, axes: tuple[core.Axis, ...]) -> Refused:
+    """A read with too many or too few subscripts."""
+    return Refused("wrong-rank", f"{name} has {_axes(len(axes))}, and is read at {count}", node.span,
+                   [Label(node.span, f"{name} is {shown(axes)}")])  # fmt: skip
+
+
+def _axes(count: int) -> str:
+    return f"{count} axis" if count == 1 else f"{count} axes"

@@ -16,7 +16,7 @@ from . import core, syntax
 from .bind import Bound
 from .places import Place
 from .refusal import Refused
-from .scopes import Frame, Given, Scope
+from .scopes import Given, Scope, frame_of
 from .values import Array, Element, Subscripts, Value, constant, shown
 from .walk import nodes
 from .world import World
@@ -63,8 +63,8 @@ def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, V
     body = definition.body
     assert not isinstance(body, tuple)
     context = place.context
-    call = context.frame.call if context.frame.call and world.in_library(node.span) else node.span
-    frame = Frame(definition, context.frame, context.frame.prefix, context.order, call)
+    call = world.span(node.span, context.frame)
+    frame = frame_of(definition, context.frame, context.frame.prefix, context.order, call)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
     uses = world.uses.get(id(definition))
     if uses is None:

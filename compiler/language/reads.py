@@ -12,6 +12,7 @@ from gradc.graph.index import IndexExpr, index
 
 from . import core, syntax
 from .arithmetic import apply, where
+from .indices import shown_base, wrong_count
 from .places import Place
 from .refusal import Refused
 from .scopes import Size
@@ -29,7 +30,7 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     if isinstance(base, Element) and not node.subscripts:
         return base
     if not isinstance(base, Array):
-        raise Refused("not-a-tensor", f"{_shown_base(node)} has no axes to read at: it is {described(base)}", node.span)
+        raise Refused("not-a-tensor", f"{shown_base(node)} has no axes to read at: it is {described(base)}", node.span)
     elements = [value for value in values if isinstance(value, Element)]
     parts = _expanded(node, elements, base, place)
     subscripts = tuple(_as_index(world, part, node, place) for part in parts)
@@ -45,10 +46,6 @@ def _base(world: World, node: syntax.Subscript, place: Place) -> Value:
         raise Refused("index-read", f"{node.base.name} is an index here, not a tensor", node.base.span)
     known = place.context.bases.get(id(node.base))
     return known if known is not None else world.value(node.base, place)
-
-
-def _shown_base(node: syntax.Subscript) -> str:
-    return node.base.name if isinstance(node.base, syntax.Name) else "this"
 
 
 def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Value:
@@ -84,15 +81,13 @@ def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Val
 def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, place: Place) -> list[Element]:
     """One element for each axis, those of `...` put in."""
     dots = [k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)]
-    name = _shown_base(node)
+    name = shown_base(node)
     if not dots:
         if len(elements) != len(base.axes):
-            raise _wrong_count(node, name, len(elements), base)
+            raise wrong_count(node, name, len(elements), base.axes)
         return list(elements)
-    if len(dots) > 1:
-        raise Refused("two-dots", "... stands twice between these brackets", node.span)
-    if len(elements) > len(base.axes):
-        raise _wrong_count(node, name, len(elements), base)
+    if len(elements) > len(base.axes) or len(dots) > 1:
+        raise wrong_count(node, name, len(elements), base.axes)
     if place.rest is None:
         raise Refused(
             "stray-dots",
@@ -108,15 +103,6 @@ def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, 
     return [*elements[: dots[0]], *rest, *elements[dots[0] :]]
 
 
-def _wrong_count(node: syntax.Subscript, name: str, count: int, base: Array) -> Refused:
-    return Refused("wrong-rank", f"{name} has {_axes(len(base.axes))}, and is read at {count}", node.span,
-                   [Label(node.span, f"{name} is {shown(base.axes)}")])  # fmt: skip
-
-
-def _axes(count: int) -> str:
-    return f"{count} axis" if count == 1 else f"{count} axes"
-
-
 def _as_index(world: World, element: Element, node: syntax.Subscript, place: Place) -> IndexExpr:
     if element.size is not None:
         return element.size
@@ -124,7 +110,7 @@ def _as_index(world: World, element: Element, node: syntax.Subscript, place: Pla
         raise Refused(
             "not-a-subscript",
             f"a subscript is a whole number, and this is {described(element)}",
-            element.expression.span if not world.in_library(element.expression.span) else node.span,
+            node.span,
             help="a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers",
         )
     if element.index is not None:
@@ -143,7 +129,7 @@ def _prove_inside(world: World, node: syntax.Subscript, at: IndexExpr, axis: cor
         span = world.span(node.span, place.context.frame)
         text = world.text(node.span)
         if least is not None and not least.indices and not least.gathers:
-            message = f"{text} reads outside of {_shown_base(node)} unless {least} >= 0"
+            message = f"{text} reads outside of {shown_base(node)} unless {least} >= 0"
             if world.require(span, least, message):
                 continue
         raise _outside(node, at, axis, below, place)
@@ -155,10 +141,10 @@ def _outside(node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool
     if end is not None and end == at:
         reach = ""
     last = axis.extent - 1
-    message = f"{at} may be outside of {_shown_base(node)}{reach}"
+    message = f"{at} may be outside of {shown_base(node)}{reach}"
     guarded = "a condition around it, such as `if " + (f"{at} >= 0" if below else f"{at} < {axis.extent}") + " then … "
     return Refused("outside", message, node.span, [Label(node.span, f"the axis has the places 0 .. {last}")],
-                   f"{_shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`")  # fmt: skip
+                   f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`")  # fmt: skip
 
 
 def _guarded(base: Array, parts: Sequence[Element], subscripts: tuple[IndexExpr, ...], node: syntax.Subscript,

@@ -27,6 +27,7 @@ class Frame:
         results: the local names of what it returns, and the tensor names that these are to have.
         returns: what the tensor is called that `return[…] = …` makes, where `results` does not say.
         wanted: the tensor names that the results are to have.
+        within: the definitions that are being called, by their identity.
     """
 
     definition: syntax.Definition | None = None
@@ -38,11 +39,17 @@ class Frame:
     results: Mapping[str, str] = field(default_factory=dict)
     returns: str = ""
     wanted: tuple[str, ...] = ()
+    within: frozenset[int] = frozenset()
 
     def chain(self) -> tuple[syntax.Definition, ...]:
         """The definitions that are being called, outermost first."""
         outer = self.parent.chain() if self.parent else ()
         return (*outer, self.definition) if self.definition else outer
+
+
+def frame_of(definition: syntax.Definition, parent: Frame, prefix: str, order: tuple[int, ...], call: Span) -> Frame:
+    """The frame of a call inside of another's."""
+    return Frame(definition, parent, prefix, order, call, within=parent.within | {id(definition)})
 
 
 @dataclass(slots=True, eq=False)
@@ -148,9 +155,9 @@ class Scope:
         """What the name means at a position: the nearest above, for index equations the index equations below too."""
         scope: Scope | None = self
         while scope is not None:
-            above = [entry for at, entry in scope.entries.get(name, []) if at < position]
-            if above:
-                return above[-1]
+            for at, entry in reversed(scope.entries.get(name, ())):
+                if at < position:
+                    return entry
             if indexed and scope is self and (group := self.group_of(name)):
                 return group
             position, scope = scope.at, scope.outer

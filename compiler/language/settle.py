@@ -56,7 +56,7 @@ class Settling:
                 refuse_cycle(self.told.world, self.told.circular)
             if variable.extent is None:
                 raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over", variable.span,
-                              help=f"state it where it is introduced, as in [{variable.name}: 10]")  # fmt: skip
+                              help=f"read a tensor at it, or state its extent, as in [{variable.name}: 10]")  # fmt: skip
             self._check_positive(variable)
 
     def _agree(self, variable: Variable) -> None:

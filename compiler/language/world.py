@@ -20,7 +20,7 @@ from .values import POISON, Value
 
 T = TypeVar("T")
 
-MOST_STEPS = 100_000
+MOST_STEPS = 50_000
 """Parts of expressions that a model may come to when all its definitions and loops are unfolded."""
 MOST_INSTANCES = 20_000
 """Equations and rounds of loops that a model may come to."""

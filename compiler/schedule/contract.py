@@ -128,11 +128,11 @@ class _Splitter:
 
     def stored(self, factor: Factor) -> Read | None:
         """The factor as a bare read: itself, or a tensor made for it. None for a window: loops are better."""
-        full = all(
-            self.extent_is_whole(factor.body, at) for at in range(len(factor.body.subscripts))
-        ) if isinstance(factor.body, Read) else False  # fmt: skip
-        if full and not factor.guards:
-            return factor.body
+        body = factor.body
+        if isinstance(body, Read) and not factor.guards:
+            whole: Read = body
+            if all(self.extent_is_whole(whole, at) for at in range(len(whole.subscripts))):
+                return whole
         if any(isinstance(leaf, Read) and _is_window(leaf) for leaf in leaves_of(factor.body)):
             return None
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices)

@@ -68,8 +68,9 @@ def _partners(equations: list[Equation]) -> dict[str, set[str]]:
 
 def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation,
                  how: tuple[bool, Mapping[str, set[str]]]) -> int | None:  # fmt: skip
-    nearest = [first] if first >= 0 else []
-    for place in [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]:
+    nearest: list[int] = [first] if first >= 0 else []
+    candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
+    for place in candidates:
         step = steps[place]
         if isinstance(step, _Tree) and _Insertion(step, equation, *how).run(alone=False):
             return place

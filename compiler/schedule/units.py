@@ -24,7 +24,7 @@ def without_unit_indices(equation: Equation) -> Equation:
             guards=tuple(guard.substitute(values) for guard in equation.guards),
             body=substitute(equation.body, values),
         )
-    if equation.reducer is Reducer.SUM or equation.reduced or equation.reducer is Reducer.LOGSUMEXP:
+    if equation.reducer is Reducer.SUM or equation.reduced:
         return equation
     found = Integer(0) if equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN) else equation.body
     return replace(equation, reducer=Reducer.SUM, body=found)

@@ -234,8 +234,8 @@ class Builder:
 
     def draw_outputs(self) -> None:
         choices = self.choices
-        early = [t for t in self.known if not t.late and self.roles.get(t.name) != "target"]
-        made = [t for t in early if t.name not in self.roles and t.kind == "real"] or early
+        early = [t for t in self.known if not t.late and t.kind == "real"]
+        made = [t for t in early if t.name not in self.roles] or early
         for at in range(choices.pick([1, 2, 0])):
             found = random_whole([choices.pick(made)], choices, choices.pick([0, 1]))
             if not self.good(found):
