@@ -25,7 +25,7 @@ from gradc.graph.tensors import Role
 from gradc.held import held
 from gradc.language import core
 from gradc.language.lower import lower
-from gradc.pipeline import graphs, module_spec
+from gradc.stages import graphs, module_spec
 from gradc.schedule.program import Item, Loop, Nest, Program
 
 SEED = 0

@@ -22,7 +22,7 @@ from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, rebuild
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.lower import lower
-from gradc.pipeline import gradient_graph, graphs
+from gradc.stages import gradient_graph, graphs
 from gradc.slices import ancestors
 
 MOST_NAMES = 20

@@ -20,7 +20,7 @@ from gradc.graph.verify import verify
 from gradc.language import show_syntax
 from gradc.language.lower import lower
 from gradc.language.parse import parse
-from gradc.pipeline import Stages, gradient_graph, graphs, module_spec
+from gradc.stages import Stages, gradient_graph, graphs, module_spec
 from gradc.schedule.program import Program
 from gradc.schedule.show import show as show_program
 from gradc.schedule.verify import verify_program

@@ -377,7 +377,7 @@ INF, NAN = float("inf"), float("nan")
         ("o = if z > 0 then 1 / z else 0", [2.0, 0.0, NAN], [0.5, 0.0, 0.0]),
         ("o = relu(z)", [NAN, -1.0, 1.0], [0.0, 0.0, 1.0]),
         ("o = max(z, 0)", [NAN, -1.0, 1.0], [NAN, 0.0, 1.0]),
-        ("o[i] = if i > 0 then z[i - 1] else 7", [1.0, 2.0, 3.0], [7.0, 1.0, 2.0]),
+        ("o[i: n] = if i > 0 then z[i - 1] else 7", [1.0, 2.0, 3.0], [7.0, 1.0, 2.0]),
     ],
 )
 def test_special_values(lines: str, z: list[float], wanted: Any) -> None:
@@ -406,7 +406,8 @@ def laws(lines: str) -> list[Any]:
 
 def test_laws() -> None:
     zeros, counted, uniform, normal = laws(
-        "param a[n] ~ zeros\nparam b[i: n, m] ~ log(1 + i)\nparam c[n, m] ~ uniform()\nparam d[n, m] ~ he_normal(fan_in = n)"
+        "param a[n] ~ zeros\nparam b[i: n, m] ~ log(1 + i)\n"
+        "param c[n, m] ~ uniform()\nparam d[n, m] ~ he_normal(fan_in = n)"
     )
     np.testing.assert_array_equal(zeros, np.zeros(400))
     np.testing.assert_allclose(counted, np.log1p(np.arange(400))[:, None] * np.ones(30))

@@ -153,7 +153,7 @@ class Callers:
     def text(self) -> str:
         """All functions after the classes."""
         spec = self.spec
-        parts = [self.init_text()]
+        parts = [self.orthogonal_text(), self.init_text()]
         if spec.gradient is not None:
             parts += [self.init_state_text(), self.train_step_text(), self.loss_and_gradients_text()]
         if spec.predict is not None:
@@ -181,6 +181,19 @@ class Callers:
         lines += ["rng = np.random.default_rng(seed)"] if random else []
         lines += [f"params = Params(np.zeros(SIZE, {self.real}))", *rows, "return params"]
         return _plain("init", ["seed=0"], lines)
+
+    def orthogonal_text(self) -> str:
+        """The one law that is no expression at every place."""
+        if all(p.law is not None for p in self.spec.parameters):
+            return ""
+        lines = [
+            '"""A random orthogonal matrix, the first axis against the rest (Saxe and others, 2014)."""',
+            "rows, columns = shape[0], math.prod(shape[1:])",
+            "q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))",
+            "q *= np.where(np.diag(r) < 0, -1.0, 1.0)",
+            "return (q if rows >= columns else q.T).reshape(shape)",
+        ]
+        return _plain("orthogonal", ["rng", "shape"], lines)
 
     def init_state_text(self) -> str:
         spec = self.spec

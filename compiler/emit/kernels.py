@@ -242,16 +242,30 @@ class KernelWriter:
         """How many outer loops run along an axis of the target from end to end: what is below them starts at 0."""
         places = [place.bare for place in statement.equation.write]
         extents = self.tensor(statement.equation.target).extents
-        buffer = self.buffer(statement.equation.target)
+        passing, diagonal = self.passing_loops(statement), self.diagonal_loops(statement)
         for depth, name in enumerate(statement.path):
-            if buffer is not None and any(at not in buffer.axes for at, place in enumerate(places) if place == name):
-                continue  # the buffer holds what belongs to one value of this loop's index
+            if name in diagonal:
+                return depth + 1
+            if name in passing:
+                continue
             if places.count(name) != 1:
                 return depth
             found = next(i for i in statement.equation.indices if i.name == name)
             if found.low.terms or found.high != extents[places.index(name)]:
                 return depth
         return len(statement.path)
+
+    def passing_loops(self, statement: Statement) -> set[str | None]:
+        """The loops along axes that the buffer does not have: it holds what belongs to one round of them."""
+        buffer = self.buffer(statement.equation.target)
+        kept = range(len(statement.equation.write)) if buffer is None else buffer.axes
+        return {place.bare for at, place in enumerate(statement.equation.write) if place.bare and at not in kept}
+
+    def diagonal_loops(self, statement: Statement) -> set[str | None]:
+        """Those of them that an axis of the buffer runs along too, as in `d[k, k]`: a round writes one place of many."""
+        buffer = self.buffer(statement.equation.target)
+        kept = {statement.equation.write[at].bare for at in buffer.axes} if buffer else set()
+        return self.passing_loops(statement) & kept
 
     def opens_at(self, statement: Statement, depth: int) -> bool:
         if self.opening_depth(statement) != depth:
@@ -263,13 +277,14 @@ class KernelWriter:
         equation = statement.equation
         extents = self.tensor(equation.target).extents
         bare = all(p.bare or e.constant == 1 for p, e in zip(equation.write, extents, strict=True))
+        bare = bare and not self.diagonal_loops(statement)
         return bare and not equation.guards and self.opening_depth(statement) == len(statement.path)
 
     def open(self, statement: Statement, depth: int) -> None:
         """What must stand before the loop: a variable to accumulate in, or zeros."""
         equation, buffer = statement.equation, self.buffer(statement.equation.target)
         assert buffer is not None, "a leaf is never written"
-        outer = set(statement.path[:depth])
+        outer = set(statement.path[:depth]) - self.diagonal_loops(statement)
         kept = [equation.write[at] for at in buffer.axes]
         if statement.accumulates and all(place.bare in outer for place in kept):
             self.open_variable(statement, buffer, depth)

@@ -13,6 +13,7 @@ So the chain rule shares what equations share, bodies stay small, and the schedu
 Nothing is rewritten for its value here; that is `algebra`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -75,8 +76,9 @@ def lower(model: core.Model) -> Graph:
     builder = _Builder()
     builder.declare_leaves(model.leaves)
     builder.declare(model.tensors)
+    written = Counter(equation.target for equation in model.equations)
     for equation in model.equations:
-        builder.add(equation)
+        builder.add(equation, alone=written[equation.target] == 1)
     outputs = {f"predict {output.name}": output.tensor for output in model.predictions}
     outputs |= {"loss": model.loss.tensor} if model.loss else {}
     outputs |= {f"metric {output.name}": output.tensor for output in model.metrics}
@@ -128,13 +130,16 @@ class _Builder:
     def graph(self, outputs: Mapping[str, str]) -> Graph:
         return Graph(self.tensors, tuple(self.equations), outputs)
 
-    def add(self, equation: core.Equation) -> None:
-        """One equation of the model: its root is written straight into the target."""
+    def add(self, equation: core.Equation, alone: bool = True) -> None:
+        """One equation of the model: its root is written straight into the target.
+
+        A tensor is the sum of its equations: a reduction that is no sum is one only where it is `alone`.
+        """
         start, self.seen = len(self.equations), {}
         origin = Origin(equation.span, equation.text)
         indices = {i.name: i for i in equation.indices}
         scope = Scope(equation.target, origin, indices)
-        if isinstance(equation.value, core.Reduce):
+        if isinstance(equation.value, core.Reduce) and (alone or equation.value.reducer == "sum"):
             value = equation.value
             inner = replace(scope, indices=indices | {i.name: i for i in value.indices})
             body = self.reduced_body(value, inner)

@@ -51,7 +51,7 @@ class World:
     def kink(self, distance: Callable[[], Array]) -> None:
         """Notes how far from a kink every place is."""
         if self.xp is np:
-            self.gap = min(self.gap, float(np.min(np.abs(distance()), initial=np.inf)))
+            self.gap = min(self.gap, float(np.min(np.abs(distance()) * 1.0, initial=np.inf)))
 
     def store(self, name: str, value: Array) -> None:
         """A leaf, given as an array."""

@@ -1,0 +1,287 @@
+"""All stages in order: text → elaborated syntax → graphs → programs → Python.
+
+    text ─language→ graph ─stabilise→ ─calculus→ gradient graph ─simplify→ graph ─schedule→ program ─emit→ module
+
+A model has up to four graphs: its gradient (with `training` true), its predictions and its metrics (with `training`
+false), and the update rule of each group of parameters.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from gradc.algebra.simplify import simplify
+from gradc.algebra.stabilise import stabilise
+from gradc.calculus.differentiate import gradient
+from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
+from gradc.emit.module import emit as emit_module
+from gradc.errors import Diagnostic, GradcWarning, render
+from gradc.graph.index import number
+from gradc.graph.nodes import Graph, Tensor
+from gradc.graph.prune import pruned
+from gradc.graph.tensors import Kind, Role
+from gradc.language import core
+from gradc.language.elaborate import elaborate
+from gradc.language.load import load
+from gradc.language.lower import lower, lower_law, lower_update
+from gradc.schedule.build import schedule
+from gradc.schedule.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The graphs of a model, before they are scheduled."""
+
+    model: core.Model
+    plain: core.Model
+    forward: Graph
+    gradient: Graph | None
+    predict: Graph | None
+    evaluate: Graph | None
+
+
+def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dtype: str = "float32",
+         lr: float | None = None) -> str:  # fmt: skip
+    """The emitted module of a model.
+
+    Args:
+        text: the model.
+        file: its name, as errors and the module show it.
+        folder: where files that it uses lie; by default the file's own, if there is such a file.
+        dtype: "float32" or "float64".
+        lr: a learning rate in place of the model's.
+
+    Raises:
+        GradcError: the model is wrong; everything found wrong by the stage that gave up.
+    """
+    stages = graphs(text, file=file, folder=folder, lr=lr)
+    for diagnostic in unreached(stages):
+        warnings.warn(render(diagnostic, {stages.model.file: text}), GradcWarning, stacklevel=2)
+    return emit_module(module_spec(stages, text, dtype))
+
+
+def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, lr: float | None = None) -> Stages:
+    """The model's graphs: as written, stabilised, differentiated, simplified."""
+    sources = load(text, file=file, folder=_folder(file, folder))
+    return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
+
+
+def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
+    """A warning for each trained parameter that the loss does not depend on."""
+    if stages.model.loss is None:
+        return ()
+    loss = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": stages.model.loss.tensor}))
+    read = {source for equation in loss.equations for source in equation.sources()}
+    return tuple(
+        Diagnostic(
+            "unreached-parameter",
+            f"the loss does not depend on {leaf.name}: it will not be trained",
+            leaf.span,
+            severity="warning",
+            help=f"use {leaf.name} on the way to the loss, or say `freeze {leaf.name}`",
+        )
+        for leaf in stages.model.leaves
+        if leaf.role is Role.PARAM and not leaf.frozen and leaf.name not in read
+    )
+
+
+def dependencies(text: str, file: str) -> tuple[Path, ...]:
+    """The files that a model uses, directly or not."""
+    return load(text, file=file, folder=_folder(file, None)).paths
+
+
+def _folder(file: str, folder: Path | None) -> Path | None:
+    return Path(file).parent if folder is None and Path(file).is_file() else folder
+
+
+def graphs_of(model: core.Model, plain: core.Model) -> Stages:
+    """The graphs of an elaborated model, with `training` true and false."""
+    forward, quiet = stabilise(lower(model)), stabilise(lower(plain))
+    return Stages(
+        model,
+        plain,
+        forward,
+        simplify(gradient_graph(model, forward)) if model.loss else None,
+        simplify(_with_outputs(quiet, "predict ")) if plain.predictions else None,
+        simplify(_with_outputs(quiet, "loss", "metric ")) if plain.loss or plain.metrics else None,
+    )
+
+
+def gradient_graph(model: core.Model, forward: Graph) -> Graph:
+    """The loss and its gradient by every parameter that is trained."""
+    assert model.loss is not None
+    parameters = [leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen]
+    loss = pruned(Graph(forward.tensors, forward.equations, {"loss": model.loss.tensor}))
+    return gradient(loss, model.loss.tensor, parameters)
+
+
+def _with_outputs(graph: Graph, *prefixes: str) -> Graph:
+    outputs = {label: name for label, name in graph.outputs.items() if label.startswith(prefixes)}
+    return pruned(Graph(graph.tensors, graph.equations, outputs))
+
+
+# ---------------------------------------------------------------- programs and layout
+
+
+def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
+    """Everything that the module is written from."""
+    model = stages.model
+    order = _parameter_order(model)
+    parameters = _parameters(model, order)
+    trained = sum(p.size for p in parameters if p.name in {n for u in model.training.updates for n in u.parameters})
+    rules = [update_graph(model, update) for update in model.training.updates]
+    updates, names, moments = _updates(model, rules, {p.name: p for p in parameters})
+    release = version("gradc")
+    digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
+    return ModuleSpec(
+        name=model.name,
+        file=Path(model.file).name,
+        source=text,
+        digest=digest,
+        version=release,
+        dtype=dtype,
+        equations=_shown(model),
+        sizes=model.sizes,
+        dims=model.dims,
+        inputs=_leaves(stages.forward, Role.INPUT),
+        targets=_leaves(stages.forward, Role.TARGET),
+        parameters=parameters,
+        trained=trained,
+        moments=moments,
+        moment_names=names,
+        updates=updates,
+        before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
+        gradient=schedule(stages.gradient) if stages.gradient else None,
+        evaluate=schedule(stages.evaluate) if stages.evaluate else None,
+        predict=schedule(stages.predict) if stages.predict else None,
+        alone=_alone(stages),
+        preconditions=tuple((p.value, p.message) for p in model.preconditions),
+        data=model.data,
+        fit=dict(model.fit),
+    )
+
+
+def _alone(stages: Stages) -> dict[str, Alone]:
+    """Predictions by themselves, where they need different inputs."""
+    if stages.predict is None:
+        return {}
+    parts = {}
+    for label, name in stages.predict.outputs.items():
+        graph = pruned(Graph(stages.predict.tensors, stages.predict.equations, {label: name}))
+        read = {source for equation in graph.equations for source in equation.sources()} | {name}
+        inputs = tuple(t for t in _leaves(stages.predict, Role.INPUT) if t.name in read or _tells_a_dim(t, graph))
+        parts[f"predict_{label.removeprefix('predict ')}"] = (graph, inputs)
+    if len({inputs for _, inputs in parts.values()}) <= 1:
+        return {}
+    return {label: Alone(schedule(graph), inputs) for label, (graph, inputs) in parts.items()}
+
+
+def _tells_a_dim(tensor: Tensor, graph: Graph) -> bool:
+    """Whether an input is needed for a free dim alone: nothing else that the graph reads stands over it."""
+    read = {source for equation in graph.equations for source in equation.sources()}
+    used = {d for eq in graph.equations for e in eq.index_expressions() for d in e.dims}
+    used |= {d for eq in graph.equations for i in eq.indices for d in i.high.dims}
+    inputs = [t for t in graph.tensors.values() if t.role is Role.INPUT]
+    told = {str(e) for t in inputs if t.name in read for e in t.extents}
+    first = {dim: next((t.name for t in inputs if dim in map(str, t.extents)), "") for dim in used - told}
+    return tensor.name in first.values()
+
+
+def _leaves(graph: Graph, role: Role) -> tuple[Tensor, ...]:
+    return tuple(tensor for tensor in graph.tensors.values() if tensor.role is role)
+
+
+def _shown(model: core.Model) -> tuple[tuple[str, int], ...]:
+    """The lines of the model that compute something, in order."""
+    lines = {equation.span.line: equation.text for equation in model.equations}
+    lines |= {output.span.line: output.text for output in (*model.predictions, *([model.loss] if model.loss else []))}
+    return tuple((lines[line], line) for line in sorted(lines))
+
+
+def _parameter_order(model: core.Model) -> list[str]:
+    """In memory: group by group, what is not trained last."""
+    grouped = [name for update in model.training.updates for name in update.parameters]
+    every = [leaf.name for leaf in model.leaves if leaf.role in (Role.PARAM, Role.STATE)]
+    return [*grouped, *(name for name in every if name not in grouped)]
+
+
+def _parameters(model: core.Model, order: list[str]) -> tuple[Parameter, ...]:
+    """In order of appearance, each with its place in memory."""
+    leaves = {leaf.name: leaf for leaf in model.leaves if leaf.role in (Role.PARAM, Role.STATE)}
+    shapes = {name: tuple(axis.extent.constant or 0 for axis in leaf.axes) for name, leaf in leaves.items()}
+    offsets: dict[str, int] = {}
+    end = 0
+    for name in order:
+        offsets[name] = end
+        end += _product(shapes[name])
+    made = []
+    for name, leaf in leaves.items():
+        assert leaf.law is not None, "every parameter has an initial law"
+        body = lower_law(leaf.law) if leaf.law.value is not None else None
+        made.append(Parameter(name, shapes[name], offsets[name], body, leaf.law.indices, leaf.law.text))
+    return tuple(made)
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    total = 1
+    for extent in shape:
+        total *= extent
+    return total
+
+
+def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parameter]) -> tuple[
+    tuple[UpdateProgram, ...], dict[str, tuple[int, tuple[int, ...]]], int
+]:  # fmt: skip
+    """The update programs, the names of their moments in order of the parameters, and how many numbers those are."""
+    programs: list[UpdateProgram] = []
+    names: dict[str, tuple[int, tuple[int, ...]]] = {}
+    end = 0
+    for update, graph in zip(model.training.updates, rules, strict=True):
+        shape = tuple(axis.extent.constant or 0 for axis in update.axes)
+        start = parameters[update.parameters[0]].offset
+        moments = []
+        for moment in update.moments:
+            own = () if moment.scalar else shape
+            law = core.Law(update.span, "", (), moment.law)
+            moments.append(Moment(moment.name, end, own, lower_law(law)))
+            if moment.scalar:
+                names[f"{update.parameters[0]}.{moment.name}"] = (end, ())
+            else:
+                for name in update.parameters:
+                    place = parameters[name]
+                    names[f"{name}.{moment.name}"] = (end + place.offset - start, place.shape)
+            end += _product(own)
+        program = schedule(graph, in_place={graph.outputs[f"next {name}"]: name for name, _ in update.results})
+        programs.append(UpdateProgram(update.rule, program, start, shape, tuple(moments)))
+    return tuple(programs), names, end
+
+
+def update_graph(model: core.Model, update: core.Update) -> Graph:
+    """The graph of one rule; its outputs are the next values of p and of the moments."""
+    leaves = [core.Leaf(update.span, name, core.Role.PARAM, update.axes, Kind.REAL) for name in ("p", "g")]
+    for moment in update.moments:
+        axes = () if moment.scalar else update.axes
+        leaves.append(core.Leaf(update.span, moment.name, core.Role.STATE, axes, Kind.REAL))
+    scalars = ["t", *(tensor.name for tensor in model.training.before_tensors)]
+    leaves += [core.Leaf(update.span, name, core.Role.INPUT, (), Kind.REAL) for name in scalars]
+    results = {f"next {name}": tensor for name, tensor in update.results}
+    return simplify(stabilise(pruned(lower_update(leaves, update.tensors, update.equations, results))))
+
+
+def _before(model: core.Model, read: set[str]) -> Program | None:
+    """The program of what the updates share, as far as they read it."""
+    training = model.training
+    if not training.before:
+        return None
+    size = sum(
+        _product(tuple(axis.extent.constant or 0 for axis in leaf.axes))
+        for leaf in model.leaves
+        if leaf.name in {name for update in training.updates for name in update.parameters}
+    )
+    axes = (core.Axis("n", number(size)),)
+    leaf = core.Leaf(training.before[0].span, "gradient", core.Role.PARAM, axes, Kind.REAL)
+    graph = lower_update([leaf], training.before_tensors, training.before, {})
+    graph = pruned(Graph(graph.tensors, graph.equations, {name: name for name in graph.tensors if name in read}))
+    return schedule(simplify(stabilise(graph)))
