@@ -25,8 +25,8 @@ from gradc.graph.tensors import Role
 from gradc.held import held
 from gradc.language import core
 from gradc.language.lower import lower
-from gradc.stages import graphs, module_spec
 from gradc.schedule.program import Item, Loop, Nest, Program
+from gradc.stages import graphs, module_spec
 
 SEED = 0
 DRAWS = 3

@@ -22,8 +22,8 @@ from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, rebuild
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.lower import lower
-from gradc.stages import gradient_graph, graphs
 from gradc.slices import ancestors
+from gradc.stages import gradient_graph, graphs
 
 MOST_NAMES = 20
 DEAD_CODE = "dead code"  # fires on all that others made superfluous, and says nothing of the mathematics

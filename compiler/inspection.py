@@ -20,11 +20,11 @@ from gradc.graph.verify import verify
 from gradc.language import show_syntax
 from gradc.language.lower import lower
 from gradc.language.parse import parse
-from gradc.stages import Stages, gradient_graph, graphs, module_spec
 from gradc.schedule.program import Program
 from gradc.schedule.show import show as show_program
 from gradc.schedule.verify import verify_program
 from gradc.slices import graph_slice, makers, program_slice, source_slice, target_of
+from gradc.stages import Stages, gradient_graph, graphs, module_spec
 
 MOST_NAMES = 20
 

@@ -1,4 +1,4 @@
-"""The compiler as those outside of it call it: the command line and the runtime, which import it only when they must."""
+"""The compiler as others call it: the runtime and the command line, which import it only when they must."""
 
 from .check import check as check
 from .derive import derive as derive

@@ -13,15 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 from click.testing import CliRunner
 
 import gradc
 from gradc import pipeline
 from gradc.cli import program
+from gradc.graph.index import index
+from gradc.graph.nodes import INF, Read
+from gradc.graph.scalar import EXP
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "compiler" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PART = re.compile(r"^<!-- part of (?P<file>[^\s:]+) -->\n```\w*\n(?P<text>.*?)^```$", re.M | re.S)
 BLOCK = re.compile(r"^(?:<!-- (?P<source>[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"^(<!-- table: (?P<file>\S+) -->\n)(?P<text>.*?)(^<!-- end of table -->$)", re.M | re.S)
 FUNCTIONS = re.compile(r"functions of (?P<file>[^:]+): (?P<names>.+)")
@@ -103,6 +108,12 @@ def test_the_model_is_the_examples():
     assert all(line in rows for line in block.text.splitlines()), block.text
     assert len(block.text.split("\n\n")) > 1
     assert sum(bool(line) for line in block.text.splitlines()) == 10
+
+
+def test_parts_of_files_stand_in_them():
+    parts = [match for page in PAGES for match in PART.finditer(page.read_text("utf-8"))]
+    assert parts
+    assert all(part["text"] in (ROOT / part["file"]).read_text("utf-8") for part in parts)
 
 
 def test_output_is_what_the_commands_print(monkeypatch):
@@ -204,6 +215,21 @@ NOT_YET = (
 def test_what_is_not_there_yet_is_said_to_be(text):
     with pytest.raises(gradc.GradcError, match="not there yet"):
         pipeline.emit(text + "\n")
+
+
+FOLDS = re.compile(r"^\| (?P<written>`[^|]+`) \| (?P<becomes>`[^|]+`) \|", re.M)
+
+
+def test_what_is_left_of_sympys_own_evaluation_is_what_the_notes_say():
+    names = {name: Read(name, (index("i"),)) for name in ("x", "y")} | {"inf": INF, "f": EXP}
+    rows = FOLDS.findall((ROOT / "docs" / "design-notes.md").read_text("utf-8"))
+    assert len(rows) > 5
+    with sympy.core.parameters.distribute(False):
+        for written, becomes in rows:
+            left, right = (re.findall(r"`([^`]+)`", cell) for cell in (written, becomes))
+            for form, result in zip(left, right if len(right) == len(left) else right * len(left), strict=True):
+                first, second = (eval(text.replace("^", "**"), dict(names)) for text in (form, result))
+                assert first == second, (form, result)
 
 
 # ------------------------------------------------------------------ pages

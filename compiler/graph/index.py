@@ -557,7 +557,26 @@ def never_negative(expr: IndexExpr) -> bool:
     shifted = expr.map_atoms(lambda atom: of_atom(atom) + 1 if isinstance(atom, Dim) else of_atom(atom))
     if all(coefficient >= 0 for _, coefficient in shifted.terms):
         return all(_never_negative_atom(atom) for monomial, _ in shifted.terms for atom in monomial)
-    return False
+    bound = _without_quotient(expr)
+    return bound is not None and never_negative(bound)
+
+
+def _without_quotient(expr: IndexExpr) -> IndexExpr | None:
+    """With q = a // b, something that is never above b · expr: a - b + 1 ≤ b q ≤ a in the place of b q."""
+    found = next((atom for monomial, _ in expr.terms for atom in monomial if isinstance(atom, Quotient)), None)
+    if found is None:
+        return None
+    a, b = found.numerator, found.denominator
+    total = ZERO
+    for monomial, coefficient in expr.terms:
+        rest = _without(monomial, (found,))
+        if rest is None:
+            total += IndexExpr(((monomial, coefficient),)) * b
+        elif found in rest or not all(_never_negative_atom(atom) for atom in rest):
+            return None
+        else:
+            total += IndexExpr(((rest, coefficient),)) * (a if coefficient < 0 else a - b + 1)
+    return total
 
 
 def _never_negative_atom(atom: Atom) -> bool:

@@ -6,7 +6,7 @@ never meets an index error, and what the untaken branch would give never shows. 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gradc.errors import InternalError
 
-from .index import Gather, IndexExpr
-from .nodes import Equation, Graph, Guard, Head, Named, Read, Reducer, Relation, Tensor, Value
+from .index import Gather, IndexExpr, index
+from .nodes import Equation, Graph, Guard, Head, Named, Read, Reducer, Relation, Tensor, Value, substitute
 from .scalar import WHERE, row_of
 from .tensors import Index, Kind
 
@@ -68,7 +68,8 @@ def _computed(
     tensor: Tensor, equations: tuple[Equation, ...], found: Mapping[str, Array], dims: Mapping[str, int]
 ) -> Array:
     out: Array = np.zeros(_shape(tensor, dims), DTYPES[tensor.kind])
-    for equation in equations:
+    for each in equations:
+        equation = _apart_from_dims(each, dims)
         points = _domain(equation, Points(dict(dims), (), 1, found))
         places = points.places(out.shape, equation.write, equation.target)
         body = evaluate(equation.body, points)
@@ -77,6 +78,24 @@ def _computed(
         else:
             _reduce(out, places, body, _counted(equation, points), equation.reducer)
     return out
+
+
+def _apart_from_dims(equation: Equation, dims: Mapping[str, int]) -> Equation:
+    """The equation with other names for indices that have the name of a dim."""
+    names = {i.name: f"{i.name} index" for i in equation.indices if i.name in dims}
+    if not names:
+        return equation
+    values = {name: index(other) for name, other in names.items()}
+    return replace(
+        equation,
+        write=tuple(place.substitute(values) for place in equation.write),
+        indices=tuple(
+            Index(names.get(i.name, i.name), i.low.substitute(values), i.high.substitute(values))
+            for i in equation.indices
+        ),
+        guards=tuple(guard.substitute(values) for guard in equation.guards),
+        body=substitute(equation.body, values),
+    )
 
 
 # ---------------------------------------------------------------- places

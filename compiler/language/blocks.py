@@ -100,21 +100,23 @@ def _several(world: World, statement: syntax.Equation, scope: Scope) -> None:
     indexed = [target for target in statement.targets if target.subscripts is not None]
     if indexed:
         raise Refused("several-values", "several names on the left stand without brackets", indexed[0].span)
-    names = tuple(full_name(world, scope, target.name) for target in statement.targets)
-    thunk = Thunk(names[0], scope, scope.now, order_here(scope), names, statement.value, statement.span)
+    names = [full_name(world, scope, target.name) for target in statement.targets]
+    tensors = tuple(tensor for _, tensor in names)
+    thunk = Thunk(names[0][0], scope, scope.now, order_here(scope), tensors, statement.value, statement.span)
     world.count_instance(statement.span)
     scope.pending.append(thunk)
-    for at, (target, name) in enumerate(zip(statement.targets, names, strict=True)):
-        world.made[name] = thunk
+    for at, (target, both) in enumerate(zip(statement.targets, names, strict=True)):
+        _note(world, both, thunk)
         scope.define(target.name, Part(thunk, at))
 
 
-def whole_equation(world: World, scope: Scope, local: str | None, name: str, value: syntax.Expression,
+def whole_equation(world: World, scope: Scope, local: str | None, names: tuple[str, str], value: syntax.Expression,
                    span: Span) -> Thunk:  # fmt: skip
-    """A new tensor under a name."""
+    """A new tensor: its local name, that by which its calls name what is theirs, and its own."""
     world.count_instance(span)
-    thunk = Thunk(name, scope, scope.now, order_here(scope), (name,), value, span)
-    world.made[name] = thunk
+    base, name = names
+    thunk = Thunk(base, scope, scope.now, order_here(scope), (name,), value, span)
+    _note(world, names, thunk)
     scope.pending.append(thunk)
     if local is None:
         scope.now += 1
@@ -136,8 +138,9 @@ def index_equation(world: World, scope: Scope, local: str, subscripts: tuple[syn
             raise Refused("index-after-whole", f"the index equations of {local} stand above its whole-tensor equation",
                           span, [Label(whole.span, "a whole tensor"), Label(span, "places of one")],
                           "give one of them another name")  # fmt: skip
-        group = Group(full_name(world, scope, local), local)
-        world.made[group.name] = group
+        base, name = full_name(world, scope, local)
+        group = Group(name, base, local)
+        _note(world, (base, name), group)
         scope.pending.append(group)
         scope.define(local, group)
     elif any(isinstance(e, Thunk) for _, e in scope.entries[local]):
@@ -152,12 +155,18 @@ def index_equation(world: World, scope: Scope, local: str, subscripts: tuple[syn
     return group
 
 
-def full_name(world: World, scope: Scope, local: str) -> str:
-    """The name that a tensor has in the model: after the call it stands in, counted up where it is taken."""
+def _note(world: World, names: tuple[str, str], entry: Thunk | Group) -> None:
+    for name in names:
+        world.made.setdefault(name, entry)
+
+
+def full_name(world: World, scope: Scope, local: str) -> tuple[str, str]:
+    """The full name of an equation, and that of the tensor it makes: one that is a result may have another's name."""
     frame = scope.frame
-    if local in frame.results and scope.outer is None:
-        return frame.results[local]
-    return world.unique(frame.returns if local == "return" else frame.prefix + local)
+    if local == "return":
+        return frame.prefix.removesuffix("."), frame.results.get(local) or world.unique(frame.returns)
+    base = world.unique(frame.prefix + local)
+    return base, frame.results.get(local, base) if scope.outer is None else base
 
 
 def order_here(scope: Scope) -> tuple[int, ...]:
@@ -191,9 +200,8 @@ def _output(world: World, statement: syntax.Output, scope: Scope) -> None:
     target, value = statement.target, statement.value
     if target is not None:
         check_name(scope, target.name, target.span)
-        name = full_name(world, scope, target.name)
         entry: Entry = (
-            whole_equation(world, scope, target.name, name, value, statement.span)
+            whole_equation(world, scope, target.name, full_name(world, scope, target.name), value, statement.span)
             if target.subscripts is None
             else index_equation(world, scope, target.name, target.subscripts, value, statement.span)
         )
@@ -202,7 +210,7 @@ def _output(world: World, statement: syntax.Output, scope: Scope) -> None:
     called = {"loss": "loss", "predict": "prediction"}.get(statement.role, "")
     if statement.role != "loss" and isinstance(value, syntax.Name):
         called = value.name
-        entry = whole_equation(world, scope, None, value.name, value, statement.span)
+        entry = whole_equation(world, scope, None, (called, called), value, statement.span)
     else:
         local = "loss" if statement.role == "loss" else None
         entry = whole_equation(world, scope, local, full_name(world, scope, called), value, statement.span)

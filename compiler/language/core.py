@@ -77,7 +77,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """`reducer[indices](body)`: sum, prod, max, min, logsumexp, argmax, argmin. A mean is a sum divided by the count."""
+    """`reducer[indices](body)`: sum prod max min logsumexp argmax argmin. A mean is a sum divided by the count."""
 
     span: Span
     reducer: str

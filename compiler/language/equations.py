@@ -75,8 +75,7 @@ def _force_thunk(world: World, thunk: Thunk) -> Value:
 
 def _whole_equation(world: World, thunk: Thunk) -> Value:
     frame = thunk.scope.frame
-    name = thunk.name
-    context = Context(name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
+    context = Context(thunk.name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
     context.taken |= names_in(thunk.value)
     context.internal = {name: name for name in context.taken}
     context.direct = (id(_outermost_call(thunk.value)), thunk.targets)
@@ -91,7 +90,7 @@ def _whole_equation(world: World, thunk: Thunk) -> Value:
     if isinstance(value, Several):
         raise Refused("several-values", f"the right side gives {len(value.values)} values for {thunk.targets[0]}",
                       thunk.value.span, help="write a, b = … for two")  # fmt: skip
-    return named(world, value, name, context, thunk.value)
+    return named(world, value, thunk.targets[0], context, thunk.value)
 
 
 def _outermost_call(node: syntax.Expression) -> syntax.Expression:
@@ -168,13 +167,12 @@ def _measure(world: World, group: Group) -> tuple[core.Axis, ...] | None:
 def _prepare(world: World, group: Group, written: Written) -> Prepared:
     frame = written.scope.frame
     own = group if group.shown != "return" else None
-    context = Context(group.name, frame, written.order, world.text(written.span), world.span(written.span, frame),
+    context = Context(group.base, frame, written.order, world.text(written.span), world.span(written.span, frame),
                       indexed=True, own=own)  # fmt: skip
     context.taken |= names_in(*written.subscripts, written.value)
     context.internal = {name: name for name in context.taken}
     place = Place(written.scope, written.position, context)
-    base = replace(context, name=frame.prefix.removesuffix(".")) if group.shown == "return" else context
-    plan_calls(world, base, [written.value], place, between=group.shown == "return")
+    plan_calls(world, context, [written.value], place, between=group.shown == "return")
     names = _index_names(world, written, place)
     solution = solve(world, place, written.subscripts, names, written.value)
     place = place.among(solution.left)

@@ -24,7 +24,7 @@ def collect(world: World, frame: Frame) -> dict[str, list[core.Output]]:
             _check_name(statement, name, names)
             value = force(world, entry)
             if value is not POISON:
-                reserved = entry.name if isinstance(entry, Thunk) and entry.name in world.tables.names else name
+                reserved = entry.targets[0] if isinstance(entry, Thunk) else name
                 found[statement.role].append(_output(world, statement, name, value, reserved))
         except Refused as refused:
             world.report(refused, frame)
@@ -57,7 +57,7 @@ def _output(world: World, statement: syntax.Output, name: str, value: Value, res
     if tensor is None or any(leaf.name == tensor for _, leaf in world.tables.leaves):
         order = (2**62, len(world.tables.tensors))
         context = Context(name, Frame(), order, text, statement.span)
-        tensor = world.unique(name) if reserved in world.tables.spans or reserved != name else name
+        tensor = world.unique(name) if reserved in world.tables.spans else reserved
         world.tables.names.setdefault(tensor, 1)
         store(world, value, tensor, context, order)
     return core.Output(statement.span, name, tensor, text)

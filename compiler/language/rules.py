@@ -164,7 +164,8 @@ def _clip(world: World, group: Group, scope: Scope, model: Scope) -> None:
             limit = syntax.Argument(span, None, literal(world, option, model))
             value = syntax.Call(span, "clip_value", span, None, (syntax.Argument(span, None, g), limit))
         # the rule's frame stands in the library, and this text in the model's file
-        whole_equation(world, scope, "g", world.unique("g"), value, span)
+        name = world.unique("g")
+        whole_equation(world, scope, "g", (name, name), value, span)
 
 
 def literal(world: World, option: syntax.Argument, model: Scope) -> syntax.Number:
@@ -233,12 +234,13 @@ def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
         world.unique(GRADIENT)
         two = syntax.Number(span, Fraction(2), True)
         squares = _call(span, "sum", syntax.Binary(span, "^", syntax.Name(span, GRADIENT), two))
-        whole_equation(world, scope, "gradient_norm", world.unique("gradient_norm"), _call(span, "sqrt", squares), span)
+        norm_name = world.unique("gradient_norm")
+        whole_equation(world, scope, norm_name, (norm_name, norm_name), _call(span, "sqrt", squares), span)
         for line, option in options:
             name = world.unique("clip_scale")
             norm = syntax.Name(option.span, "gradient_norm")
             value = _call(option.span, "clip_norm_scale", norm, literal(world, option, model))
-            whole_equation(world, scope, name, name, value, option.span)
+            whole_equation(world, scope, name, (name, name), value, option.span)
             names[id(line)] = name
         run(world, (), scope)
         return ordered(tables.tensors), ordered(tables.equations), names

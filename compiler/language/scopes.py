@@ -70,7 +70,11 @@ class Size:
 
 @dataclass(slots=True, eq=False)
 class Thunk:
-    """A whole-tensor equation, or one of its left sides; elaborated when it is needed."""
+    """A whole-tensor equation; elaborated when it is needed.
+
+    Attributes:
+        name: the full name by which its calls name what is theirs; the tensors have those of `targets`.
+    """
 
     name: str
     scope: "Scope"
@@ -105,9 +109,14 @@ class Written:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """The index equations of one name in one block, which make one tensor."""
+    """The index equations of one name in one block, which make one tensor.
+
+    Attributes:
+        base: the full name by which its calls name what is theirs.
+    """
 
     name: str
+    base: str
     shown: str
     equations: list[Written] = field(default_factory=list)
     state: str = "waiting"

@@ -287,7 +287,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`def f(x) = e` has an expression as body, `def f(x[..., i], n): …` statements. keyword: def, shared def, optimizer."""
+    """`def f(x) = e` has an expression as body, `def f(x[..., i], n): …` statements.
+
+    keyword: def, shared def or optimizer.
+    """
 
     span: Span
     keyword: str

@@ -14,6 +14,9 @@ from gradc.graph.index import IndexExpr, Ranges, number
 
 from . import core, syntax
 
+NO_RANGE = 2**62
+"""Ends of ranges from here on come of whole numbers of which nothing is known."""
+
 Subscripts: TypeAlias = tuple[IndexExpr, ...]
 
 
@@ -60,7 +63,8 @@ class Element:
         low, high = ranges.least(self.index), ranges.most(self.index)
         if low is None or high is None or low.indices or high.indices:
             return None
-        return core.Bounds(low, high)
+        told = all(abs(coefficient) < NO_RANGE for end in (low, high) for _, coefficient in end.terms)
+        return core.Bounds(low, high) if told else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

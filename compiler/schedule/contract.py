@@ -88,6 +88,8 @@ class _Splitter:
         inner = [f for f in factors if f.indices & reduced]
         if len(inner) != 2 or self.scaled_by_an_index(outer):  # noqa: PLR2004  (a product has two factors)
             return False
+        if not reduced <= inner[0].indices & inner[1].indices:
+            return False
         if not self.guards_fit(inner) or not self.thick_enough(inner[0], inner[1]):
             return False
         before = len(self.made.equations)

@@ -1,0 +1,121 @@
+"""The command `python -m benchmarks.startup`: the seconds from the start of a process to its first training step.
+
+Of the digits model: gradc with an empty cache folder and with a full one, PyTorch eager, JAX jit; then the stages of
+gradc's compiler. Each in fresh processes, in turn; the median and the least are written to startup.md.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from .machine import Machine, installed, this_machine
+from .stages import STAGES
+
+HERE = Path(__file__).parent
+MODEL = HERE.parent / "examples" / "digits.grad"
+PACKAGES = ("torch", "jax")
+TITLES = {"torch": "PyTorch eager", "jax": "JAX jit"}
+ROUNDS = 5
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder for one run: the data, and gradc's cache."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """One batch of digits."""
+        return self.folder / "batch.npz"
+
+    def cache(self, number: int) -> Path:
+        """A cache folder of its own for each number."""
+        return self.folder / f"cache-{number}"
+
+
+@click.command()
+@click.option("--rounds", default=ROUNDS, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of the results.")
+def main(rounds: int, out: Path) -> None:
+    """Times the way to the first training step, and writes startup.md."""
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Scratch(Path(folder))
+        rng = np.random.default_rng(0)
+        np.savez(scratch.data, x=rng.random((BATCH, 64), dtype=np.float32), y=rng.integers(0, 10, BATCH))
+        seconds = measure(scratch, rounds)
+        stages = stage_seconds()
+    text = markdown(seconds, stages, this_machine())
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "startup.md").write_text(text, encoding="utf-8")
+    click.echo(text)
+
+
+def measure(scratch: Scratch, rounds: int) -> dict[str, list[float]]:
+    """Seconds from start to first step, by who."""
+    found: dict[str, list[float]] = {}
+    packages = [package for package in PACKAGES if installed(package, sys.executable)]
+    for number in range(rounds):
+        cache = scratch.cache(number)
+        found.setdefault("gradc, compiled anew", []).append(start_to_step("gradc", scratch.data, cache))
+        found.setdefault("gradc, from its cache", []).append(start_to_step("gradc", scratch.data, cache))
+        for package in packages:
+            found.setdefault(TITLES[package], []).append(start_to_step(package, scratch.data, cache))
+    return found
+
+
+def start_to_step(package: str, data: Path, cache: Path) -> float:
+    """Runs a script of `starts/` and times it until it says that it is done.
+
+    Raises:
+        ClickException: it fails.
+    """
+    command = [sys.executable, str(HERE / "starts" / f"start_{package}.py"), str(data)]
+    start = time.perf_counter()
+    environment = {**os.environ, "GRADC_CACHE": str(cache)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        seconds = time.perf_counter() - start
+    if said != "done\n":
+        raise click.ClickException(f"{package} did not do its first step")
+    return seconds
+
+
+def stage_seconds() -> dict[str, dict[str, float]]:
+    """What `stages.py` finds in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.stages", str(MODEL)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parent)
+    found = json.loads(answer.stdout)
+    return {"first": {**found["first"], "import": found["import"]}, "again": found["again"]}
+
+
+def markdown(
+    seconds: Mapping[str, Sequence[float]], stages: Mapping[str, Mapping[str, float]], machine: Machine
+) -> str:
+    """Both tables."""
+    lines = ["| start of the process to the first step done, s | median | least |", "| --- | ---: | ---: |"]
+    for who, runs in seconds.items():
+        lines.append(f"| {who} | {statistics.median(runs):.2f} | {min(runs):.2f} |")
+    lines += ["", "| stage of the compiler, ms | first in a process | again |", "| --- | ---: | ---: |"]
+    first, again = stages["first"], stages["again"]
+    lines.append(f"| import of the compiler, with SymPy | {1e3 * first['import']:.0f} | |")
+    for name, title in STAGES.items():
+        lines.append(f"| {title} | {1e3 * first[name]:.0f} | {1e3 * again[name]:.0f} |")
+    lines.append(f"| text to source | {1e3 * first['all']:.0f} | {1e3 * again['all']:.0f} |")
+    return "\n".join([*lines, "", f"The digits model, batch {BATCH}. {machine}.", ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Small parts of the emitter: names, long lines, laws, the text of bodies."""
+
+import ast
+import keyword
+
+import numpy as np
+import pytest
+
+import gradc
+from gradc.emit.lines import broken, parts
+from gradc.emit.names import Names, identifier
+from gradc.pipeline import emit
+
+TINY = "dim batch\ninput x[batch, 4]\ntarget y[batch]\nz[b] = dense(x, 1)[b, 0]\npredict z\nloss mean((z - y)^2)\n"
+
+
+@pytest.mark.parametrize("name", [*keyword.kwlist, "print", "np", "f4", "exp", "range", "params", "work", "gemm"])
+def test_no_name_of_a_model_is_one_of_pythons_or_the_modules(name):
+    shown = Names().of(name)
+    assert shown != name
+    assert shown.isidentifier()
+
+
+def test_different_names_stay_different():
+    names = Names()
+    assert len({names.of(name) for name in ("h.weight", "h_weight", "h_weight_", "h weight")}) == 4
+    assert names.of("h.weight") == "h_weight"
+
+
+def test_an_identifier_is_always_one():
+    for name in ("", "1x", "a b", "θ", "ä.β", "x" * 200):
+        assert identifier(name).isidentifier()
+
+
+def test_a_short_statement_stays_on_its_line():
+    assert broken("    ", "h[b] = a + b") == ["    h[b] = a + b"]
+
+
+def test_a_long_statement_is_broken_at_its_loosest_operators():
+    text = " + ".join(f"f4(0.{n}) * some_array[b, j]" for n in range(1, 7))
+    rows = broken("    ", f"target[b, j] = {text}")
+    assert rows[0] == "    target[b, j] = ("
+    assert all(row.startswith("        + ") for row in rows[2:-1])
+    joined = ast.parse("\n".join(row[4:] for row in rows))
+    assert ast.unparse(joined) == ast.unparse(ast.parse(f"target[b, j] = {text}"))
+
+
+def test_parts_respect_brackets():
+    assert parts("a * (b + c) + d") == ["a * (b + c)", "+ d"]
+    assert parts("f(a - b)") == ["f(a - b)"]
+
+
+def test_emitting_twice_gives_the_same_bytes():
+    assert emit(TINY) == emit(TINY)
+
+
+def test_the_module_says_whose_it_is():
+    assert "is yours to use under any terms" in emit(TINY)
+
+
+def test_laws_are_drawn_as_they_are_written():
+    text = (
+        "param a[i: 6] ~ log(1 + i)\nparam b[i: 2, j: 3] ~ if i == j then 1 else 0\nparam c[400] ~ 2 * normal() + 5\n"
+        "param d[6, 3, 2] ~ orthogonal\nparam e ~ 3\n"
+        "loss sum(a) + sum(b) + sum(c) + sum(d) + e\n"
+    )
+    params = gradc.compile_text(text, dtype="float64").params
+    np.testing.assert_allclose(params["a"], np.log(1 + np.arange(6)))
+    np.testing.assert_array_equal(params["b"], np.eye(2, 3))
+    assert abs(params["c"].mean() - 5) < 0.5
+    assert 1.5 < params["c"].std() < 2.5
+    flat = params["d"].reshape(6, 6)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(6), atol=1e-12)
+    assert params["e"] == 3
+
+
+def test_a_parameter_that_the_loss_does_not_reach_is_warned_of():
+    with pytest.warns(gradc.GradcWarning, match="does not depend on idle"):
+        emit(TINY + "param idle[3] ~ zeros\n")
+
+
+def test_predictions_with_different_inputs_stand_alone_too():
+    text = "dim batch\ninput x[batch, 2], z[batch, 3]\nparam w ~ ones\n"
+    text += "predict a = w * x\npredict b = z + 1\nloss sum(a) + sum(b)\n"
+    model = gradc.compile_text(text, dtype="float64")
+    x, z = np.ones((5, 2)), np.ones((5, 3))
+    both = model.predict(x, z)
+    np.testing.assert_array_equal(model.module.predict_a(model.params, x), both["a"])
+    np.testing.assert_array_equal(model.module.predict_b(model.params, z), both["b"])

@@ -1,0 +1,59 @@
+"""Random small models: the syntax's oracle, every graph, the emitted code and JAX agree, whatever the buffers hold.
+
+A part that fails prints a model that fails, shrunk, with the values of its leaves: it can be pasted into `gradc`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from support.agreement import by_jax, check_compiled, check_module, check_stages, sources_of
+from support.models import RandomModel, models
+
+PARTS, EXAMPLES = 20, 25
+COMPILED = 20
+
+
+def explore(check: Any, part: int, examples: int) -> None:
+    """Runs a check on models of a part of its own."""
+
+    @seed(part)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+    )
+    @given(model=models())
+    def run(model: RandomModel) -> None:
+        note(model.text)
+        check(model)
+
+    run()
+
+
+def agrees(model: RandomModel) -> None:
+    expected = by_jax(model)
+    stages = check_stages(model, expected)
+    check_module(sources_of(stages, model.text, "float64"), model, expected)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_models_agree(part: int) -> None:
+    explore(agrees, part, EXAMPLES)
+
+
+@pytest.mark.parametrize("part", range(COMPILED // 2))
+def test_compiled_models_agree(part: int, tmp_path: Path) -> None:
+    """In both dtypes. Few: each takes Numba seconds."""
+
+    def agrees_compiled(model: RandomModel) -> None:
+        expected = by_jax(model)
+        stages = check_stages(model, expected)
+        for dtype in ("float64", "float32"):
+            check_compiled(sources_of(stages, model.text, dtype), model, expected, tmp_path)
+
+    explore(agrees_compiled, 1000 + part, 1)

@@ -1,0 +1,174 @@
+"""From equations to a program: what becomes a product, what shares a nest, where tensors live."""
+
+import pytest
+
+from gradc.graph.index import number
+from gradc.graph.tensors import Kind
+from gradc.pipeline import graphs
+from gradc.schedule.build import schedule
+from gradc.schedule.expand import expand
+from gradc.schedule.hoist import hoist_scalars
+from gradc.schedule.program import Gemm, Loop, Nest, Program, Statement, Storage, written_by
+from gradc.schedule.verify import verify_program
+
+MLP = """
+dim batch
+dim pixels = 64, classes = 10
+input  x[batch, pixels]
+target y[batch] : int(classes)
+h      = relu(dense(x, 32))
+logits = dense(h, classes)
+predict p = softmax(logits)
+loss    mean(cross_entropy(logits, y))
+"""
+
+ATTENTION = """
+dim batch, time
+dim heads = 4, width = 8
+input q[batch, time, heads, width], k[batch, time, heads, width], v[batch, time, heads, width]
+param scale ~ ones
+s[b, h, t, u] = scale * sum[d](q[b, t, h, d] * k[b, u, h, d])
+p[b, h, t, u] = softmax[u](s[b, h, t, u])
+o[b, t, h, d] = sum[u](p[b, h, t, u] * v[b, u, h, d])
+predict o
+loss sum(o^2)
+"""
+
+
+def _gradient(text: str) -> Program:
+    graph = graphs(text).gradient
+    assert graph is not None
+    program = schedule(graph)
+    verify_program(program)
+    return program
+
+
+def _products(program: Program) -> list[Gemm]:
+    return [step for step in program.steps if isinstance(step, Gemm)]
+
+
+def _nest_with(program: Program, target: str) -> Nest:
+    return next(step for step in program.steps if isinstance(step, Nest) and target in written_by(step))
+
+
+def test_a_network_has_five_products_and_four_nests_at_most():
+    program = _gradient(MLP)
+    assert [step.equation.target for step in _products(program)] == [
+        "h.dense.sum",
+        "logits.sum",
+        "d_h",
+        "d_logits.weight",
+        "d_h.weight",
+    ]
+    assert sum(isinstance(step, Nest) for step in program.steps) <= 4
+
+
+def test_products_read_transposes_in_place():
+    by_target = {step.equation.target: step for step in _products(_gradient(MLP))}
+    assert by_target["d_h.weight"].a.transposed
+    assert not by_target["d_h.weight"].b.transposed
+    assert by_target["d_h"].b.transposed
+
+
+def test_the_loss_its_gradient_and_the_bias_share_one_nest():
+    nest = _nest_with(_gradient(MLP), "loss")
+    assert {"logits", "loss", "d_logits", "d_logits.bias"} <= set(written_by(nest))
+    (rows,) = [item for item in nest.items if isinstance(item, Loop)]
+    assert rows.index.name == "b"
+
+
+def test_a_value_used_in_its_own_loop_alone_is_a_variable():
+    program = _gradient(MLP)
+    assert program.buffers["h.dense"].storage is Storage.LOCAL
+    assert program.buffers["loss"].storage is Storage.LOCAL
+
+
+def test_a_value_used_in_its_own_row_alone_is_a_row():
+    buffer = _gradient(MLP).buffers["logits.exp"]
+    assert buffer.storage is Storage.WORK
+    assert buffer.extents == (number(10),)
+
+
+def test_an_activation_lies_in_the_place_of_its_dying_operand():
+    assert _gradient(MLP).buffers["h.dense.sum"].shares == "h"
+
+
+def test_gradients_are_written_where_the_caller_wants_them():
+    program = _gradient(MLP)
+    for name in ("d_h.weight", "d_h.bias", "d_logits.weight", "d_logits.bias"):
+        assert program.buffers[name].storage is Storage.GIVEN
+
+
+def test_the_work_space_is_told_in_free_dims():
+    work = _gradient(MLP).work
+    assert set(work) == {Kind.REAL}
+    assert work[Kind.REAL].dims == ("batch",)
+
+
+def test_batched_products_loop_over_their_batch_indices():
+    products = _products(_gradient(ATTENTION))
+    scores = next(step for step in products if step.equation.target.startswith("s."))
+    assert [i.name for i in scores.batch] == ["b", "h"]
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_thin_products_are_loops(units):
+    text = MLP.replace("classes = 10", f"classes = {units}")
+    targets = [step.equation.target for step in _products(_gradient(text))]
+    assert "logits.sum" not in targets
+    assert "h.dense.sum" in targets
+
+
+def test_no_loop_runs_once():
+    text = "dim batch\ninput x[batch, 8]\ntarget y[batch]\nz[b] = dense(x, 1)[b, 0]\nloss mean((z - y)^2)\n"
+
+    def loops(items):
+        for item in items:
+            if isinstance(item, Loop):
+                yield item
+                yield from loops(item.body)
+
+    for step in _gradient(text).steps:
+        if isinstance(step, Nest):
+            assert all(loop.index.extent.constant != 1 for loop in loops(step.items))
+
+
+def test_several_contributions_accumulate():
+    text = MLP.replace("mean(cross_entropy(logits, y))", "mean(cross_entropy(logits, y)) + sum(h.weight^2)")
+    program = _gradient(text)
+    product = next(step for step in _products(program) if step.equation.target == "d_h.weight")
+    assert not product.starts
+
+
+def test_logsumexp_is_written_out_and_its_softmax_reads_the_exponentials():
+    graph = graphs(MLP).gradient
+    assert graph is not None
+    expanded = expand(graph)
+    assert {"logits.max", "logits.exp", "logits.total"} <= set(expanded.tensors)
+    exponentials = [eq.target for eq in expanded.equations if "exp(" in str(eq.body)]
+    assert exponentials == ["logits.exp"]
+
+
+def test_scalars_leave_loops():
+    text = "param w[5] ~ ones\nparam s ~ ones\nloss sum(w * (1 + s * s))\n"
+    graph = graphs(text).gradient
+    assert graph is not None
+    hoisted = hoist_scalars(graph)
+    made = [eq for eq in hoisted.equations if eq.target not in graph.tensors]
+    assert made
+    assert all(not eq.indices for eq in made)
+
+
+def test_the_same_graph_gives_the_same_program():
+    def shown(program: Program) -> list[str]:
+        return [str(step) for step in program.steps] + [str(buffer) for buffer in program.buffers.values()]
+
+    assert shown(_gradient(MLP)) == shown(_gradient(MLP))
+
+
+def test_statements_stand_in_the_loops_of_their_indices():
+    for step in _gradient(ATTENTION).steps:
+        if isinstance(step, Nest):
+            for statement in step.statements():
+                assert isinstance(statement, Statement)
+                assert sorted(statement.path) == sorted(i.name for i in statement.equation.indices)
