@@ -64,11 +64,11 @@ def untimed_lap(row: Row, peer: Peer) -> tuple[float, float]:
 
 
 def laps(row: Row, peer: Peer, seconds: float) -> list[float]:
-    """Seconds a step, block by block."""
+    """Seconds a step, block by block, of one lap at least."""
     blocks: list[float] = []
     size, step = block_of(row), peer.step
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while not blocks or time.perf_counter() < end:
         peer.restart()
         peer.wait(step())
         for _ in range(row.steps // size):

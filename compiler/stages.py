@@ -8,6 +8,7 @@ false), and the update rule of each group of parameters.
 
 import hashlib
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from gradc.errors import Diagnostic, GradcWarning, render
 from gradc.graph.index import number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
+from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.elaborate import elaborate
@@ -137,12 +139,12 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
     return ModuleSpec(
         name=model.name,
-        file=Path(model.file).name,
+        file=file_in_text(model.file),
         source=text,
         digest=digest,
         version=release,
         dtype=dtype,
-        equations=_shown(model),
+        equations=_shown(model, text),
         sizes=model.sizes,
         dims=model.dims,
         inputs=_leaves(stages.forward, Role.INPUT),
@@ -172,10 +174,19 @@ def _alone(stages: Stages) -> dict[str, Alone]:
         graph = pruned(Graph(stages.predict.tensors, stages.predict.equations, {label: name}))
         read = {source for equation in graph.equations for source in equation.sources()} | {name}
         inputs = tuple(t for t in _leaves(stages.predict, Role.INPUT) if t.name in read or _tells_a_dim(t, graph))
-        parts[f"predict_{label.removeprefix('predict ')}"] = (graph, inputs)
+        parts[_alone_name(label.removeprefix("predict "), parts)] = (graph, inputs)
     if len({inputs for _, inputs in parts.values()}) <= 1:
         return {}
     return {label: Alone(schedule(graph), inputs) for label, (graph, inputs) in parts.items()}
+
+
+def _alone_name(prediction: str, others: Collection[str]) -> str:
+    """`predict_p`; with `_` after it where that, or `predict_p_entry`, is the name of another function."""
+    taken = {"predict_entry", *others, *(f"{other}_entry" for other in others)}
+    name = f"predict_{prediction}"
+    while name in taken or f"{name}_entry" in taken:
+        name += "_"
+    return name
 
 
 def _tells_a_dim(tensor: Tensor, graph: Graph) -> bool:
@@ -193,11 +204,13 @@ def _leaves(graph: Graph, role: Role) -> tuple[Tensor, ...]:
     return tuple(tensor for tensor in graph.tensors.values() if tensor.role is role)
 
 
-def _shown(model: core.Model) -> tuple[tuple[str, int], ...]:
-    """The lines of the model that compute something, in order."""
-    lines = {equation.span.line: equation.text for equation in model.equations}
-    lines |= {output.span.line: output.text for output in (*model.predictions, *([model.loss] if model.loss else []))}
-    return tuple((lines[line], line) for line in sorted(lines))
+def _shown(model: core.Model, text: str) -> tuple[tuple[str, int], ...]:
+    """The lines of the model's own file that compute something, in order."""
+    spans = [equation.span for equation in model.equations]
+    spans += [output.span for output in (*model.predictions, *([model.loss] if model.loss else []))]
+    rows = text.splitlines()
+    numbers = sorted({span.line for span in spans if span.file == model.file and span.line <= len(rows)})
+    return tuple((rows[number - 1].strip(), number) for number in numbers)
 
 
 def _parameter_order(model: core.Model) -> list[str]:

@@ -1,6 +1,8 @@
 """Models that are wrong: every error of the elaborator is reached, names its place and says what is the matter."""
 
 import contextlib
+import random
+import re
 import time
 from pathlib import Path
 
@@ -116,6 +118,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "an index from nowhere": ("o[i] = r[k]", "unknown-name", "unknown name k"),
     "a dim that stands alone": ("o[i] = x[i, n]", "stray-index", "the last place is n - 1"),
     "an index that hides": ("o[i] = sum[i](r[i])", "index-hides", "i is an index already"),
+    "an index listed twice": ("o = sum[i, i](x[i, 0])", "index-hides", "lists an index twice"),
     "an index told by nothing": ("o[i] = 1", "undetermined-index", "what index i runs over"),
     "a reduced index told by nothing": ("o[i] = sum[k](r[i])", "undetermined-index", "what index k runs over"),
     "indices that tell each other": ("o[i] = sum[k](r[i + k])", "undetermined-index", "what index i runs over"),
@@ -417,7 +420,7 @@ def test_an_error_of_the_library_is_shown_at_the_call_with_the_librarys_line() -
     assert "logits[..., y[...]]" in str(found)
 
 
-# ---------------------------------------------------------------- nothing takes long
+# ---------------------------------------------------------------- nothing takes long, nothing breaks
 
 LONG = {
     "a definition doubled sixty times": "def d0(a) = a * a\n"
@@ -448,6 +451,73 @@ def test_nothing_takes_long(name: str) -> None:
         if best < SECONDS:
             return
     pytest.fail(f"{name} took {best:.1f} s")
+
+
+DEEP = {
+    "a long sum": "o = " + "1 + " * 240 + "x",
+    "a long chain of pipes": "o = x" + " |> tanh" * 240,
+    "conditions in conditions": "o = " + "if x > 0 then x else (" * 80 + "y" + ")" * 80,
+    "calls of tensors in calls": "o = " + "softmax(" * 80 + "x" + ")" * 80,
+    "reductions in reductions": "o = " + "".join(f"sum[i{k}: 2](" for k in range(80)) + "c[]" + ")" * 80,
+    "a long chain of equations from below": "".join(f"a{k}[i] = a{k + 1}[i]\n" for k in range(150)) + "a150[i] = r[i]",
+}
+
+
+@pytest.mark.parametrize("name", list(DEEP))
+def test_deep_models_are_compiled(name: str) -> None:
+    elaborate_text(HEADER + DEEP[name] + "\nloss 0 * 1\n")
+
+
+def test_a_model_deeper_than_the_stack_is_refused() -> None:
+    lines = "".join(f"a{k}[i] = a{k + 1}[i]\n" for k in range(3000)) + "a3000[i] = r[i]"
+    assert [d.code for d in error(lines).diagnostics] == ["too-deep"]
+
+
+WORDS = re.compile(r"\w+|\s+|.")
+OTHERS = [
+    "n",
+    "m",
+    "i",
+    "j",
+    "k",
+    "x",
+    "y",
+    "s",
+    "r",
+    "c",
+    "q",
+    "w",
+    "ids",
+    "free",
+    "batch",
+    "time",
+    "0",
+    "1",
+    "2",
+    "3",
+    "6",
+    "u",
+    "a",
+    "f",
+    "relu",
+    "dense",
+    "softmax",
+    "sum",
+    "max",
+]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_models_with_wrong_words_are_compiled_or_refused(seed: int) -> None:
+    rng = random.Random(seed)
+    texts = [lines for lines, _, _ in CASES.values() if len(lines) < 200]
+    for _ in range(100):
+        words = WORDS.findall(rng.choice(texts))
+        places = [k for k, word in enumerate(words) if word.isalnum()]
+        for place in rng.sample(places, min(2, len(places))):
+            words[place] = rng.choice(OTHERS)
+        with contextlib.suppress(GradcError):
+            elaborate_text(HEADER + "".join(words) + "\nloss 0 * 1\n")
 
 
 # ---------------------------------------------------------------- files

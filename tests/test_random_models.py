@@ -6,10 +6,11 @@ A part that fails prints a model that fails, shrunk, with the values of its leav
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from support.agreement import by_jax, check_compiled, check_module, check_stages, sources_of
-from support.models import RandomModel, models
+from support.models import BYTES, RandomModel, made_from, models
 
 PARTS, EXAMPLES = 20, 25
 COMPILED = 20
@@ -46,14 +47,15 @@ def test_models_agree(part: int) -> None:
     explore(agrees, part, EXAMPLES)
 
 
-@pytest.mark.parametrize("part", range(COMPILED // 2))
-def test_compiled_models_agree(part: int, tmp_path: Path) -> None:
-    """In both dtypes. Few: each takes Numba seconds."""
-
-    def agrees_compiled(model: RandomModel) -> None:
-        expected = by_jax(model)
-        stages = check_stages(model, expected)
-        for dtype in ("float64", "float32"):
-            check_compiled(sources_of(stages, model.text, dtype), model, expected, tmp_path)
-
-    explore(agrees_compiled, 1000 + part, 1)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("start", range(COMPILED // 2))
+def test_compiled_models_agree(start: int, dtype: str, tmp_path: Path) -> None:
+    """Few, since each takes Numba seconds; `-k compiled` runs them alone."""
+    model = made_from(np.random.default_rng(start).bytes(BYTES), most=3)
+    expected = by_jax(model)
+    sources = sources_of(check_stages(model, expected), model.text, dtype)
+    try:
+        check_compiled(sources, model, expected, tmp_path)
+    except AssertionError as error:
+        error.add_note(repr(model))
+        raise

@@ -12,9 +12,10 @@ from dataclasses import replace
 import sympy
 from sympy import Integer
 
-from gradc.graph import scalar
 from gradc.graph.conditions import guards_of, implied, negated, opposite
 from gradc.graph.nodes import Equation, Guard, Head, Tensor
+
+from .bodies import where
 
 Guards = tuple[Guard, ...]
 
@@ -66,10 +67,10 @@ def _branches(condition: sympy.Expr, then: sympy.Expr, otherwise: sympy.Expr) ->
         if guards is not None:
             yield (*guards, *inner), part
         else:
-            yield (*implied(condition, True), *inner), scalar.WHERE(condition, part, Integer(0))
+            yield (*implied(condition, True), *inner), where(condition, part, Integer(0))
     for inner, part in _pieces(otherwise):
         if guards is None:
-            yield (*implied(condition, False), *inner), scalar.WHERE(negated(condition), part, Integer(0))
+            yield (*implied(condition, False), *inner), where(negated(condition), part, Integer(0))
             continue
         # not (a and b): not a, or a and not b
         for place, guard in enumerate(guards):

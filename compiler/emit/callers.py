@@ -12,6 +12,7 @@ from gradc.schedule.program import Program
 from .driver import WORK_NAMES, call_rows
 from .laws import law_text
 from .layout import ModuleSpec
+from .lines import broken
 from .names import Names
 from .style import Surroundings, index_text
 
@@ -175,7 +176,7 @@ class Callers:
                 text = law_text(p.law, p.indices, p.shape)
             if text is not None:
                 random = random or "rng" in text
-                rows.append(f"params[{quoted(p.name)}] = {text}")
+                rows += broken("", f"params[{quoted(p.name)}] = {text}")
         doc = "; ".join(laws) or "the model has none"
         lines = [f'"""New parameters: {doc}."""' if len(doc) < 92 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
         lines += ["rng = np.random.default_rng(seed)"] if random else []

@@ -187,25 +187,24 @@ class Driver:
         )
 
     def product(self, gemm: Gemm, program: Program, around: Surroundings) -> list[str]:
-        out = self.operand(gemm.out, gemm, program, around)
-        a = self.operand(gemm.a, gemm, program, around)
-        b = self.operand(gemm.b, gemm, program, around)
+        local = Names(self.names.taken)
+        loops = {i.name: local.fresh(i.name) for i in gemm.batch}
+        out, a, b = (self.operand(part, loops, program, around) for part in (gemm.out, gemm.a, gemm.b))
         call = f"gemm({a}, {b}, {out}, {not gemm.starts})"
         depth = len(gemm.batch)
         lines: list[str] = []
         for level, i in enumerate(gemm.batch):
             low = f"{index_text(i.low, around)}, " if i.low.terms else ""
-            lines.append(f"{INDENT * level}for {i.name} in range({low}{index_text(i.high, around)}):")
+            lines.append(f"{INDENT * level}for {loops[i.name]} in range({low}{index_text(i.high, around)}):")
         return [*lines, *commented(f"{INDENT * depth}{call}", f"{INDENT * depth}# {product_text(gemm, self.names)}")]
 
-    def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
+    def operand(self, operand: Operand, loops: Mapping[str, str], program: Program, around: Surroundings) -> str:
         """The array as a matrix: batch indices put in, groups of axes merged, transposed where it lies so."""
         buffer = program.buffers.get(operand.tensor)
         text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
-        batch = {i.name for i in gemm.batch}
         extents = dict(zip(operand.subscripts, program.graph.tensors[operand.tensor].extents, strict=True))
-        places = [name if name in batch else ":" for name in operand.subscripts]
-        if batch & set(operand.subscripts):
+        places = [loops.get(name, ":") for name in operand.subscripts]
+        if loops.keys() & set(operand.subscripts):
             while places and places[-1] == ":":
                 places.pop()
             text += f"[{', '.join(places)}]"

@@ -1,5 +1,6 @@
 """Initial laws → NumPy expressions over a parameter's whole shape, for the emitted `init`."""
 
+import re
 from collections.abc import Mapping
 
 import sympy
@@ -16,7 +17,7 @@ OPERATORS: Mapping[str, str] = {
 CALLS: Mapping[str, str] = {
     "asin": "np.arcsin", "acos": "np.arccos", "atan": "np.arctan", "and": "np.logical_and", "or": "np.logical_or",
     "not": "np.logical_not", "max": "np.maximum", "min": "np.minimum", "round": "np.rint", "pow": "np.power",
-    "stop_gradient": "np.asarray",
+    "stop_gradient": "np.asarray", "erf": "special.erf", "sigmoid": "special.expit",
 }  # fmt: skip
 
 
@@ -41,28 +42,15 @@ def law_text(body: sympy.Expr, indices: tuple[Index, ...], shape: tuple[int, ...
 
 def _grid(expr: IndexExpr, indices: tuple[Index, ...], places: Mapping[str, int]) -> str:
     """An index expression over the whole shape, by broadcasting: `np.arange(64)[:, None]`."""
-    text = str(expr)
     rank = len(indices)
-    for name in sorted(expr.indices, key=len, reverse=True):
+    ranges: dict[str, str] = {}
+    for name in expr.indices:
         at = places[name]
         i = indices[at]
         low = f"{i.low}, " if i.low.terms else ""
         axes = ", ".join(":" if place == at else "None" for place in range(rank))
-        arange = f"np.arange({low}{i.high})" + (f"[{axes}]" if rank > 1 else "")
-        text = arange if text == name else _replaced(text, name, arange)
-    return text
-
-
-def _replaced(text: str, name: str, value: str) -> str:
-    words: list[str] = []
-    word = ""
-    for letter in [*text, " "]:
-        if letter.isalnum() or letter == "_":
-            word += letter
-            continue
-        words += [value if word == name else word, letter]
-        word = ""
-    return "".join(words).rstrip()
+        ranges[name] = f"np.arange({low}{i.high})" + (f"[{axes}]" if rank > 1 else "")
+    return re.sub(r"[^\W\d]\w*", lambda word: ranges.get(word[0], word[0]), str(expr))
 
 
 def _style(read: object, value: object) -> Style:
@@ -73,6 +61,8 @@ def _style(read: object, value: object) -> Style:
         return Piece(decimal) if decimal else Piece(f"{rational.p} / {rational.q}", Level.PRODUCT)
 
     def call(name: str, arguments: tuple[str, ...]) -> Piece:
+        if name == "softplus":
+            return Piece(f"np.logaddexp(0.0, {arguments[0]})")
         return Piece(f"{CALLS.get(name, f'np.{name}')}({', '.join(arguments)})")
 
     def named(leaf: Named) -> Piece:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gradc.graph.nodes import Tensor
+from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program
 
@@ -53,13 +54,14 @@ class _Module:
         for kernel in self.table.kernels:
             self.calls |= dict.fromkeys(kernel.calls)
         prelude = prelude_source(self.calls, spec.dtype)
+        wrappers = callers.text()
         return render(
             "module.py.j2",
             title=self.title(),
             model=self.model_lines(),
             legend=self.legend(),
             provenance=self.provenance(),
-            imports=self.imports(),
+            imports=self.imports(wrappers),
             constants=self.constants(prelude + kernels + drivers),
             digest=spec.digest,
             dtype=spec.dtype,
@@ -71,14 +73,14 @@ class _Module:
             drivers=drivers,
             work_lines=callers.work_for(),
             no_work=callers.no_work(),
-            wrappers=callers.text(),
+            wrappers=wrappers,
         )
 
     # ------------------------------------------------------------ the top
 
     def title(self) -> str:
         what = "its gradient and its training step" if self.spec.gradient is not None else "forward"
-        return f"{self.spec.name}: the network of {self.spec.file}, {what}, as loops and matrix products."
+        return f"{file_in_text(self.spec.name)}: the network of {self.spec.file}, {what}, as loops and matrix products."
 
     def provenance(self) -> str:
         spec = self.spec
@@ -106,11 +108,13 @@ class _Module:
         rows.append("Names       d_X is ∂loss/∂X and has X's shape")
         return "\n".join(rows)
 
-    def imports(self) -> tuple[str, ...]:
+    def imports(self, callers: str) -> tuple[str, ...]:
         names: dict[str, list[str]] = {"numba": ["njit"]}
         for line in prelude_imports(self.calls):
             _, module, _, name = line.split()
             names.setdefault(module, []).append(name)
+        if "special." in callers:
+            names["scipy"] = ["special"]
         lines = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
         return ("import math", "", "import numpy as np", *lines)
 
@@ -217,7 +221,7 @@ class _Module:
             elif program.graph.tensors[tensor].axes:
                 names.append(self.names.of(tensor))
             else:
-                names.append(f"{self.names.of(tensor)}_place")
+                names.append(self.names.of(f"{tensor}.place"))
         return [_assigned(names, "parts(d_params)")] if any(name != "_" for name in names) else []
 
     def scalar_gradients(self, program: Program, labels: Iterable[str]) -> list[str]:
@@ -226,7 +230,7 @@ class _Module:
             tensor = program.graph.outputs.get(label)
             if tensor is not None and not program.graph.tensors[tensor].axes:
                 name = self.names.of(tensor)
-                rows.append(f"{name}_place[0] = {name}")
+                rows.append(f"{self.names.of(f'{tensor}.place')}[0] = {name}")
         return rows
 
     def update_text(self, driver: Driver) -> str:

@@ -519,7 +519,7 @@ class Ranges:
         if self._direct(expr):
             return True
         useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
-        if any(self._direct(expr - fact) for fact in useful):
+        if any(self._direct(expr - fact * times) for fact in useful for times in _multipliers(expr, fact)):
             return True
         return any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b)
 
@@ -543,6 +543,17 @@ class Ranges:
             return atom_expr
 
         return expr.map_atoms(change)
+
+
+def _multipliers(expr: IndexExpr, fact: IndexExpr) -> Iterator[IndexExpr]:
+    """How often a fact may be taken from an expression: once, or so often that an index leaves it."""
+    yield ONE
+    for name in expr.indices:
+        mine, theirs = expr.coefficient(name), fact.coefficient(name)
+        if mine is not None and theirs is not None and theirs.constant in (1, -1):
+            times = mine * theirs
+            if times != ONE and never_negative(times):
+                yield times
 
 
 def never_negative(expr: IndexExpr) -> bool:

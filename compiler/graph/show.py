@@ -13,6 +13,7 @@ from .printing import TEXT, Level, Printer
 from .tensors import Index, Kind, Role
 
 NOTE_COLUMN = 100
+LONGEST_FILE_NAME = 40
 
 
 def show(graph: Graph) -> str:
@@ -94,7 +95,13 @@ def guard_text(guard: Guard) -> str:
 
 def place_in_text(origin: Origin) -> str:
     """`digits.grad:9`."""
-    return f"{PurePath(origin.span.file).name}:{origin.span.line}"
+    return f"{file_in_text(origin.span.file)}:{origin.span.line}"
+
+
+def file_in_text(path: str) -> str:
+    """A file's name as it may stand in a docstring or a comment: short, without quotes, backslashes or line ends."""
+    name = "".join(c if c.isprintable() and c not in "\"\\" else "_" for c in PurePath(path).name)
+    return name if len(name) <= LONGEST_FILE_NAME else f"{name[: LONGEST_FILE_NAME - 1]}…"
 
 
 def adds_up(equations: Iterable[Equation]) -> bool:

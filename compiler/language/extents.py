@@ -134,6 +134,8 @@ class _Search:
                 self._read(node, env)
             case syntax.Call(function=function, indices=indices) if indices is not None and function in REDUCERS:
                 inner = self.variables(indices, env)
+                if len(inner) < sum(not isinstance(i, syntax.Ellipsis) for i in indices):
+                    raise Refused("index-hides", f"{function}[…] lists an index twice", node.span)
                 self.reductions[id(node)] = list(inner.values())
                 self._walk_all([a.value for a in node.arguments], {**env, **inner})
             case syntax.Call(indices=indices):

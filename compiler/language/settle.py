@@ -55,7 +55,8 @@ class Settling:
             if variable.extent is None and self.told.circular is not None:
                 refuse_cycle(self.told.world, self.told.circular)
             if variable.extent is None:
-                raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over", variable.span,
+                raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over",
+                              variable.span,
                               help=f"read a tensor at it, or state its extent, as in [{variable.name}: 10]")  # fmt: skip
             self._check_positive(variable)
 

@@ -3,7 +3,7 @@
     p[n] = p[n] - 0.001*m[n]/((1 - a)*(sqrt(v[n]/(1 - b)) + ε))
     becomes     scale = 1/(1 - b);  scale_2 = 0.001/(1 - a);  p[n] = p[n] - scale_2*m[n]/(sqrt(scale*v[n]) + ε)
 
-In float32, 1 - 0.999^t alone would lose four digits.
+In float32, 1 - 0.999^t alone would lose two and a half digits.
 """
 
 from dataclasses import dataclass, field, replace

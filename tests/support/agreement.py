@@ -5,6 +5,7 @@ Values agree to 1e-9, relative, or of the largest entry where an array's values 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ from gradc.pipeline import Stages, gradient_graph, graphs_of, module_spec
 from gradc.schedule.build import schedule
 from gradc.schedule.verify import verify_program
 
-from .emitted import load_plain, poisoned
+from .emitted import load_compiled, load_plain, poisoned
 from .models import RandomModel
 from .world import Array
 
@@ -168,3 +169,13 @@ def check_module(source: Sources, model: RandomModel, expected: Expected) -> Non
     for how, values in again.items():
         for label, value in values.items():
             np.testing.assert_array_equal(value, found[label], err_msg=f"{label}, {how}")
+
+
+def check_compiled(source: Sources, model: RandomModel, expected: Expected, folder: Path) -> None:
+    """The same of the compiled module, in its own dtype."""
+    module = load_compiled(source.shared, folder)
+    found = results(module, model)
+    for label, value in found.items():
+        assert_close(value, wanted(label.removesuffix(" again"), expected), f"compiled: {label}", TOLERANCE[module.DTYPE])
+    for label, value in results(module, model, NAN).items():
+        np.testing.assert_array_equal(value, found[label], err_msg=f"{label}, poisoned by NaN")

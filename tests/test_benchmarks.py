@@ -1,0 +1,147 @@
+"""The benchmarks do the work that they time: gradc's rows against plain NumPy. No timing is asserted anywhere."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def part(monkeypatch):
+    """Imports a module of the benchmarks, which are not installed."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def numpy_losses(params, x, y, steps):
+    """Losses of a perceptron under Adam, in float64, written without any help."""
+    p = [np.array(value, np.float64) for value in params.values()]
+    m, v, losses = [0 * a for a in p], [0 * a for a in p], []
+    for t in range(1, steps + 1):
+        layers = [x.astype(np.float64)]
+        for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+            layers.append(np.maximum(layers[-1] @ w + b, 0))
+        z = layers[-1] @ p[-2] + p[-1]
+        soft = np.exp(z - z.max(1, keepdims=True))
+        soft /= soft.sum(1, keepdims=True)
+        losses.append(-np.log(soft[np.arange(len(y)), y]).mean())
+        d, gradients = (soft - np.eye(z.shape[1])[y]) / len(y), []
+        for layer, w in zip(layers[::-1], p[-2::-2], strict=True):
+            gradients += [d.sum(0), layer.T @ d]
+            d = (d @ w.T) * (layer > 0)
+        for n, g in enumerate(gradients[::-1]):
+            m[n], v[n] = 0.9 * m[n] + 0.1 * g, 0.999 * v[n] + 0.001 * g * g
+            p[n] -= 1e-3 * m[n] / (1 - 0.9**t) / (np.sqrt(v[n] / (1 - 0.999**t)) + 1e-8)
+    return losses
+
+
+def test_gradc_does_the_work_of_its_row(part):
+    worker, row = part("worker"), replace(part("rows").named("mlp-small"), steps=30)
+    arrays = part("run").initial(row)
+    timing = worker.measure(row, arrays, "gradc", 0.0)
+    losses = numpy_losses(arrays.params, *arrays.data.values(), row.steps)
+    np.testing.assert_allclose([timing.first_loss, timing.last_loss], [losses[0], losses[-1]], rtol=1e-5)
+
+
+def test_a_peer_starts_again_from_the_same_parameters(part):
+    worker, row = part("worker"), replace(part("rows").named("mlp-small"), steps=5)
+    (peer,) = part("peers.gradc_peer").peers(row, part("run").initial(row)).values()
+    assert worker.untimed_lap(row, peer) == worker.untimed_lap(row, peer)
+
+
+def test_arrays_come_back_as_they_were_saved(part, tmp_path):
+    worker, arrays = (
+        part("worker"),
+        part("peers").Arrays({"h.weight": np.ones((2, 3), np.float32)}, {"y": np.arange(3)}),
+    )
+    worker.save(tmp_path / "arrays.npz", arrays)
+    found = worker.load(tmp_path / "arrays.npz")
+    for group in ("params", "data"):
+        was, now = getattr(arrays, group), getattr(found, group)
+        assert list(was) == list(now)
+        for name in was:
+            np.testing.assert_array_equal(was[name], now[name])
+
+
+def test_every_row_is_stated_for_every_peer(part):
+    for row in part("rows").ROWS:
+        for framework in ("torch", "jax", "pytensor"):
+            assert (ROOT / "benchmarks" / row.family / f"with_{framework}.py").exists(), row.name
+
+
+# ------------------------------------------------------------------ the report
+
+
+def result(part, **medians):
+    """A row's result, one round, from each peer's seconds."""
+    timing = part("worker").Timing("", 0.0, 0.0, 2.5, 0.5, 100, 1.0)
+    timings = {peer: [replace(timing, median=time, least=time / 2)] for peer, time in medians.items()}
+    return part("report").Result(part("rows").named("mlp-small"), timings)
+
+
+@pytest.mark.parametrize(
+    ("peer", "change", "found"),
+    [
+        ("jax", {}, 0),
+        ("jax", {"first_loss": 2.5 * (1 + 5e-6), "last_loss": 0.5 * (1 + 5e-4)}, 0),
+        ("jax", {"first_loss": 2.5 * (1 + 1e-4)}, 1),
+        ("jax", {"last_loss": 0.51}, 1),
+        ("jax", {"first_loss": float("nan"), "last_loss": float("nan")}, 2),
+        ("blas", {"first_loss": 0.0, "last_loss": 0.0}, 0),
+    ],
+)
+def test_different_work_is_noticed(part, peer, change, found):
+    honest = result(part, gradc=1.0, **{peer: 1.0})
+    changed = replace(honest, timings={**honest.timings, peer: [replace(honest.timings[peer][0], **change)]})
+    assert len(part("report").disagreements(changed)) == found
+
+
+def test_the_ratio_is_that_of_the_best_peer(part):
+    measured = result(part, gradc=10e-6, torch=500e-6, jax=50e-6, blas=5e-6)
+    assert measured.ratio() == pytest.approx(5.0)
+    assert measured.share_of_blas() == pytest.approx(0.5)
+    assert result(part, gradc=1.0, blas=1.0).ratio() is None
+
+
+def test_the_table_is_markdown(part):
+    measured = [result(part, gradc=10e-6, torch=500e-6, jax=50e-6), result(part, gradc=10e-6, torch=80e-6)]
+    machine = part("machine").this_machine()
+    head, rule, first, second, *notes = part("report").markdown(measured, machine, {"jax": "1.2"}).splitlines()
+    assert head == "| training step, µs | gradc | PyTorch | JAX jit | best peer ÷ gradc |"
+    assert rule == "| --- | ---: | ---: | ---: | ---: |"
+    assert first == "| mlp 64-32-32-10, batch 32 | 10.0 (5.0) | 500 (250) | 50.0 (25.0) | **5.00×** (5.00×) |"
+    assert second.endswith("| 10.0 (5.0) | 80.0 (40.0) | - | **8.00×** (8.00×) |")
+    assert any("Geometric mean of the ratios: 6.32×" in note for note in notes)
+    assert notes[-1] == f"{machine}. jax 1.2."
+
+
+# ------------------------------------------------------------------ the command
+
+
+def command(*arguments):
+    run = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(run, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
+
+
+def test_the_command_writes_its_table(tmp_path):
+    done = command("--quick", "--rows", "mlp-small", "--peers", "", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "results.json").read_text("utf-8"))["rows"]["mlp-small"]
+    assert set(row["timings"]) == {"gradc", "blas"}
+    assert row["timings"]["gradc"][0]["last_loss"] < row["timings"]["gradc"][0]["first_loss"]
+    assert "mlp 64-32-32-10" in (tmp_path / "results.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("option", "word"), [("--rows", "no row x"), ("--peers", "no peer x")])
+def test_what_is_not_there_is_said_to_be(option, word):
+    wrong = command(option, "x")
+    assert wrong.returncode == 2
+    assert word in wrong.stderr
