@@ -6,7 +6,6 @@ from .inspection import inspect as inspect
 from .stages import Stages as Stages
 from .stages import dependencies as dependencies
 from .stages import emit as emit
-from .stages import emit_module as emit_module
 from .stages import gradient_graph as gradient_graph
 from .stages import graphs as graphs
 from .stages import graphs_of as graphs_of

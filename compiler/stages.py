@@ -169,7 +169,7 @@ def _alone(stages: Stages) -> dict[str, Alone]:
     """Predictions by themselves, where they need different inputs."""
     if stages.predict is None:
         return {}
-    parts = {}
+    parts: dict[str, tuple[Graph, tuple[Tensor, ...]]] = {}
     for label, name in stages.predict.outputs.items():
         graph = pruned(Graph(stages.predict.tensors, stages.predict.equations, {label: name}))
         read = {source for equation in graph.equations for source in equation.sources()} | {name}

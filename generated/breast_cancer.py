@@ -217,7 +217,8 @@ def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
-    by columns, so it is asked for outᵀ = bᵀ aᵀ.
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, rows go to it in blocks that stay under that.
     """
     ensure_blas()
     letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
@@ -234,8 +235,11 @@ def compiled_gemm(a, b, out, accumulate):
         a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
         out_step = max(out.strides[0] // out.itemsize, n, 1)
         beta = one if accumulate else zero
-        x, y, z = b.ctypes, a.ctypes, out.ctypes
-        xxgemm(kind, b_turn, a_turn, n, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+        block = max(2**18 // max(n * k, 1), 8) if 2**18 < m * n * k <= 2**22 else max(m, 1)
+        for row in range(0, m, block):
+            rows = min(block, m - row)
+            x, y, z = b.ctypes, a[row : row + rows].ctypes, out[row : row + rows].ctypes
+            xxgemm(kind, b_turn, a_turn, n, rows, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
 
     return product
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Program
+from gradc.schedule.program import Nest, Program
+from gradc.schedule.shard import Rows
 
 from .driver import WORK_NAMES, call_rows
 from .laws import law_text
@@ -28,6 +29,7 @@ class Callers:
     spec: ModuleSpec
     names: Names
     real: str
+    rows: Rows | None = None
 
     # ------------------------------------------------------------ small texts
 
@@ -125,6 +127,46 @@ class Callers:
         arguments = ["params", "d_params", "moments", "t", *data]
         return _function("entry", "step_entry", arguments, [line for line in lines if line])
 
+    def sharded_entries(self) -> list[str]:
+        """A worker's share of a step, and what follows when all have done theirs."""
+        if self.rows is None or self.spec.gradient is None:
+            return []
+        data = [*self.work_names(self.spec.gradient), *self.passed("all")]
+        arguments = ["params", "d_params", "first", "last", *data]
+        sums = [self.names.of(name) for name in self.rows.partial]
+        share = [
+            '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
+            *self.checks("all", len(sums)),
+            *call_rows(f"{unpacked(sums)} = over_rows", arguments),
+            f"return -1, -1, {', '.join(sums)}",
+        ]
+        dims = self.finish_dims()
+        added = [
+            '"""Adds up the shares in their order, then takes one step of the optimizer; returns the loss."""',
+            "d_params = shares[0]",
+            "for worker in range(1, shares.shape[0]):",
+            f"{INDENT}for n in range(SIZE):",
+            f"{INDENT * 2}d_params[n] += shares[worker, n]",
+            f"loss = of_sums({', '.join(['d_params', *dims, *sums])})",
+            *(["update(params, d_params, moments, t)"] if self.spec.updates else []),
+            "return loss",
+        ]
+        return [
+            _function("entry", "share_entry", arguments, share),
+            _function("entry", "added_entry", ["params", "shares", "moments", "t", *dims, *sums], added),
+        ]
+
+    def finish_dims(self) -> list[str]:
+        """The free dims that the scalars after all rows need."""
+        assert self.rows is not None
+        used: dict[str, None] = {}
+        for step in self.rows.after:
+            assert isinstance(step, Nest)
+            for statement in step.statements():
+                for expression in statement.equation.index_expressions():
+                    used |= dict.fromkeys(expression.dims)
+        return [self.names.of(dim) for dim in used]
+
     # ------------------------------------------------------------ work space
 
     def work_for(self) -> str:
@@ -156,7 +198,8 @@ class Callers:
         spec = self.spec
         parts = [self.orthogonal_text(), self.init_text()]
         if spec.gradient is not None:
-            parts += [self.init_state_text(), self.train_step_text(), self.loss_and_gradients_text()]
+            parts += [self.init_state_text(), self.train_step_text(), self.sharded_text()]
+            parts.append(self.loss_and_gradients_text())
         if spec.predict is not None:
             parts.append(self.predict_text("predict", spec.predict))
         parts += [self.predict_text(label, alone.program) for label, alone in spec.alone.items()]
@@ -262,6 +305,7 @@ class Callers:
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
             "step = state.step + 1",
+            *self.sharded_call(),
             *call_rows(f"{self.told()}, loss = step_entry", call),
             *self.refusal("all"),
             "state.step = step",
@@ -270,6 +314,60 @@ class Callers:
             "return loss",
         ]
         return _plain("train_step", ["params", "state", *self.passed("all")], lines)
+
+    def sharded_call(self) -> list[str]:
+        """Hands long steps to the workers."""
+        if self.rows is None:
+            return []
+        arrays = ", ".join(self.passed("all"))
+        return [
+            f"if (shards := shards_of({self.dim_source(self.rows.dim, 'all')})) > 1:",
+            f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
+        ]
+
+    def sharded_text(self) -> str:
+        """`train_step` for long steps."""
+        if self.rows is None or self.spec.gradient is None:
+            return ""
+        program = self.spec.gradient
+        rows = self.dim_source(self.rows.dim, "all")
+        work = self.fresh_work(program)
+        sums = [self.names.of(name) for name in self.rows.partial]
+        dims = [self.dim_source(name, "all") for name in self.free_dims_of(self.finish_dims())]
+        needed = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
+        sizes = " or ".join(
+            f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(program.work.values())
+        )
+        lines = [
+            '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
+            f"rows = {rows}",
+            *(row for row in needed if row != f"rows = {rows}"),
+            f"if len(state.shards) != shards or {sizes}:",
+            f"{INDENT}state.shards = [({', '.join(work)},) for _ in range(shards)]",
+            f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
+            "",
+            "def share(worker):",
+            f"{INDENT}first, last = rows * worker // shards, rows * (worker + 1) // shards",
+            *(f"{INDENT}{row}" for row in call_rows(
+                "return share_entry",
+                ["params.flat", "state.shares[worker]", "first", "last", "*state.shards[worker]", *self.passed("all")],
+            )),
+            "",
+            "done = WORKERS.map(share, shards)",
+            "bad, place, *_ = max(done, key=lambda result: result[0])",
+            *self.refusal("all"),
+            "step = state.step + 1",
+            f"{unpacked(sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])",
+            *call_rows("loss = added_entry", ["params.flat", "state.shares", "state.flat", "step", *dims, *sums]),
+            "state.step = step",
+            "if not math.isfinite(loss):",
+            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
+            "return loss",
+        ]  # fmt: skip
+        return _plain("_step_in_shards", ["params", "state", "shards", *self.passed("all")], lines)
+
+    def free_dims_of(self, names: list[str]) -> list[str]:
+        return [dim for dim in self.spec.dims if self.names.of(dim) in names]
 
     def loss_and_gradients_text(self) -> str:
         program = self.spec.gradient
@@ -450,6 +548,11 @@ def quoted(text: str) -> str:
     """The text as a literal in double quotes."""
     shown = repr(text)
     return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
+
+
+def unpacked(names: list[str]) -> str:
+    """The left side that takes a tuple apart, or the tuple itself."""
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

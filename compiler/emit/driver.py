@@ -6,14 +6,15 @@ kernel.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gradc.graph.index import ONE, IndexExpr
+from gradc.graph.index import ONE, IndexExpr, dim
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Buffer, Gemm, Nest, Operand, Program, Storage, read_by, written_by
+from gradc.schedule.program import Buffer, Gemm, Nest, Operand, Program, Step, Storage, read_by, written_by
+from gradc.schedule.shard import Rows
 
-from .kernels import INDENT, Kernel, KernelWriter
+from .kernels import INDENT, RANGE, Kernel, KernelWriter
 from .names import Names
 from .style import Surroundings, index_text
 
@@ -83,12 +84,18 @@ class Driver:
     real: str
     table: KernelTable
     functions: Names
+    rows: str | None = None
+    after: tuple[Step, ...] = ()
 
-    def body(self, program: Program, label: str = "") -> Body:
-        """The lines that run a program; views of parameters and results are made by the caller."""
+    def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
+        """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
+        results are made by the caller."""
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         lines = self.work_views(program, around)
+        self.rows = rows.dim if rows is not None else None
+        self.after = rows.after if rows is not None else ()
+        program = replace(program, steps=rows.steps) if rows is not None else program
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
             if turn and at in (0, turn):
@@ -99,6 +106,7 @@ class Driver:
         leaves = {name for step in program.steps for name in read_by(step) if program.graph.tensors[name].role}
         order = [name for name in program.graph.tensors if name in leaves]
         calls = ("gemm",) if any(isinstance(step, Gemm) for step in program.steps) else ()
+        self.rows, self.after = None, ()
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
 
     def surroundings(self, graph: Graph, dims: dict[str, None]) -> Surroundings:
@@ -163,17 +171,17 @@ class Driver:
         step = program.steps[at]
         if isinstance(step, Gemm):
             return self.product(step, program, around)
-        after = {name for later in program.steps[at + 1 :] for name in read_by(later)}
+        after = {name for later in (*program.steps[at + 1 :], *self.after) for name in read_by(later)}
         outside = frozenset(after | set(program.graph.outputs.values()))
-        kernel = KernelWriter(program, self.names, self.real, step, outside).kernel("")
+        kernel = KernelWriter(program, self.names, self.real, step, outside, rows=self.rows).kernel("")
         if not any(True for item in step.items if not hasattr(item, "equation")) and not kernel.calls:
             return [row for row in kernel.body if not row.startswith("return ")]
         given = frozenset(program.graph.outputs.values())
         shared = self.table.shared(self.named(kernel, step, label, given))
         for name in kernel.parameters:
-            if name not in program.graph.tensors:
+            if name not in program.graph.tensors and name not in RANGE:
                 around.name(name)
-        arguments = [self.names.of(name) for name in kernel.parameters]
+        arguments = [name if name in RANGE else self.names.of(name) for name in kernel.parameters]
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
 
@@ -182,6 +190,9 @@ class Driver:
         if self.table.has(kernel):
             return kernel
         name = self.functions.fresh(label or kernel_name(kernel, nest, given))
+        while self.names is not self.functions and name in self.names.taken:
+            name = self.functions.fresh(name)
+        self.names.taken.add(name)
         return Kernel(
             name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls
         )
@@ -208,9 +219,14 @@ class Driver:
             while places and places[-1] == ":":
                 places.pop()
             text += f"[{', '.join(places)}]"
+        cut = self.rows is not None and operand.subscripts[0] not in loops
+        if cut and extents[operand.subscripts[0]] == dim(self.rows or ""):
+            text += f"[{':'.join(RANGE)}]"
+            extents[operand.subscripts[0]] = dim(RANGE[1]) - dim(RANGE[0])
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
         if any(len(group) > 1 for group in groups):
-            sizes = [index_text(_extent(group, extents), around) for group in groups]
+            plain = replace(around, name=lambda text: text if text in RANGE else around.name(text))
+            sizes = [index_text(_extent(group, extents), plain) for group in groups]
             text += f".reshape({', '.join(sizes)})"
         return f"{text}.T" if operand.transposed else text
 

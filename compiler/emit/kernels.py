@@ -5,6 +5,7 @@ stores it after the loop; one that sums over an outer loop accumulates in its ro
 where all that is in the loop stands under them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from .text import equation_text, with_place
 
 INDENT = "    "
 DOC_WIDTH = 104
+RANGE = ("first", "last")
+"""What the range of rows of a shard is called: first ≤ row < last."""
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
 ACCUMULATORS = {
@@ -72,6 +75,8 @@ class KernelWriter:
     dims: dict[str, None] = field(default_factory=dict)
     loops: dict[str, str] = field(default_factory=dict)
     accumulators: dict[int, _Accumulator] = field(default_factory=dict)
+    rows: str | None = None
+    """A free dim over a range of which, `first` to `last`, the outermost loops run."""
     local: Names = field(init=False)
     indented: int = 0
 
@@ -94,9 +99,12 @@ class KernelWriter:
         made = tuple(dict.fromkeys(s.equation.target for s in self.nest.statements()))
         returns = tuple(n for n in made if self.is_variable(n) and n in self.external)
         sizes, parameters = self.sizes()
-        names = tuple(self.names.of(root) for root in parameters)
+        if self.rows is not None:
+            parameters = (*parameters, *RANGE)
+        names = tuple(root if root in RANGE else self.names.of(root) for root in parameters)
         ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
-        body = (*sizes, *self.lines, *ending)
+        words = set(re.findall(r"\w+", " ".join(self.lines)))
+        body = (*(row for row in sizes if row.split(" = ")[0] in words), *self.lines, *ending)
         return Kernel(name, parameters, names, returns, tuple(self.doc()), body, tuple(self.used))
 
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
@@ -205,6 +213,8 @@ class KernelWriter:
             self.indented += 1
         low, high, taken = self.ends(loop, path, assumed)
         ends = high if low == "0" else f"{low}, {high}"
+        if self.rows is not None and not path:
+            ends = ", ".join(RANGE)
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
         self.indented -= bool(outside)
@@ -262,7 +272,7 @@ class KernelWriter:
         return {place.bare for at, place in enumerate(statement.equation.write) if place.bare and at not in kept}
 
     def diagonal_loops(self, statement: Statement) -> set[str | None]:
-        """Those of them that an axis of the buffer runs along too, as in `d[k, k]`: a round writes one place of many."""
+        """Those that an axis of the buffer runs along too, as in `d[k, k]`: a round writes one place of many."""
         buffer = self.buffer(statement.equation.target)
         kept = {statement.equation.write[at].bare for at in buffer.axes} if buffer else set()
         return self.passing_loops(statement) & kept

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
+from gradc.schedule.costs import SHARD_WORK, SHARDED_WORK
 from gradc.schedule.program import Program
+from gradc.schedule.shard import Rows, rows_of, work_per_row
 
-from .callers import Callers, quoted
-from .driver import WORK_NAMES, Body, Driver, KernelTable
+from .callers import Callers, quoted, unpacked
+from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
 from .kernels import INDENT, Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .names import MODULE_NAMES, Names
@@ -19,6 +21,14 @@ from .render import render
 
 WIDTH = 120
 WIDEST_EQUATION = 88
+THREAD_IMPORTS = ("import os", "import threading", "from concurrent.futures import ThreadPoolExecutor")
+OPTIONAL_IMPORTS = (
+    "",
+    "try:",
+    f"{INDENT}import threadpoolctl",
+    "except ImportError:  # then every step is one shard",
+    f"{INDENT}threadpoolctl = None",
+)
 LITERAL = 100
 """Characters of the model's text in one line of the literal that holds it."""
 
@@ -41,6 +51,20 @@ class _Module:
     def real(self) -> str:
         return "f4" if self.spec.dtype == "float32" else "f8"
 
+    @property
+    def rows(self) -> Rows | None:
+        """How a step is cut into shards, where it can be and is long enough."""
+        rows = rows_of(self.spec.gradient) if self.spec.gradient is not None else None
+        return rows if rows is not None and work_per_row(rows) >= SHARDED_WORK else None
+
+    @property
+    def callers(self) -> Callers:
+        return Callers(self.spec, self.names, self.real, self.rows)
+
+    @property
+    def row_work(self) -> int:
+        return work_per_row(self.rows) if self.rows is not None else 0
+
     def text(self) -> str:
         spec = self.spec
         for label in spec.alone:
@@ -48,7 +72,7 @@ class _Module:
         for tensor in (*spec.inputs, *spec.targets):
             self.names.of(tensor.name)
         drivers = self.drivers()
-        callers = Callers(spec, self.names, self.real)
+        callers = self.callers
         outside = callers.first_outside()
         kernels = "\n\n\n".join([*map(self.kernel_text, self.table.kernels), *([outside] if outside else [])])
         for kernel in self.table.kernels:
@@ -72,6 +96,8 @@ class _Module:
             kernels=kernels,
             drivers=drivers,
             work_lines=callers.work_for(),
+            row_work=self.row_work,
+            shard_work=SHARD_WORK,
             no_work=callers.no_work(),
             wrappers=wrappers,
         )
@@ -110,13 +136,18 @@ class _Module:
 
     def imports(self, callers: str) -> tuple[str, ...]:
         names: dict[str, list[str]] = {"numba": ["njit"]}
+        threads: tuple[str, ...] = ()
+        optional: tuple[str, ...] = ()
         for line in prelude_imports(self.calls):
             _, module, _, name = line.split()
             names.setdefault(module, []).append(name)
         if "special." in callers:
             names["scipy"] = ["special"]
+        if self.rows is not None:
+            threads = THREAD_IMPORTS
+            optional = OPTIONAL_IMPORTS
         lines = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
-        return ("import math", "", "import numpy as np", *lines)
+        return ("import math", *threads, "", "import numpy as np", *lines, *optional)
 
     def constants(self, text: str) -> tuple[str, ...]:
         rows = {"f4": "f4 = np.float32", "f8": "f8 = np.float64", "i4": "i4 = np.int32", "i8": "i8 = np.int64"}
@@ -171,9 +202,9 @@ class _Module:
             texts.append(self.gradient_text(driver, spec.gradient))
         if spec.updates:
             texts.append(self.update_text(driver))
-        callers = Callers(spec, self.names, self.real)
+        callers = self.callers
         if spec.gradient is not None:
-            texts += [callers.gradient_entry(), callers.step_entry()]
+            texts += [callers.gradient_entry(), callers.step_entry(), *callers.sharded_entries()]
         alone = [(label, prediction.program) for label, prediction in spec.alone.items()]
         for label, program in (("predict", spec.predict), *alone, ("evaluate", spec.evaluate)):
             if program is not None:
@@ -181,6 +212,8 @@ class _Module:
         return "\n\n\n".join(texts)
 
     def gradient_text(self, driver: Driver, program: Program) -> str:
+        if self.rows is not None:
+            return self.sharded_text(driver, program, self.rows)
         body = driver.body(program)
         self.calls |= dict.fromkeys(body.calls)
         arguments = ["params", "d_params", *(WORK_NAMES[kind] for kind in body.work), *self.data_names()]
@@ -197,6 +230,53 @@ class _Module:
         ]
         return function("kernel", "differentiate", arguments, lines)
 
+    def sharded_text(self, driver: Driver, program: Program, rows: Rows) -> str:
+        """The pass over a range of rows, what comes after all of them, and both for whole batches."""
+        body = driver.body(program, rows=rows)
+        self.calls |= dict.fromkeys(body.calls)
+        given = [*(WORK_NAMES[kind] for kind in body.work), *self.data_names()]
+        labels = [f"gradient {p.name}" for p in self.spec.parameters]
+        sums = [self.names.of(name) for name in rows.partial]
+        over_rows = [
+            *docstring((
+                "One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,",
+                "returns what they add to the sums.",
+            )),
+            *self.sizes(body),
+            *self.views("params", program, body.arrays),
+            *self.gradient_views(program, [label for label in labels if self.has_axes(program, label)], labels),
+            *body.lines,
+            f"return {unpacked(sums)}",
+        ]  # fmt: skip
+        finish = driver.body(replace(program, steps=rows.after, buffers=program.buffers, work={}))
+        loss = self.names.of(program.graph.outputs["loss"])
+        ends = [label for label in labels if not self.has_axes(program, label)]
+        after = [
+            *docstring(("The loss, of the sums over all rows.",)),
+            *(row for row in self.gradient_views(program, ends, labels) if ends),
+            *(row for row in finish.lines if "= work[" not in row),
+            *self.scalar_gradients(program, labels),
+            f"return {loss}",
+        ]
+        dims = [self.names.of(dim) for dim in finish.dims]
+        row_dim = self.callers.dim_source(rows.dim, "all")
+        known = [f"{self.names.of(dim)} = {self.callers.dim_source(dim, 'all')}" for dim in finish.dims]
+        whole = [
+            *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
+            *known,
+            *call_rows(f"{unpacked(sums)} = over_rows", ["params", "d_params", "0", row_dim, *given]),
+            f"return of_sums({', '.join(['d_params', *dims, *sums])})",
+        ]
+        return "\n\n\n".join([
+            function("kernel", "over_rows", ["params", "d_params", "first", "last", *given], over_rows),
+            function("kernel", "of_sums", ["d_params", *dims, *sums], after),
+            function("kernel", "differentiate", ["params", "d_params", *given], whole),
+        ])  # fmt: skip
+
+    def has_axes(self, program: Program, label: str) -> bool:
+        name = program.graph.outputs.get(label)
+        return name is not None and bool(program.graph.tensors[name].axes)
+
     def data_names(self) -> list[str]:
         return [self.names.of(tensor.name) for tensor in (*self.spec.inputs, *self.spec.targets)]
 
@@ -212,10 +292,12 @@ class _Module:
             return []
         return [_assigned(names, f"parts({buffer})")]
 
-    def gradient_views(self, program: Program, labels: Iterable[str]) -> list[str]:
+    def gradient_views(self, program: Program, labels: Iterable[str], every: Iterable[str] = ()) -> list[str]:
+        """Views of the gradients of these parameters, in the order of all."""
         names = []
-        for label in labels:
-            tensor = program.graph.outputs.get(label)
+        wanted = set(labels := list(labels))
+        for label in every or labels:
+            tensor = program.graph.outputs.get(label) if label in wanted else None
             if tensor is None:
                 names.append("_")
             elif program.graph.tensors[tensor].axes:

@@ -16,13 +16,16 @@ KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8")
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
 
 MODULE_NAMES = (
+    *("first", "last", "rows", "shards", "share", "shares", "worker", "done", "WORKERS", "os", "threading"),
+    *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("math", "njit", "overload", "FAST", "kernel", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
-    *("gradients", "results", "threadpoolctl", "special", "_", "_array", "_checked", "_checked_inputs", "_out_of_range"),
+    *("gradients", "results", "threadpoolctl", "special", "_", "_array", "_checked", "_checked_inputs"),
+    *("_out_of_range", "_step_in_shards", "processors"),
 )
 
 

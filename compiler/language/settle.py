@@ -55,9 +55,7 @@ class Settling:
             if variable.extent is None and self.told.circular is not None:
                 refuse_cycle(self.told.world, self.told.circular)
             if variable.extent is None:
-                raise Refused("undetermined-index", f"nothing says what index {variable.name} runs over",
-                              variable.span,
-                              help=f"read a tensor at it, or state its extent, as in [{variable.name}: 10]")  # fmt: skip
+                raise _undetermined(variable)
             self._check_positive(variable)
 
     def _agree(self, variable: Variable) -> None:
@@ -138,3 +136,9 @@ class Settling:
         ):
             raise Refused("empty-index", f"index {variable.name} runs over {extent} places", variable.span,
                           help="an extent is at least 1 for all sizes of the free dims")  # fmt: skip
+
+
+def _undetermined(variable: Variable) -> Refused:
+    message = f"nothing says what index {variable.name} runs over"
+    help = f"read a tensor at it, or state its extent, as in [{variable.name}: 10]"
+    return Refused("undetermined-index", message, variable.span, help=help)

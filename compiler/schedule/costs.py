@@ -3,5 +3,12 @@
 THINNEST_PRODUCT = 4
 """Rows, columns or summed extents below this run as loops: a call of BLAS costs 0.05 µs and packs its operands."""
 
+SHARDED_WORK = 50_000
+"""Multiply-adds a row of the batch from which a module can run its rows in shards: below, whole steps are shorter than
+handing them to threads (65 to 85 µs, 2026-11, 2 cores of a server CPU)."""
+
+SHARD_WORK = 10_000_000
+"""Multiply-adds for each worker from which a step is cut: about 0.2 ms of BLAS on one core."""
+
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""

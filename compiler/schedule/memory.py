@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
 from gradc.graph.nodes import Equation, Graph
-from gradc.graph.tensors import Kind
+from gradc.graph.tensors import Index, Kind
 
 from .program import Buffer, Gemm, Item, Program, Statement, Step, Storage, read_by, written_by
 
@@ -140,7 +140,7 @@ def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[st
             new = buffers[statement.equation.target]
             if new.shares or lives[new.tensor].first != at or statement.accumulates or not statement.starts:
                 continue
-            if statement.equation.guards:
+            if statement.equation.guards or not _fills(statement.equation, new):
                 continue
             for name in dying:
                 if _same_place(buffers[name], new) and _element_wise(name, path, statement, statements):
@@ -164,7 +164,23 @@ def _same_place(old: Buffer, new: Buffer) -> bool:
         and not old.shares
         and new.storage in (Storage.WORK, Storage.GIVEN)
         and old.kind is new.kind
-        and old.extents == new.extents
+        and (old.axes, old.extents) == (new.axes, new.extents)
+    )
+
+
+def _fills(equation: Equation, buffer: Buffer) -> bool:
+    """Whether the equation writes every place of the buffer, so that nothing has to be zeroed before it."""
+    names = [equation.write[at].bare for at in buffer.axes]
+    others = {place.bare for at, place in enumerate(equation.write) if at not in buffer.axes}
+    ranges: dict[str | None, Index] = {i.name: i for i in equation.indices}
+    return (
+        None not in names
+        and len(set(names)) == len(names)
+        and others.isdisjoint(names)
+        and all(
+            not ranges[name].low.terms and ranges[name].high == extent
+            for name, extent in zip(names, buffer.extents, strict=True)
+        )
     )
 
 

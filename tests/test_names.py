@@ -1,0 +1,369 @@
+"""Whatever a model calls its things, the module computes the same: hostile names against plain ones, in every role.
+
+Each test writes a model twice, once with names that mean something to Python, NumPy, Numba or the emitted module
+itself, once with names that mean nothing; both must make the same numbers, from code of the same shape.
+"""
+
+import ast
+import builtins
+import functools
+import keyword
+import re
+import subprocess
+import sys
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from support.emitted import load_compiled, load_plain
+
+import gradc
+from gradc import pipeline
+from gradc.emit.names import KERNEL_NAMES, MODULE_NAMES, PRELUDE_NAMES, Names
+from gradc.errors import GradcError, GradcWarning
+
+ROOT = Path(__file__).parent.parent
+GENERATED = (ROOT / "generated" / "digits.py").read_text(encoding="utf-8")
+LONG = "a" * 199
+
+RESERVED = set(
+    "model use data dim input target param state update predict metric loss optimize optimizer freeze fit def shared "
+    "return for in repeat if then else and or not inf pi true false training frozen with".split()
+)
+"""Words of the language: as names they are refused, which other tests look at."""
+
+BUILT_IN = set(
+    "abs min max round sum exp expm1 log log1p tanh sinh cosh sin cos tan asin acos atan erf sqrt floor sign clip range "
+    "prod mean argmax argmin logsumexp softmax reshape concat transpose grad uniform normal zeros ones".split()
+)
+"""Functions of the language: other names in these models rely on them."""
+
+WORDS = {
+    "keywords": (*keyword.kwlist, *keyword.softkwlist),
+    "builtins": dir(builtins),
+    "the module's": (*MODULE_NAMES, *KERNEL_NAMES, *PRELUDE_NAMES),
+    "words of a module": re.findall(r"[^\W\d]\w*", GENERATED, re.ASCII),
+    "attributes": "shape size dtype T real imag astype reshape dot ndarray njit prange objmode vectorize int64 float32 "
+    "empty array full asarray __class__ __dict__ __init__ __getattr__ __builtins__ __import__ __doc__ __name__".split(),
+    "underscores": "_ __ ___ _1 __1 x_ x__ _x h_weight d_x d_d_x d_h_weight start_1 best value largest smallest".split(),
+    "letters": "α β γ δ ε ζ η θ λ µ ξ ρ σ τ φ χ ψ ω Γ Δ Θ Λ Σ Φ Ψ Ω é ñ Ä ß ç ø å ő ž Ł ħ".split(),
+    "long": (LONG + "b", LONG + "c", "b" + LONG),
+}
+NAMES = tuple(
+    name
+    for name in dict.fromkeys(name for words in WORDS.values() for name in words)
+    if name not in RESERVED | BUILT_IN
+)
+
+
+def models(function: Callable[[tuple[str, ...]], Iterable[str]]) -> Callable[[tuple[str, ...]], str]:
+    """A model's text of the lines that a function yields."""
+
+    @functools.wraps(function)
+    def text(names: tuple[str, ...]) -> str:
+        return "\n".join(function(names)) + "\n"
+
+    return text
+
+
+def total(parts: Iterable[str]) -> str:
+    return " + ".join(parts)
+
+
+START = ("dim bat", "input x_x[bat, 2]")
+
+
+@models
+def inputs(names):
+    yield "dim bat"
+    for k, name in enumerate(names):
+        yield f"input {name}[bat]{('', ' : int(3)', ' : bool')[k % 3]}"
+    terms = [f"(if {name} then {k} else 1)" if k % 3 == 2 else f"{name} * {k + 1}" for k, name in enumerate(names)]
+    yield f"param w_w[] ~ normal()\nh_h = tanh(w_w * ({total(terms)}))\npredict p_p = h_h\nloss mean(h_h)"
+
+
+@models
+def targets(names):
+    yield from START
+    for k, name in enumerate(names):
+        yield f"target {name}[bat]{('', ' : int(3)')[k % 2]}"
+    yield "param w_w[2] ~ normal()\nh_h = x_x @ w_w\npredict p_p = h_h"
+    yield f"loss mean((h_h - ({total(names)}))^2)\nmetric m_m = mean(h_h) * mean({names[0]})"
+
+
+@models
+def parameters(names):
+    yield from START
+    for k, name in enumerate(names):
+        yield f"param {name}{('[]', '[2]')[k % 2]} ~ normal() * {k + 1}"
+    terms = [f"{name}[1] * {name}[0]" if k % 2 else f"x_x[b_b, 0] * {name}" for k, name in enumerate(names)]
+    yield f"h_h[b_b] = tanh({total(terms)})\nloss mean(h_h)"
+
+
+@models
+def scalars(names):
+    """Tensors between a parameter and the loss, all in one kernel."""
+    yield from START
+    yield "param w_w[] ~ normal()"
+    last = "x_x"
+    for k, name in enumerate(names):
+        yield f"{name} = " + (f"tanh({last} * w_w)", f"{last} * w_w", f"exp(-{last})")[k % 3]
+        last = name
+    yield f"loss mean({last}^2)"
+
+
+@models
+def products(names):
+    """Tensors that are stored, and multiplied by a matrix."""
+    yield "dim bat\ninput x_x[bat, 4]\nparam w_w[4, 4] ~ normal()"
+    last = "x_x"
+    for k, name in enumerate(names):
+        yield f"{name} = tanh({last} @ w_w)" if k % 2 else f"{name}[b_b, o_o] = sum[k_k]({last}[b_b, k_k] * w_w[o_o, k_k])"
+        last = name
+    yield f"loss mean({last}^2)"
+
+
+@models
+def batched(names):
+    """Products for each value of an index, which runs in a loop around them."""
+    yield "dim bat\ninput x_x[bat, 3, 3], y_y[bat, 3, 3]\nparam w_w[3, 3] ~ normal()"
+    last = "x_x"
+    for k, name in enumerate(names):
+        other = "tanh(y_y @ w_w)" if k == 0 else "y_y"
+        yield f"o_{k}o[{name}, i_i, j_j] = sum[k_k]({last}[{name}, i_i, k_k] * y_y[{name}, k_k, j_j])"
+        last = f"o_{k}o"
+        del other
+    yield f"u_u = {last} @ w_w\nloss mean(u_u^2)"
+
+
+@models
+def sizes(names):
+    yield "param w_w[] ~ normal()"
+    for k, name in enumerate(names):
+        yield f"dim {name}{'' if k % 2 else ' = 3'}\ninput x_{k}x[{name}, 2]"
+    yield f"loss {total(f'mean(x_{k}x) * w_w * {name}' for k, name in enumerate(names))}"
+
+
+@models
+def parameter_sizes(names):
+    yield from START
+    for k, name in enumerate(names):
+        yield f"dim {name} = {k % 3 + 1}\nparam w_{k}w[{name}, e_e: 2] ~ normal() * (1 + e_e) + {name}"
+    yield f"loss mean(x_x) + {total(f'mean(w_{k}w^2)' for k in range(len(names)))}"
+
+
+@models
+def indices(names):
+    yield from START
+    yield "param w_w[2] ~ normal()"
+    for k, name in enumerate(names):
+        body = f"sum[o_o](x_x[{name}, o_o] * w_w[o_o])^2" if k % 2 else f"max[o_o](x_x[o_o, {name}] * w_w[{name}])"
+        yield f"s_{k}s[{name}] = {body}"
+    yield f"loss {total(f'mean(s_{k}s)' for k in range(len(names)))}"
+
+
+@models
+def reduced(names):
+    yield from START
+    yield "param w_w[2] ~ normal()"
+    forms = (
+        "sum[{0}](x_x[b_b, {0}] * w_w[{0}])^2",
+        "argmax[{0}](x_x[b_b, {0}]) * w_w[0]",
+        "max[{0}](x_x[b_b, {0}] + w_w[{0}])",
+        "logsumexp[{0}](x_x[b_b, {0}] + w_w[{0}])",
+    )
+    yield f"h_h[b_b] = {total(forms[k % 4].format(name) for k, name in enumerate(names))}\nloss mean(h_h)"
+
+
+@models
+def laws(names):
+    """Indices of initial laws, two at a time."""
+    yield from START
+    for k, (one, two) in enumerate(zip(names[::2], names[1::2], strict=False)):
+        law = f"{one} * 10 + {two} * {k} + normal()" if k % 2 else f"if {one} < {two} then {one} else {two} * 0.5"
+        yield f"param w_{k}w[{one}: 3, {two}: 4] ~ {law}"
+    yield f"loss mean(x_x) + {total(f'mean(w_{k}w^2)' for k in range(len(names) // 2))}"
+
+
+@models
+def outputs(names):
+    yield from START
+    yield "param w_w[] ~ normal()"
+    for k, name in enumerate(names):
+        forms = f"predict {name} = x_x * w_w", f"predict {name} = mean(x_x) * w_w", f"metric {name} = mean(x_x) * w_w"
+        yield f"{forms[k % 3]} + {k}"
+    yield "loss mean(x_x * w_w)"
+
+
+@models
+def predictions_alone(names):
+    """Predictions that need different inputs: each gets functions of its own."""
+    yield "dim bat\nparam w_w[] ~ normal()"
+    for k, name in enumerate(names):
+        yield f"input x_{k}x[bat]\npredict {name} = x_{k}x * w_w"
+    yield "loss mean(x_0x) * w_w"
+
+
+@models
+def moments(names):
+    yield from START
+    yield "param w_w[3] ~ normal()\noptimizer o_o(lr = 0.1):"
+    for name in names:
+        yield f"    state {name} ~ zeros\n    {name} = 0.5 * {name} + g"
+    yield f"    p = p - lr * ({total(names)})\noptimize o_o(lr = 0.05)\nloss mean(x_x) * sum(w_w^2)"
+
+
+@models
+def hyperparameters(names):
+    yield from START
+    yield f"param w_w[3] ~ normal()\noptimizer o_o({', '.join(f'{name} = 0.1' for name in names)}):"
+    yield f"    p = p - g * ({total(names)})"
+    yield f"optimize o_o({', '.join(f'{name} = 0.0{k + 1}' for k, name in enumerate(names))})"
+    yield "loss mean(x_x) * sum(w_w^2)"
+
+
+@models
+def rules(names):
+    yield from START
+    for k, name in enumerate(names):
+        yield f"param w_{k}w[2] ~ normal()\noptimizer {name}(lr = 0.1):\n    p = p - lr * g"
+        yield f"optimize w_{k}w with {name}(lr = 0.{k + 1})"
+    yield f"loss {total(f'sum(w_{k}w^2)' for k in range(len(names)))} + mean(x_x) * w_0w[0]"
+
+
+@models
+def definitions(names):
+    yield from START
+    yield "param w_w[] ~ normal()"
+    for k, name in enumerate(names):
+        yield f"def {name}(q_q) = tanh(q_q * {k + 1})"
+    yield f"h_h = {total(f'{name}(x_x * w_w)' for name in names)}\nloss mean(h_h)"
+
+
+@models
+def arguments(names):
+    yield from START
+    yield "param w_w[] ~ normal()"
+    for k, name in enumerate(names):
+        yield f"def f_{k}f({name}, u_u = {k + 1}) = tanh({name} * u_u)"
+    yield f"h_h = {total(f'f_{k}f({name} = x_x * w_w)' for k, name in enumerate(names))}\nloss mean(h_h)"
+
+
+@models
+def inside(names):
+    """Parameters, tensors and dims of definitions."""
+    yield from START
+    for k, name in enumerate(names):
+        yield f"def f_{k}f(q_q[..., i_i]):"
+        yield from (
+            (f"    param {name}[i_i] ~ normal()", f"    return[..., i_i] = tanh(q_q[..., i_i] * {name}[i_i])"),
+            (f"    {name} = q_q * 2", f"    return tanh({name})"),
+            (f"    v_v[..., {name}] = q_q[..., {name}] * 3", "    return v_v"),
+        )[k % 3]
+        yield f"h_{k}h = f_{k}f(x_x)"
+    yield f"loss {total(f'mean(h_{k}h)' for k in range(len(names)))}"
+
+
+ROLES = (
+    inputs, targets, parameters, scalars, products, batched, sizes, parameter_sizes, indices, reduced, laws, outputs,
+    predictions_alone, moments, hyperparameters, rules, definitions, arguments, inside,
+)  # fmt: skip
+AT_ONCE = 9
+"""Names in one model: enough to meet each other, few enough to be compiled soon."""
+
+
+def chosen(role: int, every: int = 1) -> list[tuple[str, ...]]:
+    """The names for one role, in groups; with `every` an even share, another for each role."""
+    names = NAMES[role % every :: every]
+    return [names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)]
+
+
+def emitted(text: str, **options: Any) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GradcWarning)
+        return pipeline.emit(text, file="m.grad", dtype="float64", **options)
+
+
+def arrays_for(module: ModuleType, batch: int = 5) -> list[Any]:
+    """Random arrays as the module declares them."""
+    rng = np.random.default_rng(7)
+    arrays: list[Any] = []
+    for kind, axes in (*module.INPUTS.values(), *module.TARGETS.values()):
+        shape = [batch if isinstance(axis, str) else axis for axis in axes]
+        arrays.append(rng.normal(size=shape) if kind == "real" else rng.integers(0, 2, shape))
+        if kind == "bool":
+            arrays[-1] = arrays[-1].astype(bool)
+    return arrays
+
+
+def behaviour(module: ModuleType) -> dict[str, Any]:
+    """All numbers that the module makes of random arrays, without the model's names."""
+    arrays = arrays_for(module)
+    given = arrays[: len(module.INPUTS)]
+    params = module.init(seed=3)
+    state = module.init_state(params)
+    made: dict[str, Any] = {"params": params.flat.copy()}
+    loss, gradients = module.loss_and_gradients(params, *arrays)
+    made |= {"loss": loss, "gradients": gradients.flat}
+    made["metrics"] = [*module.evaluate(params, *arrays).values()]
+    if module.PREDICTIONS:
+        predicted = module.predict(params, *given)
+        made["predictions"] = list(predicted.values()) if isinstance(predicted, dict) else [predicted]
+    made["steps"] = [module.train_step(params, state, *arrays) for _ in range(2)]
+    return made | {"trained": params.flat, "moments": state.flat}
+
+
+def assert_same(hostile: dict[str, Any], plain: dict[str, Any]) -> None:
+    assert hostile.keys() == plain.keys()
+    for what, value in plain.items():
+        if what == "predictions":
+            for a, b in zip(hostile[what], value, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, err_msg=what)
+        else:
+            np.testing.assert_allclose(hostile[what], value, rtol=1e-9, atol=1e-12, err_msg=what)
+
+
+def assert_same_code(hostile: str, plain: str, names: tuple[str, ...]) -> None:
+    """Both modules are of the same kinds of syntax, attributes and imports; other identifiers are made of the names."""
+    trees = ast.parse(hostile), ast.parse(plain)
+    kinds, attributes, imports, identifiers = zip(*map(parts_of, trees), strict=True)
+    assert kinds[0] == kinds[1]
+    assert attributes[0] == attributes[1]
+    assert imports[0] == imports[1]
+    stems = [re.escape(re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))) for name in names]
+    made = re.compile(rf"\w*({'|'.join(stems)})\w*")
+    assert [name for name in identifiers[0] - identifiers[1] if not made.fullmatch(name)] == []
+
+
+def parts_of(tree: ast.Module) -> tuple[set[str], set[str], list[str], set[str]]:
+    """The kinds of nodes in a module, its attributes, its imports, its identifiers."""
+    kinds, attributes, imports, identifiers = set(), set(), [], set()
+    for node in ast.walk(tree):
+        kinds.add(type(node).__name__)
+        match node:
+            case ast.Attribute(_, name):
+                attributes.add(name)
+            case ast.Import() | ast.ImportFrom():
+                imports.append(ast.unparse(node))
+            case ast.Name(name) | ast.arg(name) | ast.FunctionDef(name) | ast.ClassDef(name):
+                identifiers.add(name)
+    return kinds, attributes, imports, identifiers
+
+
+def compare(role: Callable[[tuple[str, ...]], str], names: tuple[str, ...]) -> None:
+    plain_names = tuple(f"n{k}n" for k in range(len(names)))
+    hostile, plain = emitted(role(names)), emitted(role(plain_names))
+    assert_same_code(hostile, plain, names)
+    assert_same(behaviour(load_plain(hostile)), behaviour(load_plain(plain)))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.__name__)
+def test_names_change_nothing(role):
+    """A share of the names for each role: all of them are tried in some."""
+    for names in chosen(ROLES.index(role), every=len(ROLES)):
+        compare(role, names)

@@ -1,0 +1,138 @@
+"""Long steps in shards: the same sums whatever the number of workers, safe from several threads and after a fork."""
+
+import threading
+
+import numpy as np
+import pytest
+from support.emitted import load_compiled
+
+from gradc.pipeline import emit, graphs
+from gradc.schedule.build import schedule
+from gradc.schedule.shard import rows_of, work_per_row
+
+pytest.importorskip("threadpoolctl")
+
+TEXT = """
+dim batch
+input  x[batch, 256]
+target y[batch] : int(10)
+param  scale ~ ones
+h      = relu(dense(x, 256))
+logits = dense(h, 10) * scale
+predict p = softmax(logits)
+loss    mean(cross_entropy(logits, y))
+optimize adam(lr = 1e-3), clip_norm = 1.0
+"""
+BATCH = 160
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    return load_compiled(emit(TEXT, dtype="float64"), tmp_path_factory.mktemp("shards"))
+
+
+def _data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(BATCH, 256)), rng.integers(0, 10, BATCH)
+
+
+def _trained(module, steps=3):
+    params = module.init(seed=1)
+    state = module.init_state(params)
+    losses = [module.train_step(params, state, *_data()) for _ in range(steps)]
+    return losses, params.flat.copy(), state
+
+
+@pytest.mark.parametrize("workers", ["2", "3"])
+def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch, workers):
+    monkeypatch.setenv("GRADC_THREADS", "1")
+    losses, params, _ = _trained(module)
+    monkeypatch.setenv("GRADC_THREADS", workers)
+    assert module.shards_of(100 * BATCH) == int(workers)
+    monkeypatch.setattr(module, "shards_of", lambda rows: int(workers))
+    cut_losses, cut_params, state = _trained(module)
+    assert len(state.shards) == int(workers)
+    np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
+    np.testing.assert_allclose(cut_params, params, rtol=1e-9, atol=1e-12)
+
+
+def test_one_number_of_workers_gives_the_same_bits_every_time(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    first, second = _trained(module), _trained(module)
+    assert first[0] == second[0]
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_a_target_out_of_range_changes_nothing(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    _, before, _ = _trained(module, steps=0)
+    params = module.init(seed=1)
+    state = module.init_state(params)
+    x, y = _data()
+    y[BATCH - 1] = 10
+    with pytest.raises(ValueError, match=rf"y\[{BATCH - 1}\] is 10"):
+        module.train_step(params, state, x, y)
+    np.testing.assert_array_equal(params.flat, before)
+    assert state.step == 0
+
+
+def test_a_smaller_and_a_larger_batch_follow_each_other(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    params = module.init(seed=1)
+    state = module.init_state(params)
+    x, y = _data()
+    for rows in (5, BATCH, 1, 31):
+        assert np.isfinite(module.train_step(params, state, x[:rows], y[:rows]))
+
+
+def test_two_threads_train_two_models_at_once(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    expected = _trained(module)
+    found = {}
+    threads = [threading.Thread(target=lambda n=n: found.update({n: _trained(module)})) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for losses, params, _ in found.values():
+        assert losses == expected[0]
+        np.testing.assert_array_equal(params, expected[1])
+    assert module.WORKERS.one_blas_thread.users == 0
+
+
+def test_workers_are_made_anew_in_another_process(module, monkeypatch):
+    workers = module.Workers()
+    assert workers.map(lambda n: n + 1, 2) == [1, 2]
+    pool = workers.pool
+    monkeypatch.setattr(module.os, "getpid", lambda: -1)
+    assert workers.map(lambda n: n + 1, 2) == [1, 2]
+    assert workers.pool is not pool
+
+
+def _rows(text):
+    graph = graphs(text).gradient
+    assert graph is not None
+    return rows_of(schedule(graph))
+
+
+def test_a_network_is_cut_along_its_batch():
+    rows = _rows(TEXT)
+    assert rows is not None
+    assert rows.dim == "batch"
+    assert work_per_row(rows) == 256 * 256 * 2 + 256 * 10 * 3
+    assert set(rows.partial) == {"loss.sum", "d_scale"}
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "c[b, j] = x[b, j] - mean[a](x[a, j])\nloss mean((dense(c, 1)[b, 0] - y[b])^2)",
+        "h = dense(x, 8)\nd[b, j] = h[b, j] * h[batch - 1 - b, j]\nloss mean(d)",
+    ],
+    ids=["means over the batch", "other rows"],
+)
+def test_what_joins_rows_is_not_cut(equation):
+    text = "dim batch\ninput x[batch, 8]\ntarget y[batch]\nparam w[8] ~ ones\n" + equation.replace(
+        "loss mean((dense(c, 1)[b, 0] - y[b])^2)", "z[b] = dense(c, 1)[b, 0]\nm = mean(z)\nloss mean((z - y)^2) * m"
+    )
+    assert _rows(text + "\n") is None
