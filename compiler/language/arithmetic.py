@@ -62,6 +62,8 @@ def apply(function: str, arguments: Sequence[Element], span: Span, ranges: Range
         folded = fold(function, numbers, span)
         if folded is not None:
             return constant(span, folded, _keeps_whole(function, parts, folded.denominator))
+    if function in {"div", "floordiv", "mod"} and parts[1].number == 0:
+        raise Refused("division-by-zero", "a division by zero", span)
     kind = _kind(function, parts)
     expression = _expression(function, parts, span)
     if kind is Kind.WHOLE:

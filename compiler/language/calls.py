@@ -15,7 +15,6 @@ from .call_names import plan_calls
 from .extents import solve
 from .headers import bind_tensors
 from .inline import of_numbers
-from .naming import NOT_THERE_YET
 from .numeric import is_numeric
 from .places import CallName, Context, Place
 from .refusal import Echo, Refused
@@ -51,8 +50,7 @@ def _check_callable(world: World, definition: syntax.Definition, node: syntax.Ca
     if definition.keyword == "optimizer":
         raise Refused("not-a-function", f"{name} is an optimizer, which stands after `optimize`", node.function_span)
     if definition.keyword == "shared def":
-        raise Refused("not-there-yet", f"shared def {NOT_THERE_YET}", node.function_span,
-                      help="a plain `def` makes parameters for each call")  # fmt: skip
+        raise Echo  # refused where it is defined
     if id(definition) in world.recursive:
         raise Echo
     if id(definition) in place.context.frame.within:
