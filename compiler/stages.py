@@ -18,7 +18,7 @@ from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
-from gradc.errors import Diagnostic, GradcWarning, render
+from gradc.errors import Diagnostic, GradcError, GradcWarning, render
 from gradc.graph.index import number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
@@ -100,6 +100,7 @@ def _folder(file: str, folder: Path | None) -> Path | None:
 
 def graphs_of(model: core.Model, plain: core.Model) -> Stages:
     """The graphs of an elaborated model, with `training` true and false."""
+    _check_same_parameters(model, plain)
     forward, quiet = stabilise(lower(model)), stabilise(lower(plain))
     return Stages(
         model,
@@ -109,6 +110,21 @@ def graphs_of(model: core.Model, plain: core.Model) -> Stages:
         simplify(_with_outputs(quiet, "predict ")) if plain.predictions else None,
         simplify(_with_outputs(quiet, "loss", "metric ")) if plain.loss or plain.metrics else None,
     )
+
+
+def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
+    """A parameter must not depend on whether the model is in training."""
+    kept = {(leaf.name, leaf.axes) for leaf in plain.leaves if leaf.role is Role.PARAM}
+    for leaf in model.leaves:
+        if leaf.role is Role.PARAM and (leaf.name, leaf.axes) not in kept:
+            raise GradcError([
+                Diagnostic(
+                    "parameter-in-training-only",
+                    f"{leaf.name} is another parameter, or none, where training is false",
+                    leaf.span,
+                    help="declare it outside of `if training`",
+                )
+            ])  # fmt: skip
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:

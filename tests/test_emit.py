@@ -87,3 +87,8 @@ def test_predictions_with_different_inputs_stand_alone_too():
     both = model.predict(x, z)
     np.testing.assert_array_equal(model.module.predict_a(model.params, x), both["a"])
     np.testing.assert_array_equal(model.module.predict_b(model.params, z), both["b"])
+
+
+def test_a_parameter_of_training_alone_is_refused():
+    with pytest.raises(gradc.GradcError, match="where training is false"):
+        emit(TINY.replace("z[b] = dense(x, 1)[b, 0]", "if training:\n    param w ~ ones\nz[b] = dense(x, 1)[b, 0]"))

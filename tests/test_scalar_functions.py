@@ -293,4 +293,4 @@ def test_emitted_gradient_at_kinks(row: Row) -> None:
         with np.errstate(all="ignore"):
             _, gradients = module.loss_and_gradients(given)
         found = [float(gradients[name][0]) for name in names]
-        np.testing.assert_array_equal(found, wanted, err_msg=f"{row.name}{place}")
+        np.testing.assert_allclose(found, wanted, rtol=1e-15, err_msg=f"{row.name}{place}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from gradc.graph import scalar
 from gradc.graph.index import Dim, Gather, Idx, IndexExpr, Monomial, Quotient
 from gradc.graph.kinds import kind_of
 from gradc.graph.nodes import Head, Named, Read, Tensor, Value
@@ -71,8 +72,8 @@ class BodyPrinter(Printer):
         if name in ("max", "min"):
             return self._extremum(name, body)
         if name == "clip":
-            x, low, high = (self.piece(part).text for part in body.args)
-            return Piece(f"min(max({x}, {low}), {high})")
+            x, low, high = body.args
+            return self._function(scalar.MIN(scalar.MAX(x, low), high))
         if name == "pow" and not self.plain:
             return self.style.call("pow", tuple(self.piece(part).text for part in body.args))
         if name == "pow":

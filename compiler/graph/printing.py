@@ -166,7 +166,10 @@ class Printer:
 
     def _factors(self, factors: list[sympy.Expr]) -> Piece:
         if len(factors) == 1:
-            return self._factor(factors[0])
+            piece = self._factor(factors[0])
+            # -(a // b) is another number than -a // b
+            rounds = isinstance(factors[0], Head) and factors[0].row_name in ("floordiv", "mod")
+            return Piece(self.within(piece, Level.POWER)) if rounds else piece
         factors = sorted(factors, key=self._rank)
         texts = [self.within(self._factor(factor), Level.POWER) for factor in factors]
         return Piece(self.style.operators["mul"].join(texts), Level.PRODUCT)
