@@ -181,7 +181,7 @@ class Driver:
         for name in kernel.parameters:
             if name not in program.graph.tensors and name not in RANGE:
                 around.name(name)
-        arguments = [name if name in RANGE else self.names.of(name) for name in kernel.parameters]
+        arguments = [RANGE.get(name) or self.names.of(name) for name in kernel.parameters]
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
 
@@ -221,11 +221,12 @@ class Driver:
             text += f"[{', '.join(places)}]"
         cut = self.rows is not None and operand.subscripts[0] not in loops
         if cut and extents[operand.subscripts[0]] == dim(self.rows or ""):
-            text += f"[{':'.join(RANGE)}]"
-            extents[operand.subscripts[0]] = dim(RANGE[1]) - dim(RANGE[0])
+            text += f"[{':'.join(RANGE.values())}]"
+            first, last = map(dim, RANGE)
+            extents[operand.subscripts[0]] = last - first
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
         if any(len(group) > 1 for group in groups):
-            plain = replace(around, name=lambda text: text if text in RANGE else around.name(text))
+            plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
             sizes = [index_text(_extent(group, extents), plain) for group in groups]
             text += f".reshape({', '.join(sizes)})"
         return f"{text}.T" if operand.transposed else text

@@ -6,7 +6,7 @@ where all that is in the loop stands under them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gradc.graph.index import IndexExpr, index
@@ -22,7 +22,7 @@ from .text import equation_text, with_place
 
 INDENT = "    "
 DOC_WIDTH = 104
-RANGE = ("first", "last")
+RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
 """What the range of rows of a shard is called: first ≤ row < last."""
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
@@ -83,7 +83,7 @@ class KernelWriter:
     def __post_init__(self) -> None:
         touched = {n for s in self.nest.statements() for n in (*s.equation.sources(), s.equation.target)}
         dims = {d for s in self.nest.statements() for d in _dims_of(s.equation)}
-        self.local = Names({self.names.of(name) for name in touched | dims})
+        self.local = Names({*RANGE.values(), *(self.names.of(name) for name in touched | dims)})
         self.around = Surroundings(
             self.read,
             self.dim_name,
@@ -101,7 +101,7 @@ class KernelWriter:
         sizes, parameters = self.sizes()
         if self.rows is not None:
             parameters = (*parameters, *RANGE)
-        names = tuple(root if root in RANGE else self.names.of(root) for root in parameters)
+        names = tuple(RANGE.get(root) or self.names.of(root) for root in parameters)
         ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
         words = set(re.findall(r"\w+", " ".join(self.lines)))
         body = (*(row for row in sizes if row.split(" = ")[0] in words), *self.lines, *ending)
@@ -214,7 +214,7 @@ class KernelWriter:
         low, high, taken = self.ends(loop, path, assumed)
         ends = high if low == "0" else f"{low}, {high}"
         if self.rows is not None and not path:
-            ends = ", ".join(RANGE)
+            ends = ", ".join(RANGE.values())
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
         self.indented -= bool(outside)

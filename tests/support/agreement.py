@@ -3,6 +3,7 @@
 Values agree to 1e-9, relative, or of the largest entry where an array's values cancel; memory to the bit.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,6 +152,12 @@ def _results(module: Any, params: Any, model: RandomModel, arguments: list[Array
             found = module.predict(params, *model.inputs.values())
             found = found if isinstance(found, dict) else {module.PREDICTIONS[0]: found}
             yield from ((f"predict {name}", value) for name, value in found.items())
+        for name in module.PREDICTIONS:
+            alone = getattr(module, f"predict_{name}", None)
+            if alone is not None:
+                wanted_inputs = inspect.signature(alone).parameters
+                given = [value for key, value in model.inputs.items() if key in wanted_inputs]
+                yield f"predict {name} alone", alone(params, *given)
         for name, value in module.evaluate(params, *arguments).items():
             yield ("loss again" if name == "loss" else f"metric {name}"), value
 
@@ -160,7 +167,7 @@ def check_module(source: Sources, model: RandomModel, expected: Expected) -> Non
     module = load_plain(source.shared)
     found = results(module, model)
     for label, value in found.items():
-        assert_close(value, wanted(label.removesuffix(" again"), expected), f"module: {label}")
+        assert_close(value, wanted(label.removesuffix(" again").removesuffix(" alone"), expected), f"module: {label}")
     again = {
         "poisoned by NaN": results(module, model, NAN),
         "poisoned by 1e30": results(module, model, OTHER),
@@ -176,6 +183,6 @@ def check_compiled(source: Sources, model: RandomModel, expected: Expected, fold
     module = load_compiled(source.shared, folder)
     found = results(module, model)
     for label, value in found.items():
-        assert_close(value, wanted(label.removesuffix(" again"), expected), f"compiled: {label}", TOLERANCE[module.DTYPE])
+        assert_close(value, wanted(label.removesuffix(" again").removesuffix(" alone"), expected), f"compiled: {label}", TOLERANCE[module.DTYPE])
     for label, value in results(module, model, NAN).items():
         np.testing.assert_array_equal(value, found[label], err_msg=f"{label}, poisoned by NaN")

@@ -76,7 +76,7 @@ class Library:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(line for one in self.layers for line in (*one.lines, "")) + FIXED
+        return tuple(line for one in self.layers if one.lines for line in (*one.lines, "")) + FIXED
 
 
 FIXED = (
@@ -93,8 +93,12 @@ FIXED = (
 )
 
 
+DENSE = Definition("dense", (), lambda term: term, True)
+"""The library's own."""
+
+
 def library(choices: Choices) -> Library:
-    return Library(tuple(layer(f"layer{at}", choices) for at in range(choices.pick([1, 2]))))
+    return Library((*(layer(f"layer{at}", choices) for at in range(choices.pick([1, 2]))), DENSE))
 
 
 # ---------------------------------------------------------------- calls

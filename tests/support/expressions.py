@@ -9,6 +9,8 @@ import numpy as np
 
 from .terms import (
     ATOM,
+    COMPARISON,
+    COMPARISONS,
     POWER,
     PRODUCT,
     SUM,
@@ -92,6 +94,15 @@ def _clip(x: Term) -> Term:
     return call("clip", x, number(-0.5), number(0.7), by=at)
 
 
+def _remainder(x: Term) -> Term:
+    def at(points: Points) -> Array:
+        value = x.at(points) / 0.7
+        points.world.kink(lambda: value - np.round(value))
+        return points.xp.mod(x.at(points), 0.7)
+
+    return Term(f"{x.inside(PRODUCT)} % 0.7", PRODUCT, at)
+
+
 SMOOTH: tuple[Callable[[Term], Term], ...] = (
     TANH,
     SIN,
@@ -129,6 +140,7 @@ KINKED: tuple[Callable[[Term], Term], ...] = (
     kinked("sign", lambda xp, x: xp.sign(x), lambda x: x),
     kinked("floor", lambda xp, x: xp.floor(x), lambda x: x - np.round(x)),
     kinked("round", lambda xp, x: xp.round(x), lambda x: x - np.floor(x) - 0.5),
+    lambda x: _remainder(x),
     kinked("leaky_relu", lambda xp, x: xp.where(x > 0, x, 0.01 * x), lambda x: x),
     kinked("elu", lambda xp, x: xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0))), lambda x: x),
 )
@@ -209,11 +221,25 @@ def _two(scope: Scope, depth: int) -> Term:
 
 def _data_choice(scope: Scope, depth: int) -> Term:
     flags = [t for t in scope.known if t.kind == "bool" and all(_has(scope, size) for size in t.sizes)]
+    numbers = [t for t in scope.known if t.kind == "whole" and all(_has(scope, size) for size in t.sizes)]
     if flags and scope.choices.chance(50):
         condition = read(scope.choices.pick(flags), scope, plain=True)
+    elif numbers and scope.choices.chance(50):
+        condition = _of_whole_numbers(scope, numbers)
     else:
         condition = data_condition(_read(scope, 0), expression(scope, depth - 1), scope.choices)
     return choice(condition, expression(scope, depth - 1), expression(scope, depth - 1))
+
+
+def _of_whole_numbers(scope: Scope, numbers: Sequence[Known]) -> Term:
+    """`ids[i] == j`, `labels[i] <= ids[i]`."""
+    left = read(scope.choices.pick(numbers), scope, plain=True)
+    others = [number(1), number(0), *(index_value(idx) for idx in scope.indices)]
+    right = scope.choices.pick(others)
+    if scope.choices.chance(40):
+        right = read(scope.choices.pick(numbers), scope, plain=True)
+    sign, compare = scope.choices.pick(list(COMPARISONS.items()))
+    return Term(f"{left.text} {sign} {right.text}", COMPARISON, lambda points: compare(left.at(points), right.at(points)))
 
 
 def _has(scope: Scope, size: Size) -> bool:

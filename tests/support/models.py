@@ -102,7 +102,7 @@ class Builder:
         if len(free) > 1:
             self.leaf("x2", "input", tuple(choices.pick([[free[0], free[1]], [free[1], free[0], self.drawn_size(True)]])))
         for at in range(choices.pick([0, 1])):
-            self.leaf(f"x{3 + at}", "input", self.drawn_sizes(False))
+            self.leaf(f"x{3 + at}", "input", self.drawn_sizes(False, least=0))
         if choices.chance(50):
             self.leaf("ids", "input", (choices.pick([free[0], self.drawn_size(False)]),), "whole")
         if choices.chance(20):

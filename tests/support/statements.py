@@ -354,6 +354,36 @@ def whole_numbers(name: str, known: Sequence[Known], choices: Choices) -> Statem
     return Statement((f"{left_side(name, indices, scope.uses, choices)} = {body.text}",), (made,))
 
 
+def any_axes(name: str, known: Sequence[Known], choices: Choices) -> Statement:
+    """`...` for any number of axes: as they are, beside one that is reduced, or reduced themselves."""
+    tensor = choices.pick([t for t in known if t.rank and t.kind == "real"])
+    *before, last = (Idx(f"#{at}", size) for at, size in enumerate(tensor.sizes))
+    indices = (*before, last)
+
+    def at(points: Points) -> Array:
+        return points.read(tensor.name, [points.indices[idx.name] for idx in indices])
+
+    uses = Uses({tensor.name: tensor})
+    match choices.integer(0, 2):
+        case 0:
+            body = function_of(Term(f"{tensor.name}[...]", ATOM, at), choices)
+            return Statement((f"{name}[...] = {body.text}",), (tabulated(name, indices, body.at, uses),))
+        case 1:
+            body = function_of(Term(f"{tensor.name}[..., k]", ATOM, at), choices)
+            made = tabulated(name, before, _reduced_over("sum", [last], body), uses)
+            return Statement((f"{name}[...] = sum[k]({body.text})",), (made,))
+    body = function_of(Term(f"{tensor.name}[..., k]", ATOM, at), choices)
+    if not before:
+        return whole_equation(name, known, choices)
+    made = tabulated(name, [last], _reduced_over("mean", before, body), uses)
+    return Statement((f"{name}[k] = mean[...]({body.text})",), (made,))
+
+
+def _reduced_over(reducer: str, indices: Sequence[Idx], body: Term) -> Value:
+    extents = {idx.name: idx.size.value for idx in indices}
+    return lambda points: points.reduce(reducer, extents, body.at)
+
+
 # ---------------------------------------------------------------- whole tensors
 
 
@@ -389,5 +419,6 @@ KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], .
     (2, several_places),
     (2, scattered),
     (1, whole_numbers),
+    (1, any_axes),
 )
 assert SUM < PRODUCT

@@ -296,7 +296,8 @@ def read(tensor: Known, scope: Scope, plain: bool = False) -> Term:
     """`x[i, 2*j]`."""
     scope.uses.tensors[tensor.name] = tensor
     places = subscripts(tensor, scope, plain)
-    text = f"{tensor.name}[{', '.join(place.text for place in places)}]" if places else tensor.name
+    empty = "[]" if scope.choices.chance(20) else ""
+    text = f"{tensor.name}[{', '.join(place.text for place in places)}]" if places else f"{tensor.name}{empty}"
     return Term(text, ATOM, lambda points: points.read(tensor.name, [place.at(points) for place in places]))
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .expressions import call_of_two, function_of
-from .terms import ATOM, PRODUCT, Choices, Known, Size, Term, Value, binary, choice, data_condition, number
+from .expressions import SIN, TANH, call_of_two, function_of
+from .terms import ATOM, OR, PRODUCT, Choices, Known, Size, Term, Value, binary, choice, data_condition, number
 from .world import Array, Points
 
 
@@ -58,6 +58,9 @@ def random_whole(known: Sequence[Known], choices: Choices, depth: int) -> Whole:
 
 
 def _mapped(x: Whole, known: list[Known], choices: Choices) -> Whole:
+    if choices.chance(15):
+        made = SIN(TANH(x.term))
+        return x.like(Term(f"({x.term.inside(OR)} |> tanh |> sin)", ATOM, made.at))
     return x.like(function_of(x.term, choices))
 
 
@@ -120,7 +123,7 @@ def _reduced_last(x: Whole, known: list[Known], choices: Choices) -> Whole:
 
 def _reduced(x: Whole, known: list[Known], choices: Choices) -> Whole:
     """To a scalar."""
-    return reduced(x, choices.pick(["sum", "mean", "max", "min"]))
+    return reduced(x, choices.pick(["sum", "mean", "max", "min", "prod"]))
 
 
 def reduced(x: Whole, reducer: str) -> Whole:
