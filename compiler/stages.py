@@ -282,7 +282,7 @@ def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parame
                     place = parameters[name]
                     names[f"{name}.{moment.name}"] = (end + place.offset - start, place.shape)
             end += _product(own)
-        program = schedule(graph, in_place={graph.outputs[f"next {name}"]: name for name, _ in update.results})
+        program = schedule(graph, in_place={f"next {name}": name for name, _ in update.results})
         programs.append(UpdateProgram(update.rule, program, start, shape, tuple(moments)))
     return tuple(programs), names, end
 

@@ -446,6 +446,8 @@ def update(params, d_params, moments, t):
 @entry
 def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     place = first_outside(y, 2)
     if place >= 0:
         return 1, place, 0.0
@@ -455,6 +457,8 @@ def gradient_entry(params, d_params, work, x, y):
 @entry
 def step_entry(params, d_params, moments, t, work, x, y):
     """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 1026:
+        raise ValueError("params or state are of another model")
     place = first_outside(y, 2)
     if place >= 0:
         return 1, place, 0.0
@@ -466,6 +470,8 @@ def step_entry(params, d_params, moments, t, work, x, y):
 @entry
 def predict_entry(params, work, x, p):
     """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
@@ -477,6 +483,8 @@ def predict_entry(params, work, x, p):
 @entry
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, accuracy, recall."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     place = first_outside(y, 2)
     if place >= 0:
         return 1, place, 0.0, 0.0, 0.0
@@ -498,6 +506,8 @@ class Params:
         self.flat = flat
 
     def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
         offset, shape = PARAMS[name]
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
@@ -605,13 +615,18 @@ def _checked(x, y):
 
 
 def _array(name, value, kinds, words, dtype):
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name} holds {words}; got {array.dtype}")
-    return np.ascontiguousarray(array, dtype)
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
 
 
 def _out_of_range(name, array, place):
     at = list(map(int, np.unravel_index(place, np.shape(array))))
     value = np.ravel(array)[place]
-    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at} is {value}"
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"

@@ -392,12 +392,16 @@ def update(params, d_params, moments, t):
 @entry
 def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     return -1, -1, differentiate(params, d_params, work, x, y)
 
 
 @entry
 def step_entry(params, d_params, moments, t, work, x, y):
     """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 386:
+        raise ValueError("params or state are of another model")
     loss = differentiate(params, d_params, work, x, y)
     update(params, d_params, moments, t)
     return -1, -1, loss
@@ -406,6 +410,8 @@ def step_entry(params, d_params, moments, t, work, x, y):
 @entry
 def predict_entry(params, work, x, progress):
     """One forward pass: fills progress."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
@@ -417,6 +423,8 @@ def predict_entry(params, work, x, progress):
 @entry
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, explained."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
@@ -436,6 +444,8 @@ class Params:
         self.flat = flat
 
     def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
         offset, shape = PARAMS[name]
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
@@ -537,7 +547,12 @@ def _checked(x, y):
 
 
 def _array(name, value, kinds, words, dtype):
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name} holds {words}; got {array.dtype}")
-    return np.ascontiguousarray(array, dtype)
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()

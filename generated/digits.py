@@ -447,6 +447,8 @@ def update(params, d_params, moments, t):
 @entry
 def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0
@@ -456,6 +458,8 @@ def gradient_entry(params, d_params, work, x, y):
 @entry
 def step_entry(params, d_params, moments, t, work, x, y):
     """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 19220:
+        raise ValueError("params or state are of another model")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0
@@ -467,6 +471,8 @@ def step_entry(params, d_params, moments, t, work, x, y):
 @entry
 def predict_entry(params, work, x, p):
     """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, logits_weight, logits_bias = parts(params)
     h = work[0 : 128 * batch].reshape(batch, 128)
@@ -483,6 +489,8 @@ def predict_entry(params, work, x, p):
 @entry
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0, 0.0
@@ -508,6 +516,8 @@ class Params:
         self.flat = flat
 
     def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
         offset, shape = PARAMS[name]
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
@@ -615,13 +625,18 @@ def _checked(x, y):
 
 
 def _array(name, value, kinds, words, dtype):
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
     if array.dtype.kind not in kinds:
         raise TypeError(f"{name} holds {words}; got {array.dtype}")
-    return np.ascontiguousarray(array, dtype)
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
 
 
 def _out_of_range(name, array, place):
     at = list(map(int, np.unravel_index(place, np.shape(array))))
     value = np.ravel(array)[place]
-    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at} is {value}"
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"

@@ -146,9 +146,9 @@ def sharded(names):
     for k, name in enumerate(names):
         match k % 3:
             case 0:
-                yield f"input {name}[bat, 256]\nparam w_{k}w[256, 256] ~ normal() * 0.01\nh_{k}h = {name} @ w_{k}w"
+                yield f"input {name}[bat, 96]\nparam w_{k}w[96, 96] ~ normal() * 0.01\nh_{k}h = {name} @ w_{k}w"
             case 1:
-                yield f"param {name}[256, 256] ~ normal() * 0.01\nh_{k}h = tanh(h_{k - 1}h @ {name})"
+                yield f"param {name}[96, 96] ~ normal() * 0.01\nh_{k}h = tanh(h_{k - 1}h @ {name})"
             case _:
                 yield f"{name}[b_b, i_i] = h_{k - 1}h[b_b, i_i] * 2"
                 yield f"h_{k}h[{name}] = sum[i_i](h_{k - 1}h[{name}, i_i])"
@@ -226,10 +226,10 @@ def predictions_alone(names):
 @models
 def moments(names):
     yield from START
-    yield "param w_w[3] ~ normal()\noptimizer o_o(lr = 0.1):"
+    yield "param w_w[3] ~ normal()\noptimizer o_o(s_s = 0.1):"
     for name in names:
         yield f"    state {name} ~ zeros\n    {name} = 0.5 * {name} + g"
-    yield f"    p = p - lr * ({total(names)})\noptimize o_o(lr = 0.05)\nloss mean(x_x) * sum(w_w^2)"
+    yield f"    p = p - s_s * ({total(names)})\noptimize o_o(s_s = 0.05)\nloss mean(x_x) * sum(w_w^2)"
 
 
 @models
@@ -350,7 +350,7 @@ def assert_same_code(hostile: str, plain: str, names: tuple[str, ...]) -> None:
     assert attributes[0] - NUMBERS == attributes[1] - NUMBERS
     assert imports[0] == imports[1]
     stems = [re.escape(re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))) for name in names]
-    made = re.compile(rf"\w*({'|'.join(stems)})\w*|[a-z]\d?|[fi][48]")
+    made = re.compile(rf"\w*({'|'.join(stems)})\w*|[a-z](_?\d)?|[fi][48]")
     assert [name for name in identifiers[0] - identifiers[1] if not made.fullmatch(name)] == []
 
 

@@ -10,6 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_graphs import Small
+from support.emitted import load_compiled, load_plain
+from sympy import Integer
+
 from gradc.emit.style import Surroundings, body_printer
 from gradc.graph.index import dim, index
 from gradc.graph.interpret import interpret
@@ -19,14 +23,11 @@ from gradc.graph.printing import Printer, text_of
 from gradc.graph.scalar import ROWS, Row
 from gradc.graph.tensors import Kind
 from gradc.pipeline import emit
-from small_graphs import Small
-from support.emitted import load_compiled, load_plain
-from sympy import Integer
 
 NAMES = ("a", "b", "c")
-N, I = dim("n"), index("i")
+N, PLACE = dim("n"), index("i")
 NAN, INF = float("nan"), float("inf")
-READS = tuple(Read(name, (I,)) for name in NAMES)
+READS = tuple(Read(name, (PLACE,)) for name in NAMES)
 
 LOGIC = ("and", "or", "not")
 """Rows that take truth values."""
@@ -69,7 +70,8 @@ KINKS: Mapping[str, tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]] = {
 }  # fmt: skip
 """For every row with a kink: arguments, and the derivative by each of them. They are PyTorch's, asked of 2.13."""
 
-UNARY_POINTS = (0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, 40.0, -40.0, 1e-300, 710.0, -745.0, 1e300, -1e300, INF, -INF, NAN)
+WHOLE_POINTS = (0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, 40.0, -40.0)
+UNARY_POINTS = (*WHOLE_POINTS, 1e-300, 710.0, -745.0, 1e300, -1e300, INF, -INF, NAN)
 POINTS = (0.0, 1.0, -1.0, 0.5, 3.0, -2.0, INF, -INF, NAN)
 ULPS = {"float64": 1e-14, "float32": 2e-6}
 
@@ -108,7 +110,7 @@ def computed(body: Any, values: list[np.ndarray]) -> np.ndarray:
     small = Small()
     for name in NAMES[: len(values)]:
         small.leaf(name, N)
-    graph = small.tensor("out", N).write("out", (I,), {"i": N}, body).graph()
+    graph = small.tensor("out", N).write("out", (PLACE,), {"i": N}, body).graph()
     return interpret(graph, dict(zip(NAMES, values, strict=False)), {"n": len(values[0])})["out"]
 
 
@@ -242,7 +244,7 @@ def source(dtype: str, names: Iterable[str]) -> str:
 def special(row: Row) -> list[np.ndarray]:
     """All combinations of special points. Of what has no floor, there is no whole number."""
     axes = [UNARY_POINTS] if row.arity == 1 else [POINTS] * row.arity
-    axes = [UNARY_POINTS[:10]] if row.gives == "whole" else axes
+    axes = [WHOLE_POINTS] if row.gives == "whole" else axes
     grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(row.arity, -1)
     return [*grid, *np.zeros((3 - row.arity, grid.shape[1]))]
 

@@ -108,6 +108,7 @@ class Callers:
         arguments = ["params", "d_params", *work, *self.passed("all")]
         lines = [
             '"""The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""',
+            *own("params"),
             *self.checks("all", 1),
             f"return -1, -1, differentiate({', '.join(arguments)})",
         ]
@@ -119,6 +120,7 @@ class Callers:
         data = [*work, *self.passed("all")]
         lines = [
             '"""gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""',
+            *own("params", "d_params", "moments", moments=self.spec.moments),
             *self.checks("all", 1),
             f"loss = differentiate({', '.join(['params', 'd_params', *data])})",
             "update(params, d_params, moments, t)" if self.spec.updates else "",
@@ -136,6 +138,7 @@ class Callers:
         sums = [self.names.of(name) for name in self.rows.partial]
         share = [
             '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
+            *own("params"),
             *self.checks("all", len(sums)),
             *call_rows(f"{unpacked(sums)} = over_rows", arguments),
             f"return -1, -1, {', '.join(sums)}",
@@ -143,6 +146,7 @@ class Callers:
         dims = self.finish_dims()
         added = [
             '"""Adds up the shares in their order, then takes one step of the optimizer; returns the loss."""',
+            *own("params", "moments", moments=self.spec.moments),
             "d_params = shares[0]",
             "for worker in range(1, shares.shape[0]):",
             f"{INDENT}for n in range(SIZE):",
@@ -471,6 +475,7 @@ class Callers:
         for tensor in tensors:
             if tensor not in before:
                 rows += self.array_rows(tensor, known)
+        rows += self.late_rows(tensors, before, known)
         for value, message in self.spec.preconditions:
             if all(dim in known for dim in value.dims) and not self.told_before(value, before):
                 text = value.with_dims({})
@@ -498,10 +503,15 @@ class Callers:
     def array_rows(self, tensor: Tensor, known: dict[str, str]) -> list[str]:
         name = self.names.of(tensor.name)
         kinds, words = KINDS[tensor.kind]
+        checks = f"{quoted(tensor.name)}, {name}, {quoted(kinds)}, {quoted(words)}, {self.dtype(tensor.kind)}"
         shape = self.shape_text(tensor)
         if not tensor.axes:
-            convert = {Kind.REAL: "float", Kind.WHOLE: "int", Kind.BOOL: "bool"}[tensor.kind]
-            return [f"{name} = {convert}({name})"]
+            return [
+                f"{name} = _array({checks})",
+                f"if {name}.ndim != 0:",
+                f'{INDENT}raise ValueError(f"{tensor.name} is a scalar; got {{list({name}.shape)}}")',
+                f"{name} = {name}.item()",
+            ]
         told = dict(known)
         self.learn(tensor, known)
         wanted = []
@@ -513,12 +523,30 @@ class Callers:
         empty = [f"{name}.size == 0"] if free else []
         conditions = " or ".join([f"{name}.ndim != {len(tensor.axes)}", *wanted, *empty])
         relation = self.relation(tensor, told)
-        checks = f"{quoted(tensor.name)}, {name}, {quoted(kinds)}, {quoted(words)}, {self.dtype(tensor.kind)}"
         return [
             f"{name} = _array({checks})",
             f"if {conditions}:",
             f'{INDENT}raise ValueError(f"{tensor.name} is {shape}{relation}; got {{list({name}.shape)}}")',
         ]
+
+    def late_rows(self, tensors: tuple[Tensor, ...], before: tuple[Tensor, ...], known: dict[str, str]) -> list[str]:
+        """Checks of extents in free dims that only a later array tells: `a[n + 1]` before `b[n]`."""
+        early: dict[str, str] = {}
+        for tensor in before:
+            self.learn(tensor, early)
+        so_far: dict[str, str] = {}
+        rows = []
+        for tensor in tensors:
+            self.learn(tensor, so_far)
+            name = self.names.of(tensor.name)
+            for at, extent in enumerate(tensor.extents):
+                late = not all(dim in so_far for dim in extent.dims) and all(dim in known for dim in extent.dims)
+                if late and not (tensor in before and all(dim in early for dim in extent.dims)):
+                    told = {dim: known[dim] for dim in extent.dims}
+                    shape = f"{self.shape_text(tensor)}{self.relation(tensor, told)}"
+                    rows.append(f"if {name}.shape[{at}] != {self.known_size(extent, known)}:")
+                    rows.append(f'{INDENT}raise ValueError(f"{tensor.name} is {shape}; got {{list({name}.shape)}}")')
+        return rows
 
     def relation(self, tensor: Tensor, known: dict[str, str]) -> str:
         """` with batch = 32`, for the dims that an array before this one told."""
@@ -529,19 +557,32 @@ class Callers:
     def array_text(self) -> str:
         return "\n".join([
             "def _array(name, value, kinds, words, dtype):",
-            f"{INDENT}array = np.asarray(value)",
+            f"{INDENT}try:",
+            f"{INDENT * 2}array = np.asarray(value)",
+            f"{INDENT}except ValueError as error:  # rows of different lengths",
+            f'{INDENT * 2}raise ValueError(f"{{name}} cannot be made an array: {{error}}") from None',
             f"{INDENT}if array.dtype.kind not in kinds:",
             f'{INDENT * 2}raise TypeError(f"{{name}} holds {{words}}; got {{array.dtype}}")',
-            f"{INDENT}return np.ascontiguousarray(array, dtype)",
+            f'{INDENT}array = np.asarray(array, dtype, order="C")',
+            f"{INDENT}# of arrays that cannot be written Numba would compile versions of its own",
+            f"{INDENT}return array if array.flags.writeable else array.copy()",
         ])  # fmt: skip
 
     def out_of_range_text(self) -> str:
         lines = [
             "at = list(map(int, np.unravel_index(place, np.shape(array))))",
             "value = np.ravel(array)[place]",
-            'return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at} is {value}"',
+            'return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or \'\'} is {value}"',
         ]
         return _plain("_out_of_range", ["name", "array", "place"], lines)
+
+
+def own(*buffers: str, moments: int = 0) -> list[str]:
+    """Lines that refuse buffers of another model: where they are shorter, kernels would run beyond their ends."""
+    sizes = {"params": "SIZE", "d_params": "SIZE", "moments": str(moments)}
+    wrong = " or ".join(f"{buffer}.size != {sizes[buffer]}" for buffer in buffers)
+    whose = "params or state are" if "moments" in buffers else "params are"
+    return [f"if {wrong}:", f'{INDENT}raise ValueError("{whose} of another model")']
 
 
 def quoted(text: str) -> str:

@@ -174,13 +174,13 @@ class Driver:
         after = {name for later in (*program.steps[at + 1 :], *self.after) for name in read_by(later)}
         outside = frozenset(after | set(program.graph.outputs.values()))
         kernel = KernelWriter(program, self.names, self.real, step, outside, rows=self.rows).kernel("")
+        for name in kernel.parameters:
+            if name not in program.graph.tensors and name not in RANGE:
+                around.name(name)
         if not any(True for item in step.items if not hasattr(item, "equation")) and not kernel.calls:
             return [row for row in kernel.body if not row.startswith("return ")]
         given = frozenset(program.graph.outputs.values())
         shared = self.table.shared(self.named(kernel, step, label, given))
-        for name in kernel.parameters:
-            if name not in program.graph.tensors and name not in RANGE:
-                around.name(name)
         arguments = [RANGE.get(name) or self.names.of(name) for name in kernel.parameters]
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)

@@ -130,11 +130,11 @@ class KernelWriter:
     def doc(self) -> Iterator[str]:
         """One line for each equation, with the line of the model that it comes from."""
         width = DOC_WIDTH - len('"""')
-        for statement in self.nest.statements():
-            if "store" not in statement.equation.origin.trail:
-                text = equation_text(statement.equation, self.names, not statement.starts)
-                yield from with_place(text, statement.equation, width).split("\n")
-                width = DOC_WIDTH
+        statements = list(self.nest.statements())
+        for statement in [s for s in statements if "store" not in s.equation.origin.trail] or statements:
+            text = equation_text(statement.equation, self.names, not statement.starts)
+            yield from with_place(text, statement.equation, width).split("\n")
+            width = DOC_WIDTH
 
     # ------------------------------------------------------------ names
 

@@ -11,7 +11,7 @@ from gradc.schedule.costs import SHARD_WORK, SHARDED_WORK
 from gradc.schedule.program import Program
 from gradc.schedule.shard import Rows, rows_of, work_per_row
 
-from .callers import Callers, quoted, unpacked
+from .callers import Callers, own, quoted, unpacked
 from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
 from .kernels import INDENT, Kernel
 from .layout import ModuleSpec, UpdateProgram
@@ -338,14 +338,15 @@ class _Module:
         shape = f".reshape({', '.join(map(str, update.shape))})" if len(update.shape) > 1 else ""
         body = driver.body(update.program, update.rule)
         self.calls |= dict.fromkeys(body.calls)
-        rows = []
-        for leaf, buffer in (("p", "params"), ("g", "d_params")):
-            rows.append(f"{names.of(leaf)} = {buffer}[{start}:{start + size}]{shape}")
+        views = {leaf: f"{of}[{start}:{start + size}]{shape}" for leaf, of in (("p", "params"), ("g", "d_params"))}
         for moment in update.moments:
             own = shape if moment.shape == update.shape else ""
-            view = f"moments[{moment.offset}:{moment.offset + moment.size}]{own}"
-            rows.append(f"{names.of(moment.leaf)} = {view}" if moment.leaf in body.arrays else "")
-        return [row for row in (*rows, *body.lines) if row]
+            views[moment.leaf] = f"moments[{moment.offset}:{moment.offset + moment.size}]{own}"
+        words = set(re.findall(r"\w+", "\n".join(body.lines)))
+        work = update.program.work.items()
+        space = [f"{WORK_NAMES[kind]} = np.empty({size}, {self.callers.dtype(kind)})" for kind, size in work]
+        used = [f"{names.of(leaf)} = {view}" for leaf, view in views.items() if names.of(leaf) in words]
+        return [*space, *used, *body.lines]
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         body = driver.body(program)
@@ -356,6 +357,7 @@ class _Module:
         callers = Callers(self.spec, self.names, self.real)
         lines = [
             *docstring((callers.entry_doc(label, arrays, scalars),)),
+            *own("params"),
             *callers.checks(label, len(scalars)),
             *self.sizes(body, label),
             *self.views("params", program, body.arrays),

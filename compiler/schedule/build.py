@@ -24,7 +24,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
-        in_place: outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
+        in_place: labels of outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
         share: whether tensors may lie in each other's place once it is free; tests switch it off.
     """
     graph, in_place = with_stores(graph, in_place or {})
@@ -37,7 +37,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
     early = _scalars_of_leaves(graph)
     equations.sort(key=lambda equation: (equation.target not in early, _is_store(equation)))
-    steps = fuse(equations, products)
+    steps = fuse(equations, products, in_place)
     return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
 
 
@@ -60,18 +60,27 @@ def with_stores(graph: Graph, in_place: Mapping[str, str]) -> tuple[Graph, dict[
     """Every output that takes a leaf's place is computed first and stored last: by then all have read the old value.
 
     p.next[n] = p[n] - …      becomes      p.next[n] = p[n] - …;  p.store[n] = p.next[n]
+
+    What another leaf held is copied first: its own store may come before this one.
     """
     tensors, equations, outputs = dict(graph.tensors), list(graph.equations), dict(graph.outputs)
     stores: dict[str, str] = {}
     for label, name in graph.outputs.items():
-        if name not in in_place:
+        leaf = in_place.get(label)
+        if leaf is None:
             continue
-        leaf = in_place[name]
+        if leaf == name:  # it stays what it is
+            del outputs[label]
+            continue
+        shape = replace(graph.tensors[leaf], role=None)
+        if graph.tensors[name].role is not None:
+            name, source = f"{leaf}.taken", name
+            tensors[name] = replace(shape, name=name)
+            equations.append(_copy(graph, source, name))
         store = f"{leaf}.store"
-        tensors[store] = replace(graph.tensors[name], name=store, role=None)
-        place = tuple(index(f"i{at}") for at in range(len(tensors[store].axes)))
-        made = _filled(graph, name, Read(name, place))
-        equations.append(replace(made, target=store, origin=made.origin.after("store")))
+        tensors[store] = replace(shape, name=store)
+        made = _copy(Graph(tensors, (), {}), name, store)
+        equations.append(replace(made, origin=made.origin.after("store")))
         outputs[label] = store
         stores[store] = leaf
     return Graph(tensors, tuple(equations), outputs), stores
@@ -93,11 +102,16 @@ def with_own_outputs(graph: Graph) -> Graph:
         if name in outputs.values() or tensor.role is not None:
             copy = f"{name}.copy_{len(outputs)}"
             tensors[copy] = replace(tensor, name=copy, role=None)
-            place = tuple(index(f"i{at}") for at in range(len(tensor.axes)))
-            equations.append(replace(_filled(graph, name, Read(name, place)), target=copy))
+            equations.append(_copy(graph, name, copy))
             name = copy
         outputs[label] = name
     return Graph(tensors, tuple(equations), outputs)
+
+
+def _copy(graph: Graph, source: str, target: str) -> Equation:
+    """The equation that copies a tensor."""
+    place = tuple(index(f"i{at}") for at in range(len(graph.tensors[source].axes)))
+    return replace(_filled(graph, source, Read(source, place)), target=target)
 
 
 def _filled(graph: Graph, name: str, body: sympy.Expr) -> Equation:

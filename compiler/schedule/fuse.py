@@ -18,6 +18,7 @@ from gradc.graph.nodes import Equation, Reducer, substitute
 from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS
+from .memory import uses_of
 from .program import Gemm, Item, Loop, Nest, Statement, Step
 
 
@@ -32,27 +33,37 @@ class _Tree:
     items: "list[_Loop | Statement]" = field(default_factory=list)
 
 
-def fuse(equations: list[Equation], products: Mapping[Equation, Gemm]) -> tuple[Step, ...]:
+def fuse(
+    equations: list[Equation], products: Mapping[Equation, Gemm], stores: Mapping[str, str] | None = None
+) -> tuple[Step, ...]:
     """Steps for equations that stand in an order in which each comes after those it needs.
 
     An equation goes to the latest nest that it can be computed beside; where there is none it opens a new one.
+
+    Args:
+        stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
     """
     steps: list[_Tree | Gemm] = []
     made_in: dict[str, int] = {}
+    read_in: dict[str, int] = {}
     partners = _partners(equations)
     for equation in equations:
         starts = equation.target not in made_in
+        leaf = (stores or {}).get(equation.target)
         first = max((made_in[name] for name in (*equation.sources(), equation.target) if name in made_in), default=-1)
+        first = max(first, read_in.get(leaf, -1)) if leaf else first
         if equation in products:
             steps.append(replace(products[equation], starts=starts))
             made_in[equation.target] = len(steps) - 1
+            read_in |= dict.fromkeys(equation.sources(), len(steps) - 1)
             continue
-        place = _latest_nest(steps, first, equation, (starts, partners))
+        place = _latest_nest(steps, first, equation, (starts, partners, leaf))
         if place is None:
             steps.append(_Tree())
             place = len(steps) - 1
-            _Insertion(steps[place], equation, starts, partners).run(alone=True)
+            _Insertion(steps[place], equation, starts, partners, leaf).run(alone=True)
         made_in[equation.target] = place
+        read_in |= {name: max(place, read_in.get(name, -1)) for name in equation.sources()}
     return tuple(step if isinstance(step, Gemm) else Nest(_frozen(step.items)) for step in steps)
 
 
@@ -67,7 +78,7 @@ def _partners(equations: list[Equation]) -> dict[str, set[str]]:
 
 
 def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation,
-                 how: tuple[bool, Mapping[str, set[str]]]) -> int | None:  # fmt: skip
+                 how: tuple[bool, Mapping[str, set[str]], str | None]) -> int | None:  # fmt: skip
     nearest: list[int] = [first] if first >= 0 else []
     candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
     for place in candidates:
@@ -90,14 +101,15 @@ def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
 
 
 class _Insertion:
-    """Finds one equation's place in one tree."""
+    """Finds one equation's place in one tree; if it writes where a leaf lies, after all that reads the leaf."""
 
     def __init__(self, tree: "_Tree | Gemm", equation: Equation, starts: bool,
-                 partners: Mapping[str, set[str]]) -> None:  # fmt: skip
+                 partners: Mapping[str, set[str]], leaf: str | None) -> None:  # fmt: skip
         assert isinstance(tree, _Tree)
         self.tree = tree
         self.equation = equation
         self.starts = starts
+        self.leaf = leaf
         self.partners = partners.get(equation.target, set())
         self.needs = set(equation.sources()) | {equation.target}
         self.indices = {i.name: i for i in equation.indices}
@@ -174,18 +186,29 @@ class _Insertion:
         return written if argument and written else left
 
     def makes_what_is_needed(self, item: "_Loop | Statement") -> bool:
-        return any(s.equation.target in self.needs for s in _statements(item))
+        return any(s.equation.target in self.needs or self.overwrites(s.equation) for s in _statements(item))
+
+    def overwrites(self, other: Equation) -> bool:
+        """Whether this equation writes what the other reads."""
+        return self.leaf is not None and self.leaf in other.sources()
 
     def runs_along(self, loop: _Loop, name: str) -> bool:
         """Whether all that the equation reads of what the loop makes, it reads at the loop's own index, complete."""
         for statement in _statements(loop):
             target = statement.equation.target
+            if self.overwrites(statement.equation) and not self.overwrites_along(statement.equation, loop, name):
+                return False
             if target not in self.needs:
                 continue
             places = [at for at, place in enumerate(statement.equation.write) if place.bare == loop.index.name]
             if not places or any(subscripts[places[0]].bare != name for subscripts in self.uses(target)):
                 return False
         return True
+
+    def overwrites_along(self, other: Equation, loop: _Loop, name: str) -> bool:
+        """Whether the other equation reads of the leaf only what this one writes in the same round of the loop."""
+        at = next(at for at, place in enumerate(self.equation.write) if place.bare == name)
+        return all(subscripts[at].bare == loop.index.name for subscripts in uses_of(self.leaf or "", other))
 
     def uses(self, tensor: str) -> Iterator[tuple[IndexExpr, ...]]:
         """The subscripts at which the equation reads or writes a tensor."""

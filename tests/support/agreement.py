@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from gradc.emit.module import emit
 from gradc.graph.interpret import interpret
 from gradc.graph.nodes import Graph
@@ -20,8 +21,6 @@ from gradc.language.elaborate import elaborate
 from gradc.language.evaluate import evaluate
 from gradc.language.load import load
 from gradc.language.lower import lower
-from gradc.algebra.simplify import simplify
-from gradc.algebra.stabilise import stabilise
 from gradc.pipeline import Stages, gradient_graph, graphs_of, module_spec
 from gradc.schedule.build import schedule
 from gradc.schedule.verify import verify_program
@@ -53,7 +52,7 @@ def by_jax(model: RandomModel) -> Expected:
     with jax.enable_x64(True):
         params = {name: jnp.asarray(value) for name, value in model.params.items()}
         (_, outputs), gradients = jax.value_and_grad(loss, has_aux=True)(params)
-        return Expected({k: np.asarray(v) for k, v in outputs.items()}, {k: np.asarray(v) for k, v in gradients.items()})
+        return Expected(jax.device_get(outputs), jax.device_get(gradients))
 
 
 def assert_close(actual: Any, wanted: Any, label: str, tolerance: float = TOLERANCE["float64"]) -> None:
@@ -73,23 +72,24 @@ def check_stages(model: RandomModel, expected: Expected) -> Stages:
     sources = load(model.text)
     written, plain = elaborate(sources, training=True), elaborate(sources, training=False)
     facts = tuple(p.value for p in written.preconditions)
-    graph = lower(written)
     oracle = evaluate(written, model.values, model.dims)
+    stages = graphs_of(written, plain)
+    graph = lower(written)
     for label, name in graph.outputs.items():
         assert_close(oracle[name], expected.outputs[label], f"syntax: {label}")
-    stable = stabilise(graph)
-    gradient = gradient_graph(written, stable)
     passes = {
         "lowered": graph,
-        "stabilised": stable,
-        "gradient": gradient,
-        "simplified": simplify(gradient),
-        "simplified predictions": simplify(stabilise(lower(plain))),
+        "stabilised": stages.forward,
+        "gradient": gradient_graph(written, stages.forward),
+        "simplified": stages.gradient,
+        "simplified predictions": stages.predict,
+        "simplified metrics": stages.evaluate,
     }
     for label, made in passes.items():
-        verify(made, facts)
-        check_graph(made, model, expected, label)
-    return graphs_of(written, plain)
+        if made is not None:
+            verify(made, facts)
+            check_graph(made, model, expected, label)
+    return stages
 
 
 def check_graph(graph: Graph, model: RandomModel, expected: Expected, stage: str) -> None:
@@ -99,7 +99,8 @@ def check_graph(graph: Graph, model: RandomModel, expected: Expected, stage: str
 
 
 def wanted(label: str, expected: Expected) -> Array:
-    """Of an output of a gradient's graph or a model's."""
+    """Of an output of a gradient's graph or a model's, or of something that is computed twice."""
+    label = label.removesuffix(" again").removesuffix(" alone")
     parameter = label.removeprefix("gradient ")
     return expected.gradients[parameter] if parameter != label else expected.outputs[label]
 
@@ -167,7 +168,7 @@ def check_module(source: Sources, model: RandomModel, expected: Expected) -> Non
     module = load_plain(source.shared)
     found = results(module, model)
     for label, value in found.items():
-        assert_close(value, wanted(label.removesuffix(" again").removesuffix(" alone"), expected), f"module: {label}")
+        assert_close(value, wanted(label, expected), f"module: {label}")
     again = {
         "poisoned by NaN": results(module, model, NAN),
         "poisoned by 1e30": results(module, model, OTHER),
@@ -183,6 +184,6 @@ def check_compiled(source: Sources, model: RandomModel, expected: Expected, fold
     module = load_compiled(source.shared, folder)
     found = results(module, model)
     for label, value in found.items():
-        assert_close(value, wanted(label.removesuffix(" again").removesuffix(" alone"), expected), f"compiled: {label}", TOLERANCE[module.DTYPE])
+        assert_close(value, wanted(label, expected), f"compiled: {label}", TOLERANCE[module.DTYPE])
     for label, value in results(module, model, NAN).items():
         np.testing.assert_array_equal(value, found[label], err_msg=f"{label}, poisoned by NaN")

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .expressions import TANH, function_of
-from .statements import Made, Statement, of_whole
+from .bases import Made, Statement
+from .functions import TANH, function_of
+from .statements import of_whole
 from .terms import ATOM, Choices, Known, Size, Term, binary, power
 from .whole import Whole, axes, axis_names, last_reduced, leaf, product, reduced
 from .world import Array, Points, Stored, World
@@ -119,7 +120,7 @@ def call_statement(name: str, known: Sequence[Known], choices: Choices, defined:
         case 3:
             return _over_widths(name, x, choices, defined, add)
         case 4:
-            matrices = [leaf(t) for t in known if t.rank == 2 and t.kind == "real"]  # noqa: PLR2004  (a matrix)
+            matrices = [leaf(t) for t in known if t.rank == 2 and t.kind == "real"]
             return _moments(name, choices.pick(matrices)) if matrices else _normed(name, x)
     return _normed(name, x)
 

@@ -8,23 +8,37 @@ Models are legal, and away from kinks: where a statement came near to one, or it
 in its place. `repr` of a model is a script that makes it again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from .bases import Statement
 from .definitions import Library, call_statement, library, sum_of_squares
 from .expressions import with_cosines
-from .statements import KINDS, Statement, simplest
-from .terms import SUM, Choices, Idx, Known, Size, Term, binary, number, power
+from .statements import any_axes, any_equation, over_one_index, products, simplest, whole_equation, whole_numbers
+from .terms import Choices, Idx, Known, Size, Term, binary, number, power
 from .whole import Whole, axis_names, leaf, random_whole, reduced
 from .world import Array, Points, Stored, World
+from .writes import places_joined, scattered, several_places
 
 LARGEST = 30.0
 NEAREST = 1e-5
 BYTES = 1200
+KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...] = (
+    (5, products),
+    (5, any_equation),
+    (4, whole_equation),
+    (1, over_one_index),
+    (1, places_joined),
+    (2, several_places),
+    (2, scattered),
+    (1, whole_numbers),
+    (1, any_axes),
+)
+"""What statements are drawn from, by weight; calls of definitions come beside them."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,8 @@ class Builder:
         free = [size for size in self.dims.values() if not size.static]
         self.leaf("x1", "input", (free[0], self.drawn_size(True)))
         if len(free) > 1:
-            self.leaf("x2", "input", tuple(choices.pick([[free[0], free[1]], [free[1], free[0], self.drawn_size(True)]])))
+            sizes = choices.pick([(free[0], free[1]), (free[1], free[0], self.drawn_size(True))])
+            self.leaf("x2", "input", sizes)
         for at in range(choices.pick([0, 1])):
             self.leaf(f"x{3 + at}", "input", self.drawn_sizes(False, least=0))
         if choices.chance(50):
@@ -120,7 +135,7 @@ class Builder:
     def drawn_sizes(self, static: bool, least: int = 1) -> tuple[Size, ...]:
         rank = self.choices.pick([max(least, 2), 1, 3, least])
         sizes = tuple(self.drawn_size(static) for _ in range(rank))
-        return sizes if np.prod([size.value for size in sizes]) <= 36 else sizes[:2]  # noqa: PLR2004  (small)
+        return sizes if np.prod([size.value for size in sizes]) <= 36 else sizes[:2]
 
     def leaf(self, name: str, role: str, sizes: tuple[Size, ...], kind: str = "real") -> None:
         below = self.drawn_size(True) if kind == "whole" else None

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .expressions import SIN, TANH, call_of_two, function_of
-from .terms import ATOM, OR, PRODUCT, Choices, Known, Size, Term, Value, binary, choice, data_condition, number
+from .functions import SIN, TANH, call_of_two, function_of
+from .reads import data_condition
+from .terms import ATOM, OR, PRODUCT, Choices, Known, Size, Term, Value, binary, choice, number
 from .world import Array, Points
 
 
@@ -49,7 +50,7 @@ def random_whole(known: Sequence[Known], choices: Choices, depth: int) -> Whole:
         steps: list[Callable[[Whole, list[Known], Choices], Whole]] = [_mapped, _with_equal]
         if found.sizes:
             steps += [_softmax, _reduced_last, _product, _reduced]
-        if len(found.sizes) == 2:  # noqa: PLR2004  (which axes a transpose turns is plain for two)
+        if len(found.sizes) == 2:
             steps.append(_transposed)
         if found.sizes and all(size.static or " " not in size.text for size in found.sizes):
             steps += [_concatenated, _reshaped]
@@ -139,8 +140,8 @@ def reduced(x: Whole, reducer: str) -> Whole:
 def _product(x: Whole, known: list[Known], choices: Choices) -> Whole:
     """`x @ w`."""
     rank = len(x.sizes)
-    fitting = [t for t in known if t.rank == 2 and t.sizes[0].same(x.sizes[-1])]  # noqa: PLR2004  (a matrix)
-    if not fitting or rank < 2:  # noqa: PLR2004  (of vectors, @ would say less than it could)
+    fitting = [t for t in known if t.rank == 2 and t.sizes[0].same(x.sizes[-1])]
+    if not fitting or rank < 2:
         return _mapped(x, known, choices)
     w = leaf(choices.pick(fitting))
     at = product(x, w)
