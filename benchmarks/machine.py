@@ -22,12 +22,17 @@ class Machine:
     date: str
     load: float
 
+    @property
+    def busy(self) -> bool:
+        """Whether other work ran: then threads wait for each other, and the figures say little."""
+        return self.load > self.cores / 2
+
     def __str__(self) -> str:
         return f"{self.processor}, {self.cores} cores, {self.system}, Python {self.python}, {self.date}"
 
 
 def this_machine() -> Machine:
-    """The one that this runs on. `load` is the mean number of processes that wanted a core in the last minute."""
+    """The one that this runs on. `load`: how many processes wanted a core in the last minute, so ask before timing."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     today = date.today().isoformat()

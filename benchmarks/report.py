@@ -122,7 +122,13 @@ def _notes(results: Sequence[Result], machine: Machine, versions: Mapping[str, s
         "the row's matrix products by NumPy's BLAS, with nothing around them.",
         "",
         f"{machine}. {named}.",
+        *([busy(machine)] if machine.busy else []),
     ]
+
+
+def busy(machine: Machine) -> str:
+    """Said where other work ran on the machine: a table measured so is not one to publish."""
+    return f"The machine was busy (load {machine.load:.1f}): these figures say little."
 
 
 def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> None:

@@ -65,11 +65,13 @@ def main(rows: str, peers: str, quick: bool, seconds: float, python: tuple[str, 
     chosen = [_row(name) for name in rows.split(",")]
     pythons, versions = _pythons(["gradc", "blas", *filter(None, peers.split(","))], python)
     plan = Plan(pythons, 1, QUICK_SECONDS) if quick else Plan(pythons, ROUNDS, seconds)
+    machine = this_machine()
+    if machine.busy:
+        click.echo(report.busy(machine), err=True)
     try:
         results = [run_row(row, plan) for row in chosen]
     except PeerError as error:
         raise click.ClickException(str(error)) from None
-    machine = this_machine()
     report.save(out, results, machine, versions)
     click.echo(report.markdown(results, machine, versions))
     wrong = [f"{result.row.name}: {text}" for result in results for text in report.disagreements(result)]

@@ -19,6 +19,7 @@ import click
 import numpy as np
 
 from .machine import Machine, installed, this_machine
+from .report import busy
 from .stages import STAGES
 
 HERE = Path(__file__).parent
@@ -54,9 +55,10 @@ def main(rounds: int, out: Path) -> None:
         scratch = Scratch(Path(folder))
         rng = np.random.default_rng(0)
         np.savez(scratch.data, x=rng.random((BATCH, 64), dtype=np.float32), y=rng.integers(0, 10, BATCH))
+        machine = this_machine()
         seconds = measure(scratch, rounds)
         stages = stage_seconds()
-    text = markdown(seconds, stages, this_machine())
+    text = markdown(seconds, stages, machine)
     out.mkdir(parents=True, exist_ok=True)
     (out / "startup.md").write_text(text, encoding="utf-8")
     click.echo(text)
@@ -120,7 +122,8 @@ def markdown(
     for name, title in STAGES.items():
         lines.append(f"| {title} | {1e3 * first[name]:.0f} | {1e3 * again[name]:.0f} |")
     lines.append(f"| text to source | {1e3 * first['all']:.0f} | {1e3 * again['all']:.0f} |")
-    return "\n".join([*lines, "", f"The digits model, batch {BATCH}. {machine}.", ""])
+    lines += ["", f"The digits model, batch {BATCH}. {machine}."]
+    return "\n".join([*lines, *([busy(machine)] if machine.busy else []), ""])
 
 
 if __name__ == "__main__":

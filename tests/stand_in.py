@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradc.errors import Diagnostic, GradcError, Label, Span
+
+from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, Span
 from gradc.runtime.interface import Array
-from gradc.errors import GradcWarning
 
 TEMPLATE = Path(__file__).with_name("data") / "stand_in.py"
 calls: list[str] = []

@@ -113,7 +113,7 @@ def test_the_ratio_is_that_of_the_best_peer(part):
 
 def test_the_table_is_markdown(part):
     measured = [result(part, gradc=10e-6, torch=500e-6, jax=50e-6), result(part, gradc=10e-6, torch=80e-6)]
-    machine = part("machine").this_machine()
+    machine = replace(part("machine").this_machine(), load=0.0)
     head, rule, first, second, *notes = part("report").markdown(measured, machine, {"jax": "1.2"}).splitlines()
     assert head == "| training step, µs | gradc | PyTorch | JAX jit | best peer ÷ gradc |"
     assert rule == "| --- | ---: | ---: | ---: | ---: |"
@@ -121,6 +121,12 @@ def test_the_table_is_markdown(part):
     assert second.endswith("| 10.0 (5.0) | 80.0 (40.0) | - | **8.00×** (8.00×) |")
     assert any("Geometric mean of the ratios: 6.32×" in note for note in notes)
     assert notes[-1] == f"{machine}. jax 1.2."
+
+
+def test_a_table_from_a_busy_machine_says_so(part):
+    machine = replace(part("machine").this_machine(), cores=2, load=3.0)
+    text = part("report").markdown([result(part, gradc=1.0, jax=2.0)], machine, {})
+    assert text.endswith("The machine was busy (load 3.0): these figures say little.\n")
 
 
 # ------------------------------------------------------------------ the command

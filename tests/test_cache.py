@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stand_in
+
 from gradc import GradcError, GradcWarning
 from gradc.runtime import build as building
 from gradc.runtime import cache

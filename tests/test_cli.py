@@ -8,15 +8,16 @@ import time
 import warnings
 from pathlib import Path
 
-import gradc
 import numpy as np
 import pytest
 import stand_in
 from click.testing import CliRunner, Result
+from test_training import Presses
+
+import gradc
 from gradc import cli, commands, console
 from gradc.cli import program
 from gradc.runtime import checkpoint, training
-from test_training import Presses
 
 X, Y = stand_in.line_data()
 

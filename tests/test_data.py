@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from gradc import GradcError
 from gradc.runtime import data, files
 from gradc.runtime.interface import ArraySpec, array_specs, batch_dim, input_specs

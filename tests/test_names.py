@@ -20,26 +20,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.emitted import load_compiled, load_plain
+from support.emitted import load_plain
 
-import gradc
 from gradc import pipeline
-from gradc.emit.names import KERNEL_NAMES, MODULE_NAMES, PRELUDE_NAMES, Names
-from gradc.errors import GradcError, GradcWarning
+from gradc.emit.names import KERNEL_NAMES, MODULE_NAMES, PRELUDE_NAMES
+from gradc.errors import GradcWarning
 
 ROOT = Path(__file__).parent.parent
 GENERATED = (ROOT / "generated" / "digits.py").read_text(encoding="utf-8")
 LONG = "a" * 199
 
-RESERVED = set(
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+RESERVED = words(
     "model use data dim input target param state update predict metric loss optimize optimizer freeze fit def shared "
-    "return for in repeat if then else and or not inf pi true false training frozen with".split()
+    "return for in repeat if then else and or not inf pi true false training frozen with"
 )
 """Words of the language: as names they are refused, which other tests look at."""
 
-BUILT_IN = set(
-    "abs min max round sum exp expm1 log log1p tanh sinh cosh sin cos tan asin acos atan erf sqrt floor sign clip range "
-    "prod mean argmax argmin logsumexp softmax reshape concat transpose grad uniform normal zeros ones".split()
+BUILT_IN = words(
+    "abs min max round sum exp expm1 log log1p tanh sinh cosh sin cos tan asin acos atan erf sqrt floor sign clip range"
+    " prod mean argmax argmin logsumexp softmax reshape concat transpose grad uniform normal zeros ones"
 )
 """Functions of the language: other names in these models rely on them."""
 
@@ -48,16 +52,18 @@ WORDS = {
     "builtins": dir(builtins),
     "the module's": (*MODULE_NAMES, *KERNEL_NAMES, *PRELUDE_NAMES),
     "words of a module": re.findall(r"[^\W\d]\w*", GENERATED, re.ASCII),
-    "attributes": "shape size dtype T real imag astype reshape dot ndarray njit prange objmode vectorize int64 float32 "
-    "empty array full asarray __class__ __dict__ __init__ __getattr__ __builtins__ __import__ __doc__ __name__".split(),
-    "underscores": "_ __ ___ _1 __1 x_ x__ _x h_weight d_x d_d_x d_h_weight start_1 best value largest smallest".split(),
-    "letters": "α β γ δ ε ζ η θ λ µ ξ ρ σ τ φ χ ψ ω Γ Δ Θ Λ Σ Φ Ψ Ω é ñ Ä ß ç ø å ő ž Ł ħ".split(),
+    "attributes": words(
+        "shape size dtype T real imag astype reshape dot ndarray njit prange objmode vectorize int64 float32 empty "
+        "array full asarray __class__ __dict__ __init__ __getattr__ __builtins__ __import__ __doc__ __name__"
+    ),
+    "underscores": words("_ __ ___ _1 __1 x_ x__ _x h_weight d_x d_d_x d_h_weight start_1 best value largest smallest"),
+    "letters": words("α β γ δ ε ζ η θ λ µ ξ ρ σ τ φ χ ψ ω Γ Δ Θ Λ Σ Φ Ψ Ω é ñ Ä ß ç ø å ő ž Ł ħ"),
     "long": (LONG + "b", LONG + "c", "b" + LONG),
 }
 NAMES = tuple(
     name
     for name in dict.fromkeys(name for words in WORDS.values() for name in words)
-    if name not in RESERVED | BUILT_IN
+    if name not in (*RESERVED, *BUILT_IN)
 )
 
 
@@ -123,7 +129,8 @@ def products(names):
     yield "dim bat\ninput x_x[bat, 4]\nparam w_w[4, 4] ~ normal()"
     last = "x_x"
     for k, name in enumerate(names):
-        yield f"{name} = tanh({last} @ w_w)" if k % 2 else f"{name}[b_b, o_o] = sum[k_k]({last}[b_b, k_k] * w_w[o_o, k_k])"
+        written_out = f"{name}[b_b, o_o] = sum[k_k]({last}[b_b, k_k] * w_w[o_o, k_k])"
+        yield f"{name} = tanh({last} @ w_w)" if k % 2 else written_out
         last = name
     yield f"loss mean({last}^2)"
 
@@ -284,20 +291,27 @@ def inside(names):
 
 
 ROLES = (
-    inputs, targets, parameters, scalars, products, batched, sharded, sizes, parameter_sizes, indices, reduced, laws, outputs,
-    predictions_alone, moments, hyperparameters, rules, definitions, arguments, inside,
+    inputs, targets, parameters, scalars, products, batched, sharded, sizes, parameter_sizes, indices, reduced, laws,
+    outputs, predictions_alone, moments, hyperparameters, rules, definitions, arguments, inside,
 )  # fmt: skip
 AT_ONCE = 9
 """Names in one model: enough to meet each other, few enough to be compiled soon."""
 
 
-def chosen(role: int, every: int = 1) -> list[tuple[str, ...]]:
-    """The names for one role, in groups; with `every` an even share, another for each role."""
-    names = NAMES[role % every :: every]
-    return [names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)]
+IN_RULES = {"p", "g", "t", "s_s"}
+"""Names that mean something in an optimizer's rule already."""
+
+
+def chosen(role: Callable[[tuple[str, ...]], str]) -> list[tuple[str, ...]]:
+    """An even share of the names for each role, in groups: each name is tried in some role."""
+    at = ROLES.index(role)
+    names = [name for name in NAMES if role not in (moments, hyperparameters) or name not in IN_RULES]
+    share = names[at :: len(ROLES)]
+    return [tuple(share[at : at + AT_ONCE]) for at in range(0, len(share), AT_ONCE)]
 
 
 def emitted(text: str, **options: Any) -> str:
+    """The module of a text, without the warnings of what its loss leaves out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GradcWarning)
         return pipeline.emit(text, file="m.grad", dtype="float64", **options)
@@ -350,7 +364,7 @@ def assert_same_code(hostile: str, plain: str, names: tuple[str, ...]) -> None:
     assert attributes[0] - NUMBERS == attributes[1] - NUMBERS
     assert imports[0] == imports[1]
     stems = [re.escape(re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))) for name in names]
-    made = re.compile(rf"\w*({'|'.join(stems)})\w*|[a-z](_?\d)?|[fi][48]")
+    made = re.compile(rf"\w*({'|'.join(stems)})\w*|[a-z](_?\d)?|_+\d?|[fi][48]")
     assert [name for name in identifiers[0] - identifiers[1] if not made.fullmatch(name)] == []
 
 
@@ -393,6 +407,168 @@ def assert_clean(sources: list[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.__name__)
 def test_names_change_nothing(role, tmp_path):
-    """A share of the names for each role: all of them are tried in some."""
-    groups = chosen(ROLES.index(role), every=len(ROLES))
-    assert_clean([compare(role, names) for names in groups], tmp_path)
+    assert_clean([compare(role, names) for names in chosen(role)], tmp_path)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.__name__)
+def test_the_modules_own_names_change_nothing(role):
+    """What every module says, in every role: arrays, loops and functions that a model's names could hide."""
+    own = ("params", "work", "np", "_array", "predict_entry", "lambda", "total", "_", "d_w_w", "class")
+    compare(role, own[:6] if role is sharded else own)
+
+
+def test_every_name_of_a_module_is_known_to_the_names():
+    """Tensors may be called what the module's own functions, classes and constants are called, so those are taken."""
+    taken = Names().taken
+    sources = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "generated").glob("*.py"))]
+    sources.append(emitted(sharded(tuple(f"n{k}n" for k in range(9)))))
+    for source in sources:
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "kernel" for d in node.decorator_list):
+                continue  # kernels are named among the model's names
+            assert [name for name in _defined(node) if name not in taken] == []
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    match node:
+        case ast.FunctionDef(name) | ast.ClassDef(name):
+            return [name]
+        case ast.Assign(targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+        case ast.Import(names) | ast.ImportFrom(_, names):
+            return [name.asname or name.name for name in names]
+    return []
+
+
+# ---------------------------------------------------------------- names that become one
+
+
+COLLISIONS = """
+dim bat
+input x[bat, 3], h_weight_[bat]
+param h_weight[3, 3] ~ normal()
+param d_h_weight[] ~ normal()
+h = dense(tanh(x @ h_weight), 3)
+d_h = h * d_h_weight
+h_2 = dense(d_h, 3)
+h = dense(h_2, 2)
+h_bias = h * 2
+d_h_weight_place = mean(h_bias) * d_h_weight + mean(h_weight_)
+predict p = h
+predict h_p = h_bias
+predict entry = d_h_weight
+loss mean(h_bias^2) + d_h_weight_place * sum(h.weight^2) + sum(h.bias) + sum(h_2.weight)
+"""
+
+
+def test_names_that_differ_by_a_dot_only():
+    """`h.weight` and `h_weight` are two, and so are `d_h` of the model and of the gradient."""
+    module = load_plain(emitted(COLLISIONS))
+    assert {"h_weight", "d_h_weight", "h.weight", "h.bias", "h_2.weight"} <= set(module.PARAMS)
+    params = module.init(seed=1)
+    arrays = arrays_for(module)
+    gradient = module.loss_and_gradients(params, *arrays)[1].flat
+    for at in range(params.flat.size):
+        kept, losses = params.flat[at], []
+        for step in (1e-6, -1e-6):
+            params.flat[at] = kept + step
+            losses.append(module.loss_and_gradients(params, *arrays)[0])
+        params.flat[at] = kept
+        np.testing.assert_allclose(gradient[at], (losses[0] - losses[1]) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_predictions_called_like_the_functions_of_others():
+    text = "dim bat\ninput x[bat], y[bat]\nparam w[] ~ ones\nloss mean(x + y) * w\n"
+    text += "predict entry = x * w\npredict p = y * w\npredict p_entry = x * y\npredict entry_ = x * 3\n"
+    module = load_plain(emitted(text))
+    x, y = np.arange(4.0), np.ones(4)
+    params = module.init()
+    expected = {"entry": x, "p": y, "p_entry": x * y, "entry_": x * 3}
+    for name, value in module.predict(params, x, y).items():
+        np.testing.assert_allclose(value, expected[name])
+    np.testing.assert_allclose(module.predict_entry_(params, x), x)
+    np.testing.assert_allclose(module.predict_p(params, y), y)
+    np.testing.assert_allclose(module.predict_p_entry_(params, x, y), x * y)
+
+
+@pytest.mark.parametrize(("one", "other"), [("ϑ", "θ"), ("µ", "μ"), ("ϕ", "φ"), ("ϵ", "ε"), ("ϰ", "κ"), ("ϱ", "ρ")])
+def test_letters_that_python_takes_for_one_are_one_name(one, other):
+    with pytest.raises(GradcError, match=f"{other} is declared already"):
+        emitted(f"input {one}[3], {other}[3]\nloss sum({one})")
+    module = load_plain(emitted(f"input x[3]\nparam {one}[3] ~ ones\nloss sum(x * {other}^2)"))
+    assert list(module.PARAMS) == [other]
+    np.testing.assert_allclose(module.loss_and_gradients(module.init(), np.ones(3))[0], 3.0)
+
+
+# ---------------------------------------------------------------- text that could end a string or a line
+
+
+NASTY = (
+    '"""', "'''", '"', "'", "\\", "\\N{BULLET", "\\x", "\\u12", "{{ 7*7 }}", "{% raw %}", "{# #}", "{name}", "%s %(x)s",
+    "$x ${y}", "`id`", "<script>", "]]>", "#!/bin/sh", "# noqa", "# type: ignore", "-*- coding: latin-1 -*-",
+    '"""\nimport os\n"""', "'''\nraise SystemExit\n'''", "é ü Ω ∂ 😀 中",
+)  # fmt: skip
+PLAIN = "dim bat\ninput x[bat]\nparam w[] ~ 1 + 0\nh = x * w\nloss mean(h)\n"
+
+
+def test_comments_are_text_wherever_they_go():
+    nasty = " ".join(NASTY).replace("\n", " ")
+    rows = "\n".join(f"# {row}" for row in "\n".join(NASTY).split("\n"))
+    model = PLAIN.replace("h = x * w", f"h = (x  # {nasty}\n  * # {nasty}\n  w)  # {nasty}")
+    model = model.replace("~ 1 + 0", f"~ (1 # {nasty}\n + 0) # {nasty}")
+    text = f"{rows}\n{model}{rows}\n"
+    source, plain = emitted(text), emitted(PLAIN)
+    assert_same_code(source, plain, ())
+    module = load_plain(source)
+    assert text == module.SOURCE
+    assert_same(behaviour(module), behaviour(load_plain(plain)))
+
+
+@pytest.mark.parametrize("path", [nasty for nasty in NASTY if not set(nasty) & set('"\n\\')])
+def test_paths_are_text(path):
+    source = emitted(f'{PLAIN}data "{path}.npz"\n')
+    assert_same_code(source, emitted(PLAIN), ())
+    assert load_plain(source).DATA == f"{path}.npz"
+
+
+@pytest.mark.parametrize("name", [*NASTY, "x" * 200, "a\tb", "a\rb\nc", "a\udcffb", "-rf", " ", "\u202e", "import os"])
+def test_a_files_name_is_text(name):
+    name = name.replace("/", "")
+    source = pipeline.emit(PLAIN, file=f"{name}.grad", dtype="float64")
+    assert_same_code(source, emitted(PLAIN), ())
+    assert name == load_plain(source.encode().decode()).NAME
+
+
+def test_a_used_files_name_is_text(tmp_path):
+    (tmp_path / "a'{x}%s.grad").write_text("def twice(q) = q * 2\n")
+    text = 'use "a\'{x}%s.grad"\n' + PLAIN.replace("mean(h)", "mean(twice(tanh(h)))")
+    assert_same_code(emitted(text, folder=tmp_path), emitted(PLAIN.replace("mean(h)", "mean(tanh(h) * 2)")), ())
+
+
+def test_model_names_are_names():
+    for name in ("None", "__import__", "numpy", "self", "Ω", "_", LONG):
+        assert load_plain(emitted(f"model {name}\n{PLAIN}")).NAME == name
+    with pytest.raises(GradcError):
+        emitted(f'model a"b\n{PLAIN}')
+
+
+# ---------------------------------------------------------------- for callers, and compiled
+
+
+def test_arrays_by_the_models_names():
+    """A name that Python or the module has taken is the name of the array all the same."""
+    text = "dim bat\ninput lambda[bat], params[bat]\ntarget class[bat], max_[bat]\nparam w[] ~ ones\n"
+    text += "predict p = lambda * params * w\nloss mean((lambda * w - class)^2) + mean(max_)"
+    model = gradc.compile_text(text)
+    given = {"lambda": np.ones(4), "params": np.arange(4.0), "class": np.zeros(4), "max_": np.zeros(4)}
+    loss, _ = model.loss_and_gradients(**given)
+    assert loss == model.loss_and_gradients(*given.values())[0] == model.evaluate(**given)["loss"] == 1.0
+    np.testing.assert_allclose(model.predict(params=given["params"], **{"lambda": given["lambda"]}), np.arange(4.0))
+    with pytest.raises(TypeError, match="klass"):
+        model.predict(klass=np.ones(4))
+
+
+@pytest.mark.parametrize("role", [inputs, outputs, moments], ids=lambda role: role.__name__)
+def test_compiled_modules_with_hostile_names(role, tmp_path):
+    source = emitted(role(("np", "lambda", "work", "Σ", "_array", "float32")))
+    assert_same(behaviour(load_compiled(source, tmp_path)), behaviour(load_plain(source)))

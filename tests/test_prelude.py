@@ -10,8 +10,9 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
-from gradc.emit.prelude import AVAILABLE, prelude_imports, prelude_source, prelude_words
 from numba import njit
+
+from gradc.emit.prelude import AVAILABLE, prelude_imports, prelude_source, prelude_words
 
 FAST = {"arcp", "contract", "nsz", "reassoc"}
 HEAD = """

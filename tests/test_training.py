@@ -7,10 +7,12 @@ import signal
 import threading
 from pathlib import Path
 
-import gradc
 import numpy as np
 import pytest
 import stand_in
+from rich.console import Console
+
+import gradc
 from gradc import GradcError, GradcWarning
 from gradc.runtime import batches, training
 from gradc.runtime.bar import Bar
@@ -18,7 +20,6 @@ from gradc.runtime.batches import split
 from gradc.runtime.progress import Lines
 from gradc.runtime.session import Position, Settings
 from gradc.runtime.training import Epoch, Plan, Silent
-from rich.console import Console
 
 X, Y = stand_in.line_data()
 

@@ -2,13 +2,16 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Tree = dict[str, jax.Array]
 
-def loss_of(params, x, y):
+
+def loss_of(params: Tree, x: jax.Array, y: jax.Array) -> jax.Array:
     """Cross-entropy with label smoothing."""
     h = jax.nn.relu(x @ params["h.weight"] + params["h.bias"])
     scores = jax.nn.log_softmax(h @ params["logits.weight"] + params["logits.bias"])
@@ -17,7 +20,7 @@ def loss_of(params, x, y):
 
 
 @partial(jax.jit, donate_argnums=(0, 1, 2, 3))
-def train(params, m, v, t, x, y):
+def train(params: Tree, m: Tree, v: Tree, t: jax.Array, x: jax.Array, y: jax.Array) -> tuple[Any, ...]:
     """One step of Adam."""
     loss, gradients = jax.value_and_grad(loss_of)(params, x, y)
     t = t + 1

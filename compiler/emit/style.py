@@ -4,6 +4,7 @@ A body is printed for the kind of number its statement computes. In float32 code
 `f4(…)`: a bare one would lift the whole expression to float64. Comparisons of whole numbers stay whole.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ SCALAR_CALLS: Mapping[str, str] = {
     **{name: f"np.{name}" for name in ("exp", "log", "expm1", "log1p", "tanh", "sin", "cos", "tan", "sinh", "cosh")},
     **{"asin": "np.arcsin", "acos": "np.arccos", "atan": "np.arctan"},
 }
+LARGEST = sympy.Integer(int(sys.float_info.max))
+"""What is larger, such as 1e300 * 1e300, is infinite as a float64."""
 COMPARISONS = ("lt", "le", "eq", "ne")
 OPERATORS: Mapping[str, str] = {**PLAIN_OPERATORS, "mul": " * ", "div": " / "}
 
@@ -160,6 +163,8 @@ def _style(around: Surroundings, kind: Kind, plain: bool) -> Style:
 
 
 def _real_text(value: sympy.Rational) -> str:
+    if abs(value) > LARGEST:
+        return "np.inf" if value.p > 0 else "-np.inf"
     if value.q == 1:
         return f"{value.p}.0" if abs(value.p) < 10**15 else repr(float(value.p))
     decimal = decimal_of(value)

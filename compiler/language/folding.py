@@ -54,7 +54,9 @@ def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
 
 
 def _power(a: Fraction, b: Fraction, span: Span) -> Fraction | None:
-    if b.denominator != 1 or (a == 0 and b < 0):
+    if a == 0 and b < 0:
+        raise Refused("division-by-zero", "0 to a negative power divides by zero", span)
+    if b.denominator != 1:
         return None
     longest = max(abs(a.numerator), a.denominator).bit_length()
     if longest > 1 and longest * abs(int(b)) > MOST_BITS:

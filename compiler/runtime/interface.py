@@ -4,6 +4,7 @@ This is the one place where the runtime's side of the interface is written down;
 It checks nothing: `data.py` compares arrays with these descriptions, and the emitted wrappers check every call.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
@@ -107,6 +108,13 @@ def array_specs(module: Emitted) -> tuple[ArraySpec, ...]:
         for name, (kind, axes) in module.TARGETS.items()
     )
     return (*input_specs(module), *targets)
+
+
+def renamed(module: Emitted) -> dict[str, str]:
+    """The arrays whose names Python or the module has taken: each with what the module's functions call it."""
+    taken = list(inspect.signature(module.evaluate).parameters)[1:]
+    names = zip((*module.INPUTS, *module.TARGETS), taken, strict=False)
+    return {name: called for name, called in names if name != called}
 
 
 def batch_dim(specs: tuple[ArraySpec, ...]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from . import checkpoint, data, files, training
 from .build import Options, build, pipeline
 from .cache import Loaded
-from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs
+from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, renamed
 from .session import Session, Settings, start
 from .source import read_model
 from .training import History, Progress
@@ -63,6 +63,7 @@ class Model:
         self._file = file
         self._options = options
         self._loaded = loaded
+        self._renamed = renamed(loaded.module)
         self._session = start(loaded.module, self._default_seed() if seed is None else seed)
 
     # ------------------------------------------------------------------ what it is
@@ -113,25 +114,29 @@ class Model:
             TypeError: an array is missing, unknown or of a wrong dtype.
             FloatingPointError: the loss is not finite; the message names the step.
         """
-        return self.module.train_step(self.params, self.state, *arrays, **named)
+        return self.module.train_step(self.params, self.state, *arrays, **self._in_python(named))
 
     def loss_and_gradients(self, *arrays: Any, **named: Any) -> tuple[float, Flat]:
         """The loss, and its gradient by every parameter: `gradients["h.weight"]`, all of them in `gradients.flat`.
 
         `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
         """
-        return self.module.loss_and_gradients(self.params, *arrays, **named)
+        return self.module.loss_and_gradients(self.params, *arrays, **self._in_python(named))
 
     def predict(self, *arrays: Any, **named: Any) -> Any:
         """The prediction for inputs: an array, or a dict of arrays by name where the model has several.
 
         `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
         """
-        return self.module.predict(self.params, *arrays, **named)
+        return self.module.predict(self.params, *arrays, **self._in_python(named))
 
     def evaluate(self, *arrays: Any, **named: Any) -> dict[str, float]:
         """The loss and every metric, by name. All examples are evaluated at once. Raises as `train_step`."""
-        return self.module.evaluate(self.params, *arrays, **named)
+        return self.module.evaluate(self.params, *arrays, **self._in_python(named))
+
+    def _in_python(self, named: dict[str, Any]) -> dict[str, Any]:
+        """Arrays under the names that the module's functions have for them."""
+        return {self._renamed.get(name, name): array for name, array in named.items()} if self._renamed else named
 
     # ------------------------------------------------------------------ training
 

@@ -9,7 +9,7 @@ and what weighs with exp(a - l), softmax and the gradient of logsumexp, reads `l
 the exponentials again. The weight is 0 where the total is 0: a sum of nothing has slope 0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import sympy
@@ -39,7 +39,7 @@ def expand(graph: Graph) -> Graph:
     equations: list[Equation] = []
     for equation in graph.equations:
         if equation.reducer is Reducer.LOGSUMEXP and len(graph.writers[equation.target]) == 1:
-            name = _named_after(equation, tensors)
+            name = _named_after(equation, {*tensors, *(part.exp for part in sums.values())})
             sums[equation.target] = _Sum(equation, name, f"{name}.exp", f"{name}.inverse")
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
@@ -80,7 +80,7 @@ def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:
     yield row(part.inverse, scalar.WHERE(scalar.EQ(at_total, Integer(0)), Integer(0), 1 / at_total))
 
 
-def _named_after(equation: Equation, tensors: Mapping[str, Tensor]) -> str:
+def _named_after(equation: Equation, tensors: Collection[str]) -> str:
     """What the parts are named after: the tensor that is summed, where the body is nothing else."""
     name = equation.body.tensor if isinstance(equation.body, Read) else equation.target
     taken = any(f"{name}.{part}" in tensors for part in ("max", "shift", "exp", "total", "inverse"))

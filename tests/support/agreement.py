@@ -157,7 +157,7 @@ def _results(module: Any, params: Any, model: RandomModel, arguments: list[Array
             alone = getattr(module, f"predict_{name}", None)
             if alone is not None:
                 wanted_inputs = inspect.signature(alone).parameters
-                given = [value for key, value in model.inputs.items() if key in wanted_inputs]
+                given = [value for key, value in model.inputs.items() if {key, f"{key}_"} & set(wanted_inputs)]
                 yield f"predict {name} alone", alone(params, *given)
         for name, value in module.evaluate(params, *arguments).items():
             yield ("loss again" if name == "loss" else f"metric {name}"), value

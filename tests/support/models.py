@@ -26,7 +26,9 @@ from .writes import places_joined, scattered, several_places
 
 LARGEST = 30.0
 NEAREST = 1e-5
+HIGHEST_RANK = 4
 BYTES = 1200
+"""How many bytes decide on a model; when they are used up, the simplest follows."""
 KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...] = (
     (5, products),
     (5, any_equation),
@@ -186,6 +188,8 @@ class Builder:
     def accept(self, statement: Statement) -> bool:
         """Computes it; keeps it if that went well."""
         self.world.gap = float("inf")
+        if any(made.known.rank > HIGHEST_RANK for made in statement.made):
+            return False
         with np.errstate(all="ignore"):
             for made in statement.made:
                 stored = made.compute(self.world)
