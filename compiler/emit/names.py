@@ -17,6 +17,7 @@ KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8")
 
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "worker", "done", "WORKERS", "os", "threading"),
+    "ThreadPoolExecutor",
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("math", "njit", "overload", "FAST", "kernel", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),

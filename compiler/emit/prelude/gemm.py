@@ -32,7 +32,7 @@ def compiled_gemm(a, b, out, accumulate):
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
     by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
-    waiting for them costs more than they bring, rows go to it in blocks that stay under that.
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
     """
     ensure_blas()
     letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
@@ -49,10 +49,10 @@ def compiled_gemm(a, b, out, accumulate):
         a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
         out_step = max(out.strides[0] // out.itemsize, n, 1)
         beta = one if accumulate else zero
-        block = max(2**18 // max(n * k, 1), 8) if 2**18 < m * n * k <= 2**22 else max(m, 1)
-        for row in range(0, m, block):
-            rows = min(block, m - row)
-            x, y, z = b.ctypes, a[row : row + rows].ctypes, out[row : row + rows].ctypes
-            xxgemm(kind, b_turn, a_turn, n, rows, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+        block = max(2**18 // max(m * k, 1), 8) if 2**18 < m * n * k <= 2**22 else max(n, 1)
+        for first in range(0, n, block):
+            columns = min(block, n - first)
+            x, y, z = b[:, first : first + columns].ctypes, a.ctypes, out[:, first : first + columns].ctypes
+            xxgemm(kind, b_turn, a_turn, columns, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
 
     return product
