@@ -4,6 +4,7 @@ Paths and options -> text on stdout, files, and `GradcError` for what the user c
 """
 
 import contextlib
+import keyword
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from gradc.runtime.training import History, Progress
 
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
+NEEDED = ("numpy", "numba", "scipy", "threadpoolctl")
+"""What an emitted module imports, beside Python's own modules."""
 NOT_SAVED = "weights not saved (--out FILE saves them)"
 
 
@@ -49,8 +52,11 @@ class TrainOptions:
 def compile_model(path: Path, folder: Path, dtype: str) -> None:
     """Writes the emitted module into a folder, under the model's name."""
     model = compile(path, dtype)
-    name = model.module.NAME
-    target = folder / f"{name if name.isidentifier() else path.stem}.py"
+    name = model.module.NAME if model.module.NAME.isidentifier() else path.stem
+    if keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
+        message = f"a module called {name} would hide Python's own, or could not be imported"
+        raise fail("bad-name", message, f"give the model another name: model my_{name}")
+    target = folder / f"{name}.py"
     try:
         if target.exists() and EMITTED not in target.read_text(encoding="utf-8", errors="replace"):
             message = f"{target} is there already, and gradc did not write it"

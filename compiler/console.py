@@ -5,11 +5,14 @@ and nothing in them is read as markup. Rich is imported only where there is a te
 """
 
 import importlib
+import os
 import re
 import sys
 from typing import Any, TextIO
 
 import click
+
+from gradc.errors import fail
 
 STYLES = (
     (r"^(?P<place>.+?:\d+:\d+: )?(?P<error>error): ", {"place": "bold", "error": "bold red"}),
@@ -27,8 +30,18 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line on stdout."""
-    click.echo(printable(text))
+    """A line on stdout.
+
+    Raises:
+        GradcError: it cannot be written: the disk is full.
+    """
+    try:
+        click.echo(printable(text))
+    except BrokenPipeError:
+        raise  # the reader has gone, which click takes for an end
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again as it ends
+        raise fail("cannot-write", f"the output cannot be written: {error.strerror or error}") from error
 
 
 def tell(text: str) -> None:
@@ -54,9 +67,9 @@ def progress_bar() -> Any:
     return importlib.import_module("gradc.runtime.bar").Bar(_rich_console(sys.stdout))
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Whether someone reads the stream as it is written."""
-    return stream.isatty()
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether someone reads the stream as it is written; it is None where the process was started without."""
+    return stream is not None and stream.isatty()
 
 
 def _rich_console(stream: TextIO) -> Any:

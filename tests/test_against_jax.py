@@ -176,11 +176,11 @@ def test_loss(call: str) -> None:
     weights = weights if LOSSES[call](values["a"], values["b"], y).ndim > 1 else weights[:, 0]
     axes = ", ".join(map(str, weights.shape))
     leaves = f"input y[4] : int(3), weights[{axes}]\nparam a[4, 3] ~ zeros\nparam b[4, 3] ~ zeros\n"
-    module = load_plain(emit(f"{leaves}loss sum(weights * {call})\n", dtype="float64"))
+    module = load_plain(emit(f"{leaves}loss sum(weights * {call}) + sum(b)\n", dtype="float64"))
     params = set_to(module, values)
     loss, gradients = module.loss_and_gradients(params, y, weights)
     with jax.enable_x64(True):
-        formula = jax.value_and_grad(lambda a, b: (weights * LOSSES[call](a, b, y)).sum(), argnums=(0, 1))
+        formula = jax.value_and_grad(lambda a, b: (weights * LOSSES[call](a, b, y)).sum() + b.sum(), argnums=(0, 1))
         wanted, slopes = formula(jnp.asarray(values["a"]), jnp.asarray(values["b"]))
     assert_close(loss, wanted, "loss")
     for name, slope in zip("ab", slopes, strict=True):

@@ -70,7 +70,7 @@ def _compiled(text: str, file: Path, options: Options) -> Built:
 
 def _key(text: str, file: Path, options: Options) -> Key:
     parts = (text, file.name, options.dtype, repr(options.lr), *_versions())
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
     return Key(digest, file.parent, file.stem)
 
 

@@ -35,7 +35,9 @@ def read_model(path: Path) -> str:
 
 
 def _similar(path: Path) -> str | None:
-    """Which file beside it may have been meant."""
+    """Why there is no such file, or which beside it may have been meant."""
+    if path.is_symlink():
+        return "it is a link that leads nowhere"
     if not path.parent.is_dir():
         return f"there is no folder {path.parent} either"
     names = sorted(child.name for child in path.parent.glob("*.grad"))
