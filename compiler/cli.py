@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 the model or the data is wrong, told on stderr; 2 the command line is wrong; 130 interrupted.
 """
 
+import errno
 import importlib
 import sys
 import warnings
@@ -55,6 +56,11 @@ class _Program(click.Group):
                 return super().invoke(ctx)
         except GradcError as error:
             console.tell(str(error))
+            ctx.exit(WRONG)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:  # no path but the user's can be
+                raise
+            console.tell(f"error: {error.filename} is too long a path")
             ctx.exit(WRONG)
         except KeyboardInterrupt:
             console.tell("interrupted")

@@ -6,7 +6,7 @@ are never dressed up as the user's mistake.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,6 +101,7 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
         if text is None:
             continue
         here = sorted((label for label in labels if (label.span.file, label.span.line) == (file, line)), key=_column)
+        text, here = _window(text, here)
         if diagnostic.span and file != diagnostic.span.file:
             lines.append(f"{margin}--> {file}")
         lines.append(f"{line:>4} | {_shown(text)}".rstrip())
@@ -111,11 +112,24 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
 
 
 WIDEST_LINE = 240
+CUT = "… "
+BEFORE = 60
+"""Characters shown before the first place, where a line is too long to be shown from its start."""
 
 
 def _line(sources: Mapping[str, str], file: str, line: int) -> str | None:
     rows = sources.get(file, "").split("\n")
     return rows[line - 1] if 0 < line <= len(rows) else None
+
+
+def _window(text: str, labels: list[Label]) -> tuple[str, list[Label]]:
+    """The line from shortly before its first label on, where a label would not be seen otherwise."""
+    if max(label.span.column for label in labels) <= WIDEST_LINE:
+        return text, labels
+    cut = max(0, min(label.span.column for label in labels) - BEFORE)
+    left = cut - len(CUT)
+    spans = [replace(at.span, column=at.span.column - left, end_column=at.span.end_column - left) for at in labels]
+    return CUT + text[cut:], [replace(label, span=span) for label, span in zip(labels, spans, strict=True)]
 
 
 def _shown(text: str) -> str:

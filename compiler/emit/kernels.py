@@ -392,7 +392,8 @@ class KernelWriter:
         """How the body goes into the target."""
         if not statement.accumulates and statement.starts:
             return "="
-        return "-=" if is_negative(statement.equation.body) else "+="
+        summed = statement.equation.reducer is Reducer.SUM
+        return "-=" if summed and is_negative(statement.equation.body) else "+="
 
     def extremum(self, depth: int, target: str, body: str, reducer: Reducer) -> None:
         """NaN passes on: once there, it stays."""

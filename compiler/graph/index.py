@@ -521,7 +521,10 @@ class Ranges:
         useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
         if any(self._direct(expr - fact * times) for fact in useful for times in _multipliers(expr, fact)):
             return True
-        return any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b)
+        if any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b):
+            return True
+        cleared = _cleared(expr)
+        return cleared is not None and self.nonnegative(cleared)
 
     def _direct(self, expr: IndexExpr) -> bool:
         least = self.least(expr)
@@ -543,6 +546,16 @@ class Ranges:
             return atom_expr
 
         return expr.map_atoms(change)
+
+
+def _cleared(expr: IndexExpr) -> IndexExpr | None:
+    """What is ≥ 0 just where `expr` is, with a quotient less: r - a // b ≥ 0 where (r + 1) b - 1 - a ≥ 0."""
+    for monomial, coefficient in expr.terms:
+        match monomial, coefficient:
+            case (Quotient(a, b),), 1 | -1 if never_negative(b - 1):
+                rest = expr - IndexExpr(((monomial, coefficient),))
+                return a + rest * b if coefficient > 0 else (rest + 1) * b - 1 - a
+    return None
 
 
 def _multipliers(expr: IndexExpr, fact: IndexExpr) -> Iterator[IndexExpr]:

@@ -126,11 +126,11 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
     full = world.unique(scope.frame.prefix + name)
     try:
         leaf = _leaf(world, statement, full, scope)
+        world.count_instance(statement.span)
+        world.add_leaf((*scope.frame.order, scope.now), leaf)
     except Refused:
         scope.define(name, Given(POISON))
         raise
-    world.count_instance(statement.span)
-    world.add_leaf((*scope.frame.order, scope.now), leaf)
     world.tables.spans[full] = _name_span(world, statement, leaf.span)
     value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
     world.parameters[full] = value
@@ -150,6 +150,9 @@ def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None
     """`state v ~ zeros` in an optimizer: shaped like p, or with `[]` a scalar."""
     if statement.axes:
         raise Refused("not-a-state", "a state of an optimizer is shaped like p, or with [] a scalar", statement.span)
+    if scope.entries.get(statement.name):
+        raise Refused("name-taken", f"{statement.name} means something in this optimizer already", statement.span,
+                      help="p, g, t and the arguments have their names; take another")  # fmt: skip
     scalar = statement.axes is not None
     law = law_of(world, statement, (), place_here(scope, statement.span))
     assert law.value is not None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from gradc.errors import Span
+from gradc.errors import Label, Span
 
 from . import core, syntax
 from .blocks import run
@@ -93,6 +93,10 @@ def _declare_files(world: World, sources: Sources, scope: Scope) -> None:
 
 
 def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> core.Model:
+    names = [statement for statement in file.statements if isinstance(statement, syntax.ModelName)]
+    if len(names) > 1:
+        labels = [Label(statement.span, "") for statement in names]
+        world.report(Refused("twice", "model stands twice", names[1].span, labels), scope.frame)
     outputs = collect(world, scope.frame)
     loss = outputs["loss"][0] if outputs["loss"] else None
     chosen: Settings = settings(world, scope, loss.span if loss else Span(file.name, 1, 1, 1, 1), lr)

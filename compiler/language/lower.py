@@ -133,13 +133,15 @@ class _Builder:
     def add(self, equation: core.Equation, alone: bool = True) -> None:
         """One equation of the model: its root is written straight into the target.
 
-        A tensor is the sum of its equations: a reduction that is no sum is one only where it is `alone`.
+        A tensor is the sum of its equations: a reduction that is no sum is one only `alone`, at bare indices.
         """
         start, self.seen = len(self.equations), {}
         origin = Origin(equation.span, equation.text)
         indices = {i.name: i for i in equation.indices}
         scope = Scope(equation.target, origin, indices)
-        if isinstance(equation.value, core.Reduce) and (alone or equation.value.reducer == "sum"):
+        places = {place.bare for place in equation.write}
+        straight = alone and None not in places and len(places) == len(equation.write)
+        if isinstance(equation.value, core.Reduce) and (straight or equation.value.reducer == "sum"):
             value = equation.value
             inner = replace(scope, indices=indices | {i.name: i for i in value.indices})
             body = self.reduced_body(value, inner)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from gradc.errors import Label
+from gradc.errors import Label, Span
 
 from . import core, syntax
 from .core import Role
@@ -29,8 +29,11 @@ def collect(world: World, frame: Frame) -> dict[str, list[core.Output]]:
         except Refused as refused:
             world.report(refused, frame)
     if not any(statement.role == "loss" for statement, _, _ in world.outputs):
-        world.report(Refused("no-loss", "the model has no loss", None,
-                             help="add one: loss mean(squared_error(p, y))"), frame)  # fmt: skip
+        file, text = next(iter(world.sources.items()))
+        rows = text.rstrip().split("\n")
+        end = Span(file, len(rows), len(rows[-1]) + 1, len(rows), len(rows[-1]) + 2)
+        message = "the model has no loss" if text.strip() else "the file is empty, and a model has a loss"
+        world.report(Refused("no-loss", message, end, help="add one: loss mean(squared_error(p, y))"), frame)
     return found
 
 
@@ -84,6 +87,35 @@ def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame
                 "predict-needs-target", f"the prediction {output.name} needs the target {target.name}", output.span,
                 [Label(output.span, f"through {' → '.join(path)}"), Label(target.span, "only training has this")],
                 f"declare {target.name} as an input if predict is to have it",
+            ), frame)  # fmt: skip
+        else:
+            _check_sizes(world, output, reads, frame)
+
+
+def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str]], frame: Frame) -> None:
+    """No prediction may need a size that only a target tells."""
+    needed = [output.tensor]
+    for name in needed:
+        needed += [other for other in reads.get(name, []) if other not in needed]
+    leaves = [leaf for _, leaf in world.tables.leaves]
+    tensors = {tensor.name: tensor.axes for _, tensor in world.tables.tensors}
+    tensors |= {leaf.name: leaf.axes for leaf in leaves}
+    used = {dim for name in needed for axis in tensors.get(name, ()) for dim in axis.extent.dims}
+    used |= {
+        dim
+        for _, equation in world.tables.equations
+        if equation.target in needed
+        for index in equation.indices
+        for dim in (*index.low.dims, *index.high.dims)
+    }
+    told = {str(axis.extent): leaf for leaf in reversed(leaves) for axis in leaf.axes if leaf.role is Role.TARGET}
+    inputs = {str(axis.extent) for leaf in leaves for axis in leaf.axes if leaf.role is Role.INPUT}
+    for dim in sorted(used - inputs):
+        if dim in told:
+            world.report(Refused(
+                "predict-needs-target", f"the prediction {output.name} needs the size {dim}", output.span,
+                [Label(output.span, f"over {dim}"), Label(told[dim].span, "only training has this, which tells it")],
+                f"let {dim} stand alone in the brackets of an input",
             ), frame)  # fmt: skip
 
 

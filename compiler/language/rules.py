@@ -134,6 +134,10 @@ def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes:
     bound = bind(world, definition, line.rule, outer, Place(scope, 0, context))
     if any(value is POISON for value in bound.values.values()):
         raise Echo
+    for parameter in definition.parameters:
+        if parameter.name in ("p", "g", "t"):
+            raise Refused("name-taken", f"{parameter.name} cannot be an argument of an optimizer", parameter.span,
+                          help="p is the parameter, g its gradient, t the step")  # fmt: skip
     for name, value in bound.values.items():
         scope.define(name, Given(_argument(world, name, value, context), number=True))
     for name in ("p", "g"):

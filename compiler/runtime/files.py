@@ -49,11 +49,11 @@ def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> 
     Raises:
         GradcError: the file is missing, damaged or of another kind.
     """
-    if not path.exists():
-        raise fail("no-such-file", f"there is no data file {path}")
-    if not path.is_file():
-        raise fail("not-a-file", f"{path} is not a file; an .npz or .csv is wanted")
     try:
+        if not path.exists():
+            raise fail("no-such-file", f"there is no data file {path}")
+        if not path.is_file():
+            raise fail("not-a-file", f"{path} is not a file; an .npz or .csv is wanted")
         match path.suffix.lower():
             case ".npz":
                 return _read_npz(path, specs)

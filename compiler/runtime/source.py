@@ -17,6 +17,14 @@ def read_model(path: Path) -> str:
     Raises:
         GradcError: there is no such file, it is no file, cannot be read, is larger than 4 MB or is not UTF-8.
     """
+    try:
+        content = _content(path)
+    except OSError as error:
+        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror}") from error
+    return _decoded(content, str(path))
+
+
+def _content(path: Path) -> bytes:
     if not path.exists():
         raise fail("no-such-file", f"there is no file {path}", help=_similar(path))
     if path.is_dir():
@@ -25,13 +33,9 @@ def read_model(path: Path) -> str:
         raise fail("not-a-file", f"{path} is a folder; a model file is wanted", help=models)
     if not path.is_file():
         raise fail("not-a-file", f"{path} is not a regular file; a model file is wanted")
-    try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise fail("file-too-large", f"{path} has {size:,} bytes; a model file has at most {LARGEST:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror}") from error
-    return _decoded(content, str(path))
+    if (size := path.stat().st_size) > LARGEST:
+        raise fail("file-too-large", f"{path} has {size:,} bytes; a model file has at most {LARGEST:,}")
+    return path.read_bytes()
 
 
 def _similar(path: Path) -> str | None:

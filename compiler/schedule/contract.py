@@ -170,7 +170,11 @@ class _Splitter:
     def add(self, first: Read, second: Read, outer: list[Factor]) -> bool:
         equation = self.equation
         target = Read(equation.target, equation.write)
+        mentioned = _names(first) | _names(second)
+        if not {i.name for i in equation.reduced} <= mentioned:
+            return False
         plain = not outer and all(self.extent_is_whole(target, at) for at in range(len(equation.write)))
+        plain = plain and all(i.name in mentioned for i in equation.indices)
         names = _names(first) & _names(second)
         body = first * second
         made = replace(equation, guards=(), body=body) if plain else self.into_own_tensor(first, second)
@@ -189,14 +193,17 @@ class _Splitter:
         return True
 
     def into_own_tensor(self, first: Read, second: Read) -> Equation:
+        """The product over the indices that its factors mention."""
         equation = self.equation
         written = {name for place in equation.write for name in place.indices}
-        free = tuple(i for i in equation.indices if i.name in written)
+        mentioned = _names(first) | _names(second)
+        indices = tuple(i for i in equation.indices if i.name in mentioned)
+        free = tuple(i for i in indices if i.name in written)
         name = self.fresh(f"{equation.target}.product")
         axes = tuple(Axis(i.name, i.extent) for i in free)
         self.tensors[name] = Tensor(name, axes, Kind.REAL, equation.origin)
         place = tuple(index(i.name) for i in free)
-        return replace(equation, target=name, write=place, guards=(), body=first * second)
+        return replace(equation, target=name, write=place, indices=indices, guards=(), body=first * second)
 
 
 def _gemm(equation: Equation, first: Read, second: Read, shared: set[str]) -> Gemm | None:

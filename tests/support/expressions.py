@@ -20,6 +20,7 @@ from .terms import (
     choice,
     index_value,
     joined,
+    negative,
     number,
 )
 
@@ -188,7 +189,8 @@ def _reduction(scope: Scope, depth: int) -> Term:
     if reducer in ("max", "min", "prod", "logsumexp"):
         # equal bodies would be a tie, and large ones overflow
         spread = joined("+", [index_value(idx) for idx in header])
-        body = TANH(binary(body, "+", binary(spread, "*", number(0.3))))
+        body = TANH(binary(body, "+", binary(spread, "*", number(0.3)))) if choices.chance(70) else body
+        body = negative(body) if choices.chance(30) else body
     return reduction(reducer, Header(header), body, scope)
 
 
