@@ -57,6 +57,9 @@ class _Program(click.Group):
         except GradcError as error:
             console.tell(str(error))
             ctx.exit(WRONG)
+        except MemoryError as error:
+            console.tell(f"error: there is not enough memory: {error or 'of the model or its data'}")
+            ctx.exit(WRONG)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:  # no path but the user's can be
                 raise

@@ -208,9 +208,7 @@ class Equation:
 
     def sources(self) -> tuple[str, ...]:
         """The tensors it reads: in the body, and through gathers in subscripts, guards and index values."""
-        names = [read.tensor for read in self.reads]
-        names += [gather.tensor for place in self.index_expressions() for gather in place.gathers]
-        return tuple(dict.fromkeys(names))
+        return _sources(self.body, (*self.write, *(guard.value for guard in self.guards)))
 
     def index_expressions(self) -> Iterator[IndexExpr]:
         """Every index expression in it: subscripts of the write and of reads, guards, index values."""
@@ -222,6 +220,17 @@ class Equation:
                 yield from leaf.subscripts
             else:
                 yield leaf.value
+
+
+@lru_cache(maxsize=16384)
+def _sources(body: sympy.Expr, places: tuple[IndexExpr, ...]) -> tuple[str, ...]:
+    """The tensors that a body reads, and then those that the subscripts in it and the places gather from."""
+    names = [read.tensor for read in reads_of(body)]
+    inside = [
+        place for leaf in leaves_of(body) for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
+    ]
+    names += [gather.tensor for place in (*places, *inside) for gather in place.gathers]
+    return tuple(dict.fromkeys(names))
 
 
 @lru_cache(maxsize=16384)

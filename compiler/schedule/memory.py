@@ -7,6 +7,7 @@ in its dying operand's place.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
 from gradc.graph.nodes import Equation, Graph
@@ -28,6 +29,7 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
     """
     held = set(given)
     lives = _lives(steps)
+    users = _users(steps)
     buffers: dict[str, Buffer] = {}
     for name in lives:
         tensor = graph.tensors[name]
@@ -35,7 +37,8 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
         if name in held and (tensor.axes or name in stores):
             buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents, stores.get(name))
             continue
-        kept = _kept_axes(name, graph, steps, lives[name])
+        whole = lives[name].first != lives[name].last or isinstance(steps[lives[name].first], Gemm)
+        kept = _kept_axes(name, graph, users[name], whole)
         storage = Storage.WORK if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
     if share:
@@ -66,28 +69,40 @@ def _lives(steps: tuple[Step, ...]) -> dict[str, _Life]:
 # ---------------------------------------------------------------- axes shared by all
 
 
-def _kept_axes(name: str, graph: Graph, steps: tuple[Step, ...], life: _Life) -> tuple[int, ...]:
-    """The axes that are not those of loops around all that write and read the tensor."""
+def _kept_axes(name: str, graph: Graph, users: "list[_User]", whole: bool) -> tuple[int, ...]:
+    """The axes that are not those of loops around all that write and read the tensor, unless it is kept whole."""
     extents = graph.tensors[name].extents
-    uses = [use for step in steps for equation in _equations(step) for use in uses_of(name, equation)]
+    uses = [use for _, _, equation in users for use in uses_of(name, equation)]
     everything = tuple(
         at for at, extent in enumerate(extents) if extent.constant != 1 or any(use[at].terms for use in uses)
     )
-    step = steps[life.first]
-    if life.first != life.last or isinstance(step, Gemm):
+    if whole:
         return everything
-    touching = [(path, s) for path, s in _walk(step.items) if name in _touched(s.equation)]
-    depth = _common_depth([path for path, _ in touching])
-    around = [touching[0][1].path[at] for at in range(depth)]
-    return tuple(at for at in everything if not _runs_along(name, at, around, [s for _, s in touching]))
+    depth = _common_depth([path for path, _, _ in users])
+    around = [users[0][1][at] for at in range(depth)]
+    return tuple(at for at in everything if not _runs_along(name, at, around, [equation for _, _, equation in users]))
 
 
-def _equations(step: Step) -> list[Equation]:
-    return [step.equation] if isinstance(step, Gemm) else [statement.equation for statement in step.statements()]
+_User: TypeAlias = tuple[Path, tuple[str, ...], Equation]
+"""Of an equation that writes or reads a tensor: the places of the loops around it, their indices, and itself."""
 
 
-def _runs_along(name: str, axis: int, around: list[str], statements: list[Statement]) -> bool:
-    used = {subscripts[axis].bare for s in statements for subscripts in uses_of(name, s.equation)}
+def _users(steps: tuple[Step, ...]) -> dict[str, list[_User]]:
+    """For each tensor the equations that touch it, in order."""
+    found: dict[str, list[_User]] = {}
+    for step in steps:
+        if isinstance(step, Gemm):
+            users: list[_User] = [((), (), step.equation)]
+        else:
+            users = [(path, statement.path, statement.equation) for path, statement in _walk(step.items)]
+        for user in users:
+            for name in dict.fromkeys((*user[2].sources(), user[2].target)):
+                found.setdefault(name, []).append(user)
+    return found
+
+
+def _runs_along(name: str, axis: int, around: list[str], equations: list[Equation]) -> bool:
+    used = {subscripts[axis].bare for equation in equations for subscripts in uses_of(name, equation)}
     return len(used) == 1 and next(iter(used)) in around
 
 
@@ -102,10 +117,6 @@ def uses_of(name: str, equation: Equation) -> Iterator[tuple[IndexExpr, ...]]:
         for gather in expression.gathers:
             if gather.tensor == name:
                 yield gather.subscripts
-
-
-def _touched(equation: Equation) -> tuple[str, ...]:
-    return (*equation.sources(), equation.target)
 
 
 def _walk(items: tuple[Item, ...], path: Path = ()) -> Iterator[tuple[Path, Statement]]:

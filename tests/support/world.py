@@ -186,8 +186,9 @@ def _by_jax(reducer: str, value: Array, outer: Points, inner: int) -> Array:
         case "mean":
             return total(value) / inner
         case "prod":
-            size = jnp.exp(total(jnp.log(jnp.abs(value))))
-            return size * (1.0 - 2.0 * (total((value < 0) * 1) % 2))
+            wide = 2 ** (inner - 1).bit_length()
+            rows = np.minimum(np.arange(outer.count)[:, None] * inner + np.arange(wide), len(at) - 1)
+            return jnp.where(np.arange(wide) < inner, jnp.take(value, rows), 1).prod(1)
         case "max" | "min":
             sign = 1 if reducer == "max" else -1
             return jnp.take(value, first_largest(sign * value))
