@@ -9,7 +9,7 @@ exp(body − out); `prod` with the product of the other factors. The result is a
 gradients need nothing more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import sympy
@@ -40,7 +40,7 @@ def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
     """The graph with the gradient of a scalar by some of its tensors.
 
     Args:
-        graph: a graph without cycles.
+        graph: a graph; recurrences in it are equations like any others, and their adjoints are recurrences too.
         of: the tensor, a scalar, that is differentiated.
         by: the tensors it is differentiated by, leaves or not.
 
@@ -65,17 +65,27 @@ def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
 
 def _active(graph: Graph, of: str, by: tuple[str, ...]) -> set[str]:
     """The real tensors on a way from `by` to `of`."""
-    reached = set(by)
-    for name in graph.order:
-        if graph.tensors[name].kind is Kind.REAL:
-            reads = {read.tensor for eq in graph.writers[name] for read in eq.reads}
-            if reads & reached:
-                reached.add(name)
-    needed = {of} & reached
-    for name in reversed(graph.order):
-        if name in needed:
-            needed |= {read.tensor for eq in graph.writers[name] for read in eq.reads} & reached
-    return needed
+    sources = {
+        name: {read.tensor for equation in equations for read in equation.reads}
+        for name, equations in graph.writers.items()
+        if graph.tensors[name].kind is Kind.REAL
+    }
+    readers: dict[str, set[str]] = {}
+    for name, own in sources.items():
+        for source in own:
+            readers.setdefault(source, set()).add(name)
+    return _reached(by, readers) & _reached((of,), sources)
+
+
+def _reached(start: Iterable[str], ways: Mapping[str, Iterable[str]]) -> set[str]:
+    found = dict.fromkeys(start)
+    waiting = list(found)
+    for name in waiting:
+        for other in ways.get(name, ()):
+            if other not in found:
+                found[other] = None
+                waiting.append(other)
+    return set(found)
 
 
 @dataclass

@@ -34,7 +34,8 @@ def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int]) 
     """The value of every tensor of the graph.
 
     Args:
-        graph: the graph, without cycles.
+        graph: the graph. Equations that need each other's places are run again and again until nothing changes: where
+            each place needs earlier ones alone, that is their one solution, whatever the order.
         values: the leaves' values by name; those of other tensors are not looked at.
         dims: the sizes of the free dims.
     """
@@ -45,12 +46,31 @@ def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int]) 
         elif name not in graph.writers:
             found[name] = np.zeros(_shape(tensor, dims), DTYPES[tensor.kind])
     with np.errstate(all="ignore"):
-        for name in graph.order:
-            missing = [source for eq in graph.writers[name] for source in eq.sources() if source not in found]
-            if missing:
-                raise InternalError(f"{name} needs {missing[0]} before it has a value: a cycle, or an unknown name")
-            found[name] = _computed(graph.tensors[name], graph.writers[name], found, dims)
+        for names in graph.cycles:
+            unknown = [source for name in names for eq in graph.writers[name] for source in eq.sources()
+                       if source not in found and source not in names]  # fmt: skip
+            if unknown:
+                raise InternalError(f"{names[0]} needs {unknown[0]}, which is no tensor")
+            if len(names) > 1 or any(names[0] in eq.sources() for eq in graph.writers[names[0]]):
+                _solve(names, graph, found, dims)
+            else:
+                found[names[0]] = _computed(graph.tensors[names[0]], graph.writers[names[0]], found, dims)
     return found
+
+
+def _solve(names: tuple[str, ...], graph: Graph, found: dict[str, Array], dims: Mapping[str, int]) -> None:
+    """Tensors that need each other's places: computed from zeros, over and over, until they stay as they are."""
+    for name in names:
+        found[name] = np.zeros(_shape(graph.tensors[name], dims), DTYPES[graph.tensors[name].kind])
+    for _ in range(sum(found[name].size for name in names) + 2):
+        same = True
+        for name in names:
+            new = _computed(graph.tensors[name], graph.writers[name], found, dims)
+            same = same and np.array_equal(new, found[name], equal_nan=new.dtype == np.float64)
+            found[name] = new
+        if same:
+            return
+    raise InternalError(f"{', '.join(names)}: a place needs itself")
 
 
 def _shape(tensor: Tensor, dims: Mapping[str, int]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from sympy.core.expr import AtomicExpr
 
 from gradc.errors import Span
 
+from .cycles import components
 from .index import IndexExpr, Ranges
 from .tensors import Axis, Bounds, Index, Kind, Role, ranges_of
 
@@ -300,35 +301,23 @@ class Graph:
         return table
 
     @cached_property
+    def cycles(self) -> tuple[tuple[str, ...], ...]:
+        """The computed tensors, each after those it reads; those that need each other together. Of several orders, the
+        one nearest the source's."""
+        names = list(self.writers)
+        numbers = {name: at for at, name in enumerate(names)}
+        needs = [
+            [numbers[source] for source in dict.fromkeys(s for eq in self.writers[name] for s in eq.sources())
+             if source in numbers]
+            for name in names
+        ]  # fmt: skip
+        return tuple(tuple(names[at] for at in component) for component in components(needs))
+
+    @cached_property
     def order(self) -> tuple[str, ...]:
-        """The computed tensors, each after those it reads; of several orders, the one nearest the source's."""
-        done: dict[str, None] = {}
-        for name in self.writers:
-            _visit(name, self, done)
-        return tuple(done)
+        """The computed tensors, each after those it reads, but for those that need each other."""
+        return tuple(name for names in self.cycles for name in names)
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""
         return Graph(self.tensors, equations, self.outputs)
-
-
-def _visit(start: str, graph: Graph, done: dict[str, None]) -> None:
-    """Depth first, without recursion: models are deeper than Python's stack."""
-    stack: list[tuple[str, Iterator[str]]] = []
-    if start not in done:
-        stack.append((start, _needed(start, graph)))
-    open_names = {start}
-    while stack:
-        name, needed = stack[-1]
-        for source in needed:
-            if source in graph.writers and source not in done and source not in open_names:
-                open_names.add(source)
-                stack.append((source, _needed(source, graph)))
-                break
-        else:
-            stack.pop()
-            done[name] = None
-
-
-def _needed(name: str, graph: Graph) -> Iterator[str]:
-    return iter(tuple(dict.fromkeys(source for eq in graph.writers[name] for source in eq.sources())))

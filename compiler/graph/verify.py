@@ -14,6 +14,7 @@ from gradc.errors import InternalError
 from .conditions import implied, under
 from .index import Gather, IndexExpr, Ranges
 from .nodes import Equation, Graph, Head, Named, Read, Tensor, Value
+from .recurrence import Unordered, arrange
 from .scalar import ROWS, WHERE
 from .tensors import Kind, ranges_of
 
@@ -38,17 +39,14 @@ def verify(graph: Graph, preconditions: Iterable[IndexExpr] = ()) -> None:
             raise InternalError(f"output {outside} is {name}, which is no tensor")
     for equation in graph.equations:
         _Check(graph, equation).run(facts)
-    _acyclic(graph)
+    _computable(graph)
 
 
-def _acyclic(graph: Graph) -> None:
-    done: set[str] = set()
-    for name in graph.order:
-        for equation in graph.writers[name]:
-            for source in equation.sources():
-                if source in graph.writers and source not in done:
-                    raise InternalError(f"a cycle: {describe(equation)} reads {source}, which needs {name}")
-        done.add(name)
+def _computable(graph: Graph) -> None:
+    try:
+        arrange(graph)
+    except Unordered as cycle:
+        raise InternalError(f"a cycle without an order: {', '.join(map(describe, cycle.equations))}") from None
 
 
 def describe(equation: Equation) -> str:

@@ -102,9 +102,10 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
     chosen: Settings = settings(world, scope, loss.span if loss else Span(file.name, 1, 1, 1, 1), lr)
     tables = world.tables
     equations = ordered(tables.equations)
-    _check(world, equations, outputs["predict"], scope)
+    if not world.diagnostics:
+        check_targets(world, outputs["predict"], scope.frame)
     leaves = tuple(_frozen(leaf, chosen) for leaf in ordered(tables.leaves))
-    return core.Model(
+    model = core.Model(
         name=_name(file),
         file=file.name,
         dims=_free_dims(world, file, leaves, scope),
@@ -120,16 +121,10 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
         fit=chosen.fit,
         data=chosen.data,
     )
-
-
-def _check(world: World, equations: tuple[core.Equation, ...], predictions: list[core.Output], scope: Scope) -> None:
-    if world.diagnostics:
-        return
-    cycle = check_cycles(equations)
+    cycle = None if world.diagnostics else check_cycles(model)
     if cycle is not None:
         world.report(cycle, scope.frame)
-    else:
-        check_targets(world, predictions, scope.frame)
+    return model
 
 
 def _frozen(leaf: core.Leaf, chosen: Settings) -> core.Leaf:

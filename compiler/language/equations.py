@@ -13,7 +13,7 @@ from . import core, syntax
 from .arithmetic import as_number, hull
 from .call_names import plan_calls
 from .core import Bounds, Kind
-from .cycles import refuse_cycle
+from .cycles import refuse_cycle, waits_for
 from .extents import solve
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -251,6 +251,8 @@ def _force_group(world: World, group: Group) -> Value:
     if group.state == "forcing":
         # it reads itself: what it holds is known only when it is done, and is real in all that makes sense
         return tensor_value(group.equations[0].span, group.name, axes or (), Kind.REAL)
+    if group.state == "measured" and axes is not None and waits_for(world, group):
+        return tensor_value(group.equations[0].span, group.name, axes, Kind.REAL)
     if group.state == "measured" and axes is not None:
         group.state = "forcing"
         world.forcing.append(group)

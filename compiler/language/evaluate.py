@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 
+from gradc.graph.cycles import components
 from gradc.graph.index import Atom, Dim, Gather, Idx, IndexExpr, Quotient, Remainder
 
 from . import core
@@ -65,24 +66,42 @@ def _all_tensors(tensors: Iterable[core.Tensor], equations: Sequence[core.Equati
     for equation in equations:
         parts[equation.target].append(equation)
     found = dict(given)
-    for name in _in_order(parts, given):
-        found[name] = _tensor(by_name[name], parts[name], found, dims)
+    for names in _in_order(parts, given):
+        if len(names) > 1 or any(names[0] in _reads(equation) for equation in parts[names[0]]):
+            _solve([by_name[name] for name in names], parts, found, dims)
+        else:
+            found[names[0]] = _tensor(by_name[names[0]], parts[names[0]], found, dims)
     return found
 
 
-def _in_order(parts: Mapping[str, Sequence[core.Equation]], given: Mapping[str, Numbers]) -> list[str]:
-    """The tensors that can be computed, each after those it reads."""
-    waiting = {name: {read for equation in own for read in _reads(equation)} for name, own in parts.items()}
-    done = set(given)
-    order: list[str] = []
-    while True:
-        ready = [name for name, reads in waiting.items() if reads <= done]
-        if not ready:
-            return order
-        for name in ready:
-            del waiting[name]
-        order += ready
-        done |= set(ready)
+def _in_order(parts: Mapping[str, Sequence[core.Equation]], given: Mapping[str, Numbers]) -> list[list[str]]:
+    """The tensors that can be computed, each after those it reads, those that read each other together."""
+    names = list(parts)
+    numbers = {name: at for at, name in enumerate(names)}
+    reads = [sorted({read for equation in parts[name] for read in _reads(equation)} - set(given)) for name in names]
+    order: list[list[str]] = []
+    known = set(given)
+    for component in components([[numbers[read] for read in own if read in numbers] for own in reads]):
+        together = {names[at] for at in component}
+        if all(read in known or read in together for at in component for read in reads[at]):
+            order.append([names[at] for at in component])
+            known |= together
+    return order
+
+
+def _solve(tensors: Sequence[core.Tensor], parts: Mapping[str, Sequence[core.Equation]], found: dict[str, Numbers],
+           dims: Mapping[str, int]) -> None:  # fmt: skip
+    """A recurrence: from zeros, all of it over and over, until nothing changes. That finds each place once those that
+    it needs are found, in whatever order that is."""
+    for tensor in tensors:
+        found[tensor.name] = np.zeros(tuple(_size(axis.extent, dims) for axis in tensor.axes), DTYPES[tensor.kind])
+    for _ in range(sum(found[tensor.name].size for tensor in tensors) + 2):
+        new = {tensor.name: _tensor(tensor, parts[tensor.name], found, dims) for tensor in tensors}
+        same = all(np.array_equal(new[n], found[n], equal_nan=new[n].dtype == np.float64) for n in new)
+        found |= new
+        if same:
+            return
+    raise AssertionError(f"{tensors[0].name}: a place needs itself")
 
 
 def _reads(equation: core.Equation) -> set[str]:

@@ -13,6 +13,7 @@ from gradc.errors import Label
 from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
+from .cycles import measuring, mentions
 from .indices import described_read, index_name, shown_base, wrong_count
 from .places import Place
 from .refusal import Refused
@@ -214,12 +215,23 @@ class _Search:
                 if entry.state == "measuring":
                     self.circular = entry
                 return self.world.axes(self.world, entry)
+        if self._is_of_own_recurrence(base):
+            return None
         if names_in(base) & set(env):
             self.walk(base, env)
             return None
         value = self.world.value(base, self.place)
         self.context.bases[id(base)] = value
         return value.axes if isinstance(value, Array) else None
+
+    def _is_of_own_recurrence(self, base: syntax.Expression) -> bool:
+        """Whether what is read is made of a tensor whose extents are being looked for: then it tells nothing."""
+        found = measuring(self.world)
+        place = self.place
+        if not found or not mentions(base, place.scope, place.position, found, indexed=place.context.indexed):
+            return False
+        self.circular = next(entry for entry in found if isinstance(entry, Group))
+        return True
 
     def _tensor(self, node: syntax.Subscript) -> str | None:
         """The name of the tensor that is read."""

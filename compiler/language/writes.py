@@ -10,7 +10,8 @@ from itertools import combinations
 from typing import TypeAlias
 
 from gradc.errors import Label
-from gradc.graph.index import Idx, IndexExpr, Quotient, Ranges, Remainder, index, number, split_multiple
+from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index, number
+from gradc.graph.places import are_apart
 from gradc.graph.tensors import ranges_of
 
 from . import core
@@ -154,27 +155,7 @@ def _by_parts(part: IndexExpr, others: Sequence[IndexExpr], known: set[str]) -> 
 
 
 def _are_apart(a: Write, b: Write) -> bool:
-    """Whether two equations are certain never to write one place: on some axis their values always differ."""
+    """Whether two equations are certain never to write one place."""
     renamed = {i.name: index(f"{i.name}'") for i in b[2]}
     indices = (*a[2], *(core.Index(f"{i.name}'", i.low, i.high) for i in b[2]))
-    ranges = ranges_of(indices)
-    for left, right in zip(a[3], b[3], strict=True):
-        difference = left - right.substitute(renamed)
-        if ranges.nonnegative(difference - 1) or ranges.nonnegative(-difference - 1):
-            return True
-        if _never_zero(difference, ranges):
-            return True
-    return False
-
-
-def _never_zero(difference: IndexExpr, ranges: Ranges) -> bool:
-    """`2*i - 2*j - 1` is never 0: what is left over after the multiples of a factor is not one of them."""
-    for monomial, coefficient in difference.terms:
-        factor = IndexExpr(((tuple(atom for atom in monomial if not isinstance(atom, Idx)), abs(coefficient)),))
-        if factor == number(1) or not ranges.nonnegative(factor - 1):
-            continue
-        _, rest = split_multiple(difference, factor)
-        for side in (rest, -rest):
-            if ranges.nonnegative(side - 1) and ranges.nonnegative(factor - 1 - side):
-                return True
-    return False
+    return are_apart(a[3], [place.substitute(renamed) for place in b[3]], ranges_of(indices))

@@ -1,0 +1,396 @@
+"""The order in which equations can be computed, and loops over one index where they need each other's places.
+
+The nodes of the dependence graph are equations. In a strongly connected component each read has a distance along an
+index: how many rounds before its own the place that it reads was written.
+
+    h.sum[b, t, j] = Σ_k h[b, t - 1, k]·u[k, j]        reads h one round back        (distance 1)
+    h[b, t, j]     = tanh(a[b, t, j] + h.sum[b, t, j])  reads h.sum of its own round  (distance 0)
+
+The component is a recurrence if some index, forwards or backwards, makes no distance negative, after shifting the
+equations by constants, and what is at distance 0 has an order, or is a recurrence over another index. Whatever is
+outside of the component stays outside of the loop.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import sympy
+
+from .conditions import implied, under
+from .cycles import components
+from .index import IndexExpr, Ranges, index, number, split_multiple
+from .nodes import Equation, Graph, Guard, Read, Relation, Value, substitute
+from .places import are_apart
+from .scalar import WHERE
+from .tensors import Index, ranges_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Equations that are computed together, for one value after the other of an index that they all have.
+
+    Attributes:
+        index: the index, with the range of the loop.
+        backward: whether it runs from its last value down to its first.
+        body: what is computed for one value, in order; equations in terms of `index`.
+    """
+
+    index: Index
+    backward: bool
+    body: "tuple[Ordered, ...]"
+
+
+Ordered: TypeAlias = Equation | Recurrence
+
+
+class Unordered(Exception):
+    """Equations that need each other's places without an order of places: none can be computed first."""
+
+    def __init__(self, equations: Sequence[Equation]) -> None:
+        super().__init__(", ".join(equation.target for equation in equations))
+        self.equations = tuple(equations)
+
+
+def arrange(graph: Graph) -> tuple[Ordered, ...]:
+    """The equations of a graph in an order in which each comes after those it needs, recurrences as loops.
+
+    Raises:
+        Unordered: a cycle of equations is no recurrence.
+    """
+    order: list[Ordered] = []
+    for names in graph.cycles:
+        equations = [equation for name in names for equation in graph.writers[name]]
+        if len(names) == 1 and not any(names[0] in equation.sources() for equation in equations):
+            order += equations
+        else:
+            order += _ordered(equations, dependences(equations), frozenset())
+    return tuple(order)
+
+
+def equations_in(items: Iterable[Ordered], around: tuple[Recurrence, ...] = ()) -> Iterator[
+    tuple[Equation, tuple[Recurrence, ...]]
+]:  # fmt: skip
+    """All equations in order, each with the recurrences around it, outermost first."""
+    for item in items:
+        if isinstance(item, Recurrence):
+            yield from equations_in(item.body, (*around, item))
+        else:
+            yield item, around
+
+
+# ---------------------------------------------------------------- dependences
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """A read of what an equation of the same component writes.
+
+    Attributes:
+        reader, writer: their numbers in the component.
+        place: the subscripts that are read.
+        ranges: what is known of the reader's indices there, by the conditions around the read.
+    """
+
+    reader: int
+    writer: int
+    place: tuple[IndexExpr, ...]
+    ranges: Ranges
+
+
+def dependences(equations: Sequence[Equation]) -> list[Dependence]:
+    """The reads between equations that may meet the place that one of them writes."""
+    writers: dict[str, list[int]] = {}
+    for at, equation in enumerate(equations):
+        writers.setdefault(equation.target, []).append(at)
+    found: list[Dependence] = []
+    for reader, equation in enumerate(equations):
+        for tensor, place, ranges in reads_with_ranges(equation):
+            for writer in writers.get(tensor, ()):
+                if not _apart(place, ranges, equations[writer]):
+                    found.append(Dependence(reader, writer, place, ranges))
+    return found
+
+
+def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
+    """Whether a read never meets what an equation writes."""
+    twins = {i.name: index(f"{i.name}'") for i in writer.indices}
+    for i in writer.indices:
+        ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins), i.high.substitute(twins))
+    ranges = under(ranges, [guard.substitute(twins) for guard in writer.guards])
+    return are_apart(place, [written.substitute(twins) for written in writer.write], ranges)
+
+
+def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    """Each place that an equation reads, with what is known of the indices there; gathers' places too."""
+    ranges = under(ranges_of(equation.indices), equation.guards)
+    for expression in (*equation.write, *(guard.value for guard in equation.guards)):
+        yield from _gathered(expression, ranges)
+    yield from _read_in(equation.body, ranges)
+
+
+def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    if isinstance(body, WHERE.head):
+        condition, then, otherwise = body.args
+        yield from _read_in(condition, ranges)
+        yield from _read_in(then, under(ranges, implied(condition, True)))
+        yield from _read_in(otherwise, under(ranges, implied(condition, False)))
+    elif isinstance(body, Read):
+        yield body.tensor, body.subscripts, ranges
+        for subscript in body.subscripts:
+            yield from _gathered(subscript, ranges)
+    elif isinstance(body, Value):
+        yield from _gathered(body.value, ranges)
+    else:
+        for argument in body.args:
+            yield from _read_in(argument, ranges)
+
+
+def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    for gather in expression.gathers:
+        yield gather.tensor, gather.subscripts, ranges
+
+
+# ---------------------------------------------------------------- one component
+
+
+def _ordered(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> list[Ordered]:
+    """The equations of a component and what is between them, in order.
+
+    Args:
+        used: the indices of loops around them already.
+    """
+    needs: list[list[int]] = [[] for _ in equations]
+    for read in reads:
+        if read.writer not in needs[read.reader]:
+            needs[read.reader].append(read.writer)
+    order: list[Ordered] = []
+    for component in components(needs):
+        if len(component) == 1 and component[0] not in needs[component[0]]:
+            order.append(equations[component[0]])
+        else:
+            order.append(_recurrence(*_part(component, equations, reads), used))
+    return order
+
+
+def _part(component: list[int], equations: list[Equation], reads: list[Dependence]) -> tuple[
+    list[Equation], list[Dependence]
+]:  # fmt: skip
+    """A part of the equations and the reads among them, numbered anew."""
+    numbers = {old: new for new, old in enumerate(component)}
+    inside = [
+        replace(read, reader=numbers[read.reader], writer=numbers[read.writer])
+        for read in reads
+        if read.reader in numbers and read.writer in numbers
+    ]
+    return [equations[at] for at in component], inside
+
+
+def _recurrence(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Recurrence:
+    """The loop that computes a component; of several the one with the fewest loops inside of it."""
+    found: list[Recurrence] = []
+    for own in _choices(equations, reads, used):
+        for backward in (False, True):
+            try:
+                made = _along(own, backward, equations, reads, used)
+            except Unordered:
+                continue
+            if made is not None:
+                found.append(made)
+                if _depth(made) == 1:
+                    return made
+    if not found:
+        raise Unordered(_cycle(equations, reads))
+    return min(found, key=_depth)
+
+
+def _depth(item: Ordered) -> int:
+    return 1 + max(map(_depth, item.body), default=0) if isinstance(item, Recurrence) else 0
+
+
+def _cycle(equations: list[Equation], reads: list[Dependence]) -> list[Equation]:
+    """A shortest way from the first equation back to itself."""
+    before: dict[int, int] = {}
+    waiting = [0]
+    for node in waiting:
+        for read in reads:
+            if read.reader == node and read.writer not in before:
+                before[read.writer] = node
+                waiting.append(read.writer)
+        if 0 in before:
+            break
+    way, node = [0], before[0]
+    while node != 0:
+        way.append(node)
+        node = before[node]
+    return [equations[at] for at in (way[0], *reversed(way[1:]))]
+
+
+def _choices(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    """For each equation the index that steps: all that follow from one of the first equation's."""
+    seen: set[tuple[str, ...]] = set()
+    for name in _steppable(equations[0], used):
+        own: dict[int, str] = {0: name}
+        changed = True
+        while changed and len(own) < len(equations):
+            changed = False
+            for read in reads:
+                for axis, written in enumerate(equations[read.writer].write):
+                    changed |= _follow(own, equations, read, (axis, written), used)
+        choice = tuple(own.get(at, "") for at in range(len(equations)))
+        if "" not in choice and choice not in seen:
+            seen.add(choice)
+            yield choice
+
+
+def _follow(own: dict[int, str], equations: list[Equation], read: Dependence, at: tuple[int, IndexExpr],
+            used: frozenset[str]) -> bool:  # fmt: skip
+    """Reader and writer step along the same axis of what is read: where one is known the other follows."""
+    axis, written = at
+    names = [name for name in read.place[axis].indices if name in _steppable(equations[read.reader], used)]
+    if read.reader in own and read.writer not in own:
+        if own[read.reader] in names and written.indices and written.indices[0] in _steppable(
+            equations[read.writer], used
+        ):  # fmt: skip
+            own[read.writer] = written.indices[0]
+            return True
+    elif read.writer in own and read.reader not in own and written.indices == (own[read.writer],) and len(names) == 1:
+        own[read.reader] = names[0]
+        return True
+    return False
+
+
+def _steppable(equation: Equation, used: frozenset[str]) -> list[str]:
+    """The indices along which an equation writes one place after the other: alone in one place of the write."""
+    found = []
+    for name in equation.written:
+        places = [place for place in equation.write if name in place.indices]
+        factor = places[0].coefficient(name) if len(places) == 1 and places[0].indices == (name,) else None
+        if name not in used and factor is not None and factor.constant:
+            found.append(name)
+    return found
+
+
+def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], reads: list[Dependence],
+           used: frozenset[str]) -> Recurrence | None:  # fmt: skip
+    """The loop over the equations' own indices; None where one is read before it is written."""
+    least: list[int] = []
+    for read in reads:
+        distance = _distance(read, own, equations, backward)
+        bound = None if distance is None else _least(distance, read.ranges)
+        if bound is None:
+            return None
+        least.append(bound)
+    shifts = _shifts(len(equations), [(r.reader, r.writer, d) for r, d in zip(reads, least, strict=True)])
+    if shifts is None:
+        return None
+    near = [r for r, d in zip(reads, least, strict=True) if d + shifts[r.reader] - shifts[r.writer] < 1]
+    if len(near) == len(reads):
+        return None
+    sign = -1 if backward else 1
+    loop = _loop(equations, own, [sign * shift for shift in shifts])
+    moved = [_in_terms_of(loop, eq, name, sign * by) for eq, name, by in zip(equations, own, shifts, strict=True)]
+    if near:  # what stays at distance 0 is said in the new terms: places may have moved
+        kept = {(read.reader, read.writer) for read in near}
+        near = [read for read in dependences(moved) if (read.reader, read.writer) in kept]
+        near = [read for read in near if not _carried(read, loop.name, moved, backward)]
+    return Recurrence(loop, backward, tuple(_ordered(moved, near, used | {loop.name})))
+
+
+def _carried(read: Dependence, name: str, equations: list[Equation], backward: bool) -> bool:
+    distance = _distance(read, (name,) * len(equations), equations, backward)
+    return distance is not None and read.ranges.nonnegative(distance - 1)
+
+
+def _distance(read: Dependence, own: Sequence[str], equations: list[Equation], backward: bool) -> IndexExpr | None:
+    """How many rounds before the reader's the place that it reads was written, in the reader's indices."""
+    writer = equations[read.writer]
+    at = next(at for at, place in enumerate(writer.write) if own[read.writer] in place.indices)
+    rounds = written_in(writer.write[at], own[read.writer], read.place[at])
+    if rounds is None:
+        return None
+    distance = index(own[read.reader]) - rounds
+    return -distance if backward else distance
+
+
+def written_in(written: IndexExpr, own: str, place: IndexExpr) -> IndexExpr | None:
+    """The value of the index `own` at which `written` is the place: (place - rest) / factor, where it is whole."""
+    factor = written.coefficient(own)
+    if factor is None or factor.constant is None:
+        return None
+    rest = written - factor * index(own)
+    whole, left = split_multiple((place - rest) * (1 if factor.constant > 0 else -1), number(abs(factor.constant)))
+    return None if left.terms else whole
+
+
+def _least(distance: IndexExpr, ranges: Ranges) -> int | None:
+    """A number that the distance is never below."""
+    if distance.constant is not None:
+        return distance.constant
+    for bound in (1, 0):
+        if ranges.nonnegative(distance - bound):
+            return bound
+    end = ranges.least(distance)
+    return None if end is None else end.constant
+
+
+def _shifts(count: int, edges: Sequence[tuple[int, int, int]]) -> list[int] | None:
+    """Rounds by which each equation is put off, so that no read is ahead of its write (Bellman 1958)."""
+    shifts = [0] * count
+    for _ in range(count + 1):
+        changed = False
+        for reader, writer, distance in edges:
+            if shifts[reader] < shifts[writer] - distance:
+                shifts[reader], changed = shifts[writer] - distance, True
+        if not changed:
+            return shifts
+    return None
+
+
+def _loop(equations: list[Equation], own: tuple[str, ...], shifts: list[int]) -> Index:
+    """The index of the loop: the name of the first equation's, over all rounds of any."""
+    ends = []
+    for equation, name, shift in zip(equations, own, shifts, strict=True):
+        found = next(i for i in equation.indices if i.name == name)
+        ends.append((found.low + shift, found.high + shift))
+    free = Ranges()
+    lows = [a for a, _ in ends if all(free.nonnegative(b - a) for b, _ in ends)]
+    highs = [a for _, a in ends if all(free.nonnegative(a - b) for _, b in ends)]
+    if not lows or not highs:
+        raise Unordered(equations)
+    return Index(own[0], lows[0], highs[0])
+
+
+def _in_terms_of(loop: Index, equation: Equation, own: str, shift: int) -> Equation:
+    """The equation with its own index as the loop's, guarded where its range is narrower."""
+    values = {own: index(loop.name) - shift}
+    others = {i.name for i in equation.indices} - {own}
+    names = {own: loop.name}
+    if loop.name in others:
+        names[loop.name] = _fresh(loop.name, {*others, own})
+        values[loop.name] = index(names[loop.name])
+    found = next(i for i in equation.indices if i.name == own)
+    low, high = found.low + shift, found.high + shift
+    guards = [Guard(index(loop.name) - low, Relation.AT_LEAST)] if low != loop.low else []
+    guards += [Guard(high - 1 - index(loop.name), Relation.AT_LEAST)] if high != loop.high else []
+    if own == loop.name and not shift and not guards:
+        return equation
+    return replace(
+        equation,
+        write=tuple(place.substitute(values) for place in equation.write),
+        indices=tuple(loop if i is found else _renamed(i, names, values) for i in equation.indices),
+        guards=(*(guard.substitute(values) for guard in equation.guards), *guards),
+        body=substitute(equation.body, values),
+    )
+
+
+def _renamed(each: Index, names: Mapping[str, str], values: Mapping[str, IndexExpr]) -> Index:
+    return Index(names.get(each.name, each.name), each.low.substitute(values), each.high.substitute(values))
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    count, candidate = 1, name
+    while candidate in taken:
+        count += 1
+        candidate = f"{name}{count}"
+    return candidate
