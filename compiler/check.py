@@ -25,7 +25,7 @@ from gradc.graph.tensors import Role
 from gradc.held import held
 from gradc.language import core
 from gradc.language.lower import lower
-from gradc.schedule.program import Item, Loop, Nest, Program
+from gradc.schedule.program import Item, Loop, Nest, Program, Sequential, Step
 from gradc.stages import graphs, module_spec
 
 SEED = 0
@@ -100,7 +100,18 @@ def _emitted(model: core.Model, source: str, compiled: bool) -> Subject:
 
 def rounds(program: Program, dims: Mapping[str, int]) -> int:
     """How often the statements of a program run, all together; products of matrices are not counted."""
-    return sum(_rounds_of(step.items, dims) for step in program.steps if isinstance(step, Nest))
+    return sum(_rounds_of_step(step, dims) for step in program.steps)
+
+
+def _rounds_of_step(step: Step, dims: Mapping[str, int]) -> int:
+    match step:
+        case Nest(items=items):
+            return _rounds_of(items, dims)
+        case Sequential(index=index, steps=steps):
+            times = index.high.value(dims) - index.low.value(dims)
+            first = {**dims, index.name: index.low.value(dims)}
+            return times * sum(_rounds_of_step(inner, first) for inner in steps)
+    return 0
 
 
 def _rounds_of(items: Sequence[Item], env: Mapping[str, int]) -> int:

@@ -14,7 +14,7 @@ from gradc.emit.driver import Driver, KernelTable
 from gradc.emit.layout import ModuleSpec
 from gradc.emit.names import Names
 from gradc.graph.nodes import Graph
-from gradc.schedule.program import Gemm, Item, Loop, Nest, Program, Statement, Step, written_by
+from gradc.schedule.program import Gemm, Item, Loop, Nest, Program, Sequential, Statement, Step, written_by
 
 LOSS = "loss"
 HEADINGS = ("# forward", "# backward")
@@ -95,6 +95,9 @@ def _step_slice(step: Step, names: set[str]) -> Iterator[Step]:
     if isinstance(step, Gemm):
         if step.equation.target in names:
             yield step
+    elif isinstance(step, Sequential):
+        if steps := tuple(part for inner in step.steps for part in _step_slice(inner, names)):
+            yield Sequential(step.index, step.backward, steps)
     elif items := tuple(_item_slice(step.items, names)):
         yield Nest(items)
 

@@ -5,17 +5,31 @@ kernel.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import ONE, IndexExpr, dim
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Buffer, Gemm, Nest, Operand, Program, Step, Storage, read_by, written_by
+from gradc.schedule.program import (
+    Buffer,
+    Gemm,
+    Loop,
+    Nest,
+    Operand,
+    Program,
+    Sequential,
+    Step,
+    Storage,
+    plain_steps,
+    read_by,
+    written_by,
+)
 from gradc.schedule.shard import Rows
 
-from .kernels import INDENT, RANGE, Kernel, KernelWriter
+from .kernels import INDENT, Kernel, KernelWriter
 from .names import Names
+from .rounds import RANGE, conditions_text, round_of, rounds_row, uncovered, zero
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
@@ -105,7 +119,7 @@ class Driver:
             dims |= dict.fromkeys(size.dims)
         leaves = {name for step in program.steps for name in read_by(step) if program.graph.tensors[name].role}
         order = [name for name in program.graph.tensors if name in leaves]
-        calls = ("gemm",) if any(isinstance(step, Gemm) for step in program.steps) else ()
+        calls = ("gemm",) if any(isinstance(step, Gemm) for step in plain_steps(program.steps)) else ()
         self.rows, self.after = None, ()
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
 
@@ -168,24 +182,45 @@ class Driver:
     # ------------------------------------------------------------ steps
 
     def step(self, program: Program, at: int, around: Surroundings, label: str) -> list[str]:
-        step = program.steps[at]
-        if isinstance(step, Gemm):
-            return self.product(step, program, around)
+        """The lines of the step at a place among the program's."""
         after = {name for later in (*program.steps[at + 1 :], *self.after) for name in read_by(later)}
         outside = frozenset(after | set(program.graph.outputs.values()))
-        kernel = KernelWriter(program, self.names, self.real, step, outside, rows=self.rows).kernel("")
+        return self.lines(program, program.steps[at], _Site(around, label, outside))
+
+    def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
+        """The lines of a step: a product, a kernel's call, a loop around both."""
+        if isinstance(step, Gemm):
+            return self.product(step, program, site)
+        if isinstance(step, Sequential) and any(isinstance(inner, Gemm) for inner in plain_steps(step.steps)):
+            return self.sequential(step, program, site)
+        rounds = tuple(site.rounds)
+        kernel = KernelWriter(program, self.names, self.real, step, site.outside, rounds, rows=self.rows).kernel("")
+        given = {round_of(name): variable for name, variable in site.rounds.items()}
         for name in kernel.parameters:
-            if name not in program.graph.tensors and name not in RANGE:
-                around.name(name)
-        if not any(True for item in step.items if not hasattr(item, "equation")) and not kernel.calls:
+            if name not in program.graph.tensors and name not in RANGE and name not in given:
+                site.around.name(name)
+        plain = isinstance(step, Nest) and not any(isinstance(item, Loop) for item in step.items)
+        if plain and not kernel.calls and not rounds:
             return [row for row in kernel.body if not row.startswith("return ")]
-        given = frozenset(program.graph.outputs.values())
-        shared = self.table.shared(self.named(kernel, step, label, given))
-        arguments = [RANGE.get(name) or self.names.of(name) for name in kernel.parameters]
+        shared = self.table.shared(self.named(kernel, step, site.label, frozenset(program.graph.outputs.values())))
+        arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in kernel.parameters]
         results = ", ".join(self.names.of(name) for name in kernel.returns)
         return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
 
-    def named(self, kernel: Kernel, nest: Nest, label: str, given: frozenset[str]) -> Kernel:
+    def sequential(self, step: Sequential, program: Program, site: "_Site") -> list[str]:
+        """A recurrence with products: a loop around its steps."""
+        variable = Names(self.names.taken | set(site.rounds.values())).fresh(step.index.name)
+        inside = replace(site, rounds={**site.rounds, step.index.name: variable})
+        inside = replace(inside, around=replace(site.around, index=lambda name: inside.rounds.get(name, name)))
+        lines = list(uncovered(step, program, _Arrays(self.names, program, inside.around), self.rows))
+        lines.append(rounds_row(variable, step, inside.around))
+        for at, inner in enumerate(step.steps):
+            later = {name for other in step.steps[at + 1 :] for name in read_by(other)}
+            rows = self.lines(program, inner, replace(inside, outside=site.outside | later))
+            lines += [f"{INDENT}{row}" if row else row for row in rows]
+        return lines
+
+    def named(self, kernel: Kernel, nest: Nest | Sequential, label: str, given: frozenset[str]) -> Kernel:
         """The kernel under a name that says what it computes."""
         if self.table.has(kernel):
             return kernel
@@ -197,45 +232,113 @@ class Driver:
             name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls
         )
 
-    def product(self, gemm: Gemm, program: Program, around: Surroundings) -> list[str]:
-        local = Names(self.names.taken)
+    def product(self, gemm: Gemm, program: Program, site: "_Site") -> list[str]:
+        around = site.around
+        local = Names(self.names.taken | set(site.rounds.values()))
         loops = {i.name: local.fresh(i.name) for i in gemm.batch}
-        out, a, b = (self.operand(part, loops, program, around) for part in (gemm.out, gemm.a, gemm.b))
+        inside = replace(around, index=lambda name: loops.get(name) or site.rounds.get(name, name))
+        out, a, b = (self.operand(part, gemm, program, inside) for part in (gemm.out, gemm.a, gemm.b))
         call = f"gemm({a}, {b}, {out}, {not gemm.starts})"
-        depth = len(gemm.batch)
         lines: list[str] = []
         for level, i in enumerate(gemm.batch):
             low = f"{index_text(i.low, around)}, " if i.low.terms else ""
             lines.append(f"{INDENT * level}for {loops[i.name]} in range({low}{index_text(i.high, around)}):")
-        return [*lines, *commented(f"{INDENT * depth}{call}", f"{INDENT * depth}# {product_text(gemm, self.names)}")]
+        depth = len(gemm.batch)
+        lines += commented(f"{INDENT * depth}{call}", f"{INDENT * depth}# {product_text(gemm, self.names)}")
+        if not gemm.equation.guards:
+            return lines
+        lines = [f"if {conditions_text(gemm.equation.guards, inside)}:", *(f"{INDENT}{line}" for line in lines)]
+        if gemm.starts:
+            kind = program.graph.tensors[gemm.equation.target].kind
+            lines += ["else:", f"{INDENT}{self.places(gemm.out, gemm, program, inside)} = {zero(kind, inside)}"]
+        return lines
 
-    def operand(self, operand: Operand, loops: Mapping[str, str], program: Program, around: Surroundings) -> str:
-        """The array as a matrix: batch indices put in, groups of axes merged, transposed where it lies so."""
+    def places(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
+        """What of an array a product writes in one round, to be assigned to."""
+        buffer = program.buffers[operand.tensor]
+        kept = [operand.subscripts[at] for at in buffer.axes]
+        run_along = {*operand.rows, *operand.columns, *(i.name for i in gemm.batch)}
+        cuts = [":" if place.bare in run_along else index_text(place, around) for place in kept]
+        return f"{self.names.of(buffer.shares or operand.tensor)}[{', '.join(cuts)}]"
+
+    def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
+        """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""
         buffer = program.buffers.get(operand.tensor)
+        tensor = program.graph.tensors[operand.tensor]
+        stored = range(len(tensor.axes)) if buffer is None else buffer.axes
         text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
-        extents = dict(zip(operand.subscripts, program.graph.tensors[operand.tensor].extents, strict=True))
-        places = [loops.get(name, ":") for name in operand.subscripts]
-        if loops.keys() & set(operand.subscripts):
-            while places and places[-1] == ":":
-                places.pop()
-            text += f"[{', '.join(places)}]"
-        cut = self.rows is not None and operand.subscripts[0] not in loops
-        if cut and extents[operand.subscripts[0]] == dim(self.rows or ""):
-            text += f"[{':'.join(RANGE.values())}]"
-            first, last = map(dim, RANGE)
-            extents[operand.subscripts[0]] = last - first
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+        axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
+        parts = list(_merged(axes, groups))
+        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == dim(self.rows)
+        leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
+        if any(len(group) > 1 for group in groups) and not leading:
+            shape = [index_text(_product_of(part), around) for part in parts]
+            text += f".reshape({', '.join(shape)})"
+            groups = tuple(group[:1] for group in groups)
+        places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
+                  for part in parts]  # fmt: skip
+        if cut:
+            places[0] = ":".join(RANGE.values())
+        while places and places[-1] == ":":
+            places.pop()
+        text += f"[{', '.join(places)}]" if places else ""
         if any(len(group) > 1 for group in groups):
+            first, last = map(dim, RANGE)
             plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
-            sizes = [index_text(_extent(group, extents), plain) for group in groups]
-            text += f".reshape({', '.join(sizes)})"
+            sizes = [_product_of(part) for part in parts[-2:]]
+            if cut:
+                sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
+            text += f".reshape({', '.join(index_text(size, plain) for size in sizes)})"
         return f"{text}.T" if operand.transposed else text
 
 
-def _extent(group: Iterable[str], extents: Mapping[str, IndexExpr]) -> IndexExpr:
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a step stands.
+
+    Attributes:
+        around: how things are called there.
+        label: what its kernel is called, where that is given.
+        outside: the tensors that are needed after it.
+        rounds: the indices of sequential loops around it, each with the variable that holds it.
+    """
+
+    around: Surroundings
+    label: str
+    outside: frozenset[str]
+    rounds: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """What the rows that set places to 0 need to know of the arrays."""
+
+    names: Names
+    program: Program
+    around: Surroundings
+
+    def array(self, name: str) -> str:
+        """The identifier of the array that a computed tensor lies in."""
+        return self.names.of(self.program.buffers[name].shares or name)
+
+
+def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[
+    list[tuple[IndexExpr, IndexExpr]]
+]:  # fmt: skip
+    """The axes, each with its extent, those of a group together."""
+    left = list(axes)
+    while left:
+        group = next((g for g in groups if left[0][0].bare in g), ())
+        count = max(len(group), 1)
+        yield left[:count]
+        left = left[count:]
+
+
+def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
     product = ONE
-    for name in group:
-        product *= extents[name]
+    for _, extent in part:
+        product *= extent
     return product
 
 
@@ -268,9 +371,9 @@ def product_text(gemm: Gemm, names: Names) -> str:
     equation = gemm.equation
     summed = " ".join(i.name for i in equation.reduced)
     factors = [
-        f"{names.of(operand.tensor)}[{', '.join(operand.subscripts)}]" for operand in (gemm.a, gemm.b)
+        f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)
     ]
-    write = ", ".join(gemm.out.subscripts)
+    write = ", ".join(map(str, gemm.out.subscripts))
     sign = "=" if gemm.starts else "+="
     return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
 
@@ -305,9 +408,9 @@ def call_rows(name: str, arguments: list[str]) -> list[str]:
     return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments), ")"]
 
 
-def kernel_name(kernel: Kernel, nest: Nest, given: frozenset[str]) -> str:
+def kernel_name(kernel: Kernel, step: Nest | Sequential, given: frozenset[str]) -> str:
     """`forward_h`, `loss_and_d_logits`, `backward_h`: the first array it makes, or the scalar it returns."""
-    targets = [s.equation.target for s in nest.statements()]
+    targets = list(written_by(step))
     shown = [name for name in dict.fromkeys(targets) if name in kernel.parameters]
     adjoints = [name for name in shown if name.startswith("d_")]
     result = "loss" if "loss" in kernel.returns else next(iter(kernel.returns), "")

@@ -6,24 +6,23 @@ where all that is in the loop stands under them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, Relation, Tensor
 from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Statement, Storage
+from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
 from .lines import broken, parts
 from .names import Names
+from .rounds import RANGE, conditions_text, round_of, rounds_row, uncovered
 from .style import BodyPrinter, Surroundings, body_printer, index_text
 from .text import equation_text, with_place
 
 INDENT = "    "
 DOC_WIDTH = 104
-RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
-"""What the range of rows of a shard is called: first ≤ row < last."""
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
 ACCUMULATORS = {
@@ -61,13 +60,17 @@ class _Accumulator:
 
 @dataclass
 class KernelWriter:
-    """Writes one nest as a kernel."""
+    """Writes a nest, or a recurrence of nests alone, as a kernel.
+
+    `rounds` are the indices of sequential loops around it, with the variables of the caller that hold them.
+    """
 
     program: Program
     names: Names
     real: str
-    nest: Nest
+    step: Nest | Sequential
     external: frozenset[str]
+    rounds: tuple[str, ...] = ()
     lines: list[str] = field(default_factory=list)
     used: dict[str, None] = field(default_factory=dict)
     arrays: dict[str, None] = field(default_factory=dict)
@@ -81,8 +84,9 @@ class KernelWriter:
     indented: int = 0
 
     def __post_init__(self) -> None:
-        touched = {n for s in self.nest.statements() for n in (*s.equation.sources(), s.equation.target)}
-        dims = {d for s in self.nest.statements() for d in _dims_of(s.equation)}
+        statements = list(self.statements())
+        touched = {n for s in statements for n in (*s.equation.sources(), s.equation.target)}
+        dims = {d for s in statements for d in _dims_of(s.equation)}
         self.local = Names({*RANGE.values(), *(self.names.of(name) for name in touched | dims)})
         self.around = Surroundings(
             self.read,
@@ -92,20 +96,49 @@ class KernelWriter:
             lambda name: self.used.setdefault(name),
             lambda name: self.loops[name],
         )
+        for name in self.rounds:
+            self.loops[name] = self.local.fresh(name)
+
+    def statements(self) -> Iterator[Statement]:
+        """All statements, in order."""
+        for nest in plain_steps((self.step,)):
+            assert isinstance(nest, Nest), "a kernel calls no BLAS"
+            yield from nest.statements()
 
     def kernel(self, name: str) -> Kernel:
         """The nest as a function of this name."""
-        self.items(self.nest.items, ())
-        made = tuple(dict.fromkeys(s.equation.target for s in self.nest.statements()))
+        self.write(self.step)
+        made = tuple(dict.fromkeys(s.equation.target for s in self.statements()))
         returns = tuple(n for n in made if self.is_variable(n) and n in self.external)
         sizes, parameters = self.sizes()
         if self.rows is not None:
             parameters = (*parameters, *RANGE)
-        names = tuple(RANGE.get(root) or self.names.of(root) for root in parameters)
+        given = {round_of(name): self.loops[name] for name in self.rounds}
+        parameters = (*parameters, *(key for key, name in given.items() if self.mentions(name)))
+        names = tuple(RANGE.get(root) or given.get(root) or self.names.of(root) for root in parameters)
         ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
         words = set(re.findall(r"\w+", " ".join(self.lines)))
         body = (*(row for row in sizes if row.split(" = ")[0] in words), *self.lines, *ending)
         return Kernel(name, parameters, names, returns, tuple(self.doc()), body, tuple(self.used))
+
+    def mentions(self, name: str) -> bool:
+        return any(re.search(rf"\b{re.escape(name)}\b", row) for row in self.lines)
+
+    def write(self, step: Nest | Sequential) -> None:
+        """A nest's loops; a recurrence as a loop around those of its nests."""
+        if isinstance(step, Nest):
+            self.items(step.items, ())
+            return
+        name = step.index.name
+        self.loops[name] = self.local.fresh(name)
+        for row in uncovered(step, self.program, self, self.rows):
+            self.emit(0, row)
+        self.emit(0, rounds_row(self.loops[name], step, self.around))
+        self.indented += 1
+        for inner in step.steps:
+            assert not isinstance(inner, Gemm), "a kernel calls no BLAS"
+            self.write(inner)
+        self.indented -= 1
 
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
         """Lines that take the free dims from arrays' shapes; parameters, with the dims that no array tells."""
@@ -130,7 +163,7 @@ class KernelWriter:
     def doc(self) -> Iterator[str]:
         """One line for each equation, with the line of the model that it comes from."""
         width = DOC_WIDTH - len('"""')
-        statements = list(self.nest.statements())
+        statements = list(self.statements())
         for statement in [s for s in statements if "store" not in s.equation.origin.trail] or statements:
             text = equation_text(statement.equation, self.names, not statement.starts)
             yield from with_place(text, statement.equation, width).split("\n")
@@ -179,7 +212,7 @@ class KernelWriter:
 
     def starts_here(self, name: str) -> bool:
         """Whether this nest gives a tensor its first value; what it adds to comes from outside."""
-        return any(s.equation.target == name and s.starts for s in self.nest.statements())
+        return any(s.equation.target == name and s.starts for s in self.statements())
 
     def element(self, array: str, subscripts: tuple[IndexExpr, ...]) -> str:
         return f"{array}[{', '.join(index_text(s, self.around) for s in subscripts) or '0'}]"
@@ -206,9 +239,9 @@ class KernelWriter:
     def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
         name = loop.index.name
         self.loops[name] = self.local.fresh(name) if name not in self.loops else self.loops[name]
-        outside = [g for g in self.common_guards(loop, len(path)) - assumed if set(g.value.indices) <= set(path)]
+        outside = [g for g in self.common_guards(loop, len(path)) - assumed if set(g.value.indices) <= self.known(path)]
         if outside:
-            self.emit(len(path), f"if {' and '.join(map(self.guard_text, sorted(outside, key=str)))}:")
+            self.emit(len(path), f"if {conditions_text(sorted(outside, key=str), self.around)}:")
             assumed |= frozenset(outside)
             self.indented += 1
         low, high, taken = self.ends(loop, path, assumed)
@@ -219,6 +252,10 @@ class KernelWriter:
         self.items(loop.body, (*path, name), assumed | taken)
         self.indented -= bool(outside)
 
+    def known(self, path: tuple[str, ...]) -> set[str]:
+        """The indices whose values are known in a loop: of those around it, sequential ones too."""
+        return {*path, *(name for statement in self.statements() for name in statement.around)}
+
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
         low, high = index_text(loop.index.low, self.around), index_text(loop.index.high, self.around)
@@ -228,7 +265,7 @@ class KernelWriter:
             if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant not in (1, -1):
                 continue
             rest = guard.value - factor * index(loop.index.name)
-            if set(rest.indices) - set(path):
+            if set(rest.indices) - self.known(path):
                 continue
             taken.add(guard)
             if factor.constant == 1:
@@ -286,7 +323,11 @@ class KernelWriter:
         """Whether the statement alone writes every place its loops reach, and those are all."""
         equation = statement.equation
         extents = self.tensor(equation.target).extents
-        bare = all(p.bare or e.constant == 1 for p, e in zip(equation.write, extents, strict=True))
+        fixed = set(statement.around)
+        bare = all(
+            p.bare or e.constant == 1 or (p.indices and fixed.issuperset(p.indices))
+            for p, e in zip(equation.write, extents, strict=True)
+        )
         bare = bare and not self.diagonal_loops(statement)
         return bare and not equation.guards and self.opening_depth(statement) == len(statement.path)
 
@@ -295,12 +336,14 @@ class KernelWriter:
         equation, buffer = statement.equation, self.buffer(statement.equation.target)
         assert buffer is not None, "a leaf is never written"
         outer = set(statement.path[:depth]) - self.diagonal_loops(statement)
+        rounds = set(statement.around)
         kept = [equation.write[at] for at in buffer.axes]
-        if statement.accumulates and all(place.bare in outer for place in kept):
+        known = [place.bare in outer or bool(place.indices and rounds.issuperset(place.indices)) for place in kept]
+        if statement.accumulates and all(known):
             self.open_variable(statement, buffer, depth)
         elif statement.starts:
             start = self.identity(equation)
-            places = [index_text(p, self.around) if p.bare in outer else ":" for p in kept]
+            places = [index_text(p, self.around) if at else ":" for p, at in zip(kept, known, strict=True)]
             target = self.array(equation.target)
             self.emit(depth, f"{target}[{', '.join(places)}] = {start}" if places else f"{target} = {start}")
 
@@ -352,7 +395,7 @@ class KernelWriter:
         equation = statement.equation
         guards = [guard for guard in equation.guards if guard not in assumed]
         if guards:
-            self.emit(depth, f"if {' and '.join(map(self.guard_text, guards))}:")
+            self.emit(depth, f"if {conditions_text(guards, self.around)}:")
             depth += 1
         accumulator = self.accumulators.get(id(statement))
         target = accumulator.variable if accumulator else self.read(equation.target, equation.write)
@@ -422,18 +465,6 @@ class KernelWriter:
         kind = Kind.REAL if arg else tensor.kind
         plain = not tensor.axes and not accumulated
         return body_printer(self.around, kind, plain, equation.origin.order)
-
-    def guard_text(self, guard: Guard) -> str:
-        """A guard as a comparison without subtraction."""
-        above = IndexExpr(tuple(term for term in guard.value.terms if term[1] > 0))
-        below = above - guard.value
-        if guard.relation is not Relation.AT_LEAST:
-            return f"{index_text(above, self.around)} {guard.relation.value} {index_text(below, self.around)}"
-        if ((), -1) in guard.value.terms:
-            return f"{index_text(below - 1, self.around)} < {index_text(above, self.around)}"
-        if above.constant is not None:
-            return f"{index_text(below, self.around)} <= {index_text(above, self.around)}"
-        return f"{index_text(above, self.around)} >= {index_text(below, self.around)}"
 
 
 def _dims_of(equation: Equation) -> Iterator[str]:

@@ -151,6 +151,30 @@ def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tupl
         yield gather.tensor, gather.subscripts, ranges
 
 
+def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bool]]) -> list[tuple[IndexExpr, ...]]:
+    """The places of the writer's tensor that the reader reads, less those that are certain to have been written in an
+    earlier round of loops around both, or that the writer never writes.
+
+    Args:
+        loops: the index of each loop, outermost first, and whether it runs backward.
+    """
+    found: list[tuple[IndexExpr, ...]] = []
+    for read in dependences((reader, writer)):
+        if (read.reader, read.writer) == (0, 1) and not _is_earlier(read, (reader, writer), loops):
+            found.append(read.place)
+    return found
+
+
+def _is_earlier(read: Dependence, equations: tuple[Equation, Equation], loops: Sequence[tuple[str, bool]]) -> bool:
+    for name, backward in loops:
+        distance = _distance(read, (name, name), equations, backward)
+        if distance is None or not read.ranges.nonnegative(distance):
+            return False
+        if read.ranges.nonnegative(distance - 1):
+            return True
+    return False
+
+
 # ---------------------------------------------------------------- one component
 
 
@@ -302,10 +326,12 @@ def _carried(read: Dependence, name: str, equations: list[Equation], backward: b
     return distance is not None and read.ranges.nonnegative(distance - 1)
 
 
-def _distance(read: Dependence, own: Sequence[str], equations: list[Equation], backward: bool) -> IndexExpr | None:
+def _distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> IndexExpr | None:
     """How many rounds before the reader's the place that it reads was written, in the reader's indices."""
     writer = equations[read.writer]
-    at = next(at for at, place in enumerate(writer.write) if own[read.writer] in place.indices)
+    at = next((at for at, place in enumerate(writer.write) if own[read.writer] in place.indices), None)
+    if at is None:
+        return None
     rounds = written_in(writer.write[at], own[read.writer], read.place[at])
     if rounds is None:
         return None

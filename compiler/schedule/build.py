@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import groupby
 
 import sympy
 
 from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Graph, Read, Reducer
 from gradc.graph.prune import pruned
+from gradc.graph.recurrence import Ordered, Recurrence, arrange, equations_in
 from gradc.graph.tensors import Index
 
 from .contract import contract
@@ -29,16 +31,47 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
-    contracted = contract(hoist_scalars(gate_by_results(pruned(expand(graph)))))
+    graph, loops = with_common_indices(hoist_scalars(gate_by_results(pruned(expand(graph)))))
+    contracted = contract(graph, loops)
     products = contracted.products
     graph = contracted.graph.with_equations(
         tuple(eq if eq in products else without_unit_indices(eq) for eq in contracted.graph.equations)
     )
-    equations = [equation for name in graph.order for equation in _covering_first(graph, name)]
+    items = _arranged(graph)
     early = _scalars_of_leaves(graph)
-    equations.sort(key=lambda equation: (equation.target not in early, _is_store(equation)))
-    steps = fuse(equations, products, in_place)
+    items.sort(key=lambda item: (_is_late(item, early), _is_store(item)))
+    steps = fuse(items, products, in_place)
     return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
+
+
+def with_common_indices(graph: Graph) -> tuple[Graph, dict[Equation, frozenset[str]]]:
+    """The graph with the equations of each recurrence in terms of the index of its loop, and for each the indices of
+    the loops around it."""
+    if all(len(names) == 1 and not _reads_itself(names[0], graph) for names in graph.cycles):
+        return graph, {}
+    graph = graph.with_equations(tuple(map(without_unit_indices, graph.equations)))
+    around = list(equations_in(arrange(graph)))
+    loops = {eq: frozenset(loop.index.name for loop in outer) for eq, outer in around if outer}
+    return graph.with_equations(tuple(equation for equation, _ in around)), loops
+
+
+def _reads_itself(name: str, graph: Graph) -> bool:
+    return any(name in equation.sources() for equation in graph.writers[name])
+
+
+def _arranged(graph: Graph) -> list[Ordered]:
+    """Equations and recurrences in order; of the equations of a tensor one that writes every place first: then nothing
+    has to be zeroed."""
+    groups = groupby(arrange(graph), lambda item: item.target if isinstance(item, Equation) else id(item))
+    return [item for _, group in groups for item in sorted(group, key=lambda item: not _covers(item, graph))]
+
+
+def _covers(item: Ordered, graph: Graph) -> bool:
+    return isinstance(item, Equation) and covers(item, graph)
+
+
+def _is_late(item: Ordered, early: set[str]) -> bool:
+    return isinstance(item, Recurrence) or item.target not in early
 
 
 def _scalars_of_leaves(graph: Graph) -> set[str]:
@@ -52,8 +85,8 @@ def _scalars_of_leaves(graph: Graph) -> set[str]:
     return found
 
 
-def _is_store(equation: Equation) -> bool:
-    return "store" in equation.origin.trail
+def _is_store(item: Ordered) -> bool:
+    return isinstance(item, Equation) and "store" in item.origin.trail
 
 
 def with_stores(graph: Graph, in_place: Mapping[str, str]) -> tuple[Graph, dict[str, str]]:
@@ -120,11 +153,6 @@ def _filled(graph: Graph, name: str, body: sympy.Expr) -> Equation:
     indices = tuple(Index(f"i{at}", extent - extent, extent) for at, extent in enumerate(tensor.extents))
     place = tuple(index(i.name) for i in indices)
     return Equation(name, place, indices, (), Reducer.SUM, body, tensor.origin)
-
-
-def _covering_first(graph: Graph, name: str) -> list[Equation]:
-    """A tensor's equations, one that writes every place first: then nothing has to be zeroed."""
-    return sorted(graph.writers[name], key=lambda equation: not covers(equation, graph))
 
 
 def covers(equation: Equation, graph: Graph) -> bool:

@@ -5,10 +5,11 @@ A `+` body is split into terms, a term into factors grouped by the indices they 
     d_w[k, o] = Σ_b x[b, k] · d_h[b, o]        rows k, columns o, summed b
 
 A factor that is not a bare read becomes a stored tensor of just its indices; factors without summed indices leave the
-sum. What is no matrix product (a dot product, a sum, a window) stays an equation and becomes a loop.
+sum. What is no matrix product (a dot product, a sum, a window) stays an equation and becomes a loop. In a recurrence
+the indices of its loops are no indices of the product: `h[b, t - 1, k]` is a matrix over b and k there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import sympy
@@ -38,14 +39,18 @@ class Contracted:
     products: dict[Equation, Gemm]
 
 
-def contract(graph: Graph) -> Contracted:
-    """Finds the matrix products of a graph; tensors are added for what has to be computed before one."""
+def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = None) -> Contracted:
+    """Finds the matrix products of a graph; tensors are added for what has to be computed before one.
+
+    Args:
+        fixed: for equations in recurrences the indices of the loops around them.
+    """
     tensors = dict(graph.tensors)
     equations: list[Equation] = []
     products: dict[Equation, Gemm] = {}
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
-            made = _Splitter(tensors, equation).split()
+            made = _Splitter(tensors, equation, (fixed or {}).get(equation, frozenset())).split()
             equations += made.equations
             products |= made.products
     return Contracted(Graph(tensors, tuple(equations), graph.outputs), products)
@@ -58,11 +63,12 @@ class _Made:
 
 
 class _Splitter:
-    """Splits one equation; adds to the table of tensors."""
+    """Splits one equation; adds to the table of tensors. `fixed` are the indices of sequential loops around it."""
 
-    def __init__(self, tensors: dict[str, Tensor], equation: Equation) -> None:
+    def __init__(self, tensors: dict[str, Tensor], equation: Equation, fixed: frozenset[str]) -> None:
         self.tensors = tensors
         self.equation = equation
+        self.fixed = fixed
         self.made = _Made([], {})
 
     def split(self) -> _Made:
@@ -101,20 +107,32 @@ class _Splitter:
 
     def factors(self, term: sympy.Expr) -> list[Factor]:
         parts = term.args if isinstance(term, sympy.Mul) else (term,)
-        return [Factor(part, frozenset(_mentioned(part))) for part in parts]
+        return [Factor(part, frozenset(_mentioned(part)) - self.fixed) for part in parts]
 
     def scaled_by_an_index(self, outer: Iterable[Factor]) -> bool:
         return any(f.indices for f in outer) and not self.bare_write()
 
     def bare_write(self) -> bool:
-        names = [place.bare for place in self.equation.write]
+        names = [place.bare for place in self.equation.write if not self.is_fixed(place)]
         return None not in names and len(set(names)) == len(names)
 
+    def is_fixed(self, place: IndexExpr) -> bool:
+        """Whether a place is the same for all of one round of the loops around."""
+        return bool(self.fixed) and self.fixed.issuperset(place.indices)
+
+    def of_rounds(self) -> tuple[Guard, ...]:
+        """The guards on the rounds of the loops around alone: they are the product's."""
+        return tuple(g for g in self.equation.guards if g.value.indices and self.is_fixed(g.value))
+
+    def inner_guards(self) -> tuple[Guard, ...]:
+        outer = self.of_rounds()
+        return tuple(g for g in self.equation.guards if g not in outer)
+
     def guards_fit(self, inner: list[Factor]) -> bool:
-        return all(any(set(g.value.indices) <= f.indices for f in inner) for g in self.equation.guards)
+        return all(any(set(g.value.indices) - self.fixed <= f.indices for f in inner) for g in self.inner_guards())
 
     def guarded(self, factor: Factor) -> Factor:
-        mine = tuple(g for g in self.equation.guards if set(g.value.indices) <= factor.indices)
+        mine = tuple(g for g in self.inner_guards() if set(g.value.indices) - self.fixed <= factor.indices)
         return replace(factor, guards=mine)
 
     def thick_enough(self, first: Factor, second: Factor) -> bool:
@@ -133,11 +151,12 @@ class _Splitter:
         body = factor.body
         if isinstance(body, Read) and not factor.guards:
             whole: Read = body
-            if all(self.extent_is_whole(whole, at) for at in range(len(whole.subscripts))):
+            if all(self.runs_whole(whole, at) for at in range(len(whole.subscripts))):
                 return whole
-        if any(isinstance(leaf, Read) and _is_window(leaf) for leaf in leaves_of(factor.body)):
+        if any(isinstance(leaf, Read) and self.is_window(leaf) for leaf in leaves_of(factor.body)):
             return None
-        domain = tuple(i for i in self.equation.indices if i.name in factor.indices)
+        used = _mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
+        domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
         place = tuple(index(i.name) - i.low for i in domain)
         if any(p.bare is None for p in place):
             return None
@@ -148,6 +167,13 @@ class _Splitter:
         made = Equation(name, place, domain, factor.guards, Reducer.SUM, factor.body, origin)
         self.made.equations.append(made)
         return Read(name, place)
+
+    def is_window(self, read: Read) -> bool:
+        return any(len(set(place.indices) - self.fixed) > 1 for place in read.subscripts)
+
+    def runs_whole(self, read: Read, at: int) -> bool:
+        """Whether the axis is run along from end to end, or is at one place in a round of the loops around."""
+        return self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
 
     def extent_is_whole(self, read: Read, at: int) -> bool:
         """Whether the axis is run along by one index of its own, from end to end."""
@@ -170,15 +196,15 @@ class _Splitter:
     def add(self, first: Read, second: Read, outer: list[Factor]) -> bool:
         equation = self.equation
         target = Read(equation.target, equation.write)
-        mentioned = _names(first) | _names(second)
+        mentioned = _names(first) | _names(second) | self.fixed
         if not {i.name for i in equation.reduced} <= mentioned:
             return False
-        plain = not outer and all(self.extent_is_whole(target, at) for at in range(len(equation.write)))
+        plain = not outer and all(self.runs_whole(target, at) for at in range(len(equation.write)))
         plain = plain and all(i.name in mentioned for i in equation.indices)
-        names = _names(first) & _names(second)
+        names = (_names(first) & _names(second)) - self.fixed
         body = first * second
-        made = replace(equation, guards=(), body=body) if plain else self.into_own_tensor(first, second)
-        gemm = _gemm(made, first, second, names)
+        made = replace(equation, guards=self.of_rounds(), body=body) if plain else self.into_own_tensor(first, second)
+        gemm = _gemm(made, (first, second), names, self.fixed)
         if gemm is None:
             return False
         self.made.equations.append(made)
@@ -189,26 +215,28 @@ class _Splitter:
             written = {name for p in equation.write for name in p.indices}
             free = tuple(i for i in equation.indices if i.name in written)
             body = scale * Read(made.target, place)
-            self.made.equations.append(replace(equation, indices=free, guards=(), body=body))
+            self.made.equations.append(replace(equation, indices=free, guards=self.of_rounds(), body=body))
         return True
 
     def into_own_tensor(self, first: Read, second: Read) -> Equation:
         """The product over the indices that its factors mention."""
         equation = self.equation
         written = {name for place in equation.write for name in place.indices}
-        mentioned = _names(first) | _names(second)
+        mentioned = _names(first) | _names(second) | self.fixed
         indices = tuple(i for i in equation.indices if i.name in mentioned)
         free = tuple(i for i in indices if i.name in written)
         name = self.fresh(f"{equation.target}.product")
         axes = tuple(Axis(i.name, i.extent) for i in free)
         self.tensors[name] = Tensor(name, axes, Kind.REAL, equation.origin)
-        place = tuple(index(i.name) for i in free)
-        return replace(equation, target=name, write=place, indices=indices, guards=(), body=first * second)
+        place = tuple(index(i.name) - i.low for i in free)
+        guards = self.of_rounds()
+        return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
 
 
-def _gemm(equation: Equation, first: Read, second: Read, shared: set[str]) -> Gemm | None:
+def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixed: frozenset[str]) -> Gemm | None:
     """The product as BLAS takes it, or None where the axes lie so that it does not."""
-    out = tuple(place.bare or "" for place in equation.write)
+    first, second = factors
+    out = tuple(place.bare for place in equation.write if place.bare and place.bare not in fixed)
     summed = {i.name for i in equation.reduced} & shared
     batch = [name for name in out if name in shared]
     for a, b in ((first, second), (second, first)):
@@ -240,7 +268,7 @@ def _operand(read: Read, rows: list[str], columns: list[str]) -> Operand | None:
     groups = (rows, columns)
     if any(not _adjacent(order, group) for group in groups if len(group) > 1):
         return None
-    return Operand(read.tensor, tuple(order), tuple(rows), tuple(columns), transposed)
+    return Operand(read.tensor, read.subscripts, tuple(rows), tuple(columns), transposed)
 
 
 def _adjacent(order: list[str], group: list[str]) -> bool:
@@ -275,10 +303,6 @@ def _grouped(factors: list[Factor]) -> list[Factor]:
             if larger and len(groups) > 2:  # noqa: PLR2004
                 groups[max(larger, key=len)] += groups.pop(small)
     return [Factor(sympy.Mul(*bodies), indices) for indices, bodies in groups.items()]
-
-
-def _is_window(read: Read) -> bool:
-    return any(len(place.indices) > 1 for place in read.subscripts)
 
 
 def _at_least(extents: tuple[IndexExpr, ...], least: int) -> bool:

@@ -7,19 +7,20 @@
 
 An equation enters a loop of the tree where one of its own indices can run along with it: what it reads of tensors made
 inside that loop, it reads at the same value of the index, and those are complete there. A reduced index may be the
-outer one: then a row is accumulated.
+outer one: then a row is accumulated. A recurrence is a step of its own, its body fused in the same way.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Reducer, substitute
+from gradc.graph.recurrence import Ordered, Recurrence, equations_in
 from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS
 from .memory import uses_of
-from .program import Gemm, Item, Loop, Nest, Statement, Step
+from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step
 
 
 @dataclass
@@ -34,37 +35,67 @@ class _Tree:
 
 
 def fuse(
-    equations: list[Equation], products: Mapping[Equation, Gemm], stores: Mapping[str, str] | None = None
-) -> tuple[Step, ...]:
-    """Steps for equations that stand in an order in which each comes after those it needs.
+    items: Sequence[Ordered], products: Mapping[Equation, Gemm], stores: Mapping[str, str] | None = None,
+    around: tuple[str, ...] = (), begun: set[str] | None = None,
+) -> tuple[Step, ...]:  # fmt: skip
+    """Steps for equations and recurrences that stand in an order in which each comes after those it needs.
 
     An equation goes to the latest nest that it can be computed beside; where there is none it opens a new one.
 
     Args:
         stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
+        around: the indices of the sequential loops that the steps are for.
+        begun: the tensors that have been written to before; those of the steps are added.
     """
-    steps: list[_Tree | Gemm] = []
+    begun = set() if begun is None else begun
+    steps: list[_Tree | Gemm | Sequential] = []
     made_in: dict[str, int] = {}
     read_in: dict[str, int] = {}
-    partners = _partners(equations)
-    for equation in equations:
-        starts = equation.target not in made_in
-        leaf = (stores or {}).get(equation.target)
-        first = max((made_in[name] for name in (*equation.sources(), equation.target) if name in made_in), default=-1)
-        first = max(first, read_in.get(leaf, -1)) if leaf else first
-        if equation in products:
-            steps.append(replace(products[equation], starts=starts))
-            made_in[equation.target] = len(steps) - 1
-            read_in |= dict.fromkeys(equation.sources(), len(steps) - 1)
+    partners = _partners([equation for equation, _ in equations_in(items)])
+    for item in items:
+        if isinstance(item, Recurrence):
+            inner = fuse(item.body, products, stores, (*around, item.index.name), begun)
+            steps.append(Sequential(item.index, item.backward, inner))
+            for equation, _ in equations_in(item.body):
+                made_in[equation.target] = len(steps) - 1
+                read_in |= dict.fromkeys(equation.sources(), len(steps) - 1)
             continue
-        place = _latest_nest(steps, first, equation, (starts, partners, leaf))
+        starts = item.target not in begun
+        begun.add(item.target)
+        leaf = (stores or {}).get(item.target)
+        first = max((made_in[name] for name in (*item.sources(), item.target) if name in made_in), default=-1)
+        first = max(first, read_in.get(leaf, -1)) if leaf else first
+        if item in products:
+            steps.append(replace(products[item], starts=starts))
+            made_in[item.target] = len(steps) - 1
+            read_in |= dict.fromkeys(item.sources(), len(steps) - 1)
+            continue
+        site = _Site(starts, partners.get(item.target, set()), leaf, around)
+        place = _latest_nest(steps, first, item, site)
         if place is None:
             steps.append(_Tree())
             place = len(steps) - 1
-            _Insertion(steps[place], equation, starts, partners, leaf).run(alone=True)
-        made_in[equation.target] = place
-        read_in |= {name: max(place, read_in.get(name, -1)) for name in equation.sources()}
-    return tuple(step if isinstance(step, Gemm) else Nest(_frozen(step.items)) for step in steps)
+            _Insertion(steps[place], item, site).run(alone=True)
+        made_in[item.target] = place
+        read_in |= {name: max(place, read_in.get(name, -1)) for name in item.sources()}
+    return tuple(Nest(_frozen(step.items)) if isinstance(step, _Tree) else step for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What is known of an equation beside itself.
+
+    Attributes:
+        starts: it is the first that writes its target.
+        partners: the tensors that its target is read together with.
+        leaf: where it is stored, if where a leaf lies.
+        around: the indices of the sequential loops around it.
+    """
+
+    starts: bool
+    partners: set[str]
+    leaf: str | None
+    around: tuple[str, ...]
 
 
 def _partners(equations: list[Equation]) -> dict[str, set[str]]:
@@ -77,13 +108,12 @@ def _partners(equations: list[Equation]) -> dict[str, set[str]]:
     return partners
 
 
-def _latest_nest(steps: "list[_Tree | Gemm]", first: int, equation: Equation,
-                 how: tuple[bool, Mapping[str, set[str]], str | None]) -> int | None:  # fmt: skip
+def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, equation: Equation, site: _Site) -> int | None:
     nearest: list[int] = [first] if first >= 0 else []
     candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
     for place in candidates:
         step = steps[place]
-        if isinstance(step, _Tree) and _Insertion(step, equation, *how).run(alone=False):
+        if isinstance(step, _Tree) and _Insertion(step, equation, site).run(alone=False):
             return place
     return None
 
@@ -103,16 +133,15 @@ def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
 class _Insertion:
     """Finds one equation's place in one tree; if it writes where a leaf lies, after all that reads the leaf."""
 
-    def __init__(self, tree: "_Tree | Gemm", equation: Equation, starts: bool,
-                 partners: Mapping[str, set[str]], leaf: str | None) -> None:  # fmt: skip
+    def __init__(self, tree: "_Tree | Gemm | Sequential", equation: Equation, site: _Site) -> None:
         assert isinstance(tree, _Tree)
         self.tree = tree
         self.equation = equation
-        self.starts = starts
-        self.leaf = leaf
-        self.partners = partners.get(equation.target, set())
+        self.site = site
+        self.leaf = site.leaf
+        self.partners = site.partners
         self.needs = set(equation.sources()) | {equation.target}
-        self.indices = {i.name: i for i in equation.indices}
+        self.indices = {i.name: i for i in equation.indices if i.name not in site.around}
 
     def run(self, alone: bool) -> bool:
         """Inserts the equation; without `alone` only where it shares a loop or is a scalar of this nest."""
@@ -146,13 +175,13 @@ class _Insertion:
             left = [name for name in left if name != mine]
             return self.descend(loop.items, left, {**names, mine: loop.index.name}, (*path, loop.index.name))
         for name in self.loop_order(left):
-            taken = set(path)
+            taken = {*path, *self.site.around}
             shown = _unused(name, taken)
             names = {**names, name: shown}
             loop = _Loop(replace(self.indices[name], name=shown))
             items.append(loop)
             items, path = loop.items, (*path, shown)
-        items.append(Statement(_renamed(self.equation, names), path, self.starts))
+        items.append(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around))
         return True
 
     def entrance(self, items: "list[_Loop | Statement]", left: list[str], top: bool) -> "tuple[_Loop, str] | None":
@@ -276,7 +305,7 @@ def _renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
     return replace(
         equation,
         write=tuple(place.substitute(values) for place in equation.write),
-        indices=tuple(replace(i, name=names[i.name]) for i in equation.indices),
+        indices=tuple(replace(i, name=names.get(i.name, i.name)) for i in equation.indices),
         guards=tuple(guard.substitute(values) for guard in equation.guards),
         body=substitute(equation.body, values),
     )

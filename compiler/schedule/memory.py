@@ -1,11 +1,11 @@
 """Where tensors live: variables, rows, stretches of the work space; computed from what each step reads and writes.
 
-A tensor that one nest alone makes and reads keeps only the axes that those loops do not share. All others get a slot,
-from their first write to their last read; a slot is handed on when its tensor is dead, and an element-wise result lies
-in its dying operand's place.
+A tensor that one nest or one recurrence alone makes and reads keeps only the axes that those loops do not share. All
+others get a slot, from their first write to their last read; a slot is handed on when its tensor is dead, and an
+element-wise result lies in its dying operand's place.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -13,9 +13,10 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
 from gradc.graph.nodes import Equation, Graph
 from gradc.graph.tensors import Index, Kind
 
-from .program import Buffer, Gemm, Item, Program, Statement, Step, Storage, read_by, written_by
+from .program import Buffer, Gemm, Item, Nest, Program, Sequential, Statement, Step, Storage, read_by, written_by
 
-Path = tuple[int, ...]
+Path: TypeAlias = tuple[Hashable, ...]
+"""The places of loops, one inside the other: equal beginnings are the same loops."""
 
 
 def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], stores: Mapping[str, str],
@@ -37,8 +38,7 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
         if name in held and (tensor.axes or name in stores):
             buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents, stores.get(name))
             continue
-        whole = lives[name].first != lives[name].last or isinstance(steps[lives[name].first], Gemm)
-        kept = _kept_axes(name, graph, users[name], whole)
+        kept = _kept_axes(name, graph, users[name], whole=lives[name].first != lives[name].last)
         storage = Storage.WORK if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
     if share:
@@ -91,14 +91,23 @@ def _users(steps: tuple[Step, ...]) -> dict[str, list[_User]]:
     """For each tensor the equations that touch it, in order."""
     found: dict[str, list[_User]] = {}
     for step in steps:
-        if isinstance(step, Gemm):
-            users: list[_User] = [((), (), step.equation)]
-        else:
-            users = [(path, statement.path, statement.equation) for path, statement in _walk(step.items)]
-        for user in users:
+        for user in _users_in(step, (), ()):
             for name in dict.fromkeys((*user[2].sources(), user[2].target)):
                 found.setdefault(name, []).append(user)
     return found
+
+
+def _users_in(step: Step, path: Path, names: tuple[str, ...]) -> "Iterator[_User]":
+    match step:
+        case Gemm(equation=equation):
+            yield path, names, equation
+        case Nest(items=items):
+            for inner, statement in _walk(items):
+                yield (*path, *inner), (*names, *statement.path), statement.equation
+        case Sequential(index=index, steps=steps):
+            for at, part in enumerate(steps):
+                for inner, around, equation in _users_in(part, (), (*names, index.name)):
+                    yield (*path, 0, *((at, place) for place in inner)), around, equation
 
 
 def _runs_along(name: str, axis: int, around: list[str], equations: list[Equation]) -> bool:
@@ -143,7 +152,7 @@ def _common_depth(paths: list[Path]) -> int:
 def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> None:
     """An element-wise result takes the place of an operand that nobody reads after it."""
     for at, step in enumerate(steps):
-        if isinstance(step, Gemm):
+        if not isinstance(step, Nest):
             continue
         statements = list(_walk(step.items))
         dying = [name for name in read_by(step) if name in buffers and lives[name].last == at]

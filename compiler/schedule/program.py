@@ -1,14 +1,15 @@
 """A program: what the emitted functions do, as loops, matrix products and buffers.
 
 A program is a sequence of steps. A `Gemm` is a product of two matrices (for each value of its batch indices); a `Nest`
-is a tree of loops with statements at its leaves and between them. A statement is an equation of the graph in the names
+is a tree of loops with statements at its leaves and between them; a `Sequential` runs steps for one value after the
+other of an index, as a recurrence has to. A statement is an equation of the graph in the names
 of the loops around it: fusing puts statements side by side, bodies are never substituted into each other.
 
 A tensor lives in a `Buffer`: given by the caller, handed out, kept in the work space, or, where all that write and
 read it share loops, without the axes of those loops: at its smallest a local variable.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -50,11 +51,13 @@ class Statement:
         equation: in the names of the loops around it.
         path: the names of those loops, outermost first.
         starts: it is the first that writes its target: what it does not cover must be 0 before it.
+        around: the indices of the sequential loops around the nest, outermost first.
     """
 
     equation: Equation
     path: tuple[str, ...]
     starts: bool
+    around: tuple[str, ...] = ()
 
     @property
     def free_prefix(self) -> int:
@@ -68,7 +71,8 @@ class Statement:
     @property
     def accumulates(self) -> bool:
         """Whether a place is written more than once."""
-        spread = any(place.indices and not place.bare for place in self.equation.write)
+        own = (place for place in self.equation.write if not set(place.indices) <= set(self.around))
+        spread = any(not place.bare for place in own)
         return spread or self.free_prefix < len(self.path)
 
 
@@ -108,13 +112,13 @@ class Operand:
 
     Attributes:
         tensor: its name.
-        subscripts: for each axis the index that runs along it.
+        subscripts: for each axis the index that runs along it; or a place, in the indices of sequential loops.
         rows, columns: those of the indices that make the rows and the columns, in the order of the axes.
         transposed: the columns come before the rows in the tensor.
     """
 
     tensor: str
-    subscripts: tuple[str, ...]
+    subscripts: tuple[IndexExpr, ...]
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     transposed: bool
@@ -122,7 +126,10 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
-    """out = a · b, or out += a · b, for each value of the batch indices."""
+    """out = a · b, or out += a · b, for each value of the batch indices.
+
+    Its equation's guards are conditions on the rounds of the sequential loops around it alone.
+    """
 
     equation: Equation
     out: Operand
@@ -132,7 +139,16 @@ class Gemm:
     starts: bool
 
 
-Step: TypeAlias = Nest | Gemm
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """Steps for one value after the other of an index, from its last to its first where it runs backward."""
+
+    index: Index
+    backward: bool
+    steps: "tuple[Step, ...]"
+
+
+Step: TypeAlias = Nest | Gemm | Sequential
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +164,32 @@ class Program:
     work: Mapping[Kind, IndexExpr]
 
 
+def equations_of(step: Step) -> Iterator[Equation]:
+    """The equations that a step computes, in the order in which they stand."""
+    match step:
+        case Gemm(equation=equation):
+            yield equation
+        case Nest():
+            yield from (statement.equation for statement in step.statements())
+        case Sequential(steps=steps):
+            for inner in steps:
+                yield from equations_of(inner)
+
+
+def plain_steps(steps: Iterable[Step]) -> Iterator[Nest | Gemm]:
+    """The nests and products, those in sequential loops too."""
+    for step in steps:
+        if isinstance(step, Sequential):
+            yield from plain_steps(step.steps)
+        else:
+            yield step
+
+
 def written_by(step: Step) -> tuple[str, ...]:
     """The tensors a step writes, in order."""
-    if isinstance(step, Gemm):
-        return (step.equation.target,)
-    return tuple(dict.fromkeys(statement.equation.target for statement in step.statements()))
+    return tuple(dict.fromkeys(equation.target for equation in equations_of(step)))
 
 
 def read_by(step: Step) -> tuple[str, ...]:
     """The tensors a step reads, in order."""
-    equations = [step.equation] if isinstance(step, Gemm) else [s.equation for s in step.statements()]
-    return tuple(dict.fromkeys(source for equation in equations for source in equation.sources()))
+    return tuple(dict.fromkeys(source for equation in equations_of(step) for source in equation.sources()))

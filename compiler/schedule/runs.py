@@ -9,7 +9,7 @@ from gradc.graph.nodes import Equation
 from gradc.graph.verify import describe
 
 from .memory import uses_of
-from .program import Gemm, Item, Loop, Program, Statement, Step
+from .program import Gemm, Item, Loop, Nest, Program, Sequential, Statement, Step
 
 Subscripts: TypeAlias = tuple[IndexExpr, ...]
 
@@ -21,7 +21,7 @@ class Run:
     equation: Equation
     step: int
     place: tuple[int, ...]
-    loops: tuple[Loop, ...]
+    loops: tuple[Loop | Sequential, ...]
     starts: bool
     statement: Statement | None
 
@@ -67,14 +67,20 @@ def runs_of(program: Program) -> Runs:
     return Runs(runs, writers, touching)
 
 
-def _of_step(at: int, step: Step) -> Iterator[Run]:
-    if isinstance(step, Gemm):
-        yield Run(step.equation, at, (), (), step.starts, None)
-    else:
-        yield from _of_items(at, step.items, (), ())
+def _of_step(at: int, step: Step, place: tuple[int, ...] = (), around: tuple[Sequential, ...] = ()) -> Iterator[Run]:
+    match step:
+        case Gemm():
+            yield Run(step.equation, at, (*place, 0), around, step.starts, None)
+        case Nest(items=items):
+            yield from _of_items(at, items, place, around)
+        case Sequential(steps=steps):
+            for number, inner in enumerate(steps):
+                yield from _of_step(at, inner, (*place, number), (*around, step))
 
 
-def _of_items(at: int, items: tuple[Item, ...], place: tuple[int, ...], loops: tuple[Loop, ...]) -> Iterator[Run]:
+def _of_items(
+    at: int, items: tuple[Item, ...], place: tuple[int, ...], loops: tuple[Loop | Sequential, ...]
+) -> Iterator[Run]:
     for number, item in enumerate(items):
         here = (*place, number)
         if isinstance(item, Statement):
@@ -88,8 +94,8 @@ def shared_loops(a: Run, b: Run) -> int:
     if a.step != b.step:
         return 0
     depth = 0
-    for x, y in zip(a.place[:-1], b.place[:-1], strict=False):
-        if x != y:
+    for x, y in zip(a.loops, b.loops, strict=False):
+        if x is not y:
             break
         depth += 1
     return depth

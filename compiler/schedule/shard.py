@@ -15,7 +15,19 @@ from gradc.graph.nodes import Equation
 from gradc.graph.tensors import Index
 
 from .memory import uses_of
-from .program import Gemm, Loop, Nest, Program, Statement, Step, Storage, written_by
+from .program import (
+    Gemm,
+    Loop,
+    Nest,
+    Program,
+    Sequential,
+    Statement,
+    Step,
+    Storage,
+    equations_of,
+    plain_steps,
+    written_by,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ def rows_of(program: Program) -> Rows | None:
 def work_per_row(rows: Rows) -> int:
     """Multiply-adds of the products for one row, other free dims counted as 1."""
     total = 0
-    for step in rows.steps:
+    for step in plain_steps(rows.steps):
         if isinstance(step, Gemm):
             work = 1
             for index in step.equation.indices:
@@ -81,6 +93,8 @@ class _Cut:
         if isinstance(step, Gemm):
             cut = any(self.along(i) for i in step.equation.indices) and self.starts_with_rows(step)
             return (step, []) if cut and not self.needs_sums(step.equation) else None
+        if isinstance(step, Sequential):
+            return None if self.along(step.index) else self.recurrence(step)
         loops = [item for item in step.items if isinstance(item, Loop)]
         scalars = [item for item in step.items if isinstance(item, Statement)]
         if any(scalar.path or scalar.equation.indices for scalar in scalars):
@@ -96,6 +110,13 @@ class _Cut:
                 self.partial.setdefault(name)
         return (inside if loops else None), scalars
 
+    def recurrence(self, step: Sequential) -> tuple[Step | None, list[Statement]] | None:
+        """A recurrence runs whole over each range of rows, where all of its steps can."""
+        parts = [self.parts(inner) for inner in step.steps]
+        if any(part is None or part[0] is None or part[1] for part in parts):
+            return None
+        return step, []
+
     def along(self, index: Index) -> bool:
         return not index.low.terms and index.high == dim(self.name)
 
@@ -110,14 +131,11 @@ class _Cut:
         """Whether the operands that have rows have them as their first axis."""
         rows = {i.name for i in gemm.equation.indices if self.along(i)}
         operands = (gemm.a, gemm.b, gemm.out)
-        return all(name not in rows for operand in operands for name in operand.subscripts[1:])
+        return all(rows.isdisjoint(place.indices) for operand in operands for place in operand.subscripts[1:])
 
     def equations(self) -> Iterator[Equation]:
         for step in self.program.steps:
-            if isinstance(step, Gemm):
-                yield step.equation
-            else:
-                yield from (statement.equation for statement in step.statements())
+            yield from equations_of(step)
 
     def reads_own_rows(self, equation: Equation) -> bool:
         """Whether it touches each computed tensor at one row, that of its own loop."""

@@ -17,11 +17,12 @@ from gradc.graph.printing import text_of
 from gradc.graph.show import guard_text, place_in_text, place_of, range_of
 from gradc.graph.tensors import Kind
 
-from .program import Buffer, Gemm, Item, Program, Statement, Storage
+from .program import Buffer, Gemm, Item, Nest, Program, Sequential, Statement, Step, Storage
 
 NOTE_COLUMN = 100
 WIDEST_SHAPE = 44
 INDENT = "  "
+NOTE = "\t# "
 KINDS = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
 SIGNS = {
     Reducer.PROD: "*=", Reducer.MAX: "max=", Reducer.MIN: "min=", Reducer.PEAK: "max=",
@@ -36,12 +37,10 @@ def show(program: Program) -> str:
     lines += [f"{INDENT}work space: {', '.join(sizes) or 'none'}", ""]
     width = len(str(len(program.steps)))
     for number, step in enumerate(program.steps, 1):
-        margin = " " * (width + 2 * len(INDENT))
-        if isinstance(step, Gemm):
-            lines.append(_noted(f"{number:>{width}}{INDENT}{product_text(step)}", step.equation))
-        else:
-            lines.append(f"{number:>{width}}{INDENT}loops")
-            lines += _item_lines(step.items, margin)
+        first, *more = _step_lines(step)
+        lines.append(f"{number:>{width}}{INDENT}{first}")
+        lines += [f"{' ' * (width + len(INDENT))}{line}" for line in more]
+    lines = [_spaced(line) for line in lines]
     handed_out = [f"{outside} = {name}" if outside != name else name for outside, name in program.graph.outputs.items()]
     return "\n".join([*lines, "", f"outputs: {', '.join(handed_out)}"]) + "\n"
 
@@ -82,16 +81,30 @@ def _place(buffer: Buffer, program: Program) -> str:
 # ---------------------------------------------------------------- steps
 
 
+def _step_lines(step: Step) -> Iterator[str]:
+    match step:
+        case Gemm():
+            yield _noted(product_text(step), step.equation)
+        case Nest():
+            yield "loops"
+            yield from _item_lines(step.items, INDENT)
+        case Sequential():
+            yield f"in order, {range_of(step.index)}{', from the last' if step.backward else ''}:"
+            for inner in step.steps:
+                yield from (f"{INDENT}{line}" for line in _step_lines(inner))
+
+
 def product_text(gemm: Gemm) -> str:
     """A matrix product, and the operands that are read transposed."""
     equation = gemm.equation
-    factors = " · ".join(f"{operand.tensor}[{', '.join(operand.subscripts)}]" for operand in (gemm.a, gemm.b))
+    factors = " · ".join(f"{operand.tensor}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b))
     turned = [operand.tensor for operand in (gemm.a, gemm.b) if operand.transposed]
     lying = f"   {' and '.join(turned)} transposed" if turned else ""
     summed = ", ".join(index.name for index in equation.reduced)
     batch = f"   for each {', '.join(map(range_of, gemm.batch))}" if gemm.batch else ""
     sign = "=" if gemm.starts else "+="
-    return f"product  {place_of(equation)} {sign} sum[{summed}] {factors}{batch}{lying}"
+    where = f"   where {' and '.join(map(guard_text, equation.guards))}" if equation.guards else ""
+    return f"product  {place_of(equation)} {sign} sum[{summed}] {factors}{batch}{lying}{where}"
 
 
 def _item_lines(items: Sequence[Item], margin: str) -> Iterator[str]:
@@ -115,4 +128,10 @@ def statement_text(statement: Statement) -> str:
 
 
 def _noted(text: str, equation: Equation) -> str:
-    return f"{text:<{NOTE_COLUMN}}{INDENT}# {place_in_text(equation.origin)}"
+    return f"{text}{NOTE}{place_in_text(equation.origin)}"
+
+
+def _spaced(line: str) -> str:
+    """The line's note, where it has one, at the column of notes."""
+    text, mark, note = line.partition(NOTE)
+    return f"{text:<{NOTE_COLUMN}}{INDENT}# {note}" if mark else line

@@ -5,15 +5,16 @@ the loops as well; products are of matrices that lie as BLAS takes them; and wha
 program that fails is a bug of gradc.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gradc.errors import InternalError
-from gradc.graph.index import IndexExpr, Ranges
+from gradc.graph.index import IndexExpr, Ranges, index
+from gradc.graph.recurrence import near_reads, written_in
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 
-from .program import Gemm, Operand, Program
+from .program import Gemm, Operand, Program, Sequential, plain_steps
 from .runs import Run, Runs, Subscripts, runs_of, shared_loops
 from .verify_memory import root_of, verify_memory
 
@@ -32,7 +33,7 @@ def verify_program(program: Program, preconditions: Iterable[IndexExpr] = ()) ->
     for run in runs.all:
         _loops_fit(run)
         _order(run, program, runs)
-    for step in program.steps:
+    for step in plain_steps(program.steps):
         if isinstance(step, Gemm):
             _product(step, program)
     verify_memory(program, runs, Ranges(facts=facts))
@@ -54,8 +55,9 @@ def _loops_fit(run: Run) -> None:
     if run.statement is None:
         return
     names = tuple(loop.index.name for loop in run.loops)
-    if names != run.statement.path or len(set(names)) < len(names):
-        raise InternalError(f"{run}: it stands in loops over {names}, and takes them for {run.statement.path}")
+    taken = (*run.statement.around, *run.statement.path)
+    if names != taken or len(set(names)) < len(names):
+        raise InternalError(f"{run}: it stands in loops over {names}, and takes them for {taken}")
     if {index.name: index for index in run.equation.indices} != {loop.index.name: loop.index for loop in run.loops}:
         raise InternalError(f"{run}: its indices are not those of the loops around it")
 
@@ -79,9 +81,20 @@ def _read_after_write(run: Run, name: str, runs: Runs) -> None:
     if name not in runs.writers:
         raise InternalError(f"{run}: it reads {name}, which no step writes")
     for writer in runs.writers[name]:
+        places = _of_this_round(writer, run, name)
+        if not places:
+            continue
         if writer.order >= run.order:
             raise InternalError(f"{run}: it reads {name} before {writer} has written it")
-        _complete(writer, run, list(run.reads(name)))
+        _complete(writer, run, places)
+
+
+def _of_this_round(writer: Run, reader: Run, name: str) -> list[Subscripts]:
+    """What it reads of the writer, less what earlier rounds of sequential loops around both have written."""
+    around = [loop for loop in reader.loops[: shared_loops(writer, reader)] if isinstance(loop, Sequential)]
+    if not around:
+        return list(reader.reads(name))
+    return near_reads(reader.equation, writer.equation, [(loop.index.name, loop.backward) for loop in around])
 
 
 def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = False) -> None:
@@ -91,7 +104,11 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
     """
     for depth in range(shared_loops(writer, reader)):
         name = writer.loops[depth].index.name
-        if begun and writer.statement is not None and depth >= writer.statement.free_prefix:
+        if isinstance(writer.loops[depth], Sequential):
+            if begun or any(_same_round(name, at) for at in zip(writer.equation.write, *places, strict=True)):
+                continue
+            raise InternalError(f"{reader}: it reads {writer.equation.target} of a round of {name} still to come")
+        if begun and (statement := writer.statement) and depth >= len(statement.around) + statement.free_prefix:
             return
         alike = [
             places_at for places_at in zip(writer.equation.write, *places, strict=True) if _all_are(name, places_at)
@@ -99,6 +116,12 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
         if not alike:
             what = f"{writer.equation.target} is not complete within the loop over {name}, where {writer} writes it"
             raise InternalError(f"{reader}: {what}")
+
+
+def _same_round(name: str, places: Sequence[IndexExpr]) -> bool:
+    """Whether what is written at the first place is read at the others in the same round."""
+    written, *read = places
+    return name in written.indices and all(written_in(written, name, place) == index(name) for place in read)
 
 
 def _all_are(name: str, places: Iterable[IndexExpr]) -> bool:
@@ -124,13 +147,19 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
     """The tensor is stored whole, and is the matrix that it is taken for."""
     tensor = program.graph.tensors[operand.tensor]
     buffer = program.buffers.get(operand.tensor)
-    if buffer is not None and len(buffer.axes) != len(tensor.axes):
+    inner = {*operand.rows, *operand.columns}
+    stored = range(len(tensor.axes)) if buffer is None else buffer.axes
+    if any(at not in stored for at, place in enumerate(operand.subscripts) if place.bare in inner | batch):
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor} is not stored whole")
     groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
-    kept = tuple(name for name in operand.subscripts if name not in batch)
+    ends = {index.name: index for index in gemm.equation.indices}
+    run_along = [place.bare for place in operand.subscripts if place.bare in inner | batch]
+    kept = tuple(name for name in run_along if name not in batch)
     if kept != (*groups[0], *groups[1]):
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor}[{', '.join(kept)}] is no such matrix")
-    ends = {index.name: index for index in gemm.equation.indices}
-    for name, extent in zip(operand.subscripts, tensor.extents, strict=True):
+    for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
+        name = place.bare
+        if name not in inner | batch:
+            continue
         if ends[name].low.terms or ends[name].high != extent:
             raise InternalError(f"{describe(gemm.equation)}: {name} is not all of an axis of {operand.tensor}")

@@ -1,0 +1,93 @@
+"""Sequential loops and conditions as text: what kernels and the functions that call them write alike."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from gradc.graph.index import IndexExpr, index
+from gradc.graph.nodes import Equation, Guard, Relation
+from gradc.graph.tensors import Kind
+from gradc.schedule.program import Buffer, Nest, Program, Sequential, plain_steps
+
+from .style import Surroundings, index_text
+
+RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
+"""What the range of rows of a shard is called: first ≤ row < last."""
+
+
+def conditions_text(guards: Iterable[Guard], around: Surroundings) -> str:
+    """Guards as one condition."""
+    return " and ".join(guard_text(guard, around) for guard in guards)
+
+
+def guard_text(guard: Guard, around: Surroundings) -> str:
+    """A guard as a comparison without subtraction."""
+    above = IndexExpr(tuple(term for term in guard.value.terms if term[1] > 0))
+    below = above - guard.value
+    if guard.relation is not Relation.AT_LEAST:
+        return f"{index_text(above, around)} {guard.relation.value} {index_text(below, around)}"
+    if ((), -1) in guard.value.terms:
+        return f"{index_text(below - 1, around)} < {index_text(above, around)}"
+    if above.constant is not None:
+        return f"{index_text(below, around)} <= {index_text(above, around)}"
+    return f"{index_text(above, around)} >= {index_text(below, around)}"
+
+
+def round_of(name: str) -> str:
+    """What the index of a sequential loop is called among a kernel's parameters."""
+    return f"round {name}"
+
+
+def rounds_row(name: str, step: Sequential, around: Surroundings) -> str:
+    """`for t in range(time):`, or from the last round to the first."""
+    low, high = step.index.low, step.index.high
+    if step.backward:
+        return f"for {name} in range({index_text(high - 1, around)}, {index_text(low - 1, around)}, -1):"
+    start = f"{index_text(low, around)}, " if low.terms else ""
+    return f"for {name} in range({start}{index_text(high, around)}):"
+
+
+class Arrays(Protocol):
+    """What tells the array that a computed tensor lies in, and how dims are called."""
+
+    around: Surroundings
+
+    def array(self, name: str) -> str:
+        """The array's identifier."""
+
+
+def uncovered(step: Sequential, program: Program, arrays: Arrays, rows: str | None = None) -> Iterator[str]:
+    """Rows that set to 0 what no round writes, of the tensors that the recurrence is the first to write.
+
+    Args:
+        rows: a free dim over a range of which alone the recurrence runs.
+    """
+    for inner in plain_steps(step.steps):
+        for part in inner.statements() if isinstance(inner, Nest) else (inner,):
+            buffer = program.buffers[part.equation.target]
+            if part.starts and buffer.axes:
+                for cut in _cuts(part.equation, step, buffer, arrays.around):
+                    if rows is not None and str(buffer.extents[0]) == rows:
+                        cut[0] = ":".join(RANGE.values())
+                    yield f"{arrays.array(part.equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
+
+
+def zero(kind: Kind, around: Surroundings) -> str:
+    """0 as a number of an array."""
+    return {Kind.REAL: "f4(0.0)" if around.real == "f4" else "0.0", Kind.WHOLE: "0", Kind.BOOL: "False"}[kind]
+
+
+def _cuts(equation: Equation, step: Sequential, buffer: Buffer, around: Surroundings) -> Iterator[list[str]]:
+    """The slices of a tensor that no round writes: before the first place, and behind the last."""
+    places = [equation.write[at] for at in buffer.axes]
+    at = next((at for at, place in enumerate(places) if step.index.name in place.indices), None)
+    if at is None:
+        return
+    offset = places[at] - index(step.index.name)
+    if offset.indices:  # rounds leave out places in between
+        yield [":"]
+        return
+    low, high = step.index.low + offset, step.index.high + offset
+    if low.terms:
+        yield [*[":"] * at, f":{index_text(low, around)}"]
+    if high != buffer.extents[at]:
+        yield [*[":"] * at, f"{index_text(high, around)}:"]
