@@ -14,7 +14,7 @@ from gradc.emit.driver import Driver, KernelTable
 from gradc.emit.layout import ModuleSpec
 from gradc.emit.names import Names
 from gradc.graph.nodes import Graph
-from gradc.schedule.program import Gemm, Item, Loop, Nest, Program, Sequential, Statement, Step, written_by
+from gradc.schedule.program import Gemm, Item, Loop, Program, Sequential, Statement, Step, written_by
 
 LOSS = "loss"
 HEADINGS = ("# forward", "# backward")
@@ -99,7 +99,7 @@ def _step_slice(step: Step, names: set[str]) -> Iterator[Step]:
         if steps := tuple(part for inner in step.steps for part in _step_slice(inner, names)):
             yield Sequential(step.index, step.backward, steps)
     elif items := tuple(_item_slice(step.items, names)):
-        yield Nest(items)
+        yield replace(step, items=items)
 
 
 def _item_slice(items: Iterable[Item], names: set[str]) -> Iterator[Item]:

@@ -27,9 +27,9 @@ from gradc.schedule.program import (
 )
 from gradc.schedule.shard import Rows
 
-from .kernels import INDENT, Kernel, KernelWriter
+from .kernels import Kernel, KernelWriter
 from .names import Names
-from .rounds import RANGE, conditions_text, round_of, rounds_row, uncovered, zero
+from .rounds import INDENT, RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered, zero
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
@@ -212,11 +212,15 @@ class Driver:
         variable = Names(self.names.taken | set(site.rounds.values())).fresh(step.index.name)
         inside = replace(site, rounds={**site.rounds, step.index.name: variable})
         inside = replace(inside, around=replace(site.around, index=lambda name: inside.rounds.get(name, name)))
-        lines = list(uncovered(step, program, _Arrays(self.names, program, inside.around), self.rows))
+        arrays = _Arrays(self.names, program, inside.around)
+        lines = list(uncovered(step, program, arrays, self.rows))
         lines.append(rounds_row(variable, step, inside.around))
         for at, inner in enumerate(step.steps):
             later = {name for other in step.steps[at + 1 :] for name in read_by(other)}
             rows = self.lines(program, inner, replace(inside, outside=site.outside | later))
+            if isinstance(inner, Nest) and inner.guards:
+                rows = [f"if {conditions_text(inner.guards, inside.around)}:", *(f"{INDENT}{row}" for row in rows)]
+                rows += otherwise(inner, step.steps[at + 1 :], program, arrays, "")
             lines += [f"{INDENT}{row}" if row else row for row in rows]
         return lines
 
@@ -275,7 +279,7 @@ class Driver:
         if any(len(group) > 1 for group in groups) and not leading:
             shape = [index_text(_product_of(part), around) for part in parts]
             text += f".reshape({', '.join(shape)})"
-            groups = tuple(group[:1] for group in groups)
+            groups = (groups[0][:1], groups[1][:1])
         places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
                   for part in parts]  # fmt: skip
         if cut:

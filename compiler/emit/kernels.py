@@ -17,11 +17,10 @@ from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequ
 
 from .lines import broken, parts
 from .names import Names
-from .rounds import RANGE, conditions_text, round_of, rounds_row, uncovered
+from .rounds import INDENT, RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
 from .style import BodyPrinter, Surroundings, body_printer, index_text
 from .text import equation_text, with_place
 
-INDENT = "    "
 DOC_WIDTH = 104
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
@@ -80,6 +79,8 @@ class KernelWriter:
     accumulators: dict[int, _Accumulator] = field(default_factory=dict)
     rows: str | None = None
     """A free dim over a range of which, `first` to `last`, the outermost loops run."""
+    holding: frozenset[Guard] = frozenset()
+    """The guards on rounds that hold where the nest that is being written runs."""
     local: Names = field(init=False)
     indented: int = 0
 
@@ -127,7 +128,7 @@ class KernelWriter:
     def write(self, step: Nest | Sequential) -> None:
         """A nest's loops; a recurrence as a loop around those of its nests."""
         if isinstance(step, Nest):
-            self.items(step.items, ())
+            self.nest(step)
             return
         name = step.index.name
         self.loops[name] = self.local.fresh(name)
@@ -135,10 +136,23 @@ class KernelWriter:
             self.emit(0, row)
         self.emit(0, rounds_row(self.loops[name], step, self.around))
         self.indented += 1
-        for inner in step.steps:
+        for at, inner in enumerate(step.steps):
             assert not isinstance(inner, Gemm), "a kernel calls no BLAS"
+            conditions = inner.guards if isinstance(inner, Nest) else ()
+            if conditions:
+                self.emit(0, f"if {conditions_text(conditions, self.around)}:")
+                self.indented += 1
             self.write(inner)
+            if conditions:
+                self.indented -= 1
+                others = step.steps[at + 1 :]
+                self.lines += otherwise(inner, others, self.program, self, INDENT * self.indented)
         self.indented -= 1
+
+    def nest(self, nest: Nest) -> None:
+        """The loops of a nest, run in the rounds in which its guards hold."""
+        self.holding = frozenset(nest.guards)
+        self.items(nest.items, (), self.holding)
 
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
         """Lines that take the free dims from arrays' shapes; parameters, with the dims that no array tells."""
@@ -329,7 +343,7 @@ class KernelWriter:
             for p, e in zip(equation.write, extents, strict=True)
         )
         bare = bare and not self.diagonal_loops(statement)
-        return bare and not equation.guards and self.opening_depth(statement) == len(statement.path)
+        return bare and not set(equation.guards) - self.holding and self.opening_depth(statement) == len(statement.path)
 
     def open(self, statement: Statement, depth: int) -> None:
         """What must stand before the loop: a variable to accumulate in, or zeros."""

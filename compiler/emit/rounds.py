@@ -3,13 +3,23 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-from gradc.graph.index import IndexExpr, index
+from gradc.graph.index import IndexExpr, Ranges, index
 from gradc.graph.nodes import Equation, Guard, Relation
-from gradc.graph.tensors import Kind
-from gradc.schedule.program import Buffer, Nest, Program, Sequential, plain_steps
+from gradc.graph.tensors import Index, Kind
+from gradc.schedule.program import (
+    Buffer,
+    Nest,
+    Program,
+    Sequential,
+    Step,
+    guards_of_rounds,
+    plain_steps,
+    read_by,
+)
 
 from .style import Surroundings, index_text
 
+INDENT = "    "
 RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
 """What the range of rows of a shard is called: first ≤ row < last."""
 
@@ -49,7 +59,9 @@ def rounds_row(name: str, step: Sequential, around: Surroundings) -> str:
 class Arrays(Protocol):
     """What tells the array that a computed tensor lies in, and how dims are called."""
 
-    around: Surroundings
+    @property
+    def around(self) -> Surroundings:
+        """How dims and indices are called."""
 
     def array(self, name: str) -> str:
         """The array's identifier."""
@@ -71,6 +83,37 @@ def uncovered(step: Sequential, program: Program, arrays: Arrays, rows: str | No
                     yield f"{arrays.array(part.equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
 
 
+def _rounds_with(guards: Iterable[Guard], loop: Index) -> tuple[IndexExpr, IndexExpr] | None:
+    """The ends of the rounds in which guards hold; None where they are not those between two ends."""
+    low, high, free = loop.low, loop.high, Ranges()
+    for guard in guards:
+        factor = guard.value.coefficient(loop.name)
+        if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant not in (1, -1):
+            return None
+        end = index(loop.name) - guard.value if factor.constant == 1 else guard.value + index(loop.name) + 1
+        if factor.constant == 1 and free.nonnegative(end - low):
+            low = end
+        elif factor.constant == -1 and free.nonnegative(high - end):
+            high = end
+        else:
+            return None
+    return low, high
+
+
+def otherwise(step: Nest, later: Iterable[Step], program: Program, arrays: Arrays, margin: str) -> list[str]:
+    """What a nest makes that is kept for one round alone is 0 in the rounds in which the nest does not run."""
+    read = {name for other in later for name in read_by(other)}
+    rows = []
+    for statement in step.statements():
+        buffer = program.buffers[statement.equation.target]
+        passing = [at for at in range(len(statement.equation.write)) if at not in buffer.axes]
+        rounds = {name for at in passing for name in statement.equation.write[at].indices} & set(statement.around)
+        if statement.starts and rounds and buffer.tensor in read:
+            places = f"[{', '.join(':' for _ in buffer.axes)}]" if buffer.axes else ""
+            rows.append(f"{margin}{INDENT}{arrays.array(buffer.tensor)}{places} = {zero(buffer.kind, arrays.around)}")
+    return [f"{margin}else:", *rows] if rows else []
+
+
 def zero(kind: Kind, around: Surroundings) -> str:
     """0 as a number of an array."""
     return {Kind.REAL: "f4(0.0)" if around.real == "f4" else "0.0", Kind.WHOLE: "0", Kind.BOOL: "False"}[kind]
@@ -83,10 +126,11 @@ def _cuts(equation: Equation, step: Sequential, buffer: Buffer, around: Surround
     if at is None:
         return
     offset = places[at] - index(step.index.name)
-    if offset.indices:  # rounds leave out places in between
+    ends = _rounds_with(guards_of_rounds(equation, (step.index.name,)), step.index)
+    if offset.indices or ends is None:  # rounds leave out places in between
         yield [":"]
         return
-    low, high = step.index.low + offset, step.index.high + offset
+    low, high = ends[0] + offset, ends[1] + offset
     if low.terms:
         yield [*[":"] * at, f":{index_text(low, around)}"]
     if high != buffer.extents[at]:

@@ -149,12 +149,8 @@ def axes_of(world: World, entry: Entry) -> tuple[core.Axis, ...] | None:
 
 
 def _measure(world: World, group: Group) -> tuple[core.Axis, ...] | None:
-    for written in group.equations:
-        try:
-            group.prepared.append(_prepare(world, group, written))
-        except Refused as refused:
-            world.report(refused, written.scope.frame)
-    prepared = [p for p in group.prepared if isinstance(p, Prepared)]
+    prepared = _prepared(world, group)
+    group.prepared = list(prepared)
     if len(prepared) < len(group.equations):
         return None
     try:
@@ -162,6 +158,28 @@ def _measure(world: World, group: Group) -> tuple[core.Axis, ...] | None:
     except Refused as refused:
         world.report(refused, group.equations[0].scope.frame)
         return None
+
+
+def _prepared(world: World, group: Group) -> list[Prepared]:
+    """The equations with their indices. One of a recurrence may be told of by another: it is tried again after that."""
+    found: dict[int, Prepared] = {}
+    waiting = list(enumerate(group.equations))
+    while waiting:
+        refused: list[tuple[int, Written, Refused]] = []
+        for at, written in waiting:
+            try:
+                found[at] = _prepare(world, group, written)
+            except Refused as error:
+                refused.append((at, written, error))
+            else:
+                most = (found[at].place.ranges.most(place) for place in found[at].write)
+                group.ends.append(tuple(None if m is None or m.indices or m.gathers else m + 1 for m in most))
+        if len(refused) == len(waiting):
+            for _, written, error in refused:
+                world.report(error, written.scope.frame)
+            break
+        waiting = [(at, written) for at, written, _ in refused]
+    return [found[at] for at in sorted(found)]
 
 
 def _prepare(world: World, group: Group, written: Written) -> Prepared:

@@ -22,7 +22,7 @@ from .settle import Settling
 from .sizes import size_of
 from .values import Array, Element, shown
 from .variables import Bare, Variable
-from .walk import names_in
+from .walk import names_in, without_binders
 from .world import World
 
 REDUCERS = {"sum", "prod", "mean", "max", "min", "logsumexp", "argmax", "argmin"}
@@ -53,6 +53,7 @@ def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_na
     search = _Search(world, place)
     env = search.variables(left_names, {})
     search.walk(right, env)
+    search.written = [search.arithmetic(without_binders(node), env) for node in left]
     rest = search.rest(left, right)
     Settling(search).settle()
     for key, variables in search.reductions.items():
@@ -71,6 +72,7 @@ class _Search:
         self.reductions: dict[int, list[Variable]] = {}
         self.circular: Group | None = None
         self.dots: list[tuple[tuple[core.Axis, ...], syntax.Subscript]] = []
+        self.written: list[IndexExpr | None] = []
 
     # ------------------------------------------------------------ variables
 
@@ -191,6 +193,7 @@ class _Search:
         for subscript in node.subscripts:
             self.walk(subscript, env)
         if axes is None:
+            self._note_own(node, env)
             return
         plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
         dots = len(node.subscripts) - len(plain)
@@ -211,9 +214,10 @@ class _Search:
         base = node.base
         if isinstance(base, syntax.Name) and "." not in base.name:
             entry = self.world.find(base.name, self.place)
-            if isinstance(entry, Group):
-                if entry.state == "measuring":
-                    self.circular = entry
+            if isinstance(entry, Group) and entry.state == "measuring":
+                self.circular = entry
+                return None
+            if isinstance(entry, Group) and not self._is_of_own_recurrence(base):
                 return self.world.axes(self.world, entry)
         if self._is_of_own_recurrence(base):
             return None
@@ -232,6 +236,14 @@ class _Search:
             return False
         self.circular = next(entry for entry in found if isinstance(entry, Group))
         return True
+
+    def _note_own(self, node: syntax.Subscript, env: Env) -> None:
+        """Where indices stand bare in a tensor of the equation's own recurrence: that tells if nothing else does."""
+        entry = self.world.find(node.base.name, self.place) if isinstance(node.base, syntax.Name) else None
+        if isinstance(entry, Group) and not any(isinstance(s, syntax.Ellipsis) for s in node.subscripts):
+            for axis, subscript in enumerate(node.subscripts):
+                if isinstance(subscript, syntax.Name) and subscript.name in env:
+                    env[subscript.name].own.append((entry, axis))
 
     def _tensor(self, node: syntax.Subscript) -> str | None:
         """The name of the tensor that is read."""

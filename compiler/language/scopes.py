@@ -113,6 +113,7 @@ class Group:
 
     Attributes:
         base: the full name by which its calls name what is theirs.
+        ends: of each equation that is measured, how far it writes along each axis, where that can be told.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Group:
     equations: list[Written] = field(default_factory=list)
     state: str = "waiting"
     prepared: list[object] = field(default_factory=list)
+    ends: list[tuple[IndexExpr | None, ...]] = field(default_factory=list)
     axes: tuple[core.Axis, ...] | None = None
     result: Value = POISON
 

@@ -28,6 +28,7 @@ class Told(Protocol):
     context: Context
     all: list[Variable]
     circular: Group | None
+    written: list[IndexExpr | None]
 
     def axes(self, node: syntax.Subscript, env: Mapping[str, Variable]) -> tuple[core.Axis, ...] | None:
         """The axes of what is read."""
@@ -51,6 +52,7 @@ class Settling:
             if variable.extent is None and variable.guarded:
                 self._by_guarded(variable)
         self._by_arithmetic()
+        self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
                 refuse_cycle(self.told.world, self.told.circular)
@@ -106,6 +108,33 @@ class Settling:
                 if variable.extent is None and variable.reads:
                     variable.extent = self._reach(variable)
                     changed = changed or variable.extent is not None
+
+    def _by_own_recurrence(self) -> None:
+        """An index that nothing else tells of runs over an axis of its own recurrence, as far as that is known."""
+        changed = True
+        while changed:
+            changed = False
+            for variable in self.told.all:
+                for group, axis in variable.own if variable.extent is None else ():
+                    variable.extent = self._known_extent(group, axis)
+                    if variable.extent is not None:
+                        changed = True
+                        self._by_arithmetic()
+                        break
+
+    def _known_extent(self, group: Group, axis: int) -> IndexExpr | None:
+        """How far an axis goes by what is known of the left sides of a tensor that is being measured, or by the whole
+        of one that is not yet."""
+        if group.state == "waiting":
+            axes = self.told.world.axes(self.told.world, group)
+            return axes[axis].extent if axes and axis < len(axes) else None
+        ends = [end for own in group.ends if axis < len(own) and (end := own[axis]) is not None]
+        if group is self.told.context.own and axis < len(self.told.written):
+            written = self.told.written[axis]
+            most = None if written is None else self._ranges().most(written)
+            ends += [] if most is None or most.indices or most.gathers else [most + 1]
+        largest = [a for a in ends if all(Ranges().nonnegative(a - b) for b in ends)]
+        return largest[0] if largest else None
 
     def _reach(self, variable: Variable) -> IndexExpr | None:
         """How far an index goes from 0 until one of its reads would leave its tensor."""

@@ -19,7 +19,7 @@ from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, lea
 from gradc.graph.tensors import Axis, Kind
 
 from .costs import THINNEST_PRODUCT
-from .program import Gemm, Operand
+from .program import Gemm, Operand, guards_of_rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class _Splitter:
 
     def of_rounds(self) -> tuple[Guard, ...]:
         """The guards on the rounds of the loops around alone: they are the product's."""
-        return tuple(g for g in self.equation.guards if g.value.indices and self.is_fixed(g.value))
+        return guards_of_rounds(self.equation, self.fixed)
 
     def inner_guards(self) -> tuple[Guard, ...]:
         outer = self.of_rounds()

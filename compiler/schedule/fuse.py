@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, Reducer, substitute
+from gradc.graph.nodes import Equation, Guard, Reducer, substitute
 from gradc.graph.recurrence import Ordered, Recurrence, equations_in
 from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS
 from .memory import uses_of
-from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step
+from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds
 
 
 @dataclass
@@ -31,6 +31,7 @@ class _Loop:
 
 @dataclass
 class _Tree:
+    guards: tuple[Guard, ...] = ()
     items: "list[_Loop | Statement]" = field(default_factory=list)
 
 
@@ -70,15 +71,16 @@ def fuse(
             made_in[item.target] = len(steps) - 1
             read_in |= dict.fromkeys(item.sources(), len(steps) - 1)
             continue
-        site = _Site(starts, partners.get(item.target, set()), leaf, around)
+        guards = guards_of_rounds(item, around)
+        site = _Site(starts, partners.get(item.target, set()), leaf, around, guards)
         place = _latest_nest(steps, first, item, site)
         if place is None:
-            steps.append(_Tree())
+            steps.append(_Tree(site.guards))
             place = len(steps) - 1
             _Insertion(steps[place], item, site).run(alone=True)
         made_in[item.target] = place
         read_in |= {name: max(place, read_in.get(name, -1)) for name in item.sources()}
-    return tuple(Nest(_frozen(step.items)) if isinstance(step, _Tree) else step for step in steps)
+    return tuple(Nest(_frozen(step.items), step.guards) if isinstance(step, _Tree) else step for step in steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,14 @@ class _Site:
         partners: the tensors that its target is read together with.
         leaf: where it is stored, if where a leaf lies.
         around: the indices of the sequential loops around it.
+        guards: in which of their rounds it holds.
     """
 
     starts: bool
     partners: set[str]
     leaf: str | None
     around: tuple[str, ...]
+    guards: tuple[Guard, ...]
 
 
 def _partners(equations: list[Equation]) -> dict[str, set[str]]:
@@ -113,7 +117,8 @@ def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, equation:
     candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
     for place in candidates:
         step = steps[place]
-        if isinstance(step, _Tree) and _Insertion(step, equation, site).run(alone=False):
+        alike = isinstance(step, _Tree) and set(step.guards) == set(site.guards)
+        if alike and _Insertion(step, equation, site).run(alone=False):
             return place
     return None
 

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from gradc.graph.index import IndexExpr
-from gradc.graph.nodes import Equation, Graph
+from gradc.graph.nodes import Equation, Graph, Guard
 from gradc.graph.tensors import Index, Kind
 
 
@@ -89,9 +89,10 @@ Item: TypeAlias = Loop | Statement
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """Loops with statements: one kernel."""
+    """Loops with statements: one kernel. `guards` say in which rounds of sequential loops around it it runs."""
 
     items: tuple[Item, ...]
+    guards: tuple[Guard, ...] = ()
 
     def statements(self) -> Iterator[Statement]:
         """All statements, in the order in which they stand."""
@@ -174,6 +175,12 @@ def equations_of(step: Step) -> Iterator[Equation]:
         case Sequential(steps=steps):
             for inner in steps:
                 yield from equations_of(inner)
+
+
+def guards_of_rounds(equation: Equation, around: Iterable[str]) -> tuple[Guard, ...]:
+    """The guards of an equation that are about the rounds of the sequential loops around it alone."""
+    rounds = set(around)
+    return tuple(g for g in equation.guards if g.value.indices and rounds.issuperset(g.value.indices))
 
 
 def plain_steps(steps: Iterable[Step]) -> Iterator[Nest | Gemm]:

@@ -101,7 +101,7 @@ class _Cut:
             return None
         if not all(self.along(loop.index) for loop in loops):
             return None
-        inside = Nest(tuple(loops))
+        inside = Nest(tuple(loops), step.guards)
         if any(self.needs_sums(statement.equation) for statement in inside.statements()):
             return None
         for name in written_by(inside):

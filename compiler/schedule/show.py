@@ -86,7 +86,7 @@ def _step_lines(step: Step) -> Iterator[str]:
         case Gemm():
             yield _noted(product_text(step), step.equation)
         case Nest():
-            yield "loops"
+            yield f"loops   where {' and '.join(map(guard_text, step.guards))}" if step.guards else "loops"
             yield from _item_lines(step.items, INDENT)
         case Sequential():
             yield f"in order, {range_of(step.index)}{', from the last' if step.backward else ''}:"
