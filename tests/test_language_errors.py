@@ -185,7 +185,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "index equations around a whole one": ("o[0] = 1\no = x\no[1] = 2", "index-after-whole", "above its whole"),
     # cycles
     "a tensor of itself": ("o[i] = o[i] + r[i]", "cycle", "o depends on itself"),
-    "a recurrence": ("o[i, t] = s[i, t] + o?[i, t - 1]", "cycle", "recurrences are not there yet"),
+    "a recurrence that reads both ways": ("o[i, t] = s[i, t] + o?[i, t - 1] + o?[i, t + 1]", "cycle", "o depends on"),
+    "a recurrence that reads its own place": ("o[i, t] = s[i, t] + o?[i, t - 1] + o[i, t]", "cycle", "o depends on"),
     "two tensors of each other": ("a[i] = b[i] + r[i]\nb[i] = a[i] + r[i]", "cycle", "a → b → a"),
     "tensors that measure each other": ("a[i] = b[i]\nb[i] = a[i]", "cycle", "a → b → a"),
     "a cycle through a whole tensor": ("a[i] = b[i] + r[i]\nu = tanh(a)\nb[i] = u[i]", "cycle", "depend on each other"),

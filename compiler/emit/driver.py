@@ -209,11 +209,12 @@ class Driver:
 
     def sequential(self, step: Sequential, program: Program, site: "_Site") -> list[str]:
         """A recurrence with products: a loop around its steps."""
-        variable = Names(self.names.taken | set(site.rounds.values())).fresh(step.index.name)
+        # only what steps the optimizer has an argument called t
+        variable = Names((self.names.taken - {"t"}) | set(site.rounds.values())).fresh(step.index.name)
         inside = replace(site, rounds={**site.rounds, step.index.name: variable})
         inside = replace(inside, around=replace(site.around, index=lambda name: inside.rounds.get(name, name)))
         arrays = _Arrays(self.names, program, inside.around)
-        lines = list(uncovered(step, program, arrays, self.rows))
+        lines = list(uncovered(step, program, arrays, tuple(site.rounds), self.rows))
         lines.append(rounds_row(variable, step, inside.around))
         for at, inner in enumerate(step.steps):
             later = {name for other in step.steps[at + 1 :] for name in read_by(other)}

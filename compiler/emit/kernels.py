@@ -79,6 +79,8 @@ class KernelWriter:
     accumulators: dict[int, _Accumulator] = field(default_factory=dict)
     rows: str | None = None
     """A free dim over a range of which, `first` to `last`, the outermost loops run."""
+    around_nest: tuple[str, ...] = ()
+    """The indices of the sequential loops around the nest that is being written."""
     holding: frozenset[Guard] = frozenset()
     """The guards on rounds that hold where the nest that is being written runs."""
     local: Names = field(init=False)
@@ -131,27 +133,28 @@ class KernelWriter:
             self.nest(step)
             return
         name = step.index.name
+        outer = tuple(self.loops)
         self.loops[name] = self.local.fresh(name)
-        for row in uncovered(step, self.program, self, self.rows):
+        for row in uncovered(step, self.program, self, outer, self.rows):
             self.emit(0, row)
         self.emit(0, rounds_row(self.loops[name], step, self.around))
         self.indented += 1
         for at, inner in enumerate(step.steps):
             assert not isinstance(inner, Gemm), "a kernel calls no BLAS"
-            conditions = inner.guards if isinstance(inner, Nest) else ()
-            if conditions:
-                self.emit(0, f"if {conditions_text(conditions, self.around)}:")
-                self.indented += 1
+            if not isinstance(inner, Nest) or not inner.guards:
+                self.write(inner)
+                continue
+            self.emit(0, f"if {conditions_text(inner.guards, self.around)}:")
+            self.indented += 1
             self.write(inner)
-            if conditions:
-                self.indented -= 1
-                others = step.steps[at + 1 :]
-                self.lines += otherwise(inner, others, self.program, self, INDENT * self.indented)
+            self.indented -= 1
+            self.lines += otherwise(inner, step.steps[at + 1 :], self.program, self, INDENT * self.indented)
         self.indented -= 1
 
     def nest(self, nest: Nest) -> None:
         """The loops of a nest, run in the rounds in which its guards hold."""
         self.holding = frozenset(nest.guards)
+        self.around_nest = next(nest.statements()).around
         self.items(nest.items, (), self.holding)
 
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
@@ -268,7 +271,7 @@ class KernelWriter:
 
     def known(self, path: tuple[str, ...]) -> set[str]:
         """The indices whose values are known in a loop: of those around it, sequential ones too."""
-        return {*path, *(name for statement in self.statements() for name in statement.around)}
+        return {*path, *self.around_nest}
 
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""

@@ -13,11 +13,12 @@ from gradc.schedule.shard import Rows, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
 from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
-from .kernels import INDENT, Kernel
+from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .names import MODULE_NAMES, Names
 from .prelude import prelude_imports, prelude_source
 from .render import render
+from .rounds import INDENT
 
 WIDTH = 120
 WIDEST_EQUATION = 88

@@ -1,6 +1,6 @@
 """Sequential loops and conditions as text: what kernels and the functions that call them write alike."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from gradc.graph.index import IndexExpr, Ranges, index
@@ -12,8 +12,8 @@ from gradc.schedule.program import (
     Program,
     Sequential,
     Step,
+    equations_of,
     guards_of_rounds,
-    plain_steps,
     read_by,
 )
 
@@ -67,20 +67,34 @@ class Arrays(Protocol):
         """The array's identifier."""
 
 
-def uncovered(step: Sequential, program: Program, arrays: Arrays, rows: str | None = None) -> Iterator[str]:
+def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collection[str] = (),
+              rows: str | None = None) -> Iterator[str]:  # fmt: skip
     """Rows that set to 0 what no round writes, of the tensors that the recurrence is the first to write.
 
     Args:
+        outer: the indices of sequential loops around it.
         rows: a free dim over a range of which alone the recurrence runs.
     """
-    for inner in plain_steps(step.steps):
-        for part in inner.statements() if isinstance(inner, Nest) else (inner,):
-            buffer = program.buffers[part.equation.target]
-            if part.starts and buffer.axes:
-                for cut in _cuts(part.equation, step, buffer, arrays.around):
-                    if rows is not None and str(buffer.extents[0]) == rows:
-                        cut[0] = ":".join(RANGE.values())
-                    yield f"{arrays.array(part.equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
+    for equation, loops in _started(step, ()):
+        buffer = program.buffers[equation.target]
+        stepping = {name for at in buffer.axes for name in equation.write[at].indices}
+        if step.index.name in stepping and stepping.isdisjoint(outer):
+            for cut in _cuts(equation, [loop for loop in loops if loop.index.name in stepping], buffer, arrays.around):
+                if rows is not None and str(buffer.extents[0]) == rows:
+                    cut[0] = ":".join(RANGE.values())
+                yield f"{arrays.array(equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
+
+
+def _started(step: Step, loops: tuple[Sequential, ...]) -> Iterator[tuple[Equation, tuple[Sequential, ...]]]:
+    """The equations that are the first to write their tensors, each with the sequential loops around it."""
+    match step:
+        case Sequential(steps=steps):
+            for inner in steps:
+                yield from _started(inner, (*loops, step))
+        case Nest():
+            yield from ((statement.equation, loops) for statement in step.statements() if statement.starts)
+        case _:
+            yield from ((equation, loops) for equation in equations_of(step) if step.starts)
 
 
 def _rounds_with(guards: Iterable[Guard], loop: Index) -> tuple[IndexExpr, IndexExpr] | None:
@@ -119,19 +133,19 @@ def zero(kind: Kind, around: Surroundings) -> str:
     return {Kind.REAL: "f4(0.0)" if around.real == "f4" else "0.0", Kind.WHOLE: "0", Kind.BOOL: "False"}[kind]
 
 
-def _cuts(equation: Equation, step: Sequential, buffer: Buffer, around: Surroundings) -> Iterator[list[str]]:
-    """The slices of a tensor that no round writes: before the first place, and behind the last."""
+def _cuts(equation: Equation, loops: list[Sequential], buffer: Buffer, around: Surroundings) -> Iterator[list[str]]:
+    """The slices of a tensor that no round writes: before the first place, and behind the last; all of it, where it is
+    written in rounds of several loops, or only in some."""
+    cuts: list[list[str]] = []
     places = [equation.write[at] for at in buffer.axes]
-    at = next((at for at, place in enumerate(places) if step.index.name in place.indices), None)
-    if at is None:
-        return
-    offset = places[at] - index(step.index.name)
-    ends = _rounds_with(guards_of_rounds(equation, (step.index.name,)), step.index)
-    if offset.indices or ends is None:  # rounds leave out places in between
-        yield [":"]
-        return
-    low, high = ends[0] + offset, ends[1] + offset
-    if low.terms:
-        yield [*[":"] * at, f":{index_text(low, around)}"]
-    if high != buffer.extents[at]:
-        yield [*[":"] * at, f"{index_text(high, around)}:"]
+    for loop in loops:
+        at = next(at for at, place in enumerate(places) if loop.index.name in place.indices)
+        offset = places[at] - index(loop.index.name)
+        ends = _rounds_with(guards_of_rounds(equation, [each.index.name for each in loops]), loop.index)
+        if offset.indices or ends is None:
+            yield [":"]
+            return
+        low, high = ends[0] + offset, ends[1] + offset
+        cuts += [[*[":"] * at, f":{index_text(low, around)}"]] if low.terms else []
+        cuts += [[*[":"] * at, f"{index_text(high, around)}:"]] if high != buffer.extents[at] else []
+    yield from [[":"]] if cuts and len(loops) > 1 else cuts

@@ -113,12 +113,27 @@ def dependences(equations: Sequence[Equation]) -> list[Dependence]:
 
 
 def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
-    """Whether a read never meets what an equation writes."""
+    """Whether a read never meets what an equation writes: where subscripts solve its indices, at those values."""
     twins = {i.name: index(f"{i.name}'") for i in writer.indices}
+    met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
     for i in writer.indices:
-        ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins), i.high.substitute(twins))
-    ranges = under(ranges, [guard.substitute(twins) for guard in writer.guards])
-    return are_apart(place, [written.substitute(twins) for written in writer.write], ranges)
+        if i.name not in met:
+            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins | met), i.high.substitute(twins | met))
+    values = twins | met
+    if any(_fails(guard.substitute(values), ranges) for guard in writer.guards):
+        return True
+    ranges = under(ranges, [guard.substitute(values) for guard in writer.guards])
+    outside = any(
+        ranges.nonnegative(i.low.substitute(values) - 1 - at) or ranges.nonnegative(at - i.high.substitute(values))
+        for i in writer.indices
+        if (at := met.get(i.name)) is not None
+    )
+    return outside or are_apart(place, [written.substitute(values) for written in writer.write], ranges)
+
+
+def _fails(guard: Guard, ranges: Ranges) -> bool:
+    """Whether a guard certainly does not hold."""
+    return guard.relation is Relation.AT_LEAST and ranges.nonnegative(-guard.value - 1)
 
 
 def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
@@ -251,10 +266,10 @@ def _cycle(equations: list[Equation], reads: list[Dependence]) -> list[Equation]
 
 
 def _choices(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    """For each equation the index that steps: all that follow from one of the first equation's."""
+    """For each equation the index that steps: all that follow from one index of one of them."""
     seen: set[tuple[str, ...]] = set()
-    for name in _steppable(equations[0], used):
-        own: dict[int, str] = {0: name}
+    for start, name in [(at, name) for at, equation in enumerate(equations) for name in _steppable(equation, used)]:
+        own: dict[int, str] = {start: name}
         changed = True
         while changed and len(own) < len(equations):
             changed = False
@@ -285,12 +300,11 @@ def _follow(own: dict[int, str], equations: list[Equation], read: Dependence, at
 
 
 def _steppable(equation: Equation, used: frozenset[str]) -> list[str]:
-    """The indices along which an equation writes one place after the other: alone in one place of the write."""
+    """The indices along which an equation writes one place after the other: alone in some subscript of the write."""
     found = []
     for name in equation.written:
-        places = [place for place in equation.write if name in place.indices]
-        factor = places[0].coefficient(name) if len(places) == 1 and places[0].indices == (name,) else None
-        if name not in used and factor is not None and factor.constant:
+        factors = [place.coefficient(name) for place in equation.write if place.indices == (name,)]
+        if name not in used and factors and factors[0] is not None and factors[0].constant:
             found.append(name)
     return found
 
@@ -329,7 +343,7 @@ def _carried(read: Dependence, name: str, equations: list[Equation], backward: b
 def _distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> IndexExpr | None:
     """How many rounds before the reader's the place that it reads was written, in the reader's indices."""
     writer = equations[read.writer]
-    at = next((at for at, place in enumerate(writer.write) if own[read.writer] in place.indices), None)
+    at = next((at for at, place in enumerate(writer.write) if place.indices == (own[read.writer],)), None)
     if at is None:
         return None
     rounds = written_in(writer.write[at], own[read.writer], read.place[at])

@@ -5,11 +5,11 @@ elaborated, what depends on it in turn can be asked for: its extents are not tol
 wait until it is their turn.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from gradc.errors import Label, Span
 from gradc.graph.nodes import Equation
-from gradc.graph.recurrence import Unordered, arrange, equations_in
+from gradc.graph.recurrence import Unordered, arrange
 
 from . import core, syntax
 from .lower import lower
@@ -22,30 +22,54 @@ from .world import World
 # ---------------------------------------------------------------- what depends on what
 
 
-def depends(entry: Entry | None, on: Collection[Entry], seen: set[int] | None = None) -> bool:
+def depends(entry: Entry | None, on: Collection[Entry]) -> bool:
     """Whether what a name means is made of one of these, read off the equations as they are written."""
-    seen = set() if seen is None else seen
-    if isinstance(entry, Part):
-        entry = entry.whole
-    if any(entry is other for other in on):
-        return True
-    if not isinstance(entry, Thunk | Group) or id(entry) in seen:
-        return False
-    seen.add(id(entry))
-    if isinstance(entry, Thunk):
-        return mentions(entry.value, entry.scope, entry.position, on, seen)
-    return any(
-        mentions(part, written.scope, written.position, on, seen, indexed=True)
-        for written in entry.equations
-        for part in (*written.subscripts, written.value)
-    )
+    return entry is not None and (_is_one(entry, on) or bool(way_to(entry, on)))
 
 
-def mentions(node: syntax.Expression, scope: Scope, position: int, on: Collection[Entry],
-             seen: set[int] | None = None, *, indexed: bool = False) -> bool:  # fmt: skip
+def mentions(node: syntax.Expression, scope: Scope, position: int, on: Collection[Entry], *, indexed: bool) -> bool:
     """Whether an expression depends on one of these."""
-    seen = set() if seen is None else seen
-    return any(depends(scope.find(name, position, indexed), on, seen) for name in sorted(names_in(node)))
+    return any(depends(scope.find(name, position, indexed), on) for name in sorted(names_in(node)))
+
+
+def way_to(start: Entry, ends: Collection[Entry]) -> list[Thunk | Group]:
+    """A shortest way from what a name means through what it reads to one of these; empty where there is none."""
+    before: dict[int, tuple[Thunk | Group, Thunk | Group | None]] = {}
+    waiting: list[Thunk | Group] = [_whole(start)] if isinstance(start, Thunk | Group | Part) else []
+    for entry in waiting:
+        for other in _read_in(entry):
+            if _is_one(other, ends):
+                way: list[Thunk | Group] = [other]
+                step: Thunk | Group | None = entry
+                while step is not None:
+                    way.append(step)
+                    step = before[id(step)][1] if id(step) in before else None
+                return way[::-1]
+            if id(other) not in before and other is not waiting[0]:
+                before[id(other)] = (other, entry)
+                waiting.append(other)
+    return []
+
+
+def _read_in(entry: Thunk | Group) -> Iterator[Thunk | Group]:
+    """What the equations of a name read, in the order of the names."""
+    if isinstance(entry, Thunk):
+        places = [(entry.value, entry.scope, entry.position, False)]
+    else:
+        places = [(part, w.scope, w.position, True) for w in entry.equations for part in (*w.subscripts, w.value)]
+    for node, scope, position, indexed in places:
+        for name in sorted(names_in(node)):
+            found = scope.find(name, position, indexed)
+            if isinstance(found, Thunk | Group | Part):
+                yield _whole(found)
+
+
+def _whole(entry: Thunk | Group | Part) -> Thunk | Group:
+    return entry.whole if isinstance(entry, Part) else entry
+
+
+def _is_one(entry: Entry, of: Collection[Entry]) -> bool:
+    return any(entry is other for other in of)
 
 
 def measuring(world: World) -> list[Entry]:
@@ -62,14 +86,11 @@ def waits_for(world: World, group: Group) -> bool:
 # ---------------------------------------------------------------- refusals
 
 
-def refuse_cycle(world: World, entry: Thunk | Group) -> None:
-    """An equation needs its own value before it has one."""
-    start = next(k for k, other in enumerate(world.forcing) if other is entry)
-    around = world.forcing[start:]
-    span = entry.span if isinstance(entry, Thunk) else entry.equations[0].span
-    names = [*(e.name for e in around), entry.name]
-    others = [e.span if isinstance(e, Thunk) else e.equations[0].span for e in around]
-    raise _cycle_error(names, [span, *(s for s in others if s != span)])
+def cycle_refusal(entry: Thunk | Group) -> Refused:
+    """What is said of an equation that needs its own value before it has one."""
+    way = way_to(entry, (entry,)) or [entry, entry]
+    spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way[:-1]]
+    return _cycle_error([each.name for each in way], spans)
 
 
 def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
@@ -93,15 +114,9 @@ def check_cycles(model: core.Model) -> Refused | None:
         return None
     known = {tensor.name for tensor in model.tensors}
     try:
-        arranged = arrange(lower(model))
+        arrange(lower(model))
     except Unordered as unordered:
         return _named(unordered.equations, known)
-    around = next((around for _, around in equations_in(arranged) if around), None)
-    if around is not None and not __import__("os").environ.get("REC"):
-        inside = [equation for equation, _ in equations_in(around[:1])]
-        names = list(dict.fromkeys(_owner(equation.target, known) for equation in inside))
-        return Refused("cycle", f"{', '.join(names)}: recurrences are not there yet in this version of gradc",
-                       inside[0].origin.span)  # fmt: skip
     return None
 
 

@@ -13,7 +13,7 @@ from . import core, syntax
 from .arithmetic import as_number, hull
 from .call_names import plan_calls
 from .core import Bounds, Kind
-from .cycles import refuse_cycle, waits_for
+from .cycles import cycle_refusal, waits_for
 from .extents import solve
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -59,7 +59,7 @@ def force(world: World, entry: Entry) -> Value:
 
 def _force_thunk(world: World, thunk: Thunk) -> Value:
     if thunk.state == "forcing":
-        refuse_cycle(world, thunk)
+        raise cycle_refusal(thunk)
     if thunk.state == "waiting":
         thunk.state = "forcing"
         world.forcing.append(thunk)
@@ -169,8 +169,8 @@ def _prepared(world: World, group: Group) -> list[Prepared]:
         for at, written in waiting:
             try:
                 found[at] = _prepare(world, group, written)
-            except Refused as error:
-                refused.append((at, written, error))
+            except Refused as caught:
+                refused.append((at, written, caught))
             else:
                 most = (found[at].place.ranges.most(place) for place in found[at].write)
                 group.ends.append(tuple(None if m is None or m.indices or m.gathers else m + 1 for m in most))
@@ -265,7 +265,7 @@ def _in_order(left: Mapping[str, core.Index], place: Place, written: Written) ->
 def _force_group(world: World, group: Group) -> Value:
     axes = axes_of(world, group)
     if group.state == "measuring":
-        refuse_cycle(world, group)
+        raise cycle_refusal(group)
     if group.state == "forcing":
         # it reads itself: what it holds is known only when it is done, and is real in all that makes sense
         return tensor_value(group.equations[0].span, group.name, axes or (), Kind.REAL)

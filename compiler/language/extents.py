@@ -22,7 +22,7 @@ from .settle import Settling
 from .sizes import size_of
 from .values import Array, Element, shown
 from .variables import Bare, Variable
-from .walk import names_in, without_binders
+from .walk import has_dots, names_in, without_binders
 from .world import World
 
 REDUCERS = {"sum", "prod", "mean", "max", "min", "logsumexp", "argmax", "argmin"}
@@ -53,7 +53,8 @@ def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_na
     search = _Search(world, place)
     env = search.variables(left_names, {})
     search.walk(right, env)
-    search.written = [search.arithmetic(without_binders(node), env) for node in left]
+    if not has_dots(*left):  # which axes are which is not known then
+        search.written = [search.arithmetic(without_binders(node), env) for node in left]
     rest = search.rest(left, right)
     Settling(search).settle()
     for key, variables in search.reductions.items():

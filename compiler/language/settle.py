@@ -12,7 +12,7 @@ from gradc.errors import Label
 from gradc.graph.index import ZERO, IndexExpr, Ranges, never_negative
 
 from . import core, syntax
-from .cycles import refuse_cycle
+from .cycles import cycle_refusal
 from .indices import suggested_order
 from .places import Context
 from .refusal import Refused
@@ -55,7 +55,7 @@ class Settling:
         self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
-                refuse_cycle(self.told.world, self.told.circular)
+                raise cycle_refusal(self.told.circular)
             if variable.extent is None:
                 raise _undetermined(variable)
             self._check_positive(variable)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 
 import sympy
 
+from gradc.graph.conditions import guards_of
 from gradc.graph.index import ONE, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of
+from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Kind
 
 from .costs import THINNEST_PRODUCT
@@ -67,7 +69,8 @@ class _Splitter:
 
     def __init__(self, tensors: dict[str, Tensor], equation: Equation, fixed: frozenset[str]) -> None:
         self.tensors = tensors
-        self.equation = equation
+        self.given = equation
+        self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
         self.made = _Made([], {})
 
@@ -79,7 +82,7 @@ class _Splitter:
         terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
         loops: list[sympy.Expr] = [term for term in terms if not self.product(term)]
         if not self.made.products:
-            return _Made([equation], {})
+            return _Made([self.given], {})
         if loops:
             self.made.equations.append(replace(equation, body=sympy.Add(*loops)))
         return self.made
@@ -231,6 +234,20 @@ class _Splitter:
         place = tuple(index(i.name) - i.low for i in free)
         guards = self.of_rounds()
         return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
+
+
+def _with_guards_of_rounds(equation: Equation, fixed: frozenset[str]) -> Equation:
+    """A factor that is 0 in some rounds of the loops around makes the sum 0 there: no product is computed then.
+
+        Σ_k (if t > 0 then h[b, t - 1, k] else 0)·u[k, j]      becomes      Σ_k h[b, t - 1, k]·u[k, j] where t > 0
+    """
+    for factor in equation.body.args if fixed and isinstance(equation.body, sympy.Mul) else ():
+        if isinstance(factor, WHERE.head) and factor.args[2] == 0:
+            guards = guards_of(factor.args[0])
+            if guards and all(g.value.indices and fixed.issuperset(g.value.indices) for g in guards):
+                body = sympy.Mul(*(part for part in equation.body.args if part is not factor), factor.args[1])
+                return replace(equation, guards=(*equation.guards, *guards), body=body)
+    return equation
 
 
 def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixed: frozenset[str]) -> Gemm | None:
