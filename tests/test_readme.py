@@ -200,7 +200,6 @@ def test_ridge_regression_reaches_what_the_table_says():
 
 
 NOT_YET = (
-    "dim time\ninput x[time]\nparam w[] ~ ones\nh[t] = x[t] + w * h?[t - 1]\nloss mean(h)",
     "param w[] ~ ones\nloss w * uniform()",
     "param w[] ~ ones\nloss w * normal()",
     "param w[2] ~ ones\nu = sum(w^2)\nloss sum(grad(u, w))",

@@ -5,7 +5,7 @@ others get a slot, from their first write to their last read; a slot is handed o
 element-wise result lies in its dying operand's place.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -38,7 +38,8 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
         if name in held and (tensor.axes or name in stores):
             buffers[name] = Buffer(name, tensor.kind, Storage.GIVEN, everything, tensor.extents, stores.get(name))
             continue
-        kept = _kept_axes(name, graph, users[name], whole=lives[name].first != lives[name].last)
+        rounds = _rounds(steps[lives[name].first])
+        kept = _kept_axes(name, graph, users[name], rounds, whole=lives[name].first != lives[name].last)
         storage = Storage.WORK if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
     if share:
@@ -69,8 +70,14 @@ def _lives(steps: tuple[Step, ...]) -> dict[str, _Life]:
 # ---------------------------------------------------------------- axes shared by all
 
 
-def _kept_axes(name: str, graph: Graph, users: "list[_User]", whole: bool) -> tuple[int, ...]:
-    """The axes that are not those of loops around all that write and read the tensor, unless it is kept whole."""
+def _kept_axes(
+    name: str, graph: Graph, users: "list[_User]", rounds: Collection[str], whole: bool
+) -> tuple[int, ...]:
+    """The axes that are not those of loops around all that write and read the tensor, unless it is kept whole.
+
+    Args:
+        rounds: the indices of the sequential loops around the users.
+    """
     extents = graph.tensors[name].extents
     uses = [use for _, _, equation in users for use in uses_of(name, equation)]
     everything = tuple(
@@ -79,8 +86,14 @@ def _kept_axes(name: str, graph: Graph, users: "list[_User]", whole: bool) -> tu
     if whole:
         return everything
     depth = _common_depth([path for path, _, _ in users])
-    around = [users[0][1][at] for at in range(depth)]
-    return tuple(at for at in everything if not _runs_along(name, at, around, [equation for _, _, equation in users]))
+    equations = [equation for _, _, equation in users]
+    around: list[str] = []
+    for at in range(depth):
+        index = users[0][1][at]
+        if index in rounds and not any(_runs_along(name, axis, [index], equations) for axis in everything):
+            break  # what one round leaves for another, it leaves for all rounds of the loops inside
+        around.append(index)
+    return tuple(at for at in everything if not _runs_along(name, at, around, equations))
 
 
 _User: TypeAlias = tuple[Path, tuple[str, ...], Equation]
@@ -108,6 +121,13 @@ def _users_in(step: Step, path: Path, names: tuple[str, ...]) -> "Iterator[_User
             for at, part in enumerate(steps):
                 for inner, around, equation in _users_in(part, (), (*names, index.name)):
                     yield (*path, 0, *((at, place) for place in inner)), around, equation
+
+
+def _rounds(step: Step) -> set[str]:
+    """The indices of a step's sequential loops."""
+    if not isinstance(step, Sequential):
+        return set()
+    return {step.index.name}.union(*map(_rounds, step.steps))
 
 
 def _runs_along(name: str, axis: int, around: list[str], equations: list[Equation]) -> bool:

@@ -12,7 +12,7 @@ from gradc.errors import InternalError
 from gradc.graph.index import ONE, IndexExpr, Ranges
 from gradc.graph.tensors import Role
 
-from .program import Buffer, Program, Storage
+from .program import Buffer, Program, Sequential, Storage
 from .runs import Run, Runs, shared_loops
 
 
@@ -67,6 +67,16 @@ class _Check:
         around = {loop.index.name for loop in touching[0].loops[:depth]}
         if len(names) != 1 or not names <= around:
             raise InternalError(f"{name} is not stored along axis {axis + 1}, and no loop along it is around all users")
+        for loop in touching[0].loops[:depth]:
+            if names == {loop.index.name}:
+                return
+            if isinstance(loop, Sequential) and not self.same_round(name, loop.index.name):
+                raise InternalError(f"{name} is not stored along axis {axis + 1}, and is read in another round")
+
+    def same_round(self, name: str, index: str) -> bool:
+        """Whether all that touch a tensor do so at places of the round of a loop that they are in."""
+        places = [place for run in self.runs.touching[name] for place in run.touches(name)]
+        return any({place[at].bare for place in places} == {index} for at in range(len(places[0])))
 
     def inside_work(self, buffer: Buffer) -> None:
         end = self.program.work.get(buffer.kind)

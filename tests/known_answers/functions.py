@@ -200,6 +200,44 @@ LAYERS: list[tuple[str, Function, dict[str, np.ndarray], dict[str, np.ndarray]]]
 ]
 
 
+def recurrent(kind: type[torch.nn.RNNBase], reverse: bool = False) -> Function:
+    """PyTorch's layer by gradc's parameters: gates in an axis of their own, one bias, the GRU's second one apart."""
+
+    def function(x: torch.Tensor, wx: torch.Tensor, wh: torch.Tensor, bias: torch.Tensor, *more: torch.Tensor) -> Any:
+        units = wh.shape[0]
+        layer = kind(x.shape[2], units, batch_first=True, dtype=torch.float64)
+        second = torch.zeros(bias.numel() - units * len(more), dtype=torch.float64)
+        weights = {
+            "weight_ih_l0": wx.reshape(wx.shape[0], -1).T,
+            "weight_hh_l0": wh.reshape(units, -1).T,
+            "bias_ih_l0": bias.reshape(-1),
+            "bias_hh_l0": torch.cat([second, *more]),
+        }
+        x = torch.flip(x, [1]) if reverse else x
+        states = torch.func.functional_call(layer, weights, x)[0]
+        return torch.flip(states, [1]) if reverse else states
+
+    return function
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).round(3)
+
+
+SERIES = _normal(2, 4, 3)
+RNN = {"wx": _normal(3, 2), "wh": _normal(2, 2), "bias": _normal(2)}
+LSTM = {"wx": _normal(3, 4, 2), "wh": _normal(2, 4, 2), "bias": _normal(4, 2)}
+GRU = {"wx": _normal(3, 3, 2), "wh": _normal(2, 3, 2), "bias": _normal(3, 2), "bias_h": _normal(2)}
+LAYERS += [
+    ("simple_rnn(s, 2)", recurrent(torch.nn.RNN), {"s": SERIES}, RNN),
+    ("lstm(s, 2)", recurrent(torch.nn.LSTM), {"s": SERIES}, LSTM),
+    ("lstm(s, 2, reverse = true)", recurrent(torch.nn.LSTM, reverse=True), {"s": SERIES}, LSTM),
+    ("gru(s, 2)", recurrent(torch.nn.GRU), {"s": SERIES}, GRU),
+    ("gru(s, 2, reverse = true)", recurrent(torch.nn.GRU, reverse=True), {"s": SERIES}, GRU),
+    ("gru(one, 2)", recurrent(torch.nn.GRU), {"one": SERIES[:, :1]}, GRU),
+]
+
+
 def layer_row(
     call: str, function: Function, arguments: dict[str, np.ndarray], parameters: dict[str, np.ndarray]
 ) -> Row:

@@ -1,0 +1,309 @@
+"""Recurrences: cycles of equations, computed one round after the other, and their gradients.
+
+Each model is held against the oracle on its syntax, which knows no order of rounds, and against central differences;
+its module runs with work space full of NaN, and with every buffer apart. Then what a program must look like: products
+outside of the loop where they can be, no more stored than is needed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.emitted import load_compiled, load_plain, poisoned
+
+import gradc
+from gradc import pipeline
+from gradc.check import check
+from gradc.draws import drawn_data, drawn_parameters, small_dims
+from gradc.graph.tensors import Role
+from gradc.language.evaluate import evaluate
+from gradc.schedule.build import schedule
+from gradc.schedule.program import Gemm, Nest, Program, Sequential, Storage
+from gradc.schedule.verify import verify_program
+from gradc.stages import Stages, graphs
+
+SERIES = """
+dim batch, time
+dim n = 3, m = 4
+input x[batch, time, n]
+target y[batch, time, m]
+param w[n, m] ~ normal()
+param u[m, m] ~ normal() * 0.3
+"""
+ATTEND = """
+def attend(q[b, t, j], keys[b, s, j]):
+    a[b, t, s] = softmax[s](sum[j](q[b, t, j] * keys[b, s, j]))
+    return[b, t, j] = sum[s](a[b, t, s] * keys[b, s, j])
+dim src
+input keys[batch, src, m]
+"""
+MODELS = {
+    "guarded read": SERIES + """
+h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h?[b, t - 1, k] * u[k, j]))
+loss mean((h - y)^2)
+""",
+    "start by condition": SERIES + """
+input h0[batch, m]
+h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k]((if t > 0 then h?[b, t - 1, k] else h0[b, k]) * u[k, j]))
+loss mean((h - y)^2)
+""",
+    "start at a place of its own": SERIES + """
+input h0[batch, m]
+h[b, 0, j]     = h0[b, j]
+h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h[b, t, k] * u[k, j]))
+e[b, t, j] = h[b, t + 1, j] - y[b, t, j]
+loss mean(e^2)
+""",
+    "start below": SERIES + """
+h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h[b, t, k] * u[k, j]))
+h[b, 0, j]     = y[b, 0, j]
+loss mean(h^2)
+""",
+    "last state alone": SERIES + """
+h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h?[b, t - 1, k] * u[k, j]))
+last[b, j] = h[b, time - 1, j]
+loss mean(last^2) + 0 * mean(y)
+""",
+    "lstm, twice": SERIES + """
+a = lstm(x @ w, 3)
+loss mean((lstm(a, m) - y)^2) + mean(u^2)
+""",
+    "gru, both ways": SERIES + """
+a = concat(gru(x @ w, 2), gru(x @ w, 2, reverse = true), axis = 2)
+loss mean((simple_rnn(a @ u, m) - y)^2)
+""",
+    "backwards, several offsets": """
+dim batch, time
+input x[batch, time]
+param a[] ~ ones
+h[b, t] = tanh(x[b, t] + a * h?[b, t + 1] + 0.3 * h?[b, t + 3])
+loss mean(h^2)
+""",
+    "two tensors, shifted": """
+dim batch
+dim n = 6
+input x[batch, n]
+param a[] ~ ones
+p[b, t] = tanh(a * q?[b, t + 1] + x[b, t])
+q[b, t] = tanh(a * p?[b, t - 3] + x[b, t])
+loss mean(p^2) + mean(q^2)
+""",
+    "steps of two": """
+dim batch
+dim n = 4
+input x[batch, n]
+param a[n] ~ ones
+h[b: batch, 0] = a[0]
+h[b, 2*k + 1] = tanh(h[b, 2*k] * x[b, k])
+h[b, 2*k + 2] = tanh(h[b, 2*k + 1] * a[k] + x[b, k])
+last[b] = h[b, 8]
+loss mean(last^2) + mean(h)
+""",
+    "products, and Fibonacci": """
+dim batch
+dim n = 5
+input x[batch, n]
+param a[n] ~ ones
+p[b, k] = if k > 0 then p[b, k - 1] * x[b, k] * a[k] else x[b, k] * a[k]
+f[b, 0] = x[b, 0]
+f[b, 1] = x[b, 1] * a[1]
+f[b, k + 2] = f[b, k + 1] * a[k] + f[b, k]
+loss mean(p^2) + mean(f)
+""",
+    "a triangular solve": """
+dim batch
+dim n = 4
+input r[batch, n]
+param l[n, n] ~ normal() * 0.2 + 1
+x[b, i] = (r[b, i] - sum[k](if k < i then l[i, k] * x[b, k] else 0)) / l[i, i]
+loss mean(x^2)
+""",
+    "Cholesky": """
+dim batch
+dim n = 4
+input r[batch, n]
+param p[n, n] ~ normal() * 0.1
+a[i, j] = sum[k](p[i, k] * p[j, k]) + (if i == j then 3 else 0)
+l[i, j] = if j > i then 0
+          else if i == j then sqrt(a[i, i] - sum[k](if k < i then l[i, k]^2 else 0))
+          else (a[i, j] - sum[k](if k < j then l[i, k] * l[j, k] else 0)) / l[j, j]
+z[b, i] = sum[j](l[i, j] * r[b, j])
+loss mean(z^2)
+""".replace("\n          else", " else"),
+    "two indices": """
+dim batch, n, m
+input x[batch, n], w[batch, m]
+param s[] ~ ones
+d[b, i, j] = s * (x[b, i] - w[b, j])^2 - 0.5 * logsumexp[k: 3](-2 * (
+    if k == 0 then d?[b, i - 1, j] else if k == 1 then d?[b, i, j - 1] else d?[b, i - 1, j - 1]))
+last[b] = d[b, n - 1, m - 1]
+loss mean(last)
+predict d
+""",
+    "two indices of products": """
+dim batch, n, m
+dim c = 4
+input x[batch, n, m, c]
+param u[c, c] ~ normal() * 0.3
+param v[c, c] ~ normal() * 0.3
+h[b, i, j, o] = tanh(x[b, i, j, o] + sum[k](h?[b, i - 1, j, k] * u[k, o]) + sum[k](h?[b, i, j - 1, k] * v[k, o]))
+loss mean(h^2)
+""",
+    "a hidden Markov model": """
+dim batch, time
+dim s = 3, o = 5
+input ids[batch, time] : int(o)
+param start[s] ~ normal()
+param trans[s, s] ~ normal()
+param emit[s, o] ~ normal()
+lt[i, j] = trans[i, j] - logsumexp[k: s](trans[i, k])
+le[i, v] = emit[i, v] - logsumexp[k: o](emit[i, k])
+al[b, t, j] = le[j, ids[b, t]] + (if t == 0 then start[j] else logsumexp[i](al?[b, t - 1, i] + lt[i, j]))
+ll[b] = logsumexp[j](al[b, time - 1, j])
+loss -mean(ll)
+""",
+    "the best path": """
+dim batch, time
+dim s = 3
+input x[batch, time, s]
+param trans[s, s] ~ normal()
+best[b, t, j] = x[b, t, j] + (if t == 0 then 0 else max[i](best?[b, t - 1, i] + trans[i, j]))
+last[b] = max[j](best[b, time - 1, j])
+loss mean(last)
+""",
+    "a decoder, through a call": SERIES + ATTEND + """
+h[b: batch, 0, j: m] = 0.1
+context = attend(h, keys)
+h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](context[b, t, k] * u[k, j]))
+loss mean(h^2) + 0 * mean(y)
+""",
+    "a decoder, by indices": SERIES + ATTEND + """
+h[b: batch, 0, j: m] = 0.1
+h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](c[b, t, k] * u[k, j]) + h[b, t, j])
+q[b, t: time, j] = h[b, t, j]
+c[b: batch, t: time, j: m] = attend(q, keys)[b, t, j]
+loss mean((c - y)^2)
+""",
+    "fixed length, and length one": """
+dim batch
+dim n = 1, k = 3
+input x[batch, n], z[batch, k]
+param a[] ~ ones
+h[b, t] = tanh(x[b, t] + a * h?[b, t - 1])
+g[b, t] = tanh(z[b, t] + a * g?[b, t - 1] + h[b, 0])
+loss mean(h^2) + mean(g^2)
+predict g
+""",
+}
+
+
+def stages_of(text: str) -> Stages:
+    return graphs(text)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_agree_with_central_differences(name):
+    report = check(MODELS[name])
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_module_agrees_with_the_syntax(name):
+    stages, text = stages_of(MODELS[name]), MODELS[name]
+    model, rng = stages.model, np.random.default_rng(5)
+    facts = [each.value for each in model.preconditions]
+    assert stages.gradient is not None
+    for graph in filter(None, (stages.gradient, stages.predict, stages.evaluate)):
+        verify_program(schedule(graph), facts)
+        verify_program(schedule(graph, share=False), facts)
+    module = load_plain(pipeline.emit(text, dtype="float64"))
+    for more in (0, 3):
+        dims = {name: size + more for name, size in small_dims(model).items()}
+        data, values = drawn_data(model, dims, 0, rng), drawn_parameters(model, 0, rng)
+        params = module.init(0)
+        for key, value in values.items():
+            params[key] = value
+        arguments = [data[leaf.name] for role in (Role.INPUT, Role.TARGET) for leaf in model.leaves if leaf.role is role]
+        loss, gradients = module.loss_and_gradients(params, *arguments)
+        assert model.loss is not None
+        expected = evaluate(model, {**data, **values}, dims)[model.loss.tensor]
+        np.testing.assert_allclose(loss, expected, rtol=1e-10)
+        with poisoned(module, np.nan):
+            again, poisoned_gradients = module.loss_and_gradients(params, *arguments)
+        assert again == loss
+        for key in module.PARAMS:
+            np.testing.assert_array_equal(poisoned_gradients[key], gradients[key], err_msg=key)
+
+
+def sequential(program: Program) -> list[Sequential]:
+    return [step for step in program.steps if isinstance(step, Sequential)]
+
+
+def test_what_does_not_depend_on_the_step_is_outside_the_loop():
+    text = SERIES.replace("n = 3", "n = 8") + "loss mean((lstm(x @ w, m) - y)^2) + mean(u^2)\n"
+    gradient = stages_of(text).gradient
+    assert gradient is not None
+    program = schedule(gradient)
+    forward, backward = sequential(program)
+    assert (forward.backward, backward.backward) == (False, True)
+    products = [step.equation.target for step in program.steps if isinstance(step, Gemm)]
+    # x·wx before the loops, and after them the gradients by wx, by wh, and by what comes in
+    assert [name for name in products if "d_" not in name and "lstm" in name]
+    assert any(name.endswith("wx") and name.startswith("d_") for name in products)
+    assert any(name.endswith("wh") and name.startswith("d_") for name in products)
+    for loop in (forward, backward):
+        inside = [step for step in loop.steps if isinstance(step, Gemm)]
+        assert len(inside) == 1
+        assert inside[0].equation.reduced[0].extent.constant == 4
+
+
+def test_storage_along_the_loop_is_what_is_needed():
+    text = SERIES + "h = lstm(x, m)\nlast[b, j] = h[b, time - 1, j]\npredict last\nloss mean(last^2) + mean(y) + mean(w) + mean(u)\n"
+    predict = stages_of(text).predict
+    assert predict is not None
+    program = schedule(predict)
+    stored = {
+        name: [str(extent) for extent in buffer.extents]
+        for name, buffer in program.buffers.items()
+        if buffer.storage is Storage.WORK and name in {e.target for s in sequential(program) for e in _equations(s)}
+    }
+    assert "time" in stored["h"]
+    assert not any("time" in extents for name, extents in stored.items() if "sigmoid" in name or "tanh" in name)
+
+
+def _equations(step):
+    for inner in step.steps:
+        if isinstance(inner, Nest):
+            yield from (statement.equation for statement in inner.statements())
+        elif isinstance(inner, Gemm):
+            yield inner.equation
+
+
+@pytest.mark.parametrize("name", ["lstm, twice", "two indices of products", "Cholesky", "the best path"])
+def test_compiled(name: str, tmp_path: Path):
+    text = MODELS[name]
+    model, rng = stages_of(text).model, np.random.default_rng(6)
+    source = pipeline.emit(text, dtype="float64")
+    plain, compiled = load_plain(source), load_compiled(source, tmp_path)
+    data, values = drawn_data(model, small_dims(model), 0, rng), drawn_parameters(model, 0, rng)
+    arguments = [data[leaf.name] for role in (Role.INPUT, Role.TARGET) for leaf in model.leaves if leaf.role is role]
+    found = []
+    for module in (plain, compiled):
+        params = module.init(0)
+        for key, value in values.items():
+            params[key] = value
+        found.append(module.loss_and_gradients(params, *arguments))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
+    for key in plain.PARAMS:
+        np.testing.assert_allclose(found[1][1][key], found[0][1][key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+def test_steps_learn():
+    text = SERIES + "p = dense(gru(x @ w, 8), m)\npredict p\nloss mean((p - y)^2) + mean(u^2)\noptimize adam(lr = 1e-2)\n"
+    model = gradc.compile_text(text)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(16, 10, 3)).astype("f4")
+    y = np.cumsum(x.mean(2, keepdims=True), 1).repeat(4, 2) / 3
+    losses = [model.train_step(x, y) for _ in range(200)]
+    assert losses[-1] < 0.2 * losses[0]
+    assert model.predict(x[:3, :1]).shape == (3, 1, 4)
