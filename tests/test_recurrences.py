@@ -6,6 +6,7 @@ outside of the loop where they can be, no more stored than is needed.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gradc import pipeline
 from gradc.check import check
 from gradc.draws import drawn_data, drawn_parameters, small_dims
 from gradc.graph.tensors import Role
+from gradc.language.core import Model
 from gradc.language.evaluate import evaluate
 from gradc.schedule.build import schedule
 from gradc.schedule.program import Gemm, Nest, Program, Sequential, Storage
@@ -201,6 +203,15 @@ def stages_of(text: str) -> Stages:
     return graphs(text)
 
 
+def given(module: Any, model: Model, data: dict[str, Any], values: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """The parameters with these values, and the data in the order of the arguments."""
+    params = module.init(0)
+    for key, value in values.items():
+        params[key] = value
+    roles = (Role.INPUT, Role.TARGET)
+    return params, [data[leaf.name] for role in roles for leaf in model.leaves if leaf.role is role]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_agree_with_central_differences(name):
     report = check(MODELS[name])
@@ -220,10 +231,7 @@ def test_module_agrees_with_the_syntax(name):
     for more in (0, 3):
         dims = {name: size + more for name, size in small_dims(model).items()}
         data, values = drawn_data(model, dims, 0, rng), drawn_parameters(model, 0, rng)
-        params = module.init(0)
-        for key, value in values.items():
-            params[key] = value
-        arguments = [data[leaf.name] for role in (Role.INPUT, Role.TARGET) for leaf in model.leaves if leaf.role is role]
+        params, arguments = given(module, model, data, values)
         loss, gradients = module.loss_and_gradients(params, *arguments)
         assert model.loss is not None
         expected = evaluate(model, {**data, **values}, dims)[model.loss.tensor]
@@ -258,7 +266,12 @@ def test_what_does_not_depend_on_the_step_is_outside_the_loop():
 
 
 def test_storage_along_the_loop_is_what_is_needed():
-    text = SERIES + "h = lstm(x, m)\nlast[b, j] = h[b, time - 1, j]\npredict last\nloss mean(last^2) + mean(y) + mean(w) + mean(u)\n"
+    text = SERIES + """
+h = lstm(x, m)
+last[b, j] = h[b, time - 1, j]
+predict last
+loss mean(last^2) + mean(y) + mean(w) + mean(u)
+"""
     predict = stages_of(text).predict
     assert predict is not None
     program = schedule(predict)
@@ -286,12 +299,9 @@ def test_compiled(name: str, tmp_path: Path):
     source = pipeline.emit(text, dtype="float64")
     plain, compiled = load_plain(source), load_compiled(source, tmp_path)
     data, values = drawn_data(model, small_dims(model), 0, rng), drawn_parameters(model, 0, rng)
-    arguments = [data[leaf.name] for role in (Role.INPUT, Role.TARGET) for leaf in model.leaves if leaf.role is role]
     found = []
     for module in (plain, compiled):
-        params = module.init(0)
-        for key, value in values.items():
-            params[key] = value
+        params, arguments = given(module, model, data, values)
         found.append(module.loss_and_gradients(params, *arguments))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
     for key in plain.PARAMS:
