@@ -309,7 +309,12 @@ def test_compiled(name: str, tmp_path: Path):
 
 
 def test_steps_learn():
-    text = SERIES + "p = dense(gru(x @ w, 8), m)\npredict p\nloss mean((p - y)^2) + mean(u^2)\noptimize adam(lr = 1e-2)\n"
+    text = SERIES + """
+p = dense(gru(x @ w, 8), m)
+predict p
+loss mean((p - y)^2) + mean(u^2)
+optimize adam(lr = 1e-2)
+"""
     model = gradc.compile_text(text)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(16, 10, 3)).astype("f4")
