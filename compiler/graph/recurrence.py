@@ -15,15 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import sympy
-
-from .conditions import implied, under
 from .cycles import components
-from .index import IndexExpr, Ranges, index, number, split_multiple
-from .nodes import Equation, Graph, Guard, Read, Relation, Value, substitute
-from .places import are_apart
-from .scalar import WHERE
-from .tensors import Index, ranges_of
+from .dependence import Dependence, dependences, written_in
+from .index import IndexExpr, Ranges, index
+from .nodes import Equation, Graph, Guard, Relation, substitute
+from .tensors import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,93 +73,6 @@ def equations_in(items: Iterable[Ordered], around: tuple[Recurrence, ...] = ()) 
             yield from equations_in(item.body, (*around, item))
         else:
             yield item, around
-
-
-# ---------------------------------------------------------------- dependences
-
-
-@dataclass(frozen=True, slots=True)
-class Dependence:
-    """A read of what an equation of the same component writes.
-
-    Attributes:
-        reader, writer: their numbers in the component.
-        place: the subscripts that are read.
-        ranges: what is known of the reader's indices there, by the conditions around the read.
-    """
-
-    reader: int
-    writer: int
-    place: tuple[IndexExpr, ...]
-    ranges: Ranges
-
-
-def dependences(equations: Sequence[Equation]) -> list[Dependence]:
-    """The reads between equations that may meet the place that one of them writes."""
-    writers: dict[str, list[int]] = {}
-    for at, equation in enumerate(equations):
-        writers.setdefault(equation.target, []).append(at)
-    found: list[Dependence] = []
-    for reader, equation in enumerate(equations):
-        for tensor, place, ranges in reads_with_ranges(equation):
-            for writer in writers.get(tensor, ()):
-                if not _apart(place, ranges, equations[writer]):
-                    found.append(Dependence(reader, writer, place, ranges))
-    return found
-
-
-def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
-    """Whether a read never meets what an equation writes: where subscripts solve its indices, at those values."""
-    twins = {i.name: index(f"{i.name}'") for i in writer.indices}
-    met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
-    for i in writer.indices:
-        if i.name not in met:
-            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins | met), i.high.substitute(twins | met))
-    values = twins | met
-    if any(_fails(guard.substitute(values), ranges) for guard in writer.guards):
-        return True
-    ranges = under(ranges, [guard.substitute(values) for guard in writer.guards])
-    outside = any(
-        ranges.nonnegative(i.low.substitute(values) - 1 - at) or ranges.nonnegative(at - i.high.substitute(values))
-        for i in writer.indices
-        if (at := met.get(i.name)) is not None
-    )
-    return outside or are_apart(place, [written.substitute(values) for written in writer.write], ranges)
-
-
-def _fails(guard: Guard, ranges: Ranges) -> bool:
-    """Whether a guard certainly does not hold."""
-    return guard.relation is Relation.AT_LEAST and ranges.nonnegative(-guard.value - 1)
-
-
-def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
-    """Each place that an equation reads, with what is known of the indices there; gathers' places too."""
-    ranges = under(ranges_of(equation.indices), equation.guards)
-    for expression in (*equation.write, *(guard.value for guard in equation.guards)):
-        yield from _gathered(expression, ranges)
-    yield from _read_in(equation.body, ranges)
-
-
-def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
-    if isinstance(body, WHERE.head):
-        condition, then, otherwise = body.args
-        yield from _read_in(condition, ranges)
-        yield from _read_in(then, under(ranges, implied(condition, True)))
-        yield from _read_in(otherwise, under(ranges, implied(condition, False)))
-    elif isinstance(body, Read):
-        yield body.tensor, body.subscripts, ranges
-        for subscript in body.subscripts:
-            yield from _gathered(subscript, ranges)
-    elif isinstance(body, Value):
-        yield from _gathered(body.value, ranges)
-    else:
-        for argument in body.args:
-            yield from _read_in(argument, ranges)
-
-
-def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
-    for gather in expression.gathers:
-        yield gather.tensor, gather.subscripts, ranges
 
 
 def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bool]]) -> list[tuple[IndexExpr, ...]]:
@@ -351,16 +260,6 @@ def _distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation
         return None
     distance = index(own[read.reader]) - rounds
     return -distance if backward else distance
-
-
-def written_in(written: IndexExpr, own: str, place: IndexExpr) -> IndexExpr | None:
-    """The value of the index `own` at which `written` is the place: (place - rest) / factor, where it is whole."""
-    factor = written.coefficient(own)
-    if factor is None or factor.constant is None:
-        return None
-    rest = written - factor * index(own)
-    whole, left = split_multiple((place - rest) * (1 if factor.constant > 0 else -1), number(abs(factor.constant)))
-    return None if left.terms else whole
 
 
 def _least(distance: IndexExpr, ranges: Ranges) -> int | None:

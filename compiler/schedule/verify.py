@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gradc.errors import InternalError
+from gradc.graph.dependence import written_in
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.recurrence import near_reads, written_in
+from gradc.graph.recurrence import near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 

@@ -1,0 +1,185 @@
+"""What equations read of each other: the places, and whether a read may meet what an equation writes.
+
+A read that never meets a write is no dependence: `h[b, t + 1] = …` does not need `h[b, 0] = …` to come after it. Most
+reads do meet the write, which some values of the indices show; only where none is found is the contrary proved.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+import sympy
+
+from .conditions import implied, under
+from .index import IndexExpr, Ranges, index, number, split_multiple
+from .nodes import Equation, Guard, Read, Relation, Value
+from .places import are_apart
+from .scalar import WHERE
+from .tensors import ranges_of
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """A read of what an equation of the same component writes.
+
+    Attributes:
+        reader, writer: their numbers in the component.
+        place: the subscripts that are read.
+        ranges: what is known of the reader's indices there, by the conditions around the read.
+    """
+
+    reader: int
+    writer: int
+    place: tuple[IndexExpr, ...]
+    ranges: Ranges
+
+
+def dependences(equations: Sequence[Equation]) -> list[Dependence]:
+    """The reads between equations that may meet the place that one of them writes."""
+    writers: dict[str, list[int]] = {}
+    for at, equation in enumerate(equations):
+        writers.setdefault(equation.target, []).append(at)
+    found: list[Dependence] = []
+    for reader, equation in enumerate(equations):
+        for tensor in equation.sources():
+            for writer in writers.get(tensor, ()):
+                meeting = _meeting_reads(equation, equations[writer])
+                found += [Dependence(reader, writer, place, ranges) for place, ranges in meeting]
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _meeting_reads(reader: Equation, writer: Equation) -> tuple[tuple[tuple[IndexExpr, ...], Ranges], ...]:
+    """The places of the writer's tensor that the reader reads and the writer may write."""
+    return tuple(
+        (place, ranges)
+        for tensor, place, ranges in reads_with_ranges(reader)
+        if tensor == writer.target and (_meets(place, ranges, writer) or not _apart(place, ranges, writer))
+    )
+
+
+SAMPLES = 12
+SAMPLE_SIZE = 5
+"""What free dims are taken to be where places are tried."""
+
+
+def _meets(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
+    """Whether some values of the indices were found at which a read meets what an equation writes. That is cheap, and
+    nearly always so where it can be; not finding any says nothing."""
+    every = [*place, *writer.write, *ranges.facts, *(guard.value for guard in writer.guards)]
+    if any(each.gathers for each in every):
+        return False
+    every += [end for ends in ranges.bounds.values() for end in ends]
+    every += [end for i in writer.indices for end in (i.low, i.high)]
+    dims = {name: SAMPLE_SIZE for each in every for name in each.dims}
+    draws = Random(SAMPLES)
+    for _ in range(SAMPLES):
+        env = _drawn(ranges, dims, draws)
+        if env is not None and _writes(writer, [each.value(env) for each in place], dims):
+            return True
+    return False
+
+
+def _drawn(ranges: Ranges, dims: dict[str, int], draws: Random) -> dict[str, int] | None:
+    """Values of the indices within their ranges, often at an end, at which all facts hold; None if these do not."""
+    env = dict(dims)
+    for name, (low, high) in ranges.bounds.items():
+        if low.indices or high.indices or high.value(dims) <= low.value(dims):
+            return None
+        first, last = low.value(dims), high.value(dims) - 1
+        env[name] = draws.choice((first, last, draws.randint(first, last)))
+    return env if all(fact.value(env) >= 0 for fact in ranges.facts) else None
+
+
+def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
+    """Whether an equation with bare subscripts, or such at a distance, writes a place."""
+    env = dict(dims)
+    for written, at in zip(writer.write, place, strict=True):
+        names = written.indices
+        if len(names) == 1 and names[0] not in env:
+            value = written_in(written, names[0], number(at))
+            if value is None or value.constant is None:
+                return False
+            env[names[0]] = value.constant
+    inside = (i.name in env and i.low.value(dims) <= env[i.name] < i.high.value(dims) for i in writer.indices
+              if i.name in writer.written)  # fmt: skip
+    if any(end.indices for i in writer.indices for end in (i.low, i.high)) or not all(inside):
+        return False
+    known = [g for g in writer.guards if set(g.value.indices) <= env.keys()]
+    holds = all(_relates(guard.value.value(env), guard.relation) for guard in known)
+    return holds and len(known) == len(writer.guards) and [w.value(env) for w in writer.write] == place
+
+
+def _relates(value: int, relation: Relation) -> bool:
+    match relation:
+        case Relation.AT_LEAST:
+            return value >= 0
+        case Relation.EQUAL:
+            return value == 0
+        case Relation.UNEQUAL:
+            return value != 0
+
+
+def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
+    """Whether a read never meets what an equation writes: where subscripts solve its indices, at those values."""
+    twins = {i.name: index(f"{i.name}'") for i in writer.indices}
+    met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
+    for i in writer.indices:
+        if i.name not in met:
+            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins | met), i.high.substitute(twins | met))
+    values = twins | met
+    if any(_fails(guard.substitute(values), ranges) for guard in writer.guards):
+        return True
+    ranges = under(ranges, [guard.substitute(values) for guard in writer.guards])
+    outside = any(
+        ranges.nonnegative(i.low.substitute(values) - 1 - at) or ranges.nonnegative(at - i.high.substitute(values))
+        for i in writer.indices
+        if (at := met.get(i.name)) is not None
+    )
+    return outside or are_apart(place, [written.substitute(values) for written in writer.write], ranges)
+
+
+def _fails(guard: Guard, ranges: Ranges) -> bool:
+    """Whether a guard certainly does not hold."""
+    return guard.relation is Relation.AT_LEAST and ranges.nonnegative(-guard.value - 1)
+
+
+def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    """Each place that an equation reads, with what is known of the indices there; gathers' places too."""
+    ranges = under(ranges_of(equation.indices), equation.guards)
+    for expression in (*equation.write, *(guard.value for guard in equation.guards)):
+        yield from _gathered(expression, ranges)
+    yield from _read_in(equation.body, ranges)
+
+
+def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    if isinstance(body, WHERE.head):
+        condition, then, otherwise = body.args
+        yield from _read_in(condition, ranges)
+        yield from _read_in(then, under(ranges, implied(condition, True)))
+        yield from _read_in(otherwise, under(ranges, implied(condition, False)))
+    elif isinstance(body, Read):
+        yield body.tensor, body.subscripts, ranges
+        for subscript in body.subscripts:
+            yield from _gathered(subscript, ranges)
+    elif isinstance(body, Value):
+        yield from _gathered(body.value, ranges)
+    else:
+        for argument in body.args:
+            yield from _read_in(argument, ranges)
+
+
+def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
+    for gather in expression.gathers:
+        yield gather.tensor, gather.subscripts, ranges
+
+
+def written_in(written: IndexExpr, own: str, place: IndexExpr) -> IndexExpr | None:
+    """The value of the index `own` at which `written` is the place: (place - rest) / factor, where it is whole."""
+    factor = written.coefficient(own)
+    if factor is None or factor.constant is None:
+        return None
+    rest = written - factor * index(own)
+    whole, left = split_multiple((place - rest) * (1 if factor.constant > 0 else -1), number(abs(factor.constant)))
+    return None if left.terms else whole
