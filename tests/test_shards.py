@@ -1,10 +1,11 @@
 """Long steps in shards: the same sums whatever the number of workers, safe from several threads and after a fork."""
 
+import contextlib
 import threading
 
 import numpy as np
 import pytest
-from support.emitted import load_compiled
+from support.emitted import load_compiled, load_plain
 
 from gradc.pipeline import emit, graphs
 from gradc.schedule.build import schedule
@@ -136,3 +137,30 @@ def test_what_joins_rows_is_not_cut(equation):
         "loss mean((dense(c, 1)[b, 0] - y[b])^2)", "z[b] = dense(c, 1)[b, 0]\nm = mean(z)\nloss mean((z - y)^2) * m"
     )
     assert _rows(text + "\n") is None
+
+
+def test_a_recurrence_is_cut_along_its_batch(monkeypatch):
+    text = """
+dim batch, time
+input x[batch, time, 24]
+target y[batch, time, 64]
+h = lstm(x, 64)
+loss mean((gru(h, 64) - y)^2)
+"""
+    rows = _rows(text)
+    assert rows is not None
+    assert rows.dim == "batch"
+    module = load_plain(emit(text, dtype="float64"))
+    monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4, 24)), rng.normal(size=(5, 4, 64))
+    found = []
+    for workers in (1, 2, 3):
+        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        params = module.init(seed=1)
+        state = module.init_state(params)
+        losses = [module.train_step(params, state, x, y) for _ in range(2)]
+        found.append((losses, params.flat.copy()))
+    for losses, params in found[1:]:
+        np.testing.assert_allclose(losses, found[0][0], rtol=1e-12)
+        np.testing.assert_allclose(params, found[0][1], rtol=1e-9, atol=1e-12)

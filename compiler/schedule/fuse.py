@@ -273,7 +273,11 @@ class _Insertion:
     # ------------------------------------------------------------ new loops
 
     def loop_order(self, left: list[str]) -> list[str]:
-        """Outermost first: written indices in their order, then summed ones; the one of unit stride innermost."""
+        """Outermost first: in the order of the axes of what is summed, where one read has them all; else written
+        indices in their order, then summed ones, and the one of unit stride innermost."""
+        along = self.axes_of_the_sum(left)
+        if along is not None and self.outer_first(left) == left:
+            return along
         written = [name for name in self.equation.written if name in left]
         order = [*written, *(name for name in left if name not in written)]
         if len(order) > 1 and self.outer_first(left) == left:
@@ -281,6 +285,16 @@ class _Insertion:
             order.remove(inner)
             order.append(inner)
         return order
+
+    def axes_of_the_sum(self, left: list[str]) -> list[str] | None:
+        """The indices in the order in which a read of all of them lies in memory, where the equation sums."""
+        if set(left) <= set(self.equation.written):
+            return None
+        for read in self.equation.reads:
+            order = [place.bare for place in read.subscripts if place.bare in left]
+            if len(order) == len(left) == len(set(order)):
+                return [name for name in order if name is not None]
+        return None
 
     def stride_score(self, name: str) -> int:
         """In how many reads and writes the index runs along the last axis, less those where it jumps."""
