@@ -32,6 +32,7 @@ i4 = np.int32
 # Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
 FAST = {"arcp", "contract", "nsz", "reassoc"}
 kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
 vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
 
 
@@ -412,7 +413,7 @@ def first_outside(values, size):
 # ------------------------------------------------------------------ forward, backward, update
 
 
-@kernel
+@inlined
 def differentiate(params, d_params, work, x, y):
     """One forward and one backward pass: returns the loss and fills d_params."""
     batch = x.shape[0]
@@ -433,7 +434,7 @@ def differentiate(params, d_params, work, x, y):
     return loss
 
 
-@kernel
+@inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
     p = params[0:513]

@@ -229,7 +229,7 @@ class _Module:
             *self.scalar_gradients(program, gradients.values()),
             f"return {loss}",
         ]
-        return function("kernel", "differentiate", arguments, lines)
+        return function("inlined", "differentiate", arguments, lines)
 
     def sharded_text(self, driver: Driver, program: Program, rows: Rows) -> str:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
@@ -269,9 +269,9 @@ class _Module:
             f"return of_sums({', '.join(['d_params', *dims, *sums])})",
         ]
         return "\n\n\n".join([
-            function("kernel", "over_rows", ["params", "d_params", "first", "last", *given], over_rows),
-            function("kernel", "of_sums", ["d_params", *dims, *sums], after),
-            function("kernel", "differentiate", ["params", "d_params", *given], whole),
+            function("inlined", "over_rows", ["params", "d_params", "first", "last", *given], over_rows),
+            function("inlined", "of_sums", ["d_params", *dims, *sums], after),
+            function("inlined", "differentiate", ["params", "d_params", *given], whole),
         ])  # fmt: skip
 
     def has_axes(self, program: Program, label: str) -> bool:
@@ -331,7 +331,7 @@ class _Module:
             lines += body.lines
         for update in spec.updates:
             lines += self.update_lines(update, inner)
-        return function("kernel", "update", ("params", "d_params", "moments", "t"), lines)
+        return function("inlined", "update", ("params", "d_params", "moments", "t"), lines)
 
     def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
         names = driver.names

@@ -19,7 +19,7 @@ MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "worker", "done", "WORKERS", "os", "threading"),
     "ThreadPoolExecutor",
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
-    *("math", "njit", "overload", "FAST", "kernel", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
+    *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
