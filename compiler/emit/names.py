@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from .prelude import AVAILABLE, prelude_words
 
 PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
-KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8")
+KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8")
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
 
 MODULE_NAMES = (
