@@ -191,6 +191,13 @@ def test_steps_draw_fresh_numbers_that_seed_and_step_say():
         assert module.train_step(params, state, x, y) == wanted
 
 
+def test_a_model_may_use_the_names_of_what_draws():
+    body = "input seed[batch], _seed[batch]\nrandom_key[b] = seed[b] + _seed[b] + normal()\npredict p = random_key\n"
+    module = load_plain(emit(f"dim batch\n{body}param exp ~ ones\nloss mean(random_key) * exp\n", dtype="float64"))
+    found = module.predict(module.init(), np.zeros(3), np.ones(3), seed=4)
+    np.testing.assert_allclose(found, 1 + noise.normal(noise.key(4, 1), np.arange(3)), rtol=1e-13)
+
+
 def test_without_random_numbers_no_seed_is_passed_on():
     source = emit(text("predict p = sum(dense(x, 1))\nloss (p - mean(y))^2"))
     assert "random_key" not in source

@@ -19,14 +19,14 @@ MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "worker", "done", "WORKERS", "os", "threading"),
     "ThreadPoolExecutor",
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
-    *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types", "ensure_blas"),
+    *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
     *("gradients", "results", "threadpoolctl", "special", "_", "_array", "_checked", "_checked_inputs"),
-    *("_out_of_range", "_step_in_shards", "processors"),
+    *("_out_of_range", "_step_in_shards", "_seed", "processors", "ensure_blas"),
 )
 
 
