@@ -188,8 +188,9 @@ def train(model: Path, **options: Any) -> None:
 @click.option("--weights", type=FILE, metavar="FILE", required=True, help="What `gradc train --out` saved.")
 @click.option("--data", type=FILE, metavar="FILE", required=True, help="An .npz or .csv with the inputs.")
 @click.option("--out", type=FILE, metavar="FILE.npz", help="Write arrays here, instead of lines on the screen.")
+@click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of random numbers in the model.")
 @_dtype_option
-def predict(model: Path, weights: Path, data: Path, out: Path | None, dtype: str) -> None:
+def predict(model: Path, weights: Path, data: Path, out: Path | None, dtype: str, seed: int) -> None:
     """Predict with MODEL for every example of a data file. Targets in it are not looked at.
 
     \b
@@ -198,7 +199,7 @@ def predict(model: Path, weights: Path, data: Path, out: Path | None, dtype: str
     """
     if out and out.suffix != ".npz":
         raise click.UsageError(f"--out is an .npz file, not {out}")
-    _commands().predict(model, weights, data, out, dtype)
+    _commands().predict(model, weights, data, out, dtype, seed)
 
 
 @program.command(short_help="Compare gradients with central differences.")

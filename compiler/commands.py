@@ -178,14 +178,15 @@ def told_by_module(model: Model) -> Iterator[None]:
 # ------------------------------------------------------------------ predict
 
 
-def predict(path: Path, weights: Path, data_file: Path, out: Path | None, dtype: str) -> None:
+def predict(path: Path, weights: Path, data_file: Path, out: Path | None, dtype: str,
+            seed: int) -> None:  # fmt: skip
     """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
     model = compile(path, dtype)
     checkpoint.load(weights, model.session)
     specs = input_specs(model.module)
     arrays = data.prepare(model.module, specs, files.read(data_file, specs, tuple(model.module.TARGETS)))
     with told_by_module(model):
-        result = model.predict(*arrays.values())
+        result = model.predict(*arrays.values(), seed=seed)
     predictions = result if isinstance(result, dict) else {model.module.PREDICTIONS[0]: np.asarray(result)}
     if out:
         files.write_npz(out, predictions)

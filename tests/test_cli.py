@@ -281,6 +281,12 @@ def test_predict_writes_a_table(weights):
     np.testing.assert_array_equal(np.array(lines[1:], "float32"), expected())
 
 
+def test_predict_hands_the_seed_on(weights):
+    Path("m.grad").write_text("line\npython predict = lambda params, x, seed: x[:, 0] * 0 + seed\n")
+    result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz", "--seed", "7")
+    assert set(result.stdout.split()[1:]) == {"7"}
+
+
 def test_predict_writes_an_npz(weights):
     result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz", "--out", "p.npz")
     assert result.stdout == "p.npz: p float32[41]\n"
@@ -289,7 +295,7 @@ def test_predict_writes_an_npz(weights):
 
 
 def test_a_table_of_several_predictions(weights):
-    several = "python predict = lambda params, x: {'a': x[:, :2], 'n': (x[:, 0] > 0).astype('int64')}"
+    several = "python predict = lambda params, x, seed: {'a': x[:, :2], 'n': (x[:, 0] > 0).astype('int64')}"
     Path("m.grad").write_text(f'line\ndata "xy.npz"\n{several}\n')
     result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz")
     lines = result.stdout.splitlines()
@@ -299,7 +305,7 @@ def test_a_table_of_several_predictions(weights):
 
 @pytest.mark.parametrize("value", ["x.sum()", "{'a': x, 'b': x[:3]}", "{'a': x, 'b': x.sum()}"])
 def test_predictions_that_are_no_table(weights, value):
-    Path("m.grad").write_text(f"line\npython predict = lambda params, x: {value}\n")
+    Path("m.grad").write_text(f"line\npython predict = lambda params, x, seed: {value}\n")
     result = gradc_("predict", "m.grad", "--weights", weights, "--data", "xy.npz")
     fails(result, "the predictions are not all one row for each example", "give --out FILE.npz")
 

@@ -282,7 +282,6 @@ CASES: dict[str, tuple[str, str, str]] = {
     ),
     # not there yet
     "grad": ("o = grad(c, x)", "not-there-yet", "grad(y, x) is not there yet"),
-    "randomness": ("o = x + normal()", "not-there-yet", "normal() in equations is not there yet"),
     "state": ("state z[n] ~ zeros", "not-there-yet", "state is not there yet"),
     "update": ("update x[i, j] = y[i, j]", "not-there-yet", "update is not there yet"),
     "a loss of one's own": ("optimize sgd(lr = 1) for other", "not-there-yet", "`optimize … for` is not there yet"),

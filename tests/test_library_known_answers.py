@@ -237,7 +237,8 @@ def test_optimizer_compiled(rule: str) -> None:
 
 # ---------------------------------------------------------------- the sweep
 
-WITHOUT_ROW = {"cosine_between": "cosine and one_cycle are made of it"}
+WITHOUT_ROW = {"cosine_between": "cosine and one_cycle are made of it", "dropout": "it is random"}
+"""`test_randomness.py` tests the random ones."""
 
 
 def test_every_definition_has_a_row_or_a_reason() -> None:

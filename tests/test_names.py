@@ -367,12 +367,12 @@ def assert_same_code(hostile: str, plain: str, names: tuple[str, ...]) -> None:
     # and of what the emitter calls by its role: loops, terms of a sum, the best so far
     stems = [re.escape(re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))) for name in names]
     made = re.compile(
-        rf"\w*({'|'.join(stems)})\w*|(term|value|best|total|largest|smallest|product|[a-z])(_?\d)?|_+\d?|[fi][48]"
+        rf"\w*({'|'.join(stems)})\w*|(term|value|best|total|largest|smallest|product|[a-z])_?\d?|_+\d?|[fiu][48]"
     )
     assert [name for name in identifiers[0] - identifiers[1] if not made.fullmatch(name)] == []
 
 
-NUMBERS = {"float32", "float64", "int32", "int64"}
+NUMBERS = {"float32", "float64", "int32", "int64", "uint32", "uint64"}
 """Types that a module names at its top where their short names stand anywhere in it, comments included."""
 
 

@@ -13,12 +13,14 @@ import scipy.special
 from numba import njit
 
 from gradc.emit.prelude import AVAILABLE, prelude_imports, prelude_source, prelude_words
+from gradc.graph import noise
 
 FAST = {"arcp", "contract", "nsz", "reassoc"}
 HEAD = """
 import numpy as np
 from numba import njit
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
+u4, u8 = np.uint32, np.uint64
 """
 COMPILED = 'vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)'
 PLAIN = "def vector(function): return function"
@@ -309,7 +311,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     exec("\n".join([HEAD, PLAIN, *prelude_imports([name]), prelude_source([name], dtype)]), scope)
     one = np.ones((1, 1), dtype)
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
-    row = {"largest": (one[0],), "smallest": (one[0],)}
+    row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
     scope[name](*(arguments | row).get(name, (one[0, 0] / 2,)))
 
 
@@ -320,3 +322,49 @@ def test_text_is_the_same_for_any_order_and_repetition() -> None:
     assert prelude_source([], "float64") == ""
     assert text.count("def exp(") == 1
     assert text.startswith("@vector\ndef exp(x):\n")
+
+
+# ------------------------------------------------------------------ random numbers
+
+
+@cache
+def draws(law: str, dtype: str) -> Any:
+    function = prelude(dtype, compiled=True)[law]
+
+    @njit(fastmath=FAST, error_model="numpy", nogil=True)
+    def run(key: Any, out: Any) -> None:
+        for n in range(out.shape[0]):
+            out[n] = function(key, n)
+
+    return run
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+@pytest.mark.parametrize("law", ["uniform", "normal"])
+def test_random_numbers_are_those_of_the_oracles_and_vectorise(law: str, dtype: str) -> None:
+    key = noise.key(7, 3)
+    plain_functions = prelude(dtype, compiled=False)
+    assert plain_functions["random_key"](7, 3) == key
+    got, wanted = np.empty(20_000, dtype), noise.LAWS[law](key, np.arange(20_000))
+    draws(law, dtype)(key, got)
+    alone = np.array([plain_functions[law](key, place) for place in range(200)])
+    assert alone.dtype == dtype
+    exact_law = law == "uniform" and dtype == "float64"
+    # float32 numbers come of fewer of the same bits
+    tolerance = 0 if exact_law else 1e-14 if dtype == "float64" else 1.2e-7 if law == "uniform" else 2e-5
+    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(alone, wanted[:200], rtol=tolerance, atol=tolerance)
+    if law == "uniform":
+        assert 0 < got.min() < got.max() < 1
+    (text,) = draws(law, dtype).inspect_llvm().values()
+    assert re.search(r"mul (nuw )?<\d+ x i64>", text)
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_the_ends_of_the_random_bits_give_finite_numbers(dtype: str) -> None:
+    scope = dict(prelude(dtype, compiled=False))
+    for bits in (0, 2**64 - 1, 2**63, 2**32 - 1, 2**32):
+        scope["philox"] = lambda key, place, bits=bits: np.uint64(bits)
+        exec(f"{PLAIN}\n{prelude_source(['normal', 'uniform'], dtype).replace('def philox', 'def unused')}", scope)
+        assert 0 < scope["uniform"](0, 0) < 1
+        assert abs(scope["normal"](0, 0)) < 7

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Nest, Program
+from gradc.schedule.program import Nest, Program, keys_read, read_by
 from gradc.schedule.shard import Rows
 
 from .driver import WORK_NAMES, call_rows
@@ -43,6 +43,38 @@ class Callers:
     def passed(self, label: str) -> list[str]:
         """The arrays that an entry takes, in order."""
         return [self.names.of(tensor.name) for tensor in self.given(label)]
+
+    def seed(self, program: Program | None) -> list[str]:
+        """The seed, where a program draws random numbers."""
+        return ["seed"] if program is not None and keys_read(program) else []
+
+    def step_seed(self) -> list[str]:
+        """The seed of a training step."""
+        return ["random_key(seed, t)"] if self.seed(self.spec.gradient) else []
+
+    def finish_seed(self) -> list[str]:
+        """The seed, where the scalars after all rows need it."""
+        assert self.rows is not None
+        assert self.spec.gradient is not None
+        tensors = self.spec.gradient.graph.tensors
+        drawn = any(tensors[name].site is not None for step in self.rows.after for name in read_by(step))
+        return ["seed"] if drawn else []
+
+    def seed_text(self) -> str:
+        """What makes seeds of what callers pass."""
+        alone = [prediction.program for prediction in self.spec.alone.values()]
+        if not any(map(self.seed, (self.spec.gradient, self.spec.predict, self.spec.evaluate, *alone))):
+            return ""
+        lines = [
+            "if not isinstance(seed, int | np.integer):",
+            f'{INDENT}raise TypeError(f"seed is a whole number; got {{seed!r}}")',
+            "return int(seed) % 2**63",
+        ]
+        return _plain("_seed", ["seed"], lines)
+
+    def called_seed(self, program: Program, seed: str = "seed") -> list[str]:
+        """The argument for an entry that draws random numbers."""
+        return [f"_seed({seed})" for _ in self.seed(program)]
 
     def given(self, label: str) -> tuple[Tensor, ...]:
         if label in self.spec.alone:
@@ -105,7 +137,7 @@ class Callers:
     def gradient_entry(self) -> str:
         assert self.spec.gradient is not None
         work = self.work_names(self.spec.gradient)
-        arguments = ["params", "d_params", *work, *self.passed("all")]
+        arguments = ["params", "d_params", *work, *self.seed(self.spec.gradient), *self.passed("all")]
         lines = [
             '"""The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""',
             *own("params"),
@@ -117,15 +149,16 @@ class Callers:
     def step_entry(self) -> str:
         assert self.spec.gradient is not None
         work = self.work_names(self.spec.gradient)
-        data = [*work, *self.passed("all")]
+        given = [*work, *self.step_seed(), *self.passed("all")]
         lines = [
             '"""gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""',
             *own("params", "d_params", "moments", moments=self.spec.moments),
             *self.checks("all", 1),
-            f"loss = differentiate({', '.join(['params', 'd_params', *data])})",
+            *call_rows("loss = differentiate", ["params", "d_params", *given]),
             "update(params, d_params, moments, t)" if self.spec.updates else "",
             "return -1, -1, loss",
         ]
+        data = [*work, *self.seed(self.spec.gradient), *self.passed("all")]
         arguments = ["params", "d_params", "moments", "t", *data]
         return _function("entry", "step_entry", arguments, [line for line in lines if line])
 
@@ -133,17 +166,19 @@ class Callers:
         """A worker's share of a step, and what follows when all have done theirs."""
         if self.rows is None or self.spec.gradient is None:
             return []
-        data = [*self.work_names(self.spec.gradient), *self.passed("all")]
-        arguments = ["params", "d_params", "first", "last", *data]
+        work, arrays = self.work_names(self.spec.gradient), self.passed("all")
+        seed = ["t", "seed"] if self.seed(self.spec.gradient) else []
+        arguments = ["params", "d_params", "first", "last", *seed, *work, *arrays]
+        rows = ["params", "d_params", "first", "last", *work, *self.step_seed(), *arrays]
         sums = [self.names.of(name) for name in self.rows.partial]
         share = [
             '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
             *own("params"),
             *self.checks("all", len(sums)),
-            *call_rows(f"{unpacked(sums)} = over_rows", arguments),
+            *call_rows(f"{unpacked(sums)} = over_rows", rows),
             f"return -1, -1, {', '.join(sums)}",
         ]
-        dims = self.finish_dims()
+        dims, drawn = self.finish_dims(), self.finish_seed()
         added = [
             '"""Adds up the shares in their order, then takes one step of the optimizer; returns the loss."""',
             *own("params", "moments", moments=self.spec.moments),
@@ -151,13 +186,13 @@ class Callers:
             "for worker in range(1, shares.shape[0]):",
             f"{INDENT}for n in range(SIZE):",
             f"{INDENT * 2}d_params[n] += shares[worker, n]",
-            f"loss = of_sums({', '.join(['d_params', *dims, *sums])})",
+            *call_rows("loss = of_sums", ["d_params", *dims, *(self.step_seed() if drawn else []), *sums]),
             *(["update(params, d_params, moments, t)"] if self.spec.updates else []),
             "return loss",
         ]
         return [
             _function("entry", "share_entry", arguments, share),
-            _function("entry", "added_entry", ["params", "shares", "moments", "t", *dims, *sums], added),
+            _function("entry", "added_entry", ["params", "shares", "moments", "t", *dims, *drawn, *sums], added),
         ]
 
     def finish_dims(self) -> list[str]:
@@ -209,7 +244,7 @@ class Callers:
         parts += [self.predict_text(label, alone.program) for label, alone in spec.alone.items()]
         if spec.evaluate is not None:
             parts.append(self.evaluate_text(spec.evaluate))
-        parts += self.checked_texts()
+        parts += [*self.checked_texts(), self.seed_text()]
         return "\n\n\n".join(part for part in parts if part)
 
     def init_text(self) -> str:
@@ -304,7 +339,8 @@ class Callers:
         dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
         sizes = ", ".join(self.dim_source(dim, "all") for dim in dims)
         work = [f"*state.work_for({sizes})"] if program.work else []
-        call = ["params.flat", "state.d_params", "state.flat", "step", *work, *self.passed("all")]
+        seed = self.called_seed(program, "state.seed")
+        call = ["params.flat", "state.d_params", "state.flat", "step", *work, *seed, *self.passed("all")]
         lines = [
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
@@ -338,6 +374,9 @@ class Callers:
         work = self.fresh_work(program)
         sums = [self.names.of(name) for name in self.rows.partial]
         dims = [self.dim_source(name, "all") for name in self.free_dims_of(self.finish_dims())]
+        seed = self.called_seed(program, "state.seed")
+        drawn = seed if self.finish_seed() else []
+        held = ["params.flat", "state.shares", "state.flat"]
         needed = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
         sizes = " or ".join(
             f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(program.work.values())
@@ -349,20 +388,22 @@ class Callers:
             f"if len(state.shards) != shards or {sizes}:",
             f"{INDENT}state.shards = [({', '.join(work)},) for _ in range(shards)]",
             f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
+            *(["step = state.step + 1"] if seed else []),
             "",
             "def share(worker):",
             f"{INDENT}first, last = rows * worker // shards, rows * (worker + 1) // shards",
             *(f"{INDENT}{row}" for row in call_rows(
                 "return share_entry",
-                ["params.flat", "state.shares[worker]", "first", "last", "*state.shards[worker]", *self.passed("all")],
+                ["params.flat", "state.shares[worker]", "first", "last", *(["step", *seed] if seed else []),
+                 "*state.shards[worker]", *self.passed("all")],
             )),
             "",
             "done = WORKERS.map(share, shards)",
             "bad, place, *_ = max(done, key=lambda result: result[0])",
             *self.refusal("all"),
-            "step = state.step + 1",
+            *([] if seed else ["step = state.step + 1"]),
             f"{unpacked(sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])",
-            *call_rows("loss = added_entry", ["params.flat", "state.shares", "state.flat", "step", *dims, *sums]),
+            *call_rows("loss = added_entry", [*held, "step", *dims, *drawn, *sums]),
             "state.step = step",
             "if not math.isfinite(loss):",
             f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
@@ -377,7 +418,8 @@ class Callers:
         program = self.spec.gradient
         assert program is not None
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
-        call = ["params.flat", "gradients.flat", *self.fresh_work(program), *self.passed("all")]
+        given = [*self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
+        call = ["params.flat", "gradients.flat", *given]
         lines = [
             '"""The loss and its gradient by every parameter, named as the parameters are."""',
             *self.checked("all"),
@@ -405,7 +447,8 @@ class Callers:
                 results.append(shown)
             else:
                 scalars.append(shown)
-        call = ["params.flat", *self.fresh_work(program), *self.passed(label), *results]
+        given = [*self.fresh_work(program), *self.called_seed(program), *self.passed(label)]
+        call = ["params.flat", *given, *results]
         results_of = {output.removeprefix("predict "): self.names.of(name) for output, name in outputs.items()}
         if len(results_of) == 1:
             result = next(iter(results_of.values()))
@@ -427,7 +470,7 @@ class Callers:
         return _plain(label, ["params", *self.passed(label), "seed=0"], lines)
 
     def evaluate_text(self, program: Program) -> str:
-        call = ["params.flat", *self.fresh_work(program), *self.passed("all")]
+        call = ["params.flat", *self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
         outputs = program.graph.outputs
         scalars = list(dict.fromkeys(self.names.of(name) for name in outputs.values()))
         labels = [(label.removeprefix("metric "), self.names.of(name)) for label, name in outputs.items()]

@@ -151,7 +151,8 @@ class _Module:
         return ("import math", *threads, "", "import numpy as np", *lines, *optional)
 
     def constants(self, text: str) -> tuple[str, ...]:
-        rows = {"f4": "f4 = np.float32", "f8": "f8 = np.float64", "i4": "i4 = np.int32", "i8": "i8 = np.int64"}
+        names = {"f": "float", "i": "int", "u": "uint"}
+        rows = {f"{k}{n}": f"{k}{n} = np.{name}{8 * n}" for k, name in names.items() for n in (4, 8)}
         return tuple(row for name, row in rows.items() if name == self.real or re.search(rf"\b{name}\b", text))
 
     def interface(self) -> str:
@@ -217,12 +218,14 @@ class _Module:
             return self.sharded_text(driver, program, self.rows)
         body = driver.body(program)
         self.calls |= dict.fromkeys(body.calls)
-        arguments = ["params", "d_params", *(WORK_NAMES[kind] for kind in body.work), *self.data_names()]
+        work = (WORK_NAMES[kind] for kind in body.work)
+        arguments = ["params", "d_params", *work, *self.callers.seed(program), *self.data_names()]
         loss = self.names.of(program.graph.outputs["loss"])
         gradients = {name: f"gradient {p.name}" for p in self.spec.parameters for name in [self.names.of(p.name)]}
         lines = [
             *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
             *self.sizes(body),
+            *self.keys(program, body),
             *self.views("params", program, body.arrays),
             *self.gradient_views(program, gradients.values()),
             *body.lines,
@@ -235,7 +238,8 @@ class _Module:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
         body = driver.body(program, rows=rows)
         self.calls |= dict.fromkeys(body.calls)
-        given = [*(WORK_NAMES[kind] for kind in body.work), *self.data_names()]
+        seed, drawn = self.callers.seed(program), self.callers.finish_seed()
+        given = [*(WORK_NAMES[kind] for kind in body.work), *seed, *self.data_names()]
         labels = [f"gradient {p.name}" for p in self.spec.parameters]
         sums = [self.names.of(name) for name in rows.partial]
         over_rows = [
@@ -244,6 +248,7 @@ class _Module:
                 "returns what they add to the sums.",
             )),
             *self.sizes(body),
+            *self.keys(program, body),
             *self.views("params", program, body.arrays),
             *self.gradient_views(program, [label for label in labels if self.has_axes(program, label)], labels),
             *body.lines,
@@ -254,6 +259,7 @@ class _Module:
         ends = [label for label in labels if not self.has_axes(program, label)]
         after = [
             *docstring(("The loss, of the sums over all rows.",)),
+            *self.keys(program, finish),
             *(row for row in self.gradient_views(program, ends, labels) if ends),
             *(row for row in finish.lines if "= work[" not in row),
             *self.scalar_gradients(program, labels),
@@ -266,11 +272,11 @@ class _Module:
             *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
             *known,
             *call_rows(f"{unpacked(sums)} = over_rows", ["params", "d_params", "0", row_dim, *given]),
-            f"return of_sums({', '.join(['d_params', *dims, *sums])})",
+            *call_rows("return of_sums", ["d_params", *dims, *drawn, *sums]),
         ]
         return "\n\n\n".join([
             function("inlined", "over_rows", ["params", "d_params", "first", "last", *given], over_rows),
-            function("inlined", "of_sums", ["d_params", *dims, *sums], after),
+            function("inlined", "of_sums", ["d_params", *dims, *drawn, *sums], after),
             function("inlined", "differentiate", ["params", "d_params", *given], whole),
         ])  # fmt: skip
 
@@ -285,6 +291,13 @@ class _Module:
         """Free dims from the shapes of the arrays."""
         callers = Callers(self.spec, self.names, self.real)
         return [f"{self.names.of(dim)} = {callers.dim_source(dim, label)}" for dim in body.dims]
+
+    def keys(self, program: Program, body: Body) -> list[str]:
+        """The keys of the random numbers that a program draws."""
+        sites = [(name, program.graph.tensors[name].site) for name in body.arrays]
+        rows = [f"{self.names.of(name)} = random_key(seed, {site})" for name, site in sites if site is not None]
+        self.calls |= dict.fromkeys(("random_key",) if rows else ())
+        return rows
 
     def views(self, buffer: str, program: Program, used: Sequence[str]) -> list[str]:
         """The parameters a program reads, as views of the flat buffer."""
@@ -361,12 +374,14 @@ class _Module:
             *own("params"),
             *callers.checks(label, len(scalars)),
             *self.sizes(body, label),
+            *self.keys(program, body),
             *self.views("params", program, body.arrays),
             *body.lines,
             f"return {', '.join(['-1', '-1', *scalars])}",
         ]
         work = [WORK_NAMES[kind] for kind in body.work]
-        return function("entry", f"{label}_entry", ["params", *work, *callers.passed(label), *arrays], lines)
+        given = [*work, *callers.seed(program), *callers.passed(label)]
+        return function("entry", f"{label}_entry", ["params", *given, *arrays], lines)
 
 
 # ---------------------------------------------------------------- text

@@ -61,13 +61,15 @@ class BodyPrinter(Printer):
     plain: bool = field(kw_only=True)
 
     def _function(self, body: Head) -> Piece:
-        """Comparisons are printed for the kind of what they compare, a stopped gradient as what it stops."""
+        """Comparisons and random numbers are printed for the kind of their arguments, a stopped gradient as those."""
         name = body.row_name
         if name in COMPARISONS:
             kinds = {kind_of(part, self.around.tensors) for part in body.args}
             kind = Kind.REAL if Kind.REAL in kinds else Kind.WHOLE
             if kind is not self.kind:
                 return body_printer(self.around, kind, self.plain, self.order)._function(body)
+        if scalar.row_of(body).draws and self.kind is Kind.REAL:
+            return body_printer(self.around, Kind.WHOLE, self.plain, self.order)._function(body)
         if name == "stop_gradient":
             return self.piece(body.args[0])
         if name == "and" and (chained := self._chain(body)) is not None:
@@ -145,7 +147,7 @@ def _style(around: Surroundings, kind: Kind, plain: bool) -> Style:
         if name in table:
             return Piece(f"{table[name]}({', '.join(arguments)})")
         around.used(name)
-        if plain and around.real == "f4":
+        if plain and around.real == "f4" and kind is Kind.REAL:
             return Piece(f"{name}({', '.join(f'f4({argument})' for argument in arguments)})")
         return Piece(f"{name}({', '.join(arguments)})")
 

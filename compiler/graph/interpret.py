@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gradc.errors import InternalError
 
+from . import noise
 from .index import Gather, IndexExpr, index
 from .nodes import Equation, Graph, Guard, Head, Named, Read, Reducer, Relation, Tensor, Value, substitute
 from .scalar import WHERE, row_of
@@ -30,7 +31,7 @@ RELATIONS: dict[Relation, np.ufunc] = {
 NAMED = {"inf": np.inf, "pi": np.pi}
 
 
-def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int]) -> dict[str, Array]:
+def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int], seed: int = 0) -> dict[str, Array]:
     """The value of every tensor of the graph.
 
     Args:
@@ -38,10 +39,13 @@ def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int]) 
             each place needs earlier ones alone, that is their one solution, whatever the order.
         values: the leaves' values by name; those of other tensors are not looked at.
         dims: the sizes of the free dims.
+        seed: of the random numbers.
     """
     found: dict[str, Array] = {}
     for name, tensor in graph.tensors.items():
-        if name not in graph.writers and (name in values or tensor.role is not None):
+        if tensor.site is not None:
+            found[name] = np.asarray(noise.key(seed, tensor.site))
+        elif name not in graph.writers and (name in values or tensor.role is not None):
             found[name] = _leaf(tensor, values, dims)
         elif name not in graph.writers:
             found[name] = np.zeros(_shape(tensor, dims), DTYPES[tensor.kind])

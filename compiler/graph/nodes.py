@@ -269,7 +269,10 @@ def rebuild(body: sympy.Expr, changes: Mapping[sympy.Expr, sympy.Expr]) -> sympy
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does."""
+    """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does.
+
+    `site` is the number of a site of random numbers, of whose key this is the leaf.
+    """
 
     name: str
     axes: tuple[Axis, ...]
@@ -277,6 +280,7 @@ class Tensor:
     origin: Origin = field(compare=False)
     role: Role | None = None
     bounds: Bounds | None = None
+    site: int | None = None
 
     @property
     def extents(self) -> tuple[IndexExpr, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 from sympy import Integer, Rational
 
+from . import noise
 from .nodes import PI, Head
 
 Derivative = Callable[..., tuple[sympy.Expr, ...]]
@@ -31,6 +32,7 @@ class Row:
         derivative: from the value and the arguments to the derivative by each; None says there is none, by `why`.
         gives: "real", "bool", or "same" where whole numbers stay whole.
         costly: worth computing once and keeping apart: a call of a vector function.
+        draws: it is a random number, of a key and a place, both whole numbers.
         kinks: where it has no derivative, and what is taken there.
         probes: arguments where tests look, beside random ones.
     """
@@ -42,6 +44,7 @@ class Row:
     derivative: Derivative | None
     gives: str = "real"
     costly: bool = False
+    draws: bool = False
     kinks: str = ""
     why: str = ""
     probes: tuple[tuple[float, ...], ...] = field(default=())
@@ -164,11 +167,15 @@ POW: Row = _row(
     probes=((0, 2), (2, 0.5), (0, 0), (2, -1)),
 )  # fmt: skip
 
+UNIFORM = _row("uniform", 2, noise.uniform, _nothing, costly=True, draws=True, kinks="depends on whole numbers alone")
+NORMAL = _row("normal", 2, noise.normal, _nothing, costly=True, draws=True, kinks="depends on whole numbers alone")
+
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         LT, LE, EQ, NE, AND, OR, NOT, WHERE, EXP, SQRT, LOG, LOG1P, EXPM1, TANH, SIGMOID, SOFTPLUS, ERF, SIN, COS, TAN,
         ASIN, ACOS, ATAN, SINH, COSH, ABS, SIGN, FLOOR, ROUND, STOP, FLOORDIV, MOD, MAX, MIN, CLIP, POW,
+        UNIFORM, NORMAL,
     )
 }  # fmt: skip
 

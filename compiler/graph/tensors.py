@@ -21,6 +21,8 @@ class Role(Enum):
     TARGET = "target"
     PARAM = "param"
     STATE = "state"
+    RANDOM = "random"
+    """The key of a site of random numbers: a scalar, made of the seed and the site's number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from .numeric import is_numeric
 from .places import CallName, Context, Place
 from .refusal import Echo, Refused
 from .scopes import Returning, Scope, frame_of
-from .tensors import free_indices, tensor_value
+from .tensors import mentioned, tensor_value
 from .values import POISON, Array, Element, Several, Value, described
 from .walk import names_in
 from .world import World
@@ -72,7 +72,7 @@ def _inside(
     frame = frame_of(definition, context.frame, name.prefix, context.order, world.span(node.span, context.frame))
     frame = replace(frame, results=_results(definition, wanted), returns=name.result, wanted=wanted)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
-    return scope, Place(scope, 0, context.inside(frame), random=place.random)
+    return scope, Place(scope, 0, context.inside(frame))
 
 
 def _results(definition: syntax.Definition, wanted: tuple[str, ...]) -> dict[str, str]:
@@ -193,7 +193,7 @@ def _element(value: Value, node: syntax.Expression) -> Element:
 
 
 def _batch(values: dict[str, Value], over: core.Index, place: Place) -> tuple[core.Index, ...]:
-    used = {n for v in values.values() if isinstance(v, Element) for n in free_indices(v.expression)} - {over.name}
+    used = {n for v in values.values() if isinstance(v, Element) for n in mentioned(v, place)} - {over.name}
     return tuple(i for i in place.known.values() if i.name in used)
 
 

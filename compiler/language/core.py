@@ -105,10 +105,14 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """`uniform()` or `normal()`: a fresh number at every place. In initial laws only, so far."""
+    """`uniform()` or `normal()`: a fresh number at every place of the indices around it, those of reductions too.
+
+    `site` tells the calls of a model apart; of a place, counted row-major, and a seed it makes the number.
+    """
 
     span: Span
     law: str
+    site: int
 
 
 Expression: TypeAlias = Number | Constant | Whole | Read | Apply | Where | Reduce | Let | Local | Random

@@ -166,7 +166,7 @@ def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None
 def _leaf(world: World, statement: syntax.Param, full: str, scope: Scope) -> core.Leaf:
     span = world.span(statement.span, scope.frame)
     context = Context(full, scope.frame, scope.frame.order, world.text(statement.span), span)
-    place = replace(place_here(scope, statement.span), context=context, random=True)
+    place = replace(place_here(scope, statement.span), context=context)
     axes: list[core.Axis] = []
     indices: list[core.Index] = []
     named: dict[str, core.Index] = {}
@@ -177,7 +177,7 @@ def _leaf(world: World, statement: syntax.Param, full: str, scope: Scope) -> cor
             indices.append(core.Index(name, ZERO, axis.extent))
             if index_written:
                 named[index_written] = indices[-1]
-    law = law_of(world, statement, tuple(indices), replace(place, random=True).among(named))
+    law = law_of(world, statement, tuple(indices), place.among(named))
     return core.Leaf(span, full, Role.PARAM, tuple(axes), Kind.REAL, law=law, frozen=statement.frozen)
 
 

@@ -7,11 +7,12 @@ everywhere, with subscripts clipped into the tensor, and then selected.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 
+from gradc.graph import noise
 from gradc.graph.cycles import components
 from gradc.graph.index import Atom, Dim, Gather, Idx, IndexExpr, Quotient, Remainder
 
@@ -23,18 +24,29 @@ Numbers: TypeAlias = np.ndarray[Any, Any]
 DTYPES = {Kind.REAL: np.float64, Kind.WHOLE: np.int64, Kind.BOOL: np.bool_}
 
 
-def evaluate(model: core.Model, values: Mapping[str, Numbers], dims: Mapping[str, int]) -> dict[str, Numbers]:
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What equations are computed for besides their leaves: the free dims, and the seed of random numbers."""
+
+    dims: Mapping[str, int]
+    seed: int = 0
+
+
+def evaluate(
+    model: core.Model, values: Mapping[str, Numbers], dims: Mapping[str, int], seed: int = 0
+) -> dict[str, Numbers]:
     """The value of every tensor of a model, leaves too.
 
     Args:
         values: the leaves that are needed; equations that read others are left out.
         dims: the free dims.
+        seed: of the random numbers in equations.
     """
     kinds = {leaf.name: leaf.kind for leaf in model.leaves}
     given: dict[str, Numbers] = {
         name: np.asarray(value, DTYPES[kinds.get(name, Kind.REAL)]) for name, value in values.items()
     }
-    return _all_tensors(model.tensors, model.equations, given, dims)
+    return _all_tensors(model.tensors, model.equations, given, _Call(dims, seed))
 
 
 def evaluate_law(law: core.Law, rng: np.random.Generator) -> Numbers:
@@ -49,18 +61,18 @@ def evaluate_law(law: core.Law, rng: np.random.Generator) -> Numbers:
 def evaluate_update(update: core.Update, values: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """The next value of p and of each moment, from `p`, `g`, `t`, the moments and the scalars of the training."""
     given = {name: np.asarray(value, np.int64 if name == "t" else np.float64) for name, value in values.items()}
-    found = _all_tensors(update.tensors, update.equations, given, {})
+    found = _all_tensors(update.tensors, update.equations, given, _Call({}))
     return {name: found[tensor] for name, tensor in update.results}
 
 
 def evaluate_before(training: core.Training, gradient: Numbers) -> dict[str, Numbers]:
     """The scalars that come before the updates, from all gradients as one axis."""
     given = {"gradient": np.asarray(gradient, np.float64)}
-    return _all_tensors(training.before_tensors, training.before, given, {})
+    return _all_tensors(training.before_tensors, training.before, given, _Call({}))
 
 
 def _all_tensors(tensors: Iterable[core.Tensor], equations: Sequence[core.Equation], given: Mapping[str, Numbers],
-                 dims: Mapping[str, int]) -> dict[str, Numbers]:  # fmt: skip
+                 call: _Call) -> dict[str, Numbers]:  # fmt: skip
     by_name = {tensor.name: tensor for tensor in tensors}
     parts: dict[str, list[core.Equation]] = {name: [] for name in by_name}
     for equation in equations:
@@ -68,9 +80,9 @@ def _all_tensors(tensors: Iterable[core.Tensor], equations: Sequence[core.Equati
     found = dict(given)
     for names in _in_order(parts, given):
         if len(names) > 1 or any(names[0] in _reads(equation) for equation in parts[names[0]]):
-            _solve([by_name[name] for name in names], parts, found, dims)
+            _solve([by_name[name] for name in names], parts, found, call)
         else:
-            found[names[0]] = _tensor(by_name[names[0]], parts[names[0]], found, dims)
+            found[names[0]] = _tensor(by_name[names[0]], parts[names[0]], found, call)
     return found
 
 
@@ -90,13 +102,13 @@ def _in_order(parts: Mapping[str, Sequence[core.Equation]], given: Mapping[str, 
 
 
 def _solve(tensors: Sequence[core.Tensor], parts: Mapping[str, Sequence[core.Equation]], found: dict[str, Numbers],
-           dims: Mapping[str, int]) -> None:  # fmt: skip
+           call: _Call) -> None:  # fmt: skip
     """A recurrence: from zeros, all of it over and over, until nothing changes. That finds each place once those that
     it needs are found, in whatever order that is."""
     for tensor in tensors:
-        found[tensor.name] = np.zeros(tuple(_size(axis.extent, dims) for axis in tensor.axes), DTYPES[tensor.kind])
+        found[tensor.name] = np.zeros(tuple(_size(axis.extent, call.dims) for axis in tensor.axes), DTYPES[tensor.kind])
     for _ in range(sum(found[tensor.name].size for tensor in tensors) + 2):
-        new = {tensor.name: _tensor(tensor, parts[tensor.name], found, dims) for tensor in tensors}
+        new = {tensor.name: _tensor(tensor, parts[tensor.name], found, call) for tensor in tensors}
         same = all(np.array_equal(new[n], found[n], equal_nan=new[n].dtype == np.float64) for n in new)
         found |= new
         if same:
@@ -109,12 +121,12 @@ def _reads(equation: core.Equation) -> set[str]:
 
 
 def _tensor(tensor: core.Tensor, equations: Sequence[core.Equation], found: Mapping[str, Numbers],
-            dims: Mapping[str, int]) -> Numbers:  # fmt: skip
-    shape = tuple(_size(axis.extent, dims) for axis in tensor.axes)
+            call: _Call) -> Numbers:  # fmt: skip
+    shape = tuple(_size(axis.extent, call.dims) for axis in tensor.axes)
     result: Numbers = np.zeros(shape, DTYPES[tensor.kind])
     for equation in equations:
-        extents = tuple(_size(i.high - i.low, dims) for i in equation.indices)
-        grid = _Grid(found, dims, {}, None, extents).among(equation.indices)
+        extents = tuple(_size(i.high - i.low, call.dims) for i in equation.indices)
+        grid = _Grid(found, call.dims, {}, call.seed, extents).among(equation.indices)
         with np.errstate(all="ignore"):
             value = _spread(grid.value(equation.value), extents)
         places = tuple(_spread(grid.index(at), extents) for at in equation.write)
@@ -139,29 +151,30 @@ class _Grid:
     """The places of an equation: every index is an array along an axis of its own, the first index along the last axis.
 
     So the indices of a reduction are the first axes, and an index that a value does not depend on need not be there.
+    Random numbers come from a generator in initial laws, in equations from a seed, the site and `place`, row-major.
     """
 
     tensors: Mapping[str, Numbers]
     dims: Mapping[str, int]
     indices: Mapping[str, Numbers]
-    rng: np.random.Generator | None
+    chance: np.random.Generator | int
     shape: tuple[int, ...] = ()
     locals: Mapping[str, Numbers] = field(default_factory=dict)
     depth: int = 0
+    place: Numbers = field(default_factory=lambda: np.asarray(0))
 
     def among(self, indices: Sequence[core.Index]) -> "_Grid":
         """The same with more indices, each along the next axis."""
-        found = dict(self.indices)
+        found, place = dict(self.indices), self.place
         for at, index in enumerate(indices, self.depth):
             values = np.arange(_size(index.low, self.dims), _size(index.high, self.dims))
             found[index.name] = values.reshape(-1, *([1] * at))
-        return _Grid(self.tensors, self.dims, found, self.rng, self.shape, self.locals, self.depth + len(indices))
+            place = place * len(values) + np.arange(len(values)).reshape(-1, *([1] * at))
+        return replace(self, indices=found, depth=self.depth + len(indices), place=place)
 
     def let(self, name: str, value: Numbers) -> "_Grid":
         """The same with a named value."""
-        return _Grid(
-            self.tensors, self.dims, self.indices, self.rng, self.shape, {**self.locals, name: value}, self.depth
-        )
+        return replace(self, locals={**self.locals, name: value})
 
     def value(self, node: core.Expression) -> Numbers:
         """The value of an expression at every place; an axis that it does not depend on may be missing or 1 long."""
@@ -185,11 +198,16 @@ class _Grid:
                 return self.let(name, self.value(value)).value(body)
             case core.Local(name=name):
                 return self.locals[name]
-            case core.Random(law=law):
-                assert self.rng is not None, "random numbers stand in initial laws alone"
-                shape = self.shape[::-1]
-                return self.rng.random(shape) if law == "uniform" else self.rng.standard_normal(shape)
+            case core.Random():
+                return self.random(node)
         assert_never(node)
+
+    def random(self, node: core.Random) -> Numbers:
+        """A number at every place."""
+        if isinstance(self.chance, int):
+            return noise.LAWS[node.law](noise.key(self.chance, node.site), self.place)
+        shape = self.shape[::-1]
+        return self.chance.random(shape) if node.law == "uniform" else self.chance.standard_normal(shape)
 
     def reduce(self, node: core.Reduce) -> Numbers:
         """A reduction: the axes of its indices, which come first, are reduced away."""

@@ -225,7 +225,8 @@ def _random(world: World, node: syntax.Call, name: str, place: Place) -> Value:
     if node.arguments:
         raise Refused("wrong-arity", f"{name}() takes no arguments", node.span,
                       help="scale it: mean + std * normal(), low + (high - low) * uniform()")  # fmt: skip
-    if not place.random:
-        raise Refused("not-there-yet", f"{name}() in equations {NOT_THERE_YET}", node.span,
-                      help="it works in initial laws: param w[n] ~ normal()")  # fmt: skip
-    return Element(core.Random(world.span(node.span, place.context.frame), name), core.Kind.REAL)
+    if world.tables.step:
+        raise Refused("not-here", f"an optimizer has no random numbers, and this is {name}()", node.span,
+                      help="they stand in equations of the model and in initial laws")  # fmt: skip
+    world.sites += 1
+    return Element(core.Random(world.span(node.span, place.context.frame), name, world.sites), core.Kind.REAL)

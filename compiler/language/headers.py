@@ -10,7 +10,7 @@ from .places import Context, Place
 from .refusal import Refused
 from .scopes import Given, Scope, Size
 from .sizes import size_of
-from .tensors import free_indices, stored
+from .tensors import free_indices, settled, stored
 from .values import Array, Element, Value, described, shown
 from .world import World
 
@@ -34,6 +34,8 @@ def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scop
             header.bind(parameter, value, node.span)
         elif isinstance(value, Array) and isinstance(definition.body, tuple):
             value = stored(world, value, name, place)
+        elif isinstance(definition.body, tuple):
+            value = settled(world, value, place)
         values[parameter.name] = value
     for name, value in values.items():
         scope.define(name, Given(value, number=not isinstance(value, Array)))
@@ -55,7 +57,7 @@ def _as_tensor(world: World, value: Value, name: str, node: syntax.Expression, p
             node.span,
             help=f"hand over the tensor without brackets, or go over an index: f[{mentioned[-1]}](…)",
         )
-    return value
+    return settled(world, value, place)
 
 
 class _Header:

@@ -40,7 +40,7 @@ from gradc.graph.nodes import (
     Value,
     leaves_of,
 )
-from gradc.graph.tensors import Axis, Index, Kind
+from gradc.graph.tensors import Axis, Index, Kind, Role
 
 from . import core
 
@@ -112,6 +112,7 @@ class _Builder:
         self.tensors: dict[str, Tensor] = {}
         self.equations: list[Equation] = []
         self.made: dict[tuple[object, ...], str] = {}
+        self.keys: dict[int, str] = {}
         self.randoms = 0
         self.seen: dict[str, None] = {}
 
@@ -207,10 +208,20 @@ class _Builder:
                 return self.reduce(node, scope)
             case core.Apply():
                 return self.apply(node, scope, root)
-            case core.Random(law=law):
-                self.randoms += 1
-                return Typed(Read(law, (IndexExpr((((), self.randoms),)),)), Kind.REAL)
+            case core.Random():
+                return self.random(node, scope, root)
         assert_never(node)
+
+    def random(self, node: core.Random, scope: Scope, root: bool) -> Typed:
+        """In an equation a number of the site's key and the place; in an initial law the n-th one of its stream."""
+        if not self.split:
+            self.randoms += 1
+            return Typed(Read(node.law, (IndexExpr((((), self.randoms),)),)), Kind.REAL)
+        if node.site not in self.keys:
+            name = self.keys[node.site] = self.fresh(f"{scope.target}.{node.law}.key")
+            self.tensors[name] = Tensor(name, (), Kind.WHOLE, scope.origin, Role.RANDOM, site=node.site)
+        arguments = [Read(self.keys[node.site], ()), Value(place_among(scope.indices.values()))]
+        return self.function(scalar.ROWS[node.law], arguments, Kind.REAL, scope, root)
 
     def let(self, node: core.Let, scope: Scope, root: bool) -> Typed:
         value = self.expression(node.value, scope)
@@ -312,11 +323,17 @@ def _indices_of(body: sympy.Expr, guards: tuple[Guard, ...]) -> set[str]:
     return used
 
 
+def place_among(indices: Iterable[Index]) -> IndexExpr:
+    """The place of a tuple of indices among all, counted row-major."""
+    place = IndexExpr()
+    for each in indices:
+        place = place * each.extent + index(each.name) - each.low
+    return place
+
+
 def _is_leaf(body: sympy.Expr) -> bool:
     return isinstance(body, Read | Value | Named | Rational)
 
 
 def _rational(value: Fraction) -> sympy.Rational:
     return Rational(value.numerator, value.denominator)
-
-

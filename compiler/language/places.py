@@ -81,7 +81,6 @@ class Place:
         known: the ranges of all indices that a value here may mention, made ones too.
         conditions: what holds here, as expressions, outermost first.
         rest: the indices that `...` stands for.
-        random: whether `normal()` and `uniform()` may stand here.
     """
 
     scope: Scope
@@ -93,13 +92,12 @@ class Place:
     conditions: tuple[core.Expression, ...] = ()
     locals: Mapping[str, core.Expression] = field(default_factory=dict)
     rest: tuple[core.Index, ...] | None = None
-    random: bool = False
 
     def inside(self, scope: Scope, locals: Mapping[str, core.Expression]) -> "Place":
         """The same place in the body of a definition, which sees none of the indices here."""
         context = self.context.inside(scope.frame)
         return Place(scope, scope.now, context, {}, self.known, self.ranges, self.conditions,
-                     {**self.locals, **locals} if locals else self.locals, None, self.random)  # fmt: skip
+                     {**self.locals, **locals} if locals else self.locals, None)  # fmt: skip
 
     def under(self, condition: core.Expression, facts: Iterable[IndexExpr]) -> "Place":
         """The same where a condition holds."""

@@ -16,14 +16,14 @@ from .indices import shown_base, wrong_count
 from .places import Place
 from .refusal import Refused
 from .scopes import Size
-from .tensors import place_of
+from .tensors import place_of, settled
 from .values import POISON, Array, Element, Value, constant, described, shown
 from .world import World
 
 
 def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     """The element that a read gives."""
-    base = _base(world, node, place)
+    base = settled(world, _base(world, node, place), place)
     values = [_subscript_value(world, s, place) for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
     if base is POISON or any(value is POISON for value in values):
         return POISON

@@ -12,7 +12,7 @@ from . import core
 from .indices import indices_for
 from .places import Context, Place
 from .refusal import Refused
-from .values import Array, Element, Subscripts
+from .values import Array, Element, Subscripts, Value
 from .world import World
 
 WIDEST = 2**63 - 1
@@ -64,11 +64,22 @@ def stored(world: World, value: Array, wanted: str, place: Place) -> Array:
     return named
 
 
+def settled(world: World, value: Value, place: Place) -> Value:
+    """A value to be read at more places than its own, or in more equations: its random numbers are drawn once, so that
+    each of its places keeps its own; `(x + normal()) @ w` has one for each place of x."""
+    if isinstance(value, Array) and is_random(value.sample.expression):
+        return stored(world, value, f"{place.context.name}.noisy", place)
+    if isinstance(value, Element) and is_random(value.expression):
+        name = world.unique(f"{place.context.name}.noisy")
+        return store(world, value, name, place.context, place.context.next_call())
+    return value
+
+
 def place_of(world: World, element: Element, place: Place) -> IndexExpr:
     """A whole number that is no index arithmetic, such as `min(i + 1, n - 1)`, as a subscript: a tensor holds it."""
     context = place.context
     expression = _with_locals(element.expression, place)
-    used = set(free_indices(expression)) | {n for c in place.conditions for n in free_indices(c)}
+    used = mentioned(element, place) | {n for c in place.conditions for n in free_indices(c)}
     indices = tuple(i for i in place.known.values() if i.name in used)
     zero = core.Number(context.span, Fraction(0))
     for condition in reversed(place.conditions):
@@ -154,6 +165,16 @@ def free_indices(root: core.Expression) -> tuple[str, ...]:
             found.update((name, None) for name in part.indices if name not in bound)
         stack.extend((child, bound) for child in children(node))
     return tuple(found)
+
+
+def is_random(root: core.Expression) -> bool:
+    """Whether random numbers stand in an expression."""
+    return any(isinstance(node, core.Random) for node in parts(root))
+
+
+def mentioned(element: Element, place: Place) -> set[str]:
+    """The indices that an element depends on: all around it, where it has a random number at every place."""
+    return set(place.known) if is_random(element.expression) else set(free_indices(element.expression))
 
 
 def tensors_read(root: core.Expression) -> Iterator[str]:

@@ -11,7 +11,7 @@ from .indices import LETTERS, indices_for
 from .places import Place
 from .reductions import reduced
 from .refusal import Refused
-from .tensors import ranges_at
+from .tensors import ranges_at, settled
 from .values import POISON, Array, Element, Items, Subscripts, Value, described, shown, whole
 from .world import World
 
@@ -97,6 +97,7 @@ def product(left: Value, right: Value, node: syntax.Binary, world: World, place:
     """`a @ b` over the last and second-to-last index; axes before are equal or on one side only."""
     if left is POISON or right is POISON:
         return POISON
+    left, right = settled(world, left, place), settled(world, right, place)
     for side, value in ((node.left, left), (node.right, right)):
         if not isinstance(value, Array):
             raise Refused("wrong-kind", f"@ wants tensors, and this is {described(value)}", side.span)

@@ -87,6 +87,8 @@ class World:
     numeric: dict[int, bool] = field(default_factory=dict)
     trained: dict[int, bool] = field(default_factory=dict)
     """By the identity of a definition: whether it is one of numbers, whether it has parameters."""
+    sites: int = 0
+    """How many calls of `uniform()` and `normal()` there are so far."""
     steps: int = 0
     instances: int = 0
 

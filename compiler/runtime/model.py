@@ -131,7 +131,10 @@ class Model:
         return self.module.predict(self.params, *arrays, **self._in_python(named))
 
     def evaluate(self, *arrays: Any, **named: Any) -> dict[str, float]:
-        """The loss and every metric, by name. All examples are evaluated at once. Raises as `train_step`."""
+        """The loss and every metric, by name. All examples are evaluated at once.
+
+        `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
+        """
         return self.module.evaluate(self.params, *arrays, **self._in_python(named))
 
     def _in_python(self, named: dict[str, Any]) -> dict[str, Any]:

@@ -200,3 +200,10 @@ def written_by(step: Step) -> tuple[str, ...]:
 def read_by(step: Step) -> tuple[str, ...]:
     """The tensors a step reads, in order."""
     return tuple(dict.fromkeys(source for equation in equations_of(step) for source in equation.sources()))
+
+
+def keys_read(program: Program) -> tuple[str, ...]:
+    """The keys of random numbers that the steps read."""
+    tensors = program.graph.tensors
+    read = dict.fromkeys(name for step in program.steps for name in read_by(step))
+    return tuple(name for name in read if tensors[name].site is not None)

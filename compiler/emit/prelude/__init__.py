@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable
 from importlib.resources import files
 
-FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row")
+FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "gemm"),
+    *("random_key", "uniform", "normal"),
 )
 
 
@@ -21,7 +22,7 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
     """The definitions of `names` and of all that they use, each once, and each before those that use it.
 
     Two blank lines lie between definitions, and there is none at the ends. The text stands on the names `np`, `f4`,
-    `f8`, `i4`, `i8` and `vector` (those of `scope.py`) and on what `prelude_imports` brings.
+    `f8`, `i4`, `i8`, `u4`, `u8` and `vector` (those of `scope.py`) and on what `prelude_imports` brings.
 
     Args:
         names: any of AVAILABLE.

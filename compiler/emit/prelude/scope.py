@@ -8,6 +8,7 @@ from numba import njit
 
 f4, f8 = np.float32, np.float64
 i4, i8 = np.int32, np.int64
+u4, u8 = np.uint32, np.uint64
 
 # Range reduction is exact only in the order written: sums keep it, and only a product may fuse with its sum.
 vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
