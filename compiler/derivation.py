@@ -98,6 +98,7 @@ class Derivation:
         steps: from the loss back to the parameter.
         computed: all that the emitted code computes for it in the backward pass.
         rules: the rules that fired, each once.
+        nested: whether the model's equations have derivatives in them.
         as_latex: whether `str()` is LaTeX.
     """
 
@@ -109,6 +110,7 @@ class Derivation:
     steps: tuple[Step, ...]
     computed: tuple[Equation, ...]
     rules: tuple[RuleNote, ...]
+    nested: bool
     as_latex: bool = False
 
     def __str__(self) -> str:

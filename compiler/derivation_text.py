@@ -32,6 +32,8 @@ def _lines(derivation: "Derivation") -> Iterator[str]:
         "d_X stands for ∂loss/∂X and has X's shape. One rule gives every step: where an equation reads A[r], d_A[r] "
         "receives the derivative by what the equation computes, times the slope of its right side:"
     )
+    if derivation.nested:
+        yield from _paragraph("dY.dX, of the model's own equations, stands for the derivative of Y's sum by X.")
     yield ""
     yield "    out[w] = … A[r] …      gives      d_A[r] += d_out[w] · ∂out[w]/∂A[r]"
     yield ""

@@ -15,6 +15,7 @@ import sympy
 from gradc.algebra import simplify, stabilise
 from gradc.algebra.engine import Fired, Rule
 from gradc.calculus.bodies import derivative, times
+from gradc.calculus.nested import expanded
 from gradc.derivation import Contribution, Derivation, RuleNote, Stabilised, Step
 from gradc.errors import GradcError, fail
 from gradc.graph.index import index
@@ -53,9 +54,10 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
     assert model.loss is not None, "the language refuses a model without a loss"
     written = lower(model)
     stable = stabilise.stabilised(written)
-    gradient = gradient_graph(model, stable.graph)
+    forward = expanded(stable.graph).graph
+    gradient = gradient_graph(model, forward)
     simple = simplify.simplified(gradient)
-    work = _Work(stable.graph, gradient, simple.graph, simple.log, model.loss.tensor)
+    work = _Work(forward, gradient, simple.graph, simple.log, model.loss.tensor)
     way = work.way(of)
     steps = work.steps(of, way)
     stabilised = tuple(_stabilised(way, written, stable.graph, stable.log))
@@ -66,12 +68,13 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
         gradient=target,
         file=Path(model.file).name,
         forward=tuple(
-            equation for name in stable.graph.order if name in way for equation in stable.graph.writers[name]
+            equation for name in forward.order if name in way for equation in forward.writers[name]
         ),
         stabilised=stabilised,
         steps=steps,
         computed=work.computed(simple.graph.outputs[f"gradient {of}"]),
         rules=tuple(note for note in _rules() if note.name in fired),
+        nested=bool(stable.graph.gradients),
         as_latex=latex,
     )
 
@@ -136,8 +139,10 @@ class _Work:
     def steps(self, of: str, way: set[str]) -> tuple[Step, ...]:
         if not way:
             return ()
-        adjoints = self.adjoints()
-        order = [name for name in reversed(self.forward.order) if name in way]
+        adjoints = {name: other for name, other in self.adjoints().items() if other in self.gradient.writers}
+        if of not in adjoints:
+            return ()
+        order = [name for name in reversed(self.forward.order) if name in way and name in adjoints]
         values: dict[str, sympy.Expr] = {}
         with sympy.core.parameters.distribute(False):
             return tuple(self.step(name, adjoints, values) for name in (*order, of))

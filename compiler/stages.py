@@ -8,7 +8,7 @@ false), and the update rule of each group of parameters.
 
 import hashlib
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
+from gradc.calculus.nested import Expanded, expanded
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.errors import Diagnostic, GradcError, GradcWarning, render
@@ -34,11 +35,18 @@ from gradc.schedule.program import Program
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The graphs of a model, before they are scheduled."""
+    """The graphs of a model, before they are scheduled.
+
+    Attributes:
+        model, plain: as it is in training, and in predict and evaluate.
+        forward: all of it in training, stable, with equations for every `grad(y, x)`.
+        zeros: the `grad(y, x)` that are 0 everywhere.
+    """
 
     model: core.Model
     plain: core.Model
     forward: Graph
+    zeros: tuple[Tensor, ...]
     gradient: Graph | None
     predict: Graph | None
     evaluate: Graph | None
@@ -59,7 +67,7 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
         GradcError: the model is wrong; everything found wrong by the stage that gave up.
     """
     stages = graphs(text, file=file, folder=folder, lr=lr)
-    for diagnostic in unreached(stages):
+    for diagnostic in doubts(stages):
         warnings.warn(render(diagnostic, {stages.model.file: text}), GradcWarning, stacklevel=2)
     return emit_module(module_spec(stages, text, dtype))
 
@@ -68,6 +76,25 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
     """The model's graphs: as written, stabilised, differentiated, simplified."""
     sources = load(text, file=file, folder=_folder(file, folder))
     return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
+
+
+def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
+    """All warnings: what compiles and is probably not what was meant."""
+    return (*unreached(stages), *vanishing(stages))
+
+
+def vanishing(stages: Stages) -> Iterator[Diagnostic]:
+    """A warning for each `grad(y, x)` that is 0 everywhere."""
+    for tensor in stages.zeros:
+        assert tensor.gradient is not None, "it stood for a gradient"
+        of, by = tensor.gradient.of, tensor.gradient.by
+        yield Diagnostic(
+            "zero-gradient",
+            f"{tensor.name} is 0 everywhere",
+            tensor.origin.span,
+            severity="warning",
+            help=f"{of} does not depend on {by}, or only by steps whose derivative is 0, such as relu's second one",
+        )
 
 
 def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
@@ -101,11 +128,13 @@ def _folder(file: str, folder: Path | None) -> Path | None:
 def graphs_of(model: core.Model, plain: core.Model) -> Stages:
     """The graphs of an elaborated model, with `training` true and false."""
     _check_same_parameters(model, plain)
-    forward, quiet = stabilise(lower(model)), stabilise(lower(plain))
+    trained, quiet = forward_graph(model), forward_graph(plain).graph
+    forward = trained.graph
     return Stages(
         model,
         plain,
         forward,
+        trained.zeros,
         simplify(gradient_graph(model, forward)) if model.loss else None,
         simplify(_with_outputs(quiet, "predict ")) if plain.predictions else None,
         simplify(_with_outputs(quiet, "loss", "metric ")) if plain.loss or plain.metrics else None,
@@ -125,6 +154,11 @@ def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
                     help="declare it outside of `if training`",
                 )
             ])  # fmt: skip
+
+
+def forward_graph(model: core.Model) -> Expanded:
+    """All of a model, made stable first, then with equations for every `grad(y, x)`."""
+    return expanded(stabilise(lower(model)))
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
@@ -175,6 +209,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
+        nested=any(tensor.gradient is not None for tensor in model.tensors),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),
         data=model.data,
         fit=dict(model.fit),

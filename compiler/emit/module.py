@@ -132,7 +132,8 @@ class _Module:
         if shown:
             total = f"({spec.size:,} {spec.dtype} numbers in one buffer)".replace(",", " ")
             rows.append(_wrapped(f"Parameters  {shown}  {total}", " " * 12))
-        rows.append("Names       d_X is ∂loss/∂X and has X's shape")
+        nested = "; dY_dX is the derivative of Y's sum by X, too" if spec.nested else ""
+        rows.append(f"Names       d_X is ∂loss/∂X and has X's shape{nested}")
         return "\n".join(rows)
 
     def imports(self, callers: str) -> tuple[str, ...]:

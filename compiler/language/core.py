@@ -15,6 +15,7 @@ from gradc.errors import Span
 from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Axis as Axis
 from gradc.graph.tensors import Bounds as Bounds
+from gradc.graph.tensors import Gradient as Gradient
 from gradc.graph.tensors import Index as Index
 from gradc.graph.tensors import Kind as Kind
 from gradc.graph.tensors import Role as Role
@@ -142,13 +143,14 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A computed tensor: what its equations write. `shown` is its name in the source, or a made one."""
+    """A computed tensor: what its equations write, or the `gradient` that it stands for, which has no equations."""
 
     span: Span
     name: str
     axes: tuple[Axis, ...]
     kind: Kind
     bounds: Bounds | None = None
+    gradient: Gradient | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,9 @@ class _Builder:
     def declare(self, tensors: Iterable[core.Tensor]) -> None:
         for tensor in tensors:
             origin = Origin(tensor.span, tensor.name)
-            self.tensors[tensor.name] = Tensor(tensor.name, tensor.axes, tensor.kind, origin, None, tensor.bounds)
+            self.tensors[tensor.name] = Tensor(
+                tensor.name, tensor.axes, tensor.kind, origin, None, tensor.bounds, tensor.gradient
+            )
 
     def graph(self, outputs: Mapping[str, str]) -> Graph:
         return Graph(self.tensors, tuple(self.equations), outputs)
