@@ -218,8 +218,6 @@ CASES: dict[str, tuple[str, str, str]] = {
         "top level of a model",
     ),
     "a free dim in a definition": ("def f(a):\n    dim k\n    return a\no = f(x)", "free-dim", "dim k needs a value"),
-    "a shared definition that nobody calls": ("shared def f(a) = a", "not-there-yet", "shared def is not there yet"),
-    "a shared definition": ("shared def f(a) = a\no = f(x)", "not-there-yet", "shared def is not there yet"),
     "an optimizer called": ("o = adam(x)", "not-a-function", "stands after `optimize`"),
     "several values for one": ("def f(a):\n    return a, a\no = f(x)", "several-values", "gives 2 values"),
     "one value for several": ("u, v = tanh(x)", "several-values", "gives 1 value, and 2 names"),
