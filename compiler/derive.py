@@ -24,7 +24,7 @@ from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.lower import lower
 from gradc.slices import ancestors
-from gradc.stages import gradient_graph, graphs
+from gradc.stages import adjoint_prefix, gradient_graph, graphs
 
 MOST_NAMES = 20
 DEAD_CODE = "dead code"  # fires on all that others made superfluous, and says nothing of the mathematics
@@ -57,7 +57,9 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
     forward = expanded(stable.graph).graph
     gradient = gradient_graph(model, forward)
     simple = simplify.simplified(gradient)
-    work = _Work(forward, gradient, simple.graph, simple.log, model.loss.tensor)
+    loss = model.minimised[of]
+    prefix = adjoint_prefix(model, loss.tensor)
+    work = _Work(forward, gradient, simple.graph, simple.log, loss.tensor, prefix)
     way = work.way(of)
     steps = work.steps(of, way)
     stabilised = tuple(_stabilised(way, written, stable.graph, stable.log))
@@ -66,6 +68,8 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
     return Derivation(
         parameter=of,
         gradient=target,
+        loss="the loss" if loss.tensor == model.loss.tensor else loss.name,
+        prefix=prefix,
         file=Path(model.file).name,
         forward=tuple(
             equation for name in forward.order if name in way for equation in forward.writers[name]
@@ -115,6 +119,7 @@ class _Work:
     simple: Graph
     log: Sequence[Fired]
     loss: str
+    prefix: str
 
     def way(self, of: str) -> set[str]:
         """The tensors on the ways from the parameter to the loss, both left out."""
@@ -126,10 +131,11 @@ class _Work:
         return reached & ancestors(self.forward, self.loss)
 
     def adjoints(self) -> Mapping[str, str]:
-        """The name of the derivative by each tensor of the forward pass: its own after `d_`, longer where taken."""
+        """The name of the derivative by each tensor of the forward pass: its own after `d_`, or after the name of what
+        is differentiated, longer where taken."""
         names: dict[str, str] = {}
         for name in self.forward.tensors:
-            adjoint = f"d_{name}"
+            adjoint = f"{self.prefix}{name}"
             while adjoint in self.forward.tensors or adjoint in names.values():
                 adjoint += "_"
             if adjoint in self.gradient.tensors:
@@ -213,7 +219,7 @@ class _Work:
 
     def computed(self, target: str) -> tuple[Equation, ...]:
         """What the backward pass computes for the gradient, in order."""
-        forward = ancestors(self.simple, self.simple.outputs["loss"])
+        forward = ancestors(self.simple, self.simple.outputs["loss"]) | set(self.forward.tensors)
         names = ancestors(self.simple, target) - forward
         return tuple(eq for name in self.simple.order if name in names for eq in self.simple.writers[name])
 

@@ -98,22 +98,24 @@ def vanishing(stages: Stages) -> Iterator[Diagnostic]:
 
 
 def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
-    """A warning for each trained parameter that the loss does not depend on."""
-    if stages.model.loss is None:
-        return ()
-    loss = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": stages.model.loss.tensor}))
-    read = {source for equation in loss.equations for source in equation.sources()}
-    return tuple(
-        Diagnostic(
-            "unreached-parameter",
-            f"the loss does not depend on {leaf.name}: it will not be trained",
-            leaf.span,
-            severity="warning",
-            help=f"use {leaf.name} on the way to the loss, or say `freeze {leaf.name}`",
-        )
-        for leaf in stages.model.leaves
-        if leaf.role is Role.PARAM and not leaf.frozen and leaf.name not in read
-    )
+    """A warning for each trained parameter that what it is to make less does not depend on."""
+    read: dict[str, set[str]] = {}
+    found: list[Diagnostic] = []
+    leaves = {leaf.name: leaf for leaf in stages.model.leaves}
+    for name, output in stages.model.minimised.items():
+        if output.tensor not in read:
+            part = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": output.tensor}))
+            read[output.tensor] = {source for equation in part.equations for source in equation.sources()}
+        if name not in read[output.tensor]:
+            loss = output.name if output.tensor in stages.model.own_losses else "the loss"
+            found.append(Diagnostic(
+                "unreached-parameter",
+                f"{loss} does not depend on {name}: it will not be trained",
+                leaves[name].span,
+                severity="warning",
+                help=f"use {name} on the way to {loss}, or say `freeze {name}`",
+            ))  # fmt: skip
+    return tuple(found)
 
 
 def dependencies(text: str, file: str) -> tuple[Path, ...]:
@@ -162,11 +164,22 @@ def forward_graph(model: core.Model) -> Expanded:
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
-    """The loss and its gradient by every parameter that is trained."""
+    """The loss, and the gradient by every parameter that is trained: of the loss, or of a scalar of its own."""
     assert model.loss is not None
-    parameters = [leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen]
-    loss = pruned(Graph(forward.tensors, forward.equations, {"loss": model.loss.tensor}))
-    return gradient(loss, model.loss.tensor, parameters)
+    loss = {"loss": model.loss.tensor}
+    parameters: dict[str, list[str]] = {model.loss.tensor: []}
+    for name, minimised in model.minimised.items():
+        parameters.setdefault(minimised.tensor, []).append(name)
+    graph = pruned(Graph(forward.tensors, forward.equations, loss | {tensor: tensor for tensor in parameters}))
+    graph = Graph(graph.tensors, graph.equations, loss)
+    for tensor, names in parameters.items():
+        graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
+    return graph
+
+
+def adjoint_prefix(model: core.Model, scalar: str) -> str:
+    """What the names of derivatives of a scalar begin with: `d_h` of the loss, `dgap.dh` of `gap`."""
+    return f"d{scalar}.d" if scalar in model.own_losses else "d_"
 
 
 def _with_outputs(graph: Graph, *prefixes: str) -> Graph:
@@ -209,7 +222,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
-        nested=any(tensor.gradient is not None for tensor in model.tensors),
+        nested=any(tensor.gradient is not None for tensor in model.tensors) or bool(model.own_losses),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),
         data=model.data,
         fit=dict(model.fit),

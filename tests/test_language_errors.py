@@ -313,7 +313,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "randomness": ("o = x + normal()", "not-there-yet", "normal() in equations is not there yet"),
     "state": ("state z[n] ~ zeros", "not-there-yet", "state is not there yet"),
     "update": ("update x[i, j] = y[i, j]", "not-there-yet", "update is not there yet"),
-    "a loss of one's own": ("optimize sgd(lr = 1) for other", "not-there-yet", "`optimize … for` is not there yet"),
+    "a loss that is no name": ("optimize sgd(lr = 1) for other", "unknown-name", "unknown name other"),
+    "a loss that is a tensor": ("optimize sgd(lr = 1) for r", "not-a-scalar", "is a computed real scalar, and r is"),
+    "a loss that is given": ("optimize sgd(lr = 1) for c", "not-a-scalar", "is a computed real scalar, and c is"),
+    "a loss that is a size": ("optimize sgd(lr = 1) for n", "not-a-scalar", "and n is a whole number"),
+    "a loss that is whole": ("k = argmax(r)\noptimize sgd(lr = 1) for k", "not-a-scalar", "and k is"),
     # outputs
     "a loss with axes": ("loss x", "not-a-scalar", "take its mean or its sum"),
     "a metric with axes": ("metric a = x", "not-a-scalar", "a metric is a scalar"),

@@ -204,7 +204,6 @@ NOT_YET = (
     "param w[] ~ ones\nloss w * normal()",
     "param w[] ~ ones\nstate s[] ~ zeros\nloss w",
     "param w[] ~ ones\nupdate w = 1\nloss w",
-    "param w[] ~ ones\nother = w^2\nloss w\noptimize w with sgd(lr = 0.1) for other",
 )
 
 

@@ -82,6 +82,7 @@ def lower(model: core.Model) -> Graph:
     outputs = {f"predict {output.name}": output.tensor for output in model.predictions}
     outputs |= {"loss": model.loss.tensor} if model.loss else {}
     outputs |= {f"metric {output.name}": output.tensor for output in model.metrics}
+    outputs |= {f"minimised {output.name}": output.tensor for output in model.own_losses.values()}
     return builder.graph(outputs)
 
 
