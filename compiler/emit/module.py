@@ -1,6 +1,7 @@
 """Assembles a module: the parts in strings, arranged by the templates of `gradc_templates`."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -394,7 +395,8 @@ def docstring(rows: Sequence[str]) -> list[str]:
     """A docstring of one row or several."""
     if len(rows) == 1:
         return [f'"""{rows[0].strip()}"""']
-    return [f'"""{rows[0]}', *rows[1:], '"""']
+    # what follows the first row stands no deeper than it, as formatters set it
+    return [f'"""{rows[0]}', *textwrap.dedent("\n".join(rows[1:])).split("\n"), '"""']
 
 
 def _assigned(names: Sequence[str], value: str) -> str:
