@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gradc.calculus.nested import expanded
+from gradc.check_nested import Nested, nested
 from gradc.check_report import Report, Row
 from gradc.differences import Array, Slope, differs, slopes
 from gradc.draws import drawn_data, drawn_parameters, small_dims
@@ -127,7 +129,7 @@ def _rounds_of(items: Sequence[Item], env: Mapping[str, int]) -> int:
 
 
 def _interpreted(model: core.Model, gradient: Graph) -> Subject:
-    forward = _loss_graph(model)
+    forward = _loss_graph(model, _loss(model))
     dims = small_dims(model)
 
     def gradients(values: Mapping[str, Array], data: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -137,11 +139,16 @@ def _interpreted(model: core.Model, gradient: Graph) -> Subject:
     return Subject(lambda values, data: _plain_loss(forward, {**values, **data}, dims), gradients)
 
 
-def _loss_graph(model: core.Model) -> Graph:
-    """The loss as the model says it, before any rule of algebra."""
+def _loss(model: core.Model) -> str:
     assert model.loss is not None, "the language refuses a model without a loss"
-    graph = lower(model)
-    return pruned(Graph(graph.tensors, graph.equations, {"loss": model.loss.tensor}))
+    return model.loss.tensor
+
+
+def _loss_graph(model: core.Model, scalar: str) -> Graph:
+    """The loss, or another scalar that is made less, as the model says it, before any rule of algebra; the gradients in
+    its equations are checked apart."""
+    graph = expanded(lower(model)).graph
+    return pruned(Graph(graph.tensors, graph.equations, {"loss": scalar}))
 
 
 def _plain_loss(graph: Graph, values: Mapping[str, Array], dims: Mapping[str, int]) -> float:
@@ -162,31 +169,38 @@ def trained(model: core.Model) -> tuple[str, ...]:
 def checked(model: core.Model, subject: Subject) -> Report:
     """Compares gradients with differences at up to three draws: a later one serves what stood at kinks before."""
     rng = np.random.default_rng(SEED)
-    names = trained(model)
-    found: dict[str, list[Slope]] = {name: [] for name in names}
+    names, written = trained(model), lower(model)
+    scalars = {name: output.tensor for name, output in model.minimised.items()}
+    found: dict[str, list[Slope]] = {name: [] for name in (*names, *written.gradients)}
+    shapes: dict[str, tuple[int, ...]] = {}
     losses: tuple[float, float] | None = None
     for _ in range(DRAWS):
-        waiting = [name for name in names if all(slope.kink for slope in found[name])]
+        waiting = [name for name, slopes_of in found.items() if all(slope.kink for slope in slopes_of)]
         if not waiting:
             break
         values, data, loss = _draw(model, subject, rng)
-        losses = losses or (loss, _plain_loss(_loss_graph(model), {**values, **data}, small_dims(model)))
+        losses = losses or (loss, _plain_loss(_loss_graph(model, _loss(model)), {**values, **data}, small_dims(model)))
         gradients = subject.gradients(values, data)
-        function = _function(model, subject, values, data)
-        for name in waiting:
-            found[name] += slopes(function, values, name, gradients[name], rng)
+        functions = {scalar: _function(model, subject, scalar, values, data) for scalar in set(scalars.values())}
+        own = (Nested(name, name, values, gradients[name], functions[scalars[name]]) for name in names)
+        for each in (*own, *nested(written, {**values, **data}, small_dims(model))):
+            if each.name in waiting:
+                found[each.name] += slopes(each.function, each.at, each.by, each.gradient, rng)
+                shapes[each.name] = each.gradient.shape
     assert losses is not None, "a model with parameters is drawn at least once"
-    rows = tuple(_row(model, name, found[name]) for name in names)
-    return Report(rows, *losses)
+    return Report(tuple(_row(name, shapes[name], each) for name, each in found.items()), *losses)
 
 
-def _function(model: core.Model, subject: Subject, here: Mapping[str, Array],
+def _function(model: core.Model, subject: Subject, scalar: str, here: Mapping[str, Array],
               data: Mapping[str, Array]) -> Callable[[Mapping[str, Array]], float]:  # fmt: skip
-    """The loss as a function of the parameters; where the model stops gradients, by interpretation."""
-    stopping = held(_loss_graph(model))
-    if stopping is None:
+    """A scalar as a function of the parameters: where it is not the loss, or the model stops gradients, by
+    interpretation."""
+    graph, dims = _loss_graph(model, scalar), small_dims(model)
+    stopping = held(graph)
+    if stopping is None and scalar == _loss(model):
         return lambda values: subject.loss(values, data)
-    dims = small_dims(model)
+    if stopping is None:
+        return lambda values: _plain_loss(graph, {**values, **data}, dims)
     known = {**data, **stopping.values({**here, **data}, dims)}
     return lambda values: _plain_loss(stopping.graph, {**values, **known}, dims)
 
@@ -204,11 +218,9 @@ def _draw(model: core.Model, subject: Subject,
     raise fail("no-finite-loss", f"{model.file}: the loss is not finite at any of {ATTEMPTS} random places", hint)
 
 
-def _row(model: core.Model, name: str, found: list[Slope]) -> Row:
-    leaf = next(leaf for leaf in model.leaves if leaf.name == name)
+def _row(name: str, shape: tuple[int, ...], found: list[Slope]) -> Row:
     smooth = [slope for slope in found if not slope.kink]
     scale = max((abs(slope.numeric) for slope in smooth), default=0.0)
     wrong = tuple(slope for slope in smooth if differs(slope, scale))
     errors = [abs(slope.analytic - slope.numeric) for slope in smooth]
-    return Row(name, tuple(axis.extent.value({}) for axis in leaf.axes), len(smooth), len(found) - len(smooth),
-               float(np.max(errors, initial=0.0)), scale, wrong)  # fmt: skip
+    return Row(name, shape, len(smooth), len(found) - len(smooth), float(np.max(errors, initial=0.0)), scale, wrong)

@@ -92,27 +92,38 @@ class Derivation:
 
     Attributes:
         parameter, gradient: the names of the parameter and of the derivative by it.
+        loss: what is differentiated: "the loss", or the name of a scalar that the parameter has of its own.
+        prefix: what the names of its derivatives begin with.
         file: the model's file.
         forward: the equations from the parameter to the loss.
         stabilised: those that were made stable first.
         steps: from the loss back to the parameter.
         computed: all that the emitted code computes for it in the backward pass.
         rules: the rules that fired, each once.
+        nested: whether the model's equations have derivatives in them.
         as_latex: whether `str()` is LaTeX.
     """
 
     parameter: str
     gradient: str
+    loss: str
+    prefix: str
     file: str
     forward: tuple[Equation, ...]
     stabilised: tuple[Stabilised, ...]
     steps: tuple[Step, ...]
     computed: tuple[Equation, ...]
     rules: tuple[RuleNote, ...]
+    nested: bool
     as_latex: bool = False
 
     def __str__(self) -> str:
         return self.latex if self.as_latex else self.text
+
+    @property
+    def subject(self) -> str:
+        """What is differentiated, at the start of a sentence."""
+        return "The loss" if self.loss == "the loss" else self.loss
 
     @property
     def text(self) -> str:

@@ -28,15 +28,16 @@ def latex(derivation: "Derivation") -> str:
     """The whole derivation as one environment."""
     blocks = [[_title(title), *rows] for title, rows in _sections(derivation)]
     text = " \\\\[1ex]\n".join(" \\\\\n".join(rows) for rows in blocks if len(rows) > 1)
-    empty = f"{_partial(derivation.parameter)} &= 0 && {_words('the loss does not depend on it')}"
-    return f"\\begin{{align*}}\n{text or empty}\n\\end{{align*}}\n"
+    name = latex_name(derivation.prefix + derivation.parameter)
+    words = _words(f"{derivation.loss} does not depend on it")
+    return f"\\begin{{align*}}\n{text or f'{name} &= 0 && {words}'}\n\\end{{align*}}\n"
 
 
 def html(derivation: "Derivation") -> str:
     """A heading and an environment for each step."""
-    parts = [f"<h4>The derivative of the loss by <code>{escape(derivation.parameter)}</code></h4>"]
+    parts = [f"<h4>The derivative of {escape(derivation.loss)} by <code>{escape(derivation.parameter)}</code></h4>"]
     if not derivation.steps:
-        parts.append("<p>The loss does not depend on it: its derivative is 0 everywhere.</p>")
+        parts.append(f"<p>{escape(derivation.subject)} does not depend on it: its derivative is 0 everywhere.</p>")
     for title, rows in _sections(derivation):
         body = escape(" \\\\\n".join(rows), quote=False)
         parts.append(f"<p><b>{escape(title)}</b></p>\n$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$")
@@ -57,19 +58,20 @@ def _sections(derivation: "Derivation") -> Iterator[tuple[str, list[str]]]:
     """Titles, each with its rows."""
     if not derivation.steps:
         return
-    yield f"Forward: from {derivation.parameter} to the loss", [_given(equation) for equation in derivation.forward]
+    forward = [_given(equation) for equation in derivation.forward]
+    yield f"Forward: from {derivation.parameter} to {derivation.loss}", forward
     for rewritten in derivation.stabilised:
         rules = ", ".join(rewritten.rules)
         yield f"Made stable by {rules}", [_given(equation) for equation in (*rewritten.before, *rewritten.after)]
     for number, step in enumerate(derivation.steps, 1):
-        yield f"{number}. The derivative by {step.tensor}", list(_step(step))
+        yield f"{number}. The derivative by {step.tensor}", list(_step(step, derivation.loss))
     computed = [_row(equation, adds, place_in_text(equation.origin)) for equation, adds in signed(derivation.computed)]
     yield f"What is computed for {derivation.gradient}", computed
 
 
-def _step(step: "Step") -> Iterator[str]:
+def _step(step: "Step", loss: str) -> Iterator[str]:
     if not step.contributions:
-        yield f"{latex_name(step.target)} &= 1 && {_words('the loss by itself')}"
+        yield f"{latex_name(step.target)} &= 1 && {_words(f'{loss} by itself')}"
         return
     for part in step.contributions:
         yield from _contribution(part, step.adds or adds_up((part.adjoint,)))
@@ -114,10 +116,6 @@ def _sides(equation: Equation) -> tuple[str, str]:
 
 def _sign(adds: bool) -> str:
     return r"\mathrel{+}=" if adds else "="
-
-
-def _partial(name: str) -> str:
-    return latex_name(f"d_{name}")
 
 
 def _title(text: str) -> str:

@@ -22,28 +22,32 @@ def text(derivation: "Derivation") -> str:
 
 
 def _lines(derivation: "Derivation") -> Iterator[str]:
-    title = f"The derivative of the loss by {derivation.parameter}"
+    title = f"The derivative of {derivation.loss} by {derivation.parameter}"
     yield f"{title}{derivation.file:>{max(WIDTH - len(title), len(derivation.file) + 2)}}"
     yield ""
     if not derivation.steps:
-        yield f"The loss does not depend on {derivation.parameter}: its derivative is 0 everywhere."
+        yield f"{derivation.subject} does not depend on {derivation.parameter}: its derivative is 0 everywhere."
         return
+    d = derivation.prefix
     yield from _paragraph(
-        "d_X stands for ∂loss/∂X and has X's shape. One rule gives every step: where an equation reads A[r], d_A[r] "
-        "receives the derivative by what the equation computes, times the slope of its right side:"
+        f"{d}X stands for ∂{derivation.loss.removeprefix('the ')}/∂X and has X's shape. One rule gives every step: "
+        f"where an equation reads A[r], {d}A[r] receives the derivative by what the equation computes, times the slope "
+        "of its right side:"
     )
+    if derivation.nested:
+        yield from _paragraph("dY.dX, of the model's own equations, stands for the derivative of Y's sum by X.")
     yield ""
-    yield "    out[w] = … A[r] …      gives      d_A[r] += d_out[w] · ∂out[w]/∂A[r]"
+    yield f"    out[w] = … A[r] …      gives      {d}A[r] += {d}out[w] · ∂out[w]/∂A[r]"
     yield ""
-    yield from _heading(f"Forward: from {derivation.parameter} to the loss")
+    yield from _heading(f"Forward: from {derivation.parameter} to {derivation.loss}")
     for equation in derivation.forward:
         yield from _row("", with_domain(equation), place_in_text(equation.origin))
     for rewritten in derivation.stabilised:
         yield from _stabilised(rewritten)
     yield ""
-    yield from _heading(f"Backward: from the loss to {derivation.parameter}")
+    yield from _heading(f"Backward: from {derivation.loss} to {derivation.parameter}")
     for number, step in enumerate(derivation.steps, 1):
-        yield from _step(number, step)
+        yield from _step(number, step, derivation.loss)
         yield ""
     yield from _heading(f"What is computed for {derivation.gradient}")
     for equation, adds in signed(derivation.computed):
@@ -64,9 +68,9 @@ def _stabilised(rewritten: "Stabilised") -> Iterator[str]:
             yield from _row(label, equation_text(equation), place_in_text(equation.origin))
 
 
-def _step(number: int, step: "Step") -> Iterator[str]:
+def _step(number: int, step: "Step", loss: str) -> Iterator[str]:
     if not step.contributions:
-        yield f"{number:>2}  {step.target} = 1, the derivative of the loss by itself"
+        yield f"{number:>2}  {step.target} = 1, the derivative of {loss} by itself"
         return
     count = len(step.contributions)
     reads = f": {step.tensor} is read {count} times, and each read contributes" if count > 1 else ""

@@ -15,6 +15,7 @@ import sympy
 from gradc.algebra import simplify, stabilise
 from gradc.algebra.engine import Fired, Rule
 from gradc.calculus.bodies import derivative, times
+from gradc.calculus.nested import expanded
 from gradc.derivation import Contribution, Derivation, RuleNote, Stabilised, Step
 from gradc.errors import GradcError, fail
 from gradc.graph.index import index
@@ -23,7 +24,7 @@ from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.lower import lower
 from gradc.slices import ancestors
-from gradc.stages import gradient_graph, graphs
+from gradc.stages import adjoint_prefix, gradient_graph, graphs
 
 MOST_NAMES = 20
 DEAD_CODE = "dead code"  # fires on all that others made superfluous, and says nothing of the mathematics
@@ -53,9 +54,12 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
     assert model.loss is not None, "the language refuses a model without a loss"
     written = lower(model)
     stable = stabilise.stabilised(written)
-    gradient = gradient_graph(model, stable.graph)
+    forward = expanded(stable.graph).graph
+    gradient = gradient_graph(model, forward)
     simple = simplify.simplified(gradient)
-    work = _Work(stable.graph, gradient, simple.graph, simple.log, model.loss.tensor)
+    loss = model.minimised[of]
+    prefix = adjoint_prefix(model, loss.tensor)
+    work = _Work(forward, gradient, simple.graph, simple.log, loss.tensor, prefix)
     way = work.way(of)
     steps = work.steps(of, way)
     stabilised = tuple(_stabilised(way, written, stable.graph, stable.log))
@@ -64,14 +68,17 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
     return Derivation(
         parameter=of,
         gradient=target,
+        loss="the loss" if loss.tensor == model.loss.tensor else loss.name,
+        prefix=prefix,
         file=Path(model.file).name,
         forward=tuple(
-            equation for name in stable.graph.order if name in way for equation in stable.graph.writers[name]
+            equation for name in forward.order if name in way for equation in forward.writers[name]
         ),
         stabilised=stabilised,
         steps=steps,
         computed=work.computed(simple.graph.outputs[f"gradient {of}"]),
         rules=tuple(note for note in _rules() if note.name in fired),
+        nested=bool(stable.graph.gradients),
         as_latex=latex,
     )
 
@@ -112,6 +119,7 @@ class _Work:
     simple: Graph
     log: Sequence[Fired]
     loss: str
+    prefix: str
 
     def way(self, of: str) -> set[str]:
         """The tensors on the ways from the parameter to the loss, both left out."""
@@ -123,10 +131,11 @@ class _Work:
         return reached & ancestors(self.forward, self.loss)
 
     def adjoints(self) -> Mapping[str, str]:
-        """The name of the derivative by each tensor of the forward pass: its own after `d_`, longer where taken."""
+        """The name of the derivative by each tensor of the forward pass: its own after `d_`, or after the name of what
+        is differentiated, longer where taken."""
         names: dict[str, str] = {}
         for name in self.forward.tensors:
-            adjoint = f"d_{name}"
+            adjoint = f"{self.prefix}{name}"
             while adjoint in self.forward.tensors or adjoint in names.values():
                 adjoint += "_"
             if adjoint in self.gradient.tensors:
@@ -136,8 +145,10 @@ class _Work:
     def steps(self, of: str, way: set[str]) -> tuple[Step, ...]:
         if not way:
             return ()
-        adjoints = self.adjoints()
-        order = [name for name in reversed(self.forward.order) if name in way]
+        adjoints = {name: other for name, other in self.adjoints().items() if other in self.gradient.writers}
+        if of not in adjoints:
+            return ()
+        order = [name for name in reversed(self.forward.order) if name in way and name in adjoints]
         values: dict[str, sympy.Expr] = {}
         with sympy.core.parameters.distribute(False):
             return tuple(self.step(name, adjoints, values) for name in (*order, of))
@@ -208,7 +219,7 @@ class _Work:
 
     def computed(self, target: str) -> tuple[Equation, ...]:
         """What the backward pass computes for the gradient, in order."""
-        forward = ancestors(self.simple, self.simple.outputs["loss"])
+        forward = ancestors(self.simple, self.simple.outputs["loss"]) | set(self.forward.tensors)
         names = ancestors(self.simple, target) - forward
         return tuple(eq for name in self.simple.order if name in names for eq in self.simple.writers[name])
 

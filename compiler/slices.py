@@ -48,7 +48,7 @@ def _needed(graph: Graph, name: str, until: set[str]) -> set[str]:
     waiting = [name]
     while waiting:
         name = waiting.pop()
-        if name not in found and name in graph.writers:
+        if name not in found and (name in graph.writers or name in graph.gradients):
             found.add(name)
             if name not in until:
                 waiting += _sources(graph, name)
@@ -67,7 +67,9 @@ def way(graph: Graph, leaf: str) -> set[str]:
 
 
 def _sources(graph: Graph, name: str) -> list[str]:
-    return [source for equation in graph.writers.get(name, ()) for source in equation.sources()]
+    """What a tensor is computed from; of a gradient that it reads, also what that is of."""
+    read = graph.needs(name)
+    return [*read, *(needed for source in read if source in graph.gradients for needed in graph.needs(source))]
 
 
 # ---------------------------------------------------------------- graphs, programs

@@ -8,7 +8,7 @@ false), and the update rule of each group of parameters.
 
 import hashlib
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
+from gradc.calculus.nested import Expanded, expanded
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.errors import Diagnostic, GradcError, GradcWarning, render
@@ -34,11 +35,18 @@ from gradc.schedule.program import Program
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The graphs of a model, before they are scheduled."""
+    """The graphs of a model, before they are scheduled.
+
+    Attributes:
+        model, plain: as it is in training, and in predict and evaluate.
+        forward: all of it in training, stable, with equations for every `grad(y, x)`.
+        zeros: the `grad(y, x)` that are 0 everywhere.
+    """
 
     model: core.Model
     plain: core.Model
     forward: Graph
+    zeros: tuple[Tensor, ...]
     gradient: Graph | None
     predict: Graph | None
     evaluate: Graph | None
@@ -59,7 +67,7 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
         GradcError: the model is wrong; everything found wrong by the stage that gave up.
     """
     stages = graphs(text, file=file, folder=folder, lr=lr)
-    for diagnostic in unreached(stages):
+    for diagnostic in doubts(stages):
         warnings.warn(render(diagnostic, {stages.model.file: text}), GradcWarning, stacklevel=2)
     return emit_module(module_spec(stages, text, dtype))
 
@@ -70,23 +78,44 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
     return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
 
 
-def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
-    """A warning for each trained parameter that the loss does not depend on."""
-    if stages.model.loss is None:
-        return ()
-    loss = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": stages.model.loss.tensor}))
-    read = {source for equation in loss.equations for source in equation.sources()}
-    return tuple(
-        Diagnostic(
-            "unreached-parameter",
-            f"the loss does not depend on {leaf.name}: it will not be trained",
-            leaf.span,
+def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
+    """All warnings: what compiles and is probably not what was meant."""
+    return (*unreached(stages), *vanishing(stages))
+
+
+def vanishing(stages: Stages) -> Iterator[Diagnostic]:
+    """A warning for each `grad(y, x)` that is 0 everywhere."""
+    for tensor in stages.zeros:
+        assert tensor.gradient is not None, "it stood for a gradient"
+        of, by = tensor.gradient.of, tensor.gradient.by
+        yield Diagnostic(
+            "zero-gradient",
+            f"{tensor.name} is 0 everywhere",
+            tensor.origin.span,
             severity="warning",
-            help=f"use {leaf.name} on the way to the loss, or say `freeze {leaf.name}`",
+            help=f"{of} does not depend on {by}, or only by steps whose derivative is 0, such as relu's second one",
         )
-        for leaf in stages.model.leaves
-        if leaf.role is Role.PARAM and not leaf.frozen and leaf.name not in read
-    )
+
+
+def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
+    """A warning for each trained parameter that what it is to make less does not depend on."""
+    read: dict[str, set[str]] = {}
+    found: list[Diagnostic] = []
+    leaves = {leaf.name: leaf for leaf in stages.model.leaves}
+    for name, output in stages.model.minimised.items():
+        if output.tensor not in read:
+            part = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": output.tensor}))
+            read[output.tensor] = {source for equation in part.equations for source in equation.sources()}
+        if name not in read[output.tensor]:
+            loss = output.name if output.tensor in stages.model.own_losses else "the loss"
+            found.append(Diagnostic(
+                "unreached-parameter",
+                f"{loss} does not depend on {name}: it will not be trained",
+                leaves[name].span,
+                severity="warning",
+                help=f"use {name} on the way to {loss}, or say `freeze {name}`",
+            ))  # fmt: skip
+    return tuple(found)
 
 
 def dependencies(text: str, file: str) -> tuple[Path, ...]:
@@ -101,11 +130,13 @@ def _folder(file: str, folder: Path | None) -> Path | None:
 def graphs_of(model: core.Model, plain: core.Model) -> Stages:
     """The graphs of an elaborated model, with `training` true and false."""
     _check_same_parameters(model, plain)
-    forward, quiet = stabilise(lower(model)), stabilise(lower(plain))
+    trained, quiet = forward_graph(model), forward_graph(plain).graph
+    forward = trained.graph
     return Stages(
         model,
         plain,
         forward,
+        trained.zeros,
         simplify(gradient_graph(model, forward)) if model.loss else None,
         simplify(_with_outputs(quiet, "predict ")) if plain.predictions else None,
         simplify(_with_outputs(quiet, "loss", "metric ")) if plain.loss or plain.metrics else None,
@@ -127,12 +158,28 @@ def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
             ])  # fmt: skip
 
 
+def forward_graph(model: core.Model) -> Expanded:
+    """All of a model, made stable first, then with equations for every `grad(y, x)`."""
+    return expanded(stabilise(lower(model)))
+
+
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
-    """The loss and its gradient by every parameter that is trained."""
+    """The loss, and the gradient by every parameter that is trained: of the loss, or of a scalar of its own."""
     assert model.loss is not None
-    parameters = [leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen]
-    loss = pruned(Graph(forward.tensors, forward.equations, {"loss": model.loss.tensor}))
-    return gradient(loss, model.loss.tensor, parameters)
+    loss = {"loss": model.loss.tensor}
+    parameters: dict[str, list[str]] = {model.loss.tensor: []}
+    for name, minimised in model.minimised.items():
+        parameters.setdefault(minimised.tensor, []).append(name)
+    graph = pruned(Graph(forward.tensors, forward.equations, loss | {tensor: tensor for tensor in parameters}))
+    graph = Graph(graph.tensors, graph.equations, loss)
+    for tensor, names in parameters.items():
+        graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
+    return graph
+
+
+def adjoint_prefix(model: core.Model, scalar: str) -> str:
+    """What the names of derivatives of a scalar begin with: `d_h` of the loss, `dgap.dh` of `gap`."""
+    return f"d{scalar}.d" if scalar in model.own_losses else "d_"
 
 
 def _with_outputs(graph: Graph, *prefixes: str) -> Graph:
@@ -175,6 +222,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
+        nested=any(tensor.gradient is not None for tensor in model.tensors) or bool(model.own_losses),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),
         data=model.data,
         fit=dict(model.fit),

@@ -279,14 +279,14 @@ def loss_and_d_h_dense(
     h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
     logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
     logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
-    margin[b] = (2*y[b] - 1)*logit_dense[b, 0]                                         breast_cancer.grad:17
+    margin[b] = logit_dense[b, 0]*(2*y[b] - 1)                                         breast_cancer.grad:17
     weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
     loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
     loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
     loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
     d_loss_log[b] = weight[b]*loss_sum_sigmoid[b]^2/batch                              breast_cancer.grad:21
     d_loss_sum_sigmoid[b] = 2*weight[b]*loss_log[b]*loss_sum_sigmoid[b]/batch          breast_cancer.grad:21
-    d_margin[b] = -d_loss_sum_sigmoid[b]*(1 - loss_sum_sigmoid[b])*loss_sum_sigmoid[b] -
+    d_margin[b] = -d_loss_sum_sigmoid[b]*loss_sum_sigmoid[b]*(1 - loss_sum_sigmoid[b]) -
             d_loss_log[b]*loss_sum_sigmoid[b]                                          breast_cancer.grad:21
     d_logit[b] = d_margin[b]*(2*y[b] - 1)                                              breast_cancer.grad:17
     d_logit_bias[0] = Σ_b d_logit[b]                                                   breast_cancer.grad:16
@@ -308,14 +308,14 @@ def loss_and_d_h_dense(
             h[o] = tanh(h_dense)
             logit_dense_sum += h[o] * logit_weight[o, 0]
         logit_dense = logit_dense_sum + logit_bias[0]
-        margin = (f4(2.0) * f4(y[b]) - f4(1.0)) * logit_dense
+        margin = logit_dense * (f4(2.0) * f4(y[b]) - f4(1.0))
         weight = 2 if y[b] == 1 else 1
         loss_log = softplus(-margin)
         loss_sum_sigmoid = sigmoid(-margin)
         loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
         d_loss_log = f4(weight) * (loss_sum_sigmoid * loss_sum_sigmoid) / f4(batch)
         d_loss_sum_sigmoid = f4(2.0) * f4(weight) * loss_log * loss_sum_sigmoid / f4(batch)
-        d_margin = -d_loss_sum_sigmoid * (f4(1.0) - loss_sum_sigmoid) * loss_sum_sigmoid - d_loss_log * loss_sum_sigmoid
+        d_margin = -d_loss_sum_sigmoid * loss_sum_sigmoid * (f4(1.0) - loss_sum_sigmoid) - d_loss_log * loss_sum_sigmoid
         d_logit = d_margin * (f4(2.0) * f4(y[b]) - f4(1.0))
         d_logit_bias[0] += d_logit
         for i in range(16):
@@ -376,7 +376,7 @@ def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
     h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
     logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
     logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
-    margin[b] = (2*y[b] - 1)*logit_dense[b, 0]                                         breast_cancer.grad:17
+    margin[b] = logit_dense[b, 0]*(2*y[b] - 1)                                         breast_cancer.grad:17
     weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
     loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
     loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
@@ -400,7 +400,7 @@ def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
             h = tanh(h_dense)
             logit_dense_sum += h * logit_weight[o, 0]
         logit_dense = logit_dense_sum + logit_bias[0]
-        margin = (f4(2.0) * f4(y[b]) - f4(1.0)) * logit_dense
+        margin = logit_dense * (f4(2.0) * f4(y[b]) - f4(1.0))
         weight = 2 if y[b] == 1 else 1
         loss_log = softplus(-margin)
         loss_sum_sigmoid = sigmoid(-margin)

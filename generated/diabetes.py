@@ -232,8 +232,8 @@ def loss_and_d_h_dense(
     d_progress_bias[0] = Σ_b d_progress[b]                                                  diabetes.grad:15
     d_h[b, i] = progress_weight[i, 0]*d_progress[b]                                         diabetes.grad:15
     d_h_sigmoid[b, i] = d_h[b, i]*h_dense[b, i]                                             diabetes.grad:14
-    d_h_dense[b, i] = d_h[b, i]*h_sigmoid[b, i] + (1 - h_sigmoid[b, i])*d_h_sigmoid[b,
-            i]*h_sigmoid[b, i]                                                              diabetes.grad:14
+    d_h_dense[b, i] = d_h[b, i]*h_sigmoid[b, i] + d_h_sigmoid[b, i]*h_sigmoid[b, i]*(1 -
+            h_sigmoid[b, i])                                                                diabetes.grad:14
     d_h_bias[i] = Σ_b d_h_dense[b, i]                                                       diabetes.grad:14
     d_progress_weight[i, 0] = Σ_b h[b, i]*d_progress[b]                                     diabetes.grad:15
     loss = loss_sum/batch                                                                   diabetes.grad:18
@@ -257,7 +257,7 @@ def loss_and_d_h_dense(
         for i in range(16):
             d_h = progress_weight[i, 0] * d_progress
             d_h_sigmoid = d_h * h_dense[i]
-            d_h_dense[b, i] = d_h * h_sigmoid[i] + (f4(1.0) - h_sigmoid[i]) * d_h_sigmoid * h_sigmoid[i]
+            d_h_dense[b, i] = d_h * h_sigmoid[i] + d_h_sigmoid * h_sigmoid[i] * (f4(1.0) - h_sigmoid[i])
             d_h_bias[i] += d_h_dense[b, i]
         for i in range(16):
             d_progress_weight[i, 0] += h[i] * d_progress

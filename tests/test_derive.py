@@ -247,3 +247,9 @@ def test_many_parameters_are_not_all_listed():
 def test_a_frozen_parameter_and_none():
     fails("param w ~ ones frozen\nparam v ~ ones\nloss v * w", "w", "w is frozen", "that are trained: v")
     fails("param w ~ ones frozen\nloss w", "v", "the model trains no parameters")
+
+
+def test_a_step_without_a_slope_ends_the_way():
+    text = "dim n\ninput x[n]\nparam w ~ ones\nparam v ~ ones\nh[i] = w * x[i]\ny[i] = sign(h[i]) * v\nloss sum(y)\n"
+    assert "The loss does not depend on w" in str(derive(text, of="w"))
+    assert "d_v = sum[i](sign(h[i]))" in str(derive(text, of="v"))

@@ -127,6 +127,8 @@ def sum_of_exponentials(body: sympy.Expr, site: Site) -> tuple[Read, Equation, s
     body = behind(body, site)
     if not isinstance(body, Read) or len(site.work.writers.get(body.tensor, ())) != 1:
         return None
+    if body.tensor in site.work.variables:
+        return None
     (equation,) = site.work.writers[body.tensor]
     if equation.reducer is not Reducer.SUM or not equation.reduced:
         return None

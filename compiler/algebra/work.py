@@ -19,6 +19,8 @@ class Work:
 
     Attributes:
         logarithms: for sums of exponentials whose logarithm was made a tensor: its name, and what is added to it.
+        variables: tensors that a `grad(y, x)` still to be made is by. No rule looks behind them, since y must go on
+            to read them.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -27,6 +29,7 @@ class Work:
         self.outputs: dict[str, str] = dict(graph.outputs)
         self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
+        self.variables = {gradient.by for gradient in graph.gradients.values()}
         self._order: tuple[str, ...] | None = None
         self._places: dict[str, tuple[tuple[Equation, ...], dict[str, tuple[int, IndexExpr]] | None]] = {}
         self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
@@ -136,7 +139,7 @@ class Work:
 
     def _placed(self, tensor: Tensor, equations: tuple[Equation, ...]) -> dict[str, tuple[int, IndexExpr]] | None:
         (equation, *others) = equations
-        if others or equation.reducer is not Reducer.SUM:
+        if others or equation.reducer is not Reducer.SUM or tensor.name in self.variables:
             return None
         ends = {each.name: each for each in equation.indices}
         places: dict[str, tuple[int, IndexExpr]] = {}

@@ -9,6 +9,7 @@ exp(body − out); `prod` with the product of the other factors. The result is a
 gradients need nothing more.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -36,20 +37,21 @@ from .normal import normal_form
 from .pieces import guarded_pieces
 
 
-def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
-    """The graph with the gradient of a scalar by some of its tensors.
+def gradient(graph: Graph, of: str, by: Iterable[str], prefix: str = "d_") -> Graph:
+    """The graph with the gradient of the sum of a tensor, of a scalar as a rule, by some of its tensors.
 
     Args:
         graph: a graph; recurrences in it are equations like any others, and their adjoints are recurrences too.
-        of: the tensor, a scalar, that is differentiated.
+        of: the tensor whose sum is differentiated.
         by: the tensors it is differentiated by, leaves or not.
+        prefix: what the names of adjoints begin with.
 
     Returns:
         The same graph with an adjoint `d_x` for each tensor between `by` and `of`, and one more output
         `gradient x` for each of `by`; an adjoint that nothing contributes to is 0.
     """
     wanted = tuple(dict.fromkeys(by))
-    work = _Adjoints(graph, of)
+    work = _Adjoints(graph, prefix)
     with sympy.core.parameters.distribute(False):
         work.seed(of)
         active = _active(graph, of, wanted)
@@ -60,7 +62,7 @@ def gradient(graph: Graph, of: str, by: Iterable[str]) -> Graph:
         for name in wanted:
             work.adjoint(name)
     outputs = dict(graph.outputs) | {f"gradient {name}": work.names[name] for name in wanted}
-    return Graph({**graph.tensors, **work.tensors}, (*graph.equations, *work.equations), outputs)
+    return Graph({**graph.tensors, **work.tensors}, (*graph.equations, *work.alive(of)), outputs)
 
 
 def _active(graph: Graph, of: str, by: tuple[str, ...]) -> set[str]:
@@ -93,21 +95,41 @@ class _Adjoints:
     """Collects the adjoints' tensors and equations."""
 
     graph: Graph
-    of: str
+    prefix: str
     tensors: dict[str, Tensor] = field(default_factory=dict)
     equations: list[Equation] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    cotangents: dict[int, str] = field(default_factory=dict)
+    """By the place of an equation that contributes to an adjoint, the adjoint that it is a multiple of."""
 
     def seed(self, of: str) -> None:
-        """dloss/dloss = 1."""
-        origin = self.graph.tensors[of].origin
-        self.equations.append(Equation(self.adjoint(of), (), (), (), Reducer.SUM, Integer(1), origin))
+        """dloss/dloss = 1, at each place of a tensor."""
+        primal = self.graph.tensors[of]
+        dims = {name for extent in primal.extents for name in extent.dims}
+        letters = (letter for letter in itertools.chain("ijkl", map("i{}".format, itertools.count())))
+        names = (letter for letter in letters if letter not in dims)
+        indices = tuple(Index(name, ZERO, extent) for name, extent in zip(names, primal.extents, strict=False))
+        place = tuple(index(i.name) for i in indices)
+        self.equations.append(Equation(self.adjoint(of), place, indices, (), Reducer.SUM, Integer(1), primal.origin))
+
+    def alive(self, of: str) -> list[Equation]:
+        """The equations, without contributions of an adjoint to which nothing contributes."""
+        targets: dict[str, list[str]] = {}
+        for place, cotangent in self.cotangents.items():
+            targets.setdefault(cotangent, []).append(self.equations[place].target)
+        found = dict.fromkeys([self.adjoint(of)])
+        waiting = list(found)
+        for name in waiting:
+            new = dict.fromkeys(target for target in targets.get(name, ()) if target not in found)
+            found |= new
+            waiting += new
+        return [each for place, each in enumerate(self.equations) if self.cotangents.get(place, waiting[0]) in found]
 
     def adjoint(self, name: str) -> str:
         """The name of a tensor's adjoint, declared when first asked for."""
         if name not in self.names:
             primal = self.graph.tensors[name]
-            self.names[name] = self.fresh(f"d_{name}")
+            self.names[name] = self.fresh(f"{self.prefix}{name}")
             self.tensors[self.names[name]] = replace(primal, name=self.names[name], role=None, bounds=None)
         return self.names[name]
 
@@ -156,7 +178,10 @@ class _Adjoints:
                 order=(self.names[equation.target], *equation.origin.order),
             ),
         )
-        self.equations += [normal_form(piece, target) for piece in guarded_pieces(swapped, target)]
+        made = [normal_form(piece, target) for piece in guarded_pieces(swapped, target)]
+        cotangent = self.adjoint(equation.target)
+        self.cotangents |= dict.fromkeys(range(len(self.equations), len(self.equations) + len(made)), cotangent)
+        self.equations += made
 
     def own_value(self, equation: Equation) -> Read | None:
         """A read that holds the body's value: the target's own, where nothing else is added to it."""

@@ -74,6 +74,7 @@ class ModuleSpec:
         before: computes what the updates share (the clipping factor) from all `trained` gradients.
         gradient, predict, evaluate: programs; a model without a loss has only predict.
         alone: for predictions that need different inputs, each one's own program, as `predict_p`.
+        nested: whether there are derivatives of other tensors than the loss.
         preconditions: expressions in the free dims that must be at least 0, each with its message.
     """
 
@@ -98,6 +99,7 @@ class ModuleSpec:
     evaluate: Program | None
     predict: Program | None
     alone: Mapping[str, Alone]
+    nested: bool
     preconditions: tuple[tuple[IndexExpr, str], ...]
     data: str | None
     fit: Mapping[str, float]

@@ -1,6 +1,7 @@
 """Assembles a module: the parts in strings, arranged by the templates of `gradc_templates`."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -132,7 +133,8 @@ class _Module:
         if shown:
             total = f"({spec.size:,} {spec.dtype} numbers in one buffer)".replace(",", " ")
             rows.append(_wrapped(f"Parameters  {shown}  {total}", " " * 12))
-        rows.append("Names       d_X is ∂loss/∂X and has X's shape")
+        nested = "; dY_dX is the derivative of Y's sum by X, too" if spec.nested else ""
+        rows.append(f"Names       d_X is ∂loss/∂X and has X's shape{nested}")
         return "\n".join(rows)
 
     def imports(self, callers: str) -> tuple[str, ...]:
@@ -408,7 +410,8 @@ def docstring(rows: Sequence[str]) -> list[str]:
     """A docstring of one row or several."""
     if len(rows) == 1:
         return [f'"""{rows[0].strip()}"""']
-    return [f'"""{rows[0]}', *rows[1:], '"""']
+    # what follows the first row stands no deeper than it, as formatters set it
+    return [f'"""{rows[0]}', *textwrap.dedent("\n".join(rows[1:])).split("\n"), '"""']
 
 
 def _assigned(names: Sequence[str], value: str) -> str:

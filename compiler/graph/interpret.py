@@ -47,6 +47,8 @@ def interpret(graph: Graph, values: Mapping[str, Any], dims: Mapping[str, int], 
             found[name] = np.asarray(noise.key(seed, tensor.site))
         elif name not in graph.writers and (name in values or tensor.role is not None):
             found[name] = _leaf(tensor, values, dims)
+        elif tensor.gradient is not None:
+            raise InternalError(f"{name} stands for equations that calculus makes, and has none yet")
         elif name not in graph.writers:
             found[name] = np.zeros(_shape(tensor, dims), DTYPES[tensor.kind])
     with np.errstate(all="ignore"):

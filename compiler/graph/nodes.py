@@ -21,7 +21,7 @@ from gradc.errors import Span
 
 from .cycles import components
 from .index import IndexExpr, Ranges
-from .tensors import Axis, Bounds, Index, Kind, Role, ranges_of
+from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 # ---------------------------------------------------------------- bodies
 
@@ -271,7 +271,8 @@ def rebuild(body: sympy.Expr, changes: Mapping[sympy.Expr, sympy.Expr]) -> sympy
 class Tensor:
     """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does.
 
-    `site` is the number of a site of random numbers, of whose key this is the leaf.
+    `site` is the number of a site of random numbers, of whose key this is the leaf. One with a `gradient` stands for
+    `grad(of, by)` and has no equations: calculus puts others in its place.
     """
 
     name: str
@@ -281,6 +282,7 @@ class Tensor:
     role: Role | None = None
     bounds: Bounds | None = None
     site: int | None = None
+    gradient: Gradient | None = None
 
     @property
     def extents(self) -> tuple[IndexExpr, ...]:
@@ -305,22 +307,31 @@ class Graph:
         return table
 
     @cached_property
+    def gradients(self) -> Mapping[str, Gradient]:
+        """The tensors that stand for `grad(of, by)`."""
+        return {name: tensor.gradient for name, tensor in self.tensors.items() if tensor.gradient is not None}
+
+    @cached_property
     def cycles(self) -> tuple[tuple[str, ...], ...]:
-        """The computed tensors, each after those it reads; those that need each other together. Of several orders, the
+        """The computed tensors, each after those it needs; those that need each other together. Of several orders, the
         one nearest the source's."""
-        names = list(self.writers)
+        names = [*self.writers, *self.gradients]
         numbers = {name: at for at, name in enumerate(names)}
-        needs = [
-            [numbers[source] for source in dict.fromkeys(s for eq in self.writers[name] for s in eq.sources())
-             if source in numbers]
-            for name in names
-        ]  # fmt: skip
-        return tuple(tuple(names[at] for at in component) for component in components(needs))
+        needs = [[numbers[source] for source in self.needs(name) if source in numbers] for name in names]
+        found = ([names[at] for at in component if names[at] in self.writers] for component in components(needs))
+        return tuple(tuple(component) for component in found if component)
 
     @cached_property
     def order(self) -> tuple[str, ...]:
         """The computed tensors, each after those it reads, but for those that need each other."""
         return tuple(name for names in self.cycles for name in names)
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """The tensors that one is computed from: what its equations read, or what `grad(of, by)` is of."""
+        read = [source for equation in self.writers.get(name, ()) for source in equation.sources()]
+        if name in self.gradients:
+            read += [self.gradients[name].of, self.gradients[name].by]
+        return tuple(dict.fromkeys(read))
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""

@@ -170,7 +170,8 @@ class Printer:
             # -(a // b) is another number than -a // b
             rounds = isinstance(factors[0], Head) and factors[0].row_name in ("floordiv", "mod")
             return Piece(self.within(piece, Level.POWER)) if rounds else piece
-        factors = sorted(factors, key=self._rank)
+        # a sum is easier to read behind what it is a multiple of
+        factors = sorted(factors, key=lambda factor: (isinstance(factor, sympy.Add), self._rank(factor)))
         texts = [self.within(self._factor(factor), Level.POWER) for factor in factors]
         return Piece(self.style.operators["mul"].join(texts), Level.PRODUCT)
 

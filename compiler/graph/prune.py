@@ -11,6 +11,6 @@ def pruned(graph: Graph) -> Graph:
         name = waiting.pop()
         if name not in alive:
             alive.add(name)
-            waiting += [source for equation in graph.writers.get(name, ()) for source in equation.sources()]
+            waiting += graph.needs(name)
     tensors = {name: t for name, t in graph.tensors.items() if name in alive or t.role is not None}
     return Graph(tensors, tuple(eq for eq in graph.equations if eq.target in alive), graph.outputs)

@@ -34,6 +34,14 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Gradient:
+    """`grad(of, by)`: the total derivatives of the sum of one tensor by the places of another."""
+
+    of: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """One axis of a tensor: its extent, in the dims, and the name it is shown under (a dim's or an index's)."""
 

@@ -18,7 +18,7 @@ from .inline import of_numbers
 from .numeric import is_numeric
 from .places import CallName, Context, Place
 from .refusal import Echo, Refused
-from .scopes import Returning, Scope, frame_of
+from .scopes import Frame, Returning, Scope, frame_of
 from .tensors import mentioned, tensor_value
 from .values import POISON, Array, Element, Several, Value, described
 from .walk import names_in
@@ -49,8 +49,6 @@ def _check_callable(world: World, definition: syntax.Definition, node: syntax.Ca
     name = definition.name
     if definition.keyword == "optimizer":
         raise Refused("not-a-function", f"{name} is an optimizer, which stands after `optimize`", node.function_span)
-    if definition.keyword == "shared def":
-        raise Echo  # refused where it is defined
     if id(definition) in world.recursive:
         raise Echo
     if id(definition) in place.context.frame.within:
@@ -70,9 +68,19 @@ def _inside(
     name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
     wanted = context.direct[1] if context.direct and context.direct[0] == key else ()
     frame = frame_of(definition, context.frame, name.prefix, context.order, world.span(node.span, context.frame))
+    if definition.keyword == "shared def":
+        frame = _shared(world, definition, frame)
     frame = replace(frame, results=_results(definition, wanted), returns=name.result, wanted=wanted)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
     return scope, Place(scope, 0, context.inside(frame))
+
+
+def _shared(world: World, definition: syntax.Definition, frame: Frame) -> Frame:
+    """The frame of one of several calls that have their parameters in common: its tensors are its own."""
+    name, *calls = world.shared[id(definition)]
+    own = world.unique(name) if calls else name
+    world.shared[id(definition)].append(own)
+    return replace(frame, prefix=f"{own}.", shared=(f"{own}.", f"{name}."))
 
 
 def _results(definition: syntax.Definition, wanted: tuple[str, ...]) -> dict[str, str]:

@@ -7,6 +7,7 @@ An equation reads: for all its indices, `target[write] = value`. A whole-tensor 
 same with indices made for it. Several equations may give one tensor, at different places; a place nobody gives is 0.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from gradc.errors import Span
 from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Axis as Axis
 from gradc.graph.tensors import Bounds as Bounds
+from gradc.graph.tensors import Gradient as Gradient
 from gradc.graph.tensors import Index as Index
 from gradc.graph.tensors import Kind as Kind
 from gradc.graph.tensors import Role as Role
@@ -146,13 +148,14 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A computed tensor: what its equations write. `shown` is its name in the source, or a made one."""
+    """A computed tensor: what its equations write, or the `gradient` that it stands for, which has no equations."""
 
     span: Span
     name: str
     axes: tuple[Axis, ...]
     kind: Kind
     bounds: Bounds | None = None
+    gradient: Gradient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,16 @@ class Precondition:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """A prediction, the loss or a metric: the name it is handed out under, and the tensor that holds it."""
+
+    span: Span
+    name: str
+    tensor: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A state of an optimizer: one number for each number of the parameter, or with `scalar` one for the tensor."""
 
@@ -192,7 +205,8 @@ class Update:
     Its equations read the leaves `p`, `g` (after clipping by value), the moments, the scalar `t` (the step, from 1)
     and `scalars` of the surrounding `Training`. A rule that works number by number runs once over all parameters of
     its group, as one axis `n` of `size` numbers, in the order of `parameters`; any other rule runs for each tensor
-    in its own shape. `results` gives for `p` and each moment the tensor with its next value.
+    in its own shape. `results` gives for `p` and each moment the tensor with its next value. `loss` is the scalar that
+    is made less where the line says `for`; None where that is the model's loss.
     """
 
     span: Span
@@ -204,6 +218,7 @@ class Update:
     tensors: tuple[Tensor, ...]
     equations: tuple[Equation, ...]
     results: tuple[tuple[str, str], ...]
+    loss: Output | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +229,6 @@ class Training:
     before_tensors: tuple[Tensor, ...]
     before: tuple[Equation, ...]
     updates: tuple[Update, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A prediction, the loss or a metric: the name it is handed out under, and the tensor that holds it."""
-
-    span: Span
-    name: str
-    tensor: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +251,17 @@ class Model:
     training: Training
     fit: tuple[tuple[str, float], ...]
     data: str | None
+
+    @property
+    def minimised(self) -> Mapping[str, Output]:
+        """By the name of each trained parameter the scalar that it makes less: the loss, or one of its own."""
+        own = {name: update.loss for update in self.training.updates for name in update.parameters}
+        found = {leaf.name: own.get(leaf.name) or self.loss for leaf in self.leaves
+                 if leaf.role is Role.PARAM and not leaf.frozen}  # fmt: skip
+        return {name: loss for name, loss in found.items() if loss is not None}
+
+    @property
+    def own_losses(self) -> Mapping[str, Output]:
+        """The scalars that some parameters make less and others do not, by the tensors that hold them."""
+        every = {output.tensor: output for output in self.minimised.values()}
+        return {tensor: output for tensor, output in every.items() if self.loss is None or tensor != self.loss.tensor}

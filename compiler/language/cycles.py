@@ -5,7 +5,7 @@ elaborated, what depends on it in turn can be asked for: its extents are not tol
 wait until it is their turn.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gradc.errors import Label, Span
 from gradc.graph.nodes import Equation
@@ -15,9 +15,11 @@ from . import core, syntax
 from .lower import lower
 from .refusal import Refused
 from .scopes import Entry, Group, Part, Scope, Thunk
-from .tensors import tensors_read
-from .walk import names_in
+from .tensors import dependencies
+from .walk import names_in, nodes
 from .world import World
+
+STEPS_BY_REPEAT = "a gradient needs all of what it is of: unfold the steps with `repeat`, a new tensor at each"
 
 # ---------------------------------------------------------------- what depends on what
 
@@ -90,7 +92,21 @@ def cycle_refusal(entry: Thunk | Group) -> Refused:
     """What is said of an equation that needs its own value before it has one."""
     way = way_to(entry, (entry,)) or [entry, entry]
     spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way[:-1]]
-    return _cycle_error([each.name for each in way], spans)
+    names = [each.name for each in way]
+    calls = nodes(*(root for each in way for root in _right_sides(each)))
+    if any(isinstance(node, syntax.Call) and node.function == "grad" for node in calls):
+        return _gradient_error(names, spans)
+    return _cycle_error(names, spans)
+
+
+def _right_sides(entry: Thunk | Group) -> Iterator[syntax.Expression]:
+    yield from [entry.value] if isinstance(entry, Thunk) else [written.value for written in entry.equations]
+
+
+def _gradient_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
+    labels = [Label(span, "") for span in dict.fromkeys(spans)]
+    through = " → ".join(names)
+    return Refused("cycle", f"a gradient is part of what it is of: {through}", spans[0], labels, STEPS_BY_REPEAT)
 
 
 def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
@@ -107,17 +123,34 @@ def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
 
 def check_cycles(model: core.Model) -> Refused | None:
     """The first cycle of equations that is no recurrence, if there is one."""
-    reads: dict[str, set[str]] = {}
-    for equation in model.equations:
-        reads.setdefault(equation.target, set()).update(_read_by(equation))
-    if not _has_cycle(reads):
+    needs = dependencies(model.tensors, model.equations)
+    if not _has_cycle({name: set(own) for name, own in needs.items()}):
         return None
+    spans = {tensor.name: tensor.span for tensor in model.tensors} | {e.target: e.span for e in model.equations[::-1]}
+    for tensor in model.tensors:
+        if tensor.gradient is not None and (way := _way_back(tensor.name, needs)):
+            return _gradient_error(way, [spans[name] for name in way])
     known = {tensor.name for tensor in model.tensors}
     try:
         arrange(lower(model))
     except Unordered as unordered:
         return _named(unordered.equations, known)
     return None
+
+
+def _way_back(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """A shortest way from a tensor through what it needs back to itself; empty where there is none."""
+    before: dict[str, str] = {}
+    waiting = [start]
+    for name in waiting:
+        for needed in needs.get(name, ()):
+            if needed not in before:
+                before[needed] = name
+                waiting.append(needed)
+    way = [start]
+    while way[-1] in before and (len(way) == 1 or way[-1] != start):
+        way.append(before[way[-1]])
+    return way[::-1] if start in before else []
 
 
 def _named(cycle: Sequence[Equation], known: Collection[str]) -> Refused:
@@ -133,10 +166,6 @@ def _owner(name: str, known: Collection[str]) -> str:
     while name not in known and "." in name:
         name = name.rpartition(".")[0]
     return name
-
-
-def _read_by(equation: core.Equation) -> list[str]:
-    return [*tensors_read(equation.value), *(g.tensor for w in equation.write for g in w.gathers)]
 
 
 def _has_cycle(reads: dict[str, set[str]]) -> bool:

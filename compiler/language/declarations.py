@@ -16,7 +16,7 @@ from .refusal import Echo, Refused
 from .scopes import Given, Scope, Size
 from .sizes import size_of
 from .tensors import tensor_value, tensors_read
-from .values import POISON, Array, Element, described
+from .values import POISON, Array, Element, described, shown
 from .world import World
 
 ORTHOGONAL = "orthogonal"
@@ -123,11 +123,14 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         raise Refused("not-here", "an optimizer has `state`, and no parameters of its own", statement.span)
     if name in CONSTANTS:
         raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
-    full = world.unique(scope.frame.prefix + name)
+    full = scope.frame.parameter(world.unique(scope.frame.prefix + name))
     try:
         leaf = _leaf(world, statement, full, scope)
         world.count_instance(statement.span)
-        world.add_leaf((*scope.frame.order, scope.now), leaf)
+        if full in world.parameters:
+            _once_more(world, leaf, (*scope.frame.order, scope.now))
+        else:
+            world.add_leaf((*scope.frame.order, scope.now), leaf)
     except Refused:
         scope.define(name, Given(POISON))
         raise
@@ -135,6 +138,22 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
     value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
     world.parameters[full] = value
     scope.define(name, Given(value))
+
+
+def _once_more(world: World, leaf: core.Leaf, order: tuple[int, ...]) -> None:
+    """A parameter that a call of a shared definition has in common with those before: the first in order makes it."""
+    leaves = world.tables.leaves
+    at = next(at for at, (_, other) in enumerate(leaves) if other.name == leaf.name)
+    first, known = leaves[at]
+    if [axis.extent for axis in known.axes] != [axis.extent for axis in leaf.axes]:
+        raise Refused(
+            "shapes-disagree",
+            f"{leaf.name} is {shown(leaf.axes)} in this call, and {shown(known.axes)} in another",
+            leaf.span,
+            help="the calls of a shared definition have one set of parameters; a plain `def` makes one for each call",
+        )
+    if order < first:
+        leaves[at] = (order, leaf)
 
 
 def _name_span(world: World, statement: syntax.Param, span: Span) -> Span:

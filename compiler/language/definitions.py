@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from gradc.errors import Label
 
 from . import syntax
-from .naming import BUILT_IN, CONSTANTS, NOT_THERE_YET
+from .naming import BUILT_IN, CONSTANTS
 from .refusal import Refused
 from .scopes import Frame
 from .walk import calls_in_order, statements_in, values_in
@@ -21,8 +21,7 @@ def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> No
             _check(definition, seen)
             seen[definition.name] = definition
             if definition.keyword == "shared def":
-                raise Refused("not-there-yet", f"shared def {NOT_THERE_YET}", definition.span,
-                              help="a plain `def` makes parameters for each call")  # fmt: skip
+                world.shared[id(definition)] = [world.unique(definition.name)]
         except Refused as refused:
             world.report(refused, top)
     for other in used:

@@ -2,13 +2,14 @@
 
 Each equation is computed over the grid of its indices, one array axis for each index, in float64, int64 and bool. It is
 clear rather than fast, and shares nothing with the graph: no SymPy, no rewriting. What a condition guards is computed
-everywhere, with subscripts clipped into the tensor, and then selected.
+everywhere, with subscripts clipped into the tensor, and then selected. For `grad(y, x)`, what leads from x to y is
+computed again with numbers that carry their derivatives by x (`tangents`).
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, assert_never
+from typing import assert_never
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from gradc.graph.index import Atom, Dim, Gather, Idx, IndexExpr, Quotient, Remai
 
 from . import core
 from .core import Kind
+from .plain import Numbers
+from .tangents import Dual, Value, applied, plain, reduced, same, shaped, slopes, variable, where
 from .tensors import tensors_read
 
-Numbers: TypeAlias = np.ndarray[Any, Any]
 DTYPES = {Kind.REAL: np.float64, Kind.WHOLE: np.int64, Kind.BOOL: np.bool_}
 
 
@@ -55,7 +57,7 @@ def evaluate_law(law: core.Law, rng: np.random.Generator) -> Numbers:
     if law.value is None:
         return _orthogonal(shape, rng)
     grid = _Grid({}, {}, {}, rng, shape).among(law.indices)
-    return np.array(_spread(grid.value(law.value), shape), np.float64)
+    return np.array(_spread(plain(grid.value(law.value)), shape), np.float64)
 
 
 def evaluate_update(update: core.Update, values: Mapping[str, Numbers]) -> dict[str, Numbers]:
@@ -77,66 +79,141 @@ def _all_tensors(tensors: Iterable[core.Tensor], equations: Sequence[core.Equati
     parts: dict[str, list[core.Equation]] = {name: [] for name in by_name}
     for equation in equations:
         parts[equation.target].append(equation)
-    found = dict(given)
-    for names in _in_order(parts, given):
-        if len(names) > 1 or any(names[0] in _reads(equation) for equation in parts[names[0]]):
-            _solve([by_name[name] for name in names], parts, found, call)
-        else:
-            found[names[0]] = _tensor(by_name[names[0]], parts[names[0]], found, call)
-    return found
+    work = _Work(by_name, parts, call, _in_order(by_name, parts, given))
+    found: dict[str, Value] = dict(given)
+    for names in work.order:
+        found |= work.computed(names, found)
+    return {name: plain(value) for name, value in found.items()}
 
 
-def _in_order(parts: Mapping[str, Sequence[core.Equation]], given: Mapping[str, Numbers]) -> list[list[str]]:
-    """The tensors that can be computed, each after those it reads, those that read each other together."""
+def _in_order(tensors: Mapping[str, core.Tensor], parts: Mapping[str, Sequence[core.Equation]],
+              given: Mapping[str, Numbers]) -> list[list[str]]:  # fmt: skip
+    """The tensors that can be computed, each after those it needs, those that need each other together."""
     names = list(parts)
     numbers = {name: at for at, name in enumerate(names)}
-    reads = [sorted({read for equation in parts[name] for read in _reads(equation)} - set(given)) for name in names]
+    needs = [sorted(_needs(tensors[name], parts[name]) - set(given)) for name in names]
     order: list[list[str]] = []
     known = set(given)
-    for component in components([[numbers[read] for read in own if read in numbers] for own in reads]):
+    for component in components([[numbers[need] for need in own if need in numbers] for own in needs]):
         together = {names[at] for at in component}
-        if all(read in known or read in together for at in component for read in reads[at]):
+        if all(need in known or need in together for at in component for need in needs[at]):
             order.append([names[at] for at in component])
             known |= together
     return order
 
 
-def _solve(tensors: Sequence[core.Tensor], parts: Mapping[str, Sequence[core.Equation]], found: dict[str, Numbers],
-           call: _Call) -> None:  # fmt: skip
-    """A recurrence: from zeros, all of it over and over, until nothing changes. That finds each place once those that
-    it needs are found, in whatever order that is."""
-    for tensor in tensors:
-        found[tensor.name] = np.zeros(tuple(_size(axis.extent, call.dims) for axis in tensor.axes), DTYPES[tensor.kind])
-    for _ in range(sum(found[tensor.name].size for tensor in tensors) + 2):
-        new = {tensor.name: _tensor(tensor, parts[tensor.name], found, call) for tensor in tensors}
-        same = all(np.array_equal(new[n], found[n], equal_nan=new[n].dtype == np.float64) for n in new)
-        found |= new
-        if same:
-            return
-    raise AssertionError(f"{tensors[0].name}: a place needs itself")
+def _needs(tensor: core.Tensor, equations: Sequence[core.Equation]) -> set[str]:
+    if tensor.gradient is not None:
+        return {tensor.gradient.of, tensor.gradient.by}
+    return {read for equation in equations for read in _reads(equation)}
 
 
 def _reads(equation: core.Equation) -> set[str]:
     return set(tensors_read(equation.value)) | {g.tensor for w in equation.write for g in w.gathers}
 
 
-def _tensor(tensor: core.Tensor, equations: Sequence[core.Equation], found: Mapping[str, Numbers],
-            call: _Call) -> Numbers:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The tensors of a model, in an order in which they can be computed."""
+
+    tensors: Mapping[str, core.Tensor]
+    parts: Mapping[str, Sequence[core.Equation]]
+    call: _Call
+    order: Sequence[Sequence[str]]
+
+    def computed(self, names: Sequence[str], found: Mapping[str, Value], moved: Mapping[str, Value] | None = None,
+                 ) -> dict[str, Value]:  # fmt: skip
+        """The values of tensors that need each other, or of one, from those of others.
+
+        Args:
+            moved: what is added to some of them: the tensor whose places are varied moves with them.
+        """
+        moved = moved or {}
+        gradient = self.tensors[names[0]].gradient
+        if gradient is not None:
+            return {names[0]: self.gradient(gradient, found)}
+        if len(names) == 1 and names[0] not in _needs(self.tensors[names[0]], self.parts[names[0]]):
+            return {names[0]: self.tensor(names[0], found, moved)}
+        return self.solved(names, found, moved)
+
+    def tensor(self, name: str, found: Mapping[str, Value], moved: Mapping[str, Value]) -> Value:
+        value = _tensor(self.tensors[name], self.parts[name], found, self.call)
+        return applied("add", value, moved[name]) if name in moved else value
+
+    def solved(self, names: Sequence[str], found: Mapping[str, Value], moved: Mapping[str, Value]) -> dict[str, Value]:
+        """A recurrence: from zeros, all of it over and over, until nothing changes. That finds each place once those
+        that it needs are found, in whatever order that is."""
+        own: dict[str, Value] = {}
+        for name in names:
+            shape = tuple(_size(axis.extent, self.call.dims) for axis in self.tensors[name].axes)
+            own[name] = np.zeros(shape, DTYPES[self.tensors[name].kind])
+        for _ in range(sum(plain(value).size for value in own.values()) + 2):
+            new = {name: self.tensor(name, {**found, **own}, moved) for name in names}
+            if all(same(new[name], own[name]) for name in names):
+                return new
+            own = new
+        raise AssertionError(f"{names[0]}: a place needs itself")
+
+    def gradient(self, gradient: core.Gradient, found: Mapping[str, Value]) -> Value:
+        """The derivatives of the sum of one tensor by another, which may carry derivatives themselves.
+
+        The tensor is varied by what is added to its places; where it is a recurrence, its later places follow.
+        """
+        by = found[gradient.by]
+        level = 1 + max(value.level if isinstance(value, Dual) else 0 for value in found.values())
+        moved = {**found, gradient.by: variable(by, level)}
+        for names in self.way(gradient):
+            moved |= self.computed(names, moved, {gradient.by: variable(np.zeros(by.shape), level)})
+        return slopes(moved[gradient.of], level, by.shape)
+
+    def way(self, gradient: core.Gradient) -> list[Sequence[str]]:
+        """The tensors that are computed on the way from one tensor to another, in order."""
+        needs = {name: _needs(self.tensors[name], self.parts[name]) for names in self.order for name in names}
+        reached = {gradient.by}
+        for names in self.order:
+            if any(needs[name] & reached for name in names):
+                reached |= set(names)
+        wanted = {gradient.of}
+        for names in reversed(self.order):
+            if wanted & set(names):
+                wanted = wanted.union(*(needs[name] for name in names))
+        return [names for names in self.order if wanted & set(names) and any(needs[name] & reached for name in names)]
+
+
+def _tensor(tensor: core.Tensor, equations: Sequence[core.Equation], found: Mapping[str, Value],
+            call: _Call) -> Value:  # fmt: skip
     shape = tuple(_size(axis.extent, call.dims) for axis in tensor.axes)
-    result: Numbers = np.zeros(shape, DTYPES[tensor.kind])
+    result: Value = np.zeros(shape, DTYPES[tensor.kind])
     for equation in equations:
         extents = tuple(_size(i.high - i.low, call.dims) for i in equation.indices)
         grid = _Grid(found, call.dims, {}, call.seed, extents).among(equation.indices)
-        with np.errstate(all="ignore"):
-            value = _spread(grid.value(equation.value), extents)
         places = tuple(_spread(grid.index(at), extents) for at in equation.write)
-        result[places] = value
+        with np.errstate(all="ignore"):
+            value = grid.value(equation.value)
+            value = value if tensor.kind is Kind.REAL else plain(value)
+            result = applied("add", result, _placed(value, places, extents, result))
     return result
 
 
-def _spread(value: Numbers, extents: tuple[int, ...]) -> Numbers:
-    """The value at every place, its axes in the order of the indices: a grid has them last first."""
-    return np.broadcast_to(value, extents[::-1]).T
+def _placed(value: Value, places: tuple[Numbers, ...], extents: tuple[int, ...], like: Value) -> Value:
+    """A tensor with the values at their places, and 0 elsewhere."""
+
+    def put(numbers: Numbers, extra: int) -> Numbers:
+        spread = _spread(numbers, extents, extra)
+        out: Numbers = np.zeros((*like.shape, *spread.shape[len(extents) :]), plain(like).dtype)
+        out[places] = spread
+        return out
+
+    return shaped(value, put)
+
+
+def _spread(value: Numbers, extents: tuple[int, ...], extra: int = 0) -> Numbers:
+    """The value at every place, its axes in the order of the indices: a grid has them last first. `extra` axes come
+    after them."""
+    rest = value.shape[value.ndim - extra :]
+    whole = np.broadcast_to(value, (*extents[::-1], *rest))
+    count = len(extents)
+    return whole.transpose(*reversed(range(count)), *range(count, count + extra))
 
 
 def _size(extent: IndexExpr, dims: Mapping[str, int]) -> int:
@@ -154,12 +231,12 @@ class _Grid:
     Random numbers come from a generator in initial laws, in equations from a seed, the site and `place`, row-major.
     """
 
-    tensors: Mapping[str, Numbers]
+    tensors: Mapping[str, Value]
     dims: Mapping[str, int]
     indices: Mapping[str, Numbers]
     chance: np.random.Generator | int
     shape: tuple[int, ...] = ()
-    locals: Mapping[str, Numbers] = field(default_factory=dict)
+    locals: Mapping[str, Value] = field(default_factory=dict)
     depth: int = 0
     place: Numbers = field(default_factory=lambda: np.asarray(0))
 
@@ -172,11 +249,11 @@ class _Grid:
             place = place * len(values) + np.arange(len(values)).reshape(-1, *([1] * at))
         return replace(self, indices=found, depth=self.depth + len(indices), place=place)
 
-    def let(self, name: str, value: Numbers) -> "_Grid":
+    def let(self, name: str, value: Value) -> "_Grid":
         """The same with a named value."""
         return replace(self, locals={**self.locals, name: value})
 
-    def value(self, node: core.Expression) -> Numbers:
+    def value(self, node: core.Expression) -> Value:
         """The value of an expression at every place; an axis that it does not depend on may be missing or 1 long."""
         match node:
             case core.Number(value=value):
@@ -189,9 +266,9 @@ class _Grid:
             case core.Read(tensor=tensor, subscripts=subscripts):
                 return self.read(tensor, subscripts)
             case core.Apply(function=function, arguments=arguments):
-                return FUNCTIONS[function](*(self.value(argument) for argument in arguments))
+                return applied(function, *(self.value(argument) for argument in arguments))
             case core.Where(condition=condition, then=then, otherwise=otherwise):
-                return np.where(self.value(condition), self.value(then), self.value(otherwise))
+                return where(plain(self.value(condition)), self.value(then), self.value(otherwise))
             case core.Reduce():
                 return self.reduce(node)
             case core.Let(name=name, value=value, body=body):
@@ -209,26 +286,28 @@ class _Grid:
         shape = self.shape[::-1]
         return self.chance.random(shape) if node.law == "uniform" else self.chance.standard_normal(shape)
 
-    def reduce(self, node: core.Reduce) -> Numbers:
+    def reduce(self, node: core.Reduce) -> Value:
         """A reduction: the axes of its indices, which come first, are reduced away."""
-        body = self.among(node.indices).value(node.body)
         extents = [_size(i.high - i.low, self.dims) for i in reversed(node.indices)]
-        kept = body.shape[body.ndim - self.depth :] if body.ndim >= self.depth else body.shape
-        rest = (1,) * (self.depth - len(kept)) + tuple(kept)
-        flat = np.broadcast_to(body, (*extents, *rest)).reshape(-1, *rest)
-        return REDUCERS[node.reducer](flat)
 
-    def read(self, tensor: str, subscripts: Sequence[IndexExpr]) -> Numbers:
+        def flat(numbers: Numbers, extra: int) -> Numbers:
+            count = numbers.ndim - extra
+            kept = numbers.shape[max(count - self.depth, 0) : count]
+            rest = (*((1,) * (self.depth - len(kept))), *kept, *numbers.shape[count:])
+            return np.broadcast_to(numbers, (*extents, *rest)).reshape(-1, *rest)
+
+        return reduced(node.reducer, shaped(self.among(node.indices).value(node.body), flat))
+
+    def read(self, tensor: str, subscripts: Sequence[IndexExpr]) -> Value:
         """A tensor at places; where a condition keeps a place out of it, some place of it is read instead."""
         values = self.tensors[tensor]
         if not subscripts:
             return values
         places = [self.index(at) for at in subscripts]
         if 0 in values.shape:
-            return np.zeros(np.broadcast_shapes(*(p.shape for p in places)), values.dtype)
-        inside = [np.clip(place, 0, size - 1) for place, size in zip(places, values.shape, strict=True)]
-        found: Numbers = values[tuple(inside)]
-        return found
+            return np.zeros(np.broadcast_shapes(*(p.shape for p in places)), plain(values).dtype)
+        inside = tuple(np.clip(place, 0, size - 1) for place, size in zip(places, values.shape, strict=True))
+        return shaped(values, lambda numbers, _: np.asarray(numbers[inside]))
 
     def index(self, expr: IndexExpr) -> Numbers:
         """An index expression at every place."""
@@ -251,88 +330,8 @@ class _Grid:
             case Remainder(numerator=a, denominator=b):
                 return self.index(a) % self.index(b)
             case Gather(tensor=tensor, subscripts=subscripts):
-                return self.read(tensor, subscripts)
+                return plain(self.read(tensor, subscripts))
         assert_never(atom)
-
-
-# ---------------------------------------------------------------- functions
-
-
-def _power(a: Numbers, b: Numbers) -> Numbers:
-    result: Numbers = np.power(a.astype(np.float64), b)
-    return result
-
-
-def _log_sum_exp(flat: Numbers) -> Numbers:
-    """log Σ exp, from the largest down; -inf of nothing but -inf, inf where one is inf."""
-    flat = flat.astype(np.float64)
-    largest = flat.max(axis=0)
-    shift = np.where(np.isfinite(largest), largest, 0.0)
-    result: Numbers = np.log(np.exp(flat - shift).sum(axis=0)) + shift
-    return result
-
-
-def _erf(x: Numbers) -> Numbers:
-    result: Numbers = np.vectorize(math.erf, otypes=[np.float64])(x)
-    return result
-
-
-def _to_whole(function: Callable[[Numbers], Numbers]) -> Callable[[Numbers], Numbers]:
-    return lambda x: function(x.astype(np.float64)).astype(np.int64)
-
-
-def _real(function: Callable[..., Numbers]) -> Callable[..., Numbers]:
-    return lambda *parts: function(*(part.astype(np.float64) for part in parts))
-
-
-FUNCTIONS: Mapping[str, Callable[..., Numbers]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": _real(np.divide),
-    "neg": np.negative,
-    "pow": _power,
-    "floordiv": np.floor_divide,
-    "mod": np.mod,
-    "lt": np.less,
-    "le": np.less_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "and": np.logical_and,
-    "or": np.logical_or,
-    "not": np.logical_not,
-    "exp": _real(np.exp),
-    "log": _real(np.log),
-    "log1p": _real(np.log1p),
-    "expm1": _real(np.expm1),
-    "sqrt": _real(np.sqrt),
-    "abs": np.abs,
-    "sign": np.sign,
-    "sin": _real(np.sin),
-    "cos": _real(np.cos),
-    "tan": _real(np.tan),
-    "asin": _real(np.arcsin),
-    "acos": _real(np.arccos),
-    "atan": _real(np.arctan),
-    "tanh": _real(np.tanh),
-    "sinh": _real(np.sinh),
-    "cosh": _real(np.cosh),
-    "erf": _erf,
-    "floor": _to_whole(np.floor),
-    "round": _to_whole(np.round),
-    "max": np.maximum,
-    "min": np.minimum,
-    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
-    "stop_gradient": lambda x: x,
-}
-"""Functions of numbers, by their names in `core.Apply`."""
-
-REDUCERS: Mapping[str, Callable[[Numbers], Numbers]] = {
-    "sum": lambda flat: flat.sum(axis=0), "prod": lambda flat: flat.prod(axis=0), "max": lambda flat: flat.max(axis=0),
-    "min": lambda flat: flat.min(axis=0), "logsumexp": _log_sum_exp, "argmax": lambda flat: np.argmax(flat, axis=0),
-    "argmin": lambda flat: np.argmin(flat, axis=0),
-}  # fmt: skip
-"""Reductions of the first axis."""
 
 
 def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Numbers:

@@ -11,7 +11,8 @@ from . import core, syntax
 from .arithmetic import ARITY, needs_condition
 from .calls import call_definition, call_over
 from .extents import REDUCERS
-from .naming import BUILT_IN, NOT_THERE_YET, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
+from .gradients import gradient_value
+from .naming import BUILT_IN, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
 from .places import Place
 from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
@@ -178,7 +179,7 @@ def _built_in(world: World, node: syntax.Call, name: str, place: Place) -> Value
     if name in RANDOM:
         return _random(world, node, name, place)
     if name == "grad":
-        raise Refused("not-there-yet", f"grad(y, x) {NOT_THERE_YET}", node.span)
+        return gradient_value(world, node, place)
     positional = [a for a in node.arguments if a.name is None]
     if name in TENSOR_FUNCTIONS:
         return _tensor_function(world, node, name, place)

@@ -16,11 +16,11 @@ from . import core, syntax
 from .cycles import measuring, mentions
 from .indices import described_read, index_name, shown_base, wrong_count
 from .places import Place
-from .refusal import Refused
+from .refusal import Echo, Refused
 from .scopes import Group, Size
 from .settle import Settling
 from .sizes import size_of
-from .values import Array, Element, shown
+from .values import POISON, Array, Element, shown
 from .variables import Bare, Variable
 from .walk import has_dots, names_in, without_binders
 from .world import World
@@ -226,6 +226,8 @@ class _Search:
             self.walk(base, env)
             return None
         value = self.world.value(base, self.place)
+        if value is POISON:
+            raise Echo
         self.context.bases[id(base)] = value
         return value.axes if isinstance(value, Array) else None
 

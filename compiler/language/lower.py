@@ -82,6 +82,7 @@ def lower(model: core.Model) -> Graph:
     outputs = {f"predict {output.name}": output.tensor for output in model.predictions}
     outputs |= {"loss": model.loss.tensor} if model.loss else {}
     outputs |= {f"metric {output.name}": output.tensor for output in model.metrics}
+    outputs |= {f"minimised {output.name}": output.tensor for output in model.own_losses.values()}
     return builder.graph(outputs)
 
 
@@ -126,7 +127,9 @@ class _Builder:
     def declare(self, tensors: Iterable[core.Tensor]) -> None:
         for tensor in tensors:
             origin = Origin(tensor.span, tensor.name)
-            self.tensors[tensor.name] = Tensor(tensor.name, tensor.axes, tensor.kind, origin, None, tensor.bounds)
+            self.tensors[tensor.name] = Tensor(
+                tensor.name, tensor.axes, tensor.kind, origin, None, tensor.bounds, tensor.gradient
+            )
 
     def graph(self, outputs: Mapping[str, str]) -> Graph:
         return Graph(self.tensors, tuple(self.equations), outputs)

@@ -1,17 +1,19 @@
 """What a name on the right of an equation means, and what is said of one that means nothing."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 from gradc.errors import Span
 from gradc.graph.index import Gather, index, number, of_atom
 
 from . import core, syntax
 from .arithmetic import ARITY
+from .cycles import depends
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .refusal import Refused
-from .scopes import Given, Size
+from .scopes import Entry, Given, Size
 from .tensors import WIDEST, read_of
 from .values import Element, Function, Value, Word, truth, whole
 from .world import World
@@ -73,18 +75,26 @@ def _constant(world: World, name: str, node: syntax.Name) -> Element:
 
 def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
     """A parameter by its full name, or inside of a definition by its name there."""
-    prefix = place.context.frame.prefix
-    for full in dict.fromkeys((prefix + node.name, node.name)):
-        parts = full.split(".")
-        for count in range(1, len(parts)):
-            entry = world.made.get(".".join(parts[:count]))
-            if entry is not None and entry not in world.forcing:
+    frame = place.context.frame
+    inside = frame.prefix + node.name
+    for full, known in dict.fromkeys([(inside, frame.parameter(inside)), (node.name, node.name)]):
+        for entry in _makers(world, full):
+            if known not in world.parameters and entry not in world.forcing:
                 world.force(world, entry)
-        if full in world.parameters:
-            return world.parameters[full]
+        if known in world.parameters:
+            return world.parameters[known]
     close = suggestion(node.name, world.parameters)
     raise Refused("unknown-name", f"there is no parameter {node.name}", node.span,
                   help=close or "parameters are read by their full names, such as h.weight")  # fmt: skip
+
+
+def _makers(world: World, full: str) -> Iterator[Entry]:
+    """The equations that may make a parameter: those it is named after; for a shared definition's any that calls it."""
+    parts = full.split(".")
+    names = itertools.accumulate(parts[:-1], "{}.{}".format)
+    yield from (world.made[name] for name in names if name in world.made)
+    if any(parts[0] == name for name, *_ in world.shared.values()):
+        yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:

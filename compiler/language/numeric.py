@@ -66,7 +66,9 @@ def _calls_numbers(world: World, node: syntax.Call, handed: Mapping[str, Functio
 
 
 def has_parameters(world: World, definition: syntax.Definition) -> bool:
-    """Whether a call of the definition makes parameters, itself or by what it calls."""
+    """Whether a call of the definition makes parameters of its own, itself or by what it calls."""
+    if definition.keyword == "shared def":
+        return False
     known = world.trained.get(id(definition))
     if known is None:
         world.trained[id(definition)] = False

@@ -10,7 +10,7 @@ from .equations import force, is_scalar_tensor
 from .places import Context
 from .refusal import Refused
 from .scopes import Frame, Thunk
-from .tensors import store, tensors_read
+from .tensors import dependencies, store
 from .values import POISON, Array, Element, Value, described
 from .world import World
 
@@ -75,9 +75,8 @@ def tensor_name(value: Element | Array) -> str | None:
 
 def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame) -> None:
     """No prediction may need a target: whoever predicts has none."""
-    reads: dict[str, list[str]] = {}
-    for _, equation in world.tables.equations:
-        reads.setdefault(equation.target, []).extend(tensors_read(equation.value))
+    tables = world.tables
+    reads = dependencies((tensor for _, tensor in tables.tensors), (equation for _, equation in tables.equations))
     leaves = {leaf.name: leaf for _, leaf in world.tables.leaves}
     for output in predictions:
         path = _path_to_target(output.tensor, reads, leaves)

@@ -40,6 +40,8 @@ class Group:
     parameters: tuple[core.Leaf, ...]
     scale: str | None
     """The scalar that clips by norm."""
+    loss: core.Output | None
+    """The scalar that they are to make less, where it is not the model's loss."""
 
 
 @contextmanager
@@ -118,6 +120,7 @@ def _update(world: World, definition: syntax.Definition, group: Group, parameter
             ordered(tables.tensors),
             ordered(tables.equations),
             results,
+            group.loss,
         )
 
 

@@ -28,6 +28,7 @@ class Frame:
         returns: what the tensor is called that `return[…] = …` makes, where `results` does not say.
         wanted: the tensor names that the results are to have.
         within: the definitions that are being called, by their identity.
+        shared: in a shared definition, what the names of this call begin with, and those of its parameters.
     """
 
     definition: syntax.Definition | None = None
@@ -40,6 +41,7 @@ class Frame:
     returns: str = ""
     wanted: tuple[str, ...] = ()
     within: frozenset[int] = frozenset()
+    shared: tuple[str, str] = ("", "")
 
     def chain(self) -> tuple[syntax.Definition, ...]:
         """The definitions that are being called, outermost first."""
@@ -47,9 +49,16 @@ class Frame:
         return (*outer, self.definition) if self.definition else outer
 
 
+    def parameter(self, full: str) -> str:
+        """The name of a parameter that is called `full` in this call: one for all calls of a shared definition."""
+        own, shared = self.shared
+        return shared + full.removeprefix(own)
+
+
 def frame_of(definition: syntax.Definition, parent: Frame, prefix: str, order: tuple[int, ...], call: Span) -> Frame:
     """The frame of a call inside of another's."""
-    return Frame(definition, parent, prefix, order, call, within=parent.within | {id(definition)})
+    within = parent.within | {id(definition)}
+    return Frame(definition, parent, prefix, order, call, within=within, shared=parent.shared)
 
 
 @dataclass(slots=True, eq=False)

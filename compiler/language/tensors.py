@@ -1,6 +1,6 @@
 """Tensors with a name: how they are read, and how a value gets one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -184,6 +184,18 @@ def tensors_read(root: core.Expression) -> Iterator[str]:
             yield node.tensor
         for part in index_parts(node):
             yield from (gather.tensor for gather in part.gathers)
+
+
+def dependencies(tensors: Iterable[core.Tensor], equations: Iterable[core.Equation]) -> dict[str, list[str]]:
+    """What each computed tensor is computed from, in order: what is read for it, or what it is the gradient of."""
+    found: dict[str, list[str]] = {}
+    for tensor in tensors:
+        if tensor.gradient is not None:
+            found[tensor.name] = [tensor.gradient.of, tensor.gradient.by]
+    for equation in equations:
+        read = [*tensors_read(equation.value), *(g.tensor for w in equation.write for g in w.gathers)]
+        found.setdefault(equation.target, []).extend(read)
+    return found
 
 
 def ranges_at(place: Place, indices: tuple[core.Index, ...]) -> Ranges:

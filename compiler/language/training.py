@@ -10,11 +10,12 @@ from gradc.errors import Label, Span
 from . import core, syntax
 from .core import Role
 from .load import leaves_folder
+from .outputs import tensor_name
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .rules import Group, clip_scales, size_of_leaf, updates_of
 from .scopes import Scope
-from .values import POISON, Element
+from .values import POISON, Element, described
 from .world import World, ordered
 
 FIT = {"epochs": (1, True), "batch": (1, True), "validation": (0, False), "seed": (0, True)}
@@ -105,7 +106,7 @@ def _fits_nothing(pattern: str, span: Span, leaves: Sequence[core.Leaf]) -> Refu
 def _training(world: World, scope: Scope, lines: Sequence[syntax.Optimize], leaves: Sequence[core.Leaf],
               frozen: frozenset[str]) -> core.Training:  # fmt: skip
     for line in lines:
-        _check_line(world, line, scope)
+        _check_line(line)
     trained = [leaf for leaf in leaves if leaf.name not in frozen]
     owners = _owners(world, lines, leaves, trained, scope)
     total = sum(size_of_leaf(leaf) for leaf in trained)
@@ -115,15 +116,29 @@ def _training(world: World, scope: Scope, lines: Sequence[syntax.Optimize], leav
         own = tuple(leaf for leaf in trained if owners.get(leaf.name) is line)
         text = world.text(line.span) if any(line is s for s in world.statements) else DEFAULT
         try:
-            updates.extend(updates_of(world, Group(line, text, own, scales.get(id(line))), scope))
+            loss = _own_loss(world, line.loss, scope) if line.loss is not None else None
+            updates.extend(updates_of(world, Group(line, text, own, scales.get(id(line)), loss), scope))
         except Refused as refused:
             world.report(refused, scope.frame)
     return core.Training(tensors, equations, tuple(updates))
 
 
-def _check_line(world: World, line: syntax.Optimize, scope: Scope) -> None:
-    if line.loss is not None:
-        raise Refused("not-there-yet", "`optimize … for` is not there yet in this version of gradc", line.loss.span)
+def _own_loss(world: World, node: syntax.Name, scope: Scope) -> core.Output:
+    """The scalar that a line's parameters make less."""
+    if not any(output.role == "loss" for output, _, _ in world.outputs):
+        raise Refused("no-loss", "some parameters have a scalar of their own, and the model has no loss", node.span,
+                      help=f"say what the others make less, or what is watched: loss {node.name}")  # fmt: skip
+    value = world.value(node, Place(scope, scope.now, Context(node.name, scope.frame, (), "", node.span)))
+    if value is POISON:
+        raise Echo
+    name = tensor_name(value) if isinstance(value, Element) and value.kind is core.Kind.REAL else None
+    if name is None or all(tensor.name != name for _, tensor in world.tables.tensors):
+        raise Refused("not-a-scalar", f"what is made less is a computed real scalar, and {node.name} is "
+                      f"{described(value)}", node.span, help="name a sum or a mean, on a line above")  # fmt: skip
+    return core.Output(node.span, node.name, name, world.text(node.span))
+
+
+def _check_line(line: syntax.Optimize) -> None:
     for option in line.options:
         if option.name not in OPTIONS:
             raise Refused("unknown-keyword", f"optimize has no option {option.name}", option.span,

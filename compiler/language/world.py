@@ -82,6 +82,8 @@ class World:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     recursive: set[int] = field(default_factory=set)
     """Definitions known to call themselves, by their identity."""
+    shared: dict[int, list[str]] = field(default_factory=dict)
+    """By the identity of a shared definition: its name, then what its calls are called."""
     uses: dict[int, Mapping[str, int]] = field(default_factory=dict)
     """How often each name stands in a definition of numbers, by its identity."""
     numeric: dict[int, bool] = field(default_factory=dict)

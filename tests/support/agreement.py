@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradc.calculus.nested import expanded
 from gradc.emit.module import emit
 from gradc.graph.interpret import interpret
 from gradc.graph.nodes import Graph
@@ -78,7 +79,7 @@ def check_stages(model: RandomModel, expected: Expected) -> Stages:
     for label, name in graph.outputs.items():
         assert_close(oracle[name], expected.outputs[label], f"syntax: {label}")
     passes = {
-        "lowered": graph,
+        "lowered": expanded(graph).graph,
         "stabilised": stages.forward,
         "gradient": gradient_graph(written, stages.forward),
         "simplified": stages.gradient,

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 from .bases import Statement
 from .definitions import Library, call_statement, library, sum_of_squares
 from .expressions import with_cosines
-from .statements import any_axes, any_equation, over_one_index, products, simplest, whole_equation, whole_numbers
+from .statements import (
+    any_axes,
+    any_equation,
+    gradient,
+    over_one_index,
+    products,
+    simplest,
+    whole_equation,
+    whole_numbers,
+)
 from .terms import Choices, Idx, Known, Size, Term, binary, number, power
 from .whole import Whole, axis_names, leaf, random_whole, reduced
 from .world import Array, Points, Stored, World
@@ -39,6 +48,7 @@ KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], .
     (2, scattered),
     (1, whole_numbers),
     (1, any_axes),
+    (1, gradient),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
 
@@ -63,7 +73,7 @@ class RandomModel:
 
     def evaluated(self, xp: Any, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by their names."""
-        world = World(xp, self.dims)
+        world = World(xp, self.dims, steps=self.steps)
         for name, value in values.items():
             world.store(name, value)
         for name, compute in self.steps:
@@ -97,7 +107,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self.world = World(np, {})
+        self.world = World(np, {}, steps=self.steps)
         self.library = Library(())
 
     # ------------------------------------------------------------ leaves

@@ -183,6 +183,15 @@ def of_whole(name: str, found: Whole) -> Statement:
     return Statement((f"{name} = {found.term.text}",), (made,))
 
 
+def gradient(name: str, known: Sequence[Known], choices: Choices) -> Statement:
+    """`h = grad(y, x)` of the sum of one tensor, a late one rather, by another."""
+    real = [tensor for tensor in known if tensor.kind == "real"]
+    y, x = choices.pick([*real[-3:], *real]), choices.pick(real)
+    made = Known(name, x.sizes, late=x.late or y.late)
+    compute = Made(made, lambda world: world.gradient(y.name, x.name))
+    return Statement((f"{name} = grad({y.name}, {x.name})",), (compute,))
+
+
 def simplest(name: str, known: Sequence[Known], choices: Choices) -> Statement:
     """What is taken where something else came near a kink or became too large."""
     real = [tensor for tensor in known if tensor.kind == "real"]

@@ -40,6 +40,8 @@ class World:
     tensors: dict[str, Stored] = field(default_factory=dict)
     gap: float = float("inf")
     """How near to a kink anything came; NumPy only."""
+    steps: "Sequence[tuple[str, Callable[[World], Stored]]]" = ()
+    """How the tensors that are no leaves are made, in order."""
 
     @property
     def special(self) -> Any:
@@ -66,6 +68,24 @@ class World:
         points = places(self, dict(zip(names, shape, strict=True)))
         flat = self.xp.broadcast_to(self.xp.asarray(value(points)), (points.count,))
         return Stored(flat, tuple(shape))
+
+    def gradient(self, of: str, by: str) -> Stored:
+        """The derivatives of the sum of a tensor by another, by JAX: what lies between is computed again."""
+        names = [name for name, _ in self.steps]
+        between = self.steps[names.index(by) + 1 if by in names else 0 : names.index(of) + 1 if of in names else 0]
+
+        def total(value: Array) -> Array:
+            inner = World(jnp, self.sizes, dict(self.tensors), steps=self.steps)
+            inner.store(by, value)
+            for name, compute in between:
+                inner.tensors[name] = compute(inner)
+            return inner.tensors[of].array.sum()
+
+        with jax.enable_x64(True):
+            value = jax.grad(total)(jnp.asarray(self.tensors[by].array))
+            found = World(self.xp, self.sizes)
+            found.store(by, value if self.xp is jnp else np.asarray(value))
+        return found.tensors[by]
 
     def scatter(self, shape: Sequence[int], parts: "Sequence[tuple[Points, Sequence[Array], Array]]") -> Stored:
         """A tensor from values at some of its places; each place is written once."""

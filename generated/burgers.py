@@ -1,0 +1,1627 @@
+"""burgers: the network of burgers.grad, its gradient and its training step, as loops and matrix products.
+
+    mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
+    h = tanh(dense(concat(q, mirrored, axis = 0), 24))                                    burgers.grad:18
+    repeat 2: h = tanh(dense(h, 24))                                                      burgers.grad:19
+    v = dense(h, 1)                                                                       burgers.grad:20
+    u[r: n] = -sin(pi * q[r, 0]) + q[r, 1] * (1 - q[r, 0]^2) * (v[r, 0] - v[n + r, 0])    burgers.grad:21
+    ut[r]  = grad(u, q)[r, 1]                                                             burgers.grad:23
+    ux[r]  = grad(u, q)[r, 0]                                                             burgers.grad:24
+    uxx[r] = grad(ux, q)[r, 0]                                                            burgers.grad:25
+    rest[r] = ut[r] + u[r] * ux[r] - 0.01 / pi * uxx[r]                                   burgers.grad:26
+    predict u                                                                             burgers.grad:28
+    loss    mean(rest^2)                                                                  burgers.grad:29
+    metric  error = sqrt(sum((u - known)^2) / sum(known^2))                               burgers.grad:30
+
+Sizes       n (any size)
+Parameters  h_weight[2, 24]  h_bias[24]  h_2_weight[24, 24]  h_2_bias[24]  h_3_weight[24, 24]
+            h_3_bias[24]  v_weight[24, 1]  v_bias[1]  (1 297 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape; dY_dX is the derivative of Y's sum by X, too
+
+Emitted by gradc 0.1.0 from burgers.grad, sha256 38101bac. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+i8 = np.int64
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_38101bac"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "burgers"
+DTYPE = "float32"
+HASH = "38101bac"
+PARAMS = {
+    "h.weight": (0, (2, 24)),
+    "h.bias": (48, (24,)),
+    "h_2.weight": (72, (24, 24)),
+    "h_2.bias": (648, (24,)),
+    "h_3.weight": (672, (24, 24)),
+    "h_3.bias": (1248, (24,)),
+    "v.weight": (1272, (24, 1)),
+    "v.bias": (1296, (1,)),
+}
+SIZE = 1297
+MOMENTS = {
+    "h.weight.m": (0, (2, 24)),
+    "h.bias.m": (48, (24,)),
+    "h_2.weight.m": (72, (24, 24)),
+    "h_2.bias.m": (648, (24,)),
+    "h_3.weight.m": (672, (24, 24)),
+    "h_3.bias.m": (1248, (24,)),
+    "v.weight.m": (1272, (24, 1)),
+    "v.bias.m": (1296, (1,)),
+    "h.weight.v": (1297, (2, 24)),
+    "h.bias.v": (1345, (24,)),
+    "h_2.weight.v": (1369, (24, 24)),
+    "h_2.bias.v": (1945, (24,)),
+    "h_3.weight.v": (1969, (24, 24)),
+    "h_3.bias.v": (2545, (24,)),
+    "v.weight.v": (2569, (24, 1)),
+    "v.bias.v": (2593, (1,)),
+}
+INPUTS = {
+    "q": ("real", ("n", 2)),
+}
+TARGETS = {
+    "known": ("real", ("n",)),
+}
+RANGES = {}
+PREDICTIONS = ("u",)
+METRICS = ("error",)
+DATA = "data/burgers.npz"
+FIT = {"epochs": 1000, "batch": 400, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# A shock forms out of a sine wave: Burgers' equation, solved by a network that knows nothing but th"
+    "e equation.\n"
+    "#\n"
+    "#     u_t + u u_x = ν u_xx,    u = -sin πx at t = 0,    u = 0 at x = -1 and 1,    ν = 0.01/π\n"
+    "#\n"
+    "# (Raissi, Perdikaris and Karniadakis, 2019). The loss is what is left of the equation at random poi"
+    "nts; the start and\n"
+    "# the walls hold by the form of u, and so does u(-x, t) = -u(x, t). The solution is known, and is lo"
+    "oked at by the\n"
+    "# metric alone.\n"
+    "\n"
+    "model burgers\n"
+    "\n"
+    "dim n\n"
+    "\n"
+    "input  q[n, 2]                               # x from -1 to 1, t from 0 to 1\n"
+    "target known[n]                              # the solution there, which the loss does not read\n"
+    "\n"
+    "mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]\n"
+    "\n"
+    "h = tanh(dense(concat(q, mirrored, axis = 0), 24))\n"
+    "repeat 2: h = tanh(dense(h, 24))\n"
+    "v = dense(h, 1)\n"
+    "u[r: n] = -sin(pi * q[r, 0]) + q[r, 1] * (1 - q[r, 0]^2) * (v[r, 0] - v[n + r, 0])\n"
+    "\n"
+    "ut[r]  = grad(u, q)[r, 1]\n"
+    "ux[r]  = grad(u, q)[r, 0]\n"
+    "uxx[r] = grad(ux, q)[r, 0]\n"
+    "rest[r] = ut[r] + u[r] * ux[r] - 0.01 / pi * uxx[r]\n"
+    "\n"
+    "predict u\n"
+    "loss    mean(rest^2)\n"
+    "metric  error = sqrt(sum((u - known)^2) / sum(known^2))\n"
+    "\n"
+    "optimize adam(lr = cosine(5e-3, warmup = 100, steps = 20000))\n"
+    'data     "data/burgers.npz"\n'
+    "fit      epochs = 1000, batch = 400, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias: views of the flat buffer p, or
+    of its gradient."""
+    return (
+        p[0:48].reshape(2, 24),
+        p[48:72],
+        p[72:648].reshape(24, 24),
+        p[648:672],
+        p[672:1248].reshape(24, 24),
+        p[1248:1272],
+        p[1272:1296].reshape(24, 1),
+        p[1296:1297],
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def tanh(x):
+    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
+    a = min(abs(x), f4(10.0))
+    square = a * a
+    s = f4(-5.70498872745e-3)
+    s = s * square + f4(2.06390887954e-2)
+    s = s * square + f4(-5.37397155531e-2)
+    s = s * square + f4(1.33314422036e-1)
+    s = s * square + f4(-3.33332819422e-1)
+    near = s * square * a + a
+    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
+    return np.copysign(near if a < f4(0.625) else far, x)
+
+
+@vector
+def quarter_turns(x):
+    """x = 2π (n / 4 + f) with f from -⅛ to ⅛, for every x: n modulo 4 in the last bits of an int64, and f in float64.
+
+    Payne and Hanek's reduction without a table: x times a 28-bit piece of 1 / 2π is exact in float64, and its whole
+    turns are dropped before the pieces are added, the largest first, so that f keeps its digits where they cancel.
+    """
+    x = f8(min(max(x, f4(-3.4028235e38)), f4(3.4028235e38)))
+    a = x * 0.15915494039654732
+    b = x * 2.6953480142255515e-09
+    c = x * 4.038449450981451e-18
+    d = x * 1.9241762118391763e-26
+    e = x * 4.1707168783816406e-35
+    a = a - np.rint(a)
+    b = b - np.rint(b)
+    c = c - np.rint(c)
+    d = d - np.rint(d)
+    e = e - np.rint(e)
+    # floats of the size of this sum lie ¼ apart
+    shifted = f8(a + b + c + d + e + 1688849860263936.0)
+    return shifted.view(i8), a - (shifted - 1688849860263936.0) + b + c + d + e + x * 3.877041902507235e-43
+
+
+@vector
+def sin_of_turns(n, f):
+    """sin 2π(n / 4 + f) to 2^-34 in float64, by minimax polynomials for sin(2πf) / f and cos 2πf."""
+    square = f * f
+    s = 41.47294862252118
+    s = s * square - 76.69786995625331
+    s = s * square + 81.60520474626563
+    s = s * square - 41.34170215350498
+    s = (s * square + 6.283185307152453) * f
+    c = 59.22040730959103
+    c = c * square - 85.44285212234978
+    c = c * square + 64.93931620846661
+    c = c * square - 19.739208650358012
+    c = c * square + 0.9999999999526005
+    value = c if n & i8(1) else s
+    return -value if n & i8(2) else value
+
+
+@vector
+def sin(x):
+    """sin x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n, f))
+    value = value if abs(x) > f4(2e-4) else x
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+@vector
+def cos(x):
+    """cos x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n + i8(1), f))
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@vector
+def stored(x):
+    """How BLAS finds x: whether its rows are contiguous (or else its columns), and how far apart they start."""
+    by_rows = x.strides[1] == x.itemsize or x.shape[1] == 1
+    step, least = (x.strides[0], x.shape[1]) if by_rows else (x.strides[1], x.shape[0])
+    return by_rows, max(step // x.itemsize, least, 1)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    ensure_blas()
+    letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
+    arguments = [letter] * 3 + [size] * 3 + [reals, reals, size, reals, size, reals, reals, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind = ord("s" if single else "d")
+    zero, one = np.zeros(1, f4 if single else f8), np.ones(1, f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        a_by_rows, a_step = stored(a)
+        b_by_rows, b_step = stored(b)
+        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
+        out_step = max(out.strides[0] // out.itemsize, n, 1)
+        beta = one if accumulate else zero
+        block = max(2**18 // max(m * k, 1), 8) if 2**18 < m * n * k <= 2**22 else max(n, 1)
+        for first in range(0, n, block):
+            columns = min(block, n - first)
+            x, y, z = b[:, first : first + columns].ctypes, a.ctypes, out[:, first : first + columns].ctypes
+            xxgemm(kind, b_turn, a_turn, columns, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored):
+    """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
+    u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
+    dux_ddu_dq[r, 0] = 1                                                                     burgers.grad:24
+    dux_ddu_dmirrored[r, c] = if c == 0 then -dux_ddu_dq[r, c] else dux_ddu_dq[r, c]         burgers.grad:16
+    """
+    n = mirrored.shape[0]
+    for r in range(n):
+        for c in range(2):
+            mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
+        u_sin[r] = sin(f4(np.pi) * q[r, 0])
+        dux_ddu_dq[r, :] = f4(0.0)
+        dux_ddu_dq[r, 0] = f4(1.0)
+        for c in range(2):
+            dux_ddu_dmirrored[r, c] = -dux_ddu_dq[r, c] if c == 0 else dux_ddu_dq[r, c]
+
+
+@kernel
+def forward_h(h_dense_sum, h_dense_x, q, mirrored, h_weight, h_bias, h):
+    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
+    h_dense_sum[i, o] = Σ_j h_dense_x[i, j]*h_weight[j, o]                                   burgers.grad:18
+    h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
+    h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
+    """
+    n = q.shape[0]
+    for i in range(2 * n):
+        h_dense_sum[:] = f4(0.0)
+        for j in range(2):
+            h_dense_x[i, j] = q[i, j] if i < n else mirrored[i - n, j]
+            for o in range(24):
+                h_dense_sum[o] += h_dense_x[i, j] * h_weight[j, o]
+        for o in range(24):
+            h_dense = h_dense_sum[o] + h_bias[o]
+            h[i, o] = tanh(h_dense)
+
+
+@kernel
+def forward_h_2(h_2, h_2_bias, n):
+    """h_2_dense[j, o] = h_2_dense_sum[j, o] + h_2_bias[o]                                   burgers.grad:19
+    h_2[j, o] = tanh(h_2_dense[j, o])                                                        burgers.grad:19
+    """
+    for j in range(2 * n):
+        for o in range(24):
+            h_2_dense = h_2[j, o] + h_2_bias[o]
+            h_2[j, o] = tanh(h_2_dense)
+
+
+@kernel
+def forward_v(h_3, h_3_bias, v_weight, v, v_bias, n):
+    """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
+    h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
+    v_sum[j, 0] = Σ_o h_3[j, o]*v_weight[o, 0]                                               burgers.grad:20
+    v[j, 0] = v_sum[j, 0] + v_bias[0]                                                        burgers.grad:20
+    """
+    for j in range(2 * n):
+        v_sum = f4(0.0)
+        for o in range(24):
+            h_3_dense = h_3[j, o] + h_3_bias[o]
+            h_3[j, o] = tanh(h_3_dense)
+            v_sum += h_3[j, o] * v_weight[o, 0]
+        v[j] = v_sum + v_bias[0]
+
+
+@kernel
+def forward_u(u, q, v, u_sin):
+    """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21"""
+    n = u.shape[0]
+    for r in range(n):
+        u[r] = q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r]) - u_sin[r]
+
+
+@kernel
+def forward_du_dv(du_dv, q):
+    """du_dv[r, 0] = -q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                          burgers.grad:21"""
+    n = q.shape[0]
+    for r in range(2 * n):
+        du_dv[r] = f4(0.0)
+        if r >= n:
+            du_dv[r] = -q[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+
+
+@kernel
+def forward_du_dv_(du_dv, q):
+    """du_dv[r, 0] += q[r, 1]*(1 - q[r, 0]^2)                                                burgers.grad:21"""
+    n = q.shape[0]
+    for r in range(n):
+        du_dv[r] += q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+
+
+@kernel
+def forward_dux_dv(du_dh_3, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q):
+    """du_dh_3[j, i] = v_weight[i, 0]*du_dv[j, 0]                                            burgers.grad:20
+    du_dh_3_dense[j, i] = du_dh_3[j, i]*(1 - h_3[j, i]^2)                                    burgers.grad:19
+    dux_dv[j, 0] = 2*dux_ddu_dq[j - n, 0]*q[j - n, 0]*q[j - n, 1]  where n <= j              burgers.grad:21
+    """
+    n = dux_ddu_dq.shape[0]
+    for j in range(2 * n):
+        for i in range(24):
+            du_dh_3[j, i] = v_weight[i, 0] * du_dv[j]
+            du_dh_3_dense[j, i] = du_dh_3[j, i] * (f4(1.0) - h_3[j, i] * h_3[j, i])
+        dux_dv[j] = f4(0.0)
+        if j >= n:
+            dux_dv[j] = f4(2.0) * dux_ddu_dq[j - n, 0] * q[j - n, 0] * q[j - n, 1]
+
+
+@kernel
+def forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n):
+    """du_dh_2_dense[i, o] = du_dh_2[i, o]*(1 - h_2[i, o]^2)                                 burgers.grad:19"""
+    for i in range(2 * n):
+        for o in range(24):
+            du_dh_2_dense[i, o] = du_dh_2[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+
+
+@kernel
+def forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n):
+    """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
+    du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
+    """
+    for i in range(2 * n):
+        du_dh_dense_x[i, :] = f4(0.0)
+        for o in range(24):
+            du_dh_dense[i, o] = du_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            for i2 in range(2):
+                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense[i, o]
+
+
+@kernel
+def forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq):
+    """du_dq[r, c] = if c == 0 then -du_dh_dense_x[n + r, c] else du_dh_dense_x[n + r, c]    burgers.grad:16
+    du_dq[r, 0] += -2*q[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                                burgers.grad:21
+    du_dq[r, 1] += (1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0])                                   burgers.grad:21
+    du_dq[r, 0] += -pi*cos(pi*q[r, 0])                                                       burgers.grad:21
+    dux_dv[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 0]*q[r, 1]                                      burgers.grad:21
+    """
+    n = du_dq.shape[0]
+    for r in range(n):
+        for c in range(2):
+            du_dq[r, c] = -du_dh_dense_x[n + r, c] if c == 0 else du_dh_dense_x[n + r, c]
+        du_dq[r, 0] -= f4(2.0) * q[r, 0] * q[r, 1] * (v[r] - v[n + r])
+        du_dq[r, 1] += (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r])
+        du_dq[r, 0] -= f4(np.pi) * cos(f4(np.pi) * q[r, 0])
+        dux_dv[r] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * q[r, 1]
+
+
+@kernel
+def forward_du_dq(du_dq, du_dh_dense_x):
+    """du_dq[i, j] += du_dh_dense_x[i, j]  where i < n                                       burgers.grad:18"""
+    n = du_dq.shape[0]
+    for i in range(min(2 * n, n)):
+        for j in range(2):
+            du_dq[i, j] += du_dh_dense_x[i, j]
+
+
+@kernel
+def forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh):
+    """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
+    dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_j dux_ddu_dh_dense_x[i, j]*h_weight[j, o]                 burgers.grad:18
+    dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
+    dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
+    """
+    n = dux_ddu_dq.shape[0]
+    for i in range(2 * n):
+        d_h[i, :] = f4(0.0)
+        for j in range(2):
+            dux_ddu_dh_dense_x[i, j] = f4(0.0)
+            if i < n:
+                dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]
+            if i >= n:
+                dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]
+            for o in range(24):
+                d_h[i, o] += dux_ddu_dh_dense_x[i, j] * h_weight[j, o]
+        for o in range(24):
+            dux_ddu_dh[i, o] = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            dux_dh[i, o] = -f4(2.0) * du_dh[i, o] * d_h[i, o] * h[i, o]
+
+
+@kernel
+def forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_2, n):
+    """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
+    dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+            dux_dh_2[i, o] = -f4(2.0) * du_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
+
+
+@kernel
+def forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum, h_3, v_weight, n):
+    """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
+    dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
+    """
+    for i in range(2 * n):
+        total = f4(0.0)
+        for o in range(24):
+            dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+            total += dux_ddu_dh_3[i, o] * v_weight[o, 0]
+        dux_ddu_dv_sum[i] = total
+
+
+@kernel
+def forward_dux_dv_2(dux_dv, dux_ddu_dq, q):
+    """dux_dv[r, 0] += -dux_ddu_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r               burgers.grad:21"""
+    n = dux_ddu_dq.shape[0]
+    for r in range(max(0, n), 2 * n):
+        dux_dv[r] -= dux_ddu_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+
+
+@kernel
+def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
+    """dux_dv[r, 0] += dux_ddu_dq[r, 1]*(1 - q[r, 0]^2)                                      burgers.grad:21"""
+    n = dux_ddu_dq.shape[0]
+    for r in range(n):
+        dux_dv[r] += dux_ddu_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+
+
+@kernel
+def forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n):
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
+            o]*h_3[i, o]                                                                  burgers.grad:19
+    dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            dux_dh_3[i, o] = (
+                dux_dv[i] * v_weight[o, 0] - f4(2.0) * du_dh_3[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
+            )
+            dux_dh_3_dense[i, o] = dux_dh_3[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+
+
+@kernel
+def forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum):
+    """dux_dq[r, c] = if c == 0 then -dux_dh_dense_x[n + r, c] else dux_dh_dense_x[n + r, c]  burgers.grad:16
+    dux_dq[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
+    dux_dq[r, 1] += -2*dux_ddu_dq[r, 0]*q[r, 0]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
+    dux_dq[r, 0] += -2*dux_ddu_dq[r, 1]*q[r, 0]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
+    dux_dq[r, 0] += pi^2*dux_ddu_dq[r, 0]*u_sin[r]                                           burgers.grad:21
+    dux_dq[r, 0] += 2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[n + r, 0]                               burgers.grad:21
+    dux_dq[r, 1] += -dux_ddu_dv_sum[n + r, 0]*(1 - q[r, 0]^2)                                burgers.grad:21
+    dux_dq[r, 0] += -2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[r, 0]                                  burgers.grad:21
+    dux_dq[r, 1] += dux_ddu_dv_sum[r, 0]*(1 - q[r, 0]^2)                                     burgers.grad:21
+    """
+    n = dux_dq.shape[0]
+    for r in range(n):
+        for c in range(2):
+            dux_dq[r, c] = -dux_dh_dense_x[n + r, c] if c == 0 else dux_dh_dense_x[n + r, c]
+        dux_dq[r, 0] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 1] * (v[r] - v[n + r])
+        dux_dq[r, 1] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * (v[r] - v[n + r])
+        dux_dq[r, 0] -= f4(2.0) * dux_ddu_dq[r, 1] * q[r, 0] * (v[r] - v[n + r])
+        dux_dq[r, 0] += (f4(np.pi) * f4(np.pi)) * dux_ddu_dq[r, 0] * u_sin[r]
+        dux_dq[r, 0] += f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[n + r]
+        dux_dq[r, 1] -= dux_ddu_dv_sum[n + r] * (f4(1.0) - q[r, 0] * q[r, 0])
+        dux_dq[r, 0] -= f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[r]
+        dux_dq[r, 1] += dux_ddu_dv_sum[r] * (f4(1.0) - q[r, 0] * q[r, 0])
+
+
+@kernel
+def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored):
+    """rest[r] = u[r]*du_dq[r, 0] + du_dq[r, 1] - 0.01*dux_dq[r, 0]/pi                       burgers.grad:26
+    loss_sum = Σ_r rest[r]^2                                                                 burgers.grad:29
+    d_rest[r] = 2*rest[r]/n                                                                  burgers.grad:29
+    d_u[r] = d_rest[r]*du_dq[r, 0]                                                           burgers.grad:26
+    d_ux[r] = d_rest[r]*u[r]                                                                 burgers.grad:26
+    d_uxx[r] = -0.01*d_rest[r]/pi                                                            burgers.grad:26
+    d_dux_dq[r, 0] = d_uxx[r]                                                                burgers.grad:25
+    d_du_dq[r, 0] = d_ux[r]                                                                  burgers.grad:24
+    d_du_dq[r, 1] += d_rest[r]                                                               burgers.grad:23
+    d_dux_dmirrored[r, c] = if c == 0 then -d_dux_dq[r, c] else d_dux_dq[r, c]               burgers.grad:16
+    d_du_dmirrored[r, c] = if c == 0 then -d_du_dq[r, c] else d_du_dq[r, c]                  burgers.grad:16
+    loss = loss_sum/n                                                                        burgers.grad:29
+    """
+    n = u.shape[0]
+    loss_sum = 0.0
+    for r in range(n):
+        rest = u[r] * du_dq[r, 0] + du_dq[r, 1] - f4(0.01) * dux_dq[r, 0] / f4(np.pi)
+        loss_sum += rest * rest
+        d_rest = f4(2.0) * rest / f4(n)
+        d_u[r] = d_rest * du_dq[r, 0]
+        d_ux = d_rest * u[r]
+        d_uxx = -f4(0.01) * d_rest / f4(np.pi)
+        d_dux_dq[r, :] = f4(0.0)
+        d_dux_dq[r, 0] = d_uxx
+        d_du_dq[r, :] = f4(0.0)
+        d_du_dq[r, 0] = d_ux
+        d_du_dq[r, 1] += d_rest
+        for c in range(2):
+            d_dux_dmirrored[r, c] = -d_dux_dq[r, c] if c == 0 else d_dux_dq[r, c]
+        for c in range(2):
+            d_du_dmirrored[r, c] = -d_du_dq[r, c] if c == 0 else d_du_dq[r, c]
+    loss = loss_sum / n
+    return loss
+
+
+@kernel
+def backward_v(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] = 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(2 * n):
+        d_v[r] = f4(0.0)
+        if r >= n:
+            d_v[r] = f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 0] * q[r - n, 1]
+
+
+@kernel
+def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 0]*q[r, 1]                               burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(n):
+        d_v[r] -= f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 0] * q[r, 1]
+
+
+@kernel
+def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] += 2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0]  where n <= r      burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(max(0, n), 2 * n):
+        d_v[r] += f4(2.0) * d_dux_dq[r - n, 1] * dux_ddu_dq[r - n, 0] * q[r - n, 0]
+
+
+@kernel
+def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] += -2*d_dux_dq[r, 1]*dux_ddu_dq[r, 0]*q[r, 0]                               burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(n):
+        d_v[r] -= f4(2.0) * d_dux_dq[r, 1] * dux_ddu_dq[r, 0] * q[r, 0]
+
+
+@kernel
+def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] += 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0]  where n <= r      burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(max(0, n), 2 * n):
+        d_v[r] += f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 1] * q[r - n, 0]
+
+
+@kernel
+def backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q):
+    """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 1]*q[r, 0]                               burgers.grad:21"""
+    n = d_dux_dq.shape[0]
+    for r in range(n):
+        d_v[r] -= f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 1] * q[r, 0]
+
+
+@kernel
+def backward_v_6(d_v, d_du_dq, q):
+    """d_v[r, 0] += 2*d_du_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r                burgers.grad:21"""
+    n = d_du_dq.shape[0]
+    for r in range(max(0, n), 2 * n):
+        d_v[r] += f4(2.0) * d_du_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
+
+
+@kernel
+def backward_v_7(d_v, d_du_dq, q):
+    """d_v[r, 0] += -2*d_du_dq[r, 0]*q[r, 0]*q[r, 1]                                         burgers.grad:21"""
+    n = d_du_dq.shape[0]
+    for r in range(n):
+        d_v[r] -= f4(2.0) * d_du_dq[r, 0] * q[r, 0] * q[r, 1]
+
+
+@kernel
+def backward_v_8(d_v, d_u, q):
+    """d_v[r, 0] += -d_u[r - n]*q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                burgers.grad:21"""
+    n = d_u.shape[0]
+    for r in range(max(0, n), 2 * n):
+        d_v[r] -= d_u[r - n] * q[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+
+
+@kernel
+def backward_v_9(d_v, d_u, q):
+    """d_v[r, 0] += d_u[r]*q[r, 1]*(1 - q[r, 0]^2)                                           burgers.grad:21"""
+    n = d_u.shape[0]
+    for r in range(n):
+        d_v[r] += d_u[r] * q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+
+
+@kernel
+def backward_dux_ddu_dv(d_dux_ddu_dv, d_dux_dq, q):
+    """d_dux_ddu_dv[r, 0] = 2*d_dux_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21
+    d_dux_ddu_dv[r, 0] += -d_dux_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r              burgers.grad:21
+    """
+    n = d_dux_dq.shape[0]
+    for r in range(2 * n):
+        d_dux_ddu_dv[r] = f4(0.0)
+        if r >= n:
+            d_dux_ddu_dv[r] = f4(2.0) * d_dux_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
+        if r >= n:
+            d_dux_ddu_dv[r] -= d_dux_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+
+
+@kernel
+def backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q):
+    """d_dux_ddu_dv[r, 0] += -2*d_dux_dq[r, 0]*q[r, 0]*q[r, 1]                               burgers.grad:21
+    d_dux_ddu_dv[r, 0] += d_dux_dq[r, 1]*(1 - q[r, 0]^2)                                     burgers.grad:21
+    """
+    n = d_dux_dq.shape[0]
+    for r in range(n):
+        d_dux_ddu_dv[r] -= f4(2.0) * d_dux_dq[r, 0] * q[r, 0] * q[r, 1]
+        d_dux_ddu_dv[r] += d_dux_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+
+
+@kernel
+def backward_dux_dh_dense_sum(
+    d_h_weight,
+    d_dux_dh_dense_sum,
+    d_dux_dq,
+    d_dux_dmirrored,
+    h_weight,
+    dux_dh_dense,
+    d_dux_dh,
+    h,
+):
+    """d_dux_dh_dense_x[i, j] = d_dux_dq[i, j]  where i < n                                  burgers.grad:18
+    d_dux_dh_dense_x[i, j] += d_dux_dmirrored[i - n, j]  where n <= i                        burgers.grad:18
+    d_dux_dh_dense_sum[i, o] = Σ_j d_dux_dh_dense_x[i, j]*h_weight[j, o]                     burgers.grad:18
+    d_h_weight[j, o] = Σ_i d_dux_dh_dense_x[i, j]*dux_dh_dense[i, o]                         burgers.grad:18
+    d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o]*(1 - h[i, o]^2)                                burgers.grad:18
+    """
+    n = d_dux_dq.shape[0]
+    d_h_weight[:, :] = f4(0.0)
+    for i in range(2 * n):
+        d_dux_dh_dense_sum[i, :] = f4(0.0)
+        for j in range(2):
+            d_dux_dh_dense_x = f4(0.0)
+            if i < n:
+                d_dux_dh_dense_x = d_dux_dq[i, j]
+            if i >= n:
+                d_dux_dh_dense_x += d_dux_dmirrored[i - n, j]
+            for o in range(24):
+                d_dux_dh_dense_sum[i, o] += d_dux_dh_dense_x * h_weight[j, o]
+            for o in range(24):
+                d_h_weight[j, o] += d_dux_dh_dense_x * dux_dh_dense[i, o]
+        for o in range(24):
+            d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+
+
+@kernel
+def forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
+    """d_dux_ddu_dh_3[j, i] = v_weight[i, 0]*d_dux_ddu_dv[j, 0]                              burgers.grad:20"""
+    for j in range(2 * n):
+        for i in range(24):
+            d_h_3_dense[j, i] = v_weight[i, 0] * d_dux_ddu_dv[j]
+
+
+@kernel
+def backward_dux_dh_3(
+    d_v_weight,
+    d_dux_dh_3,
+    d_dux_dh_3_dense_sum,
+    h_3,
+    d_dux_ddu_dh_3_dense,
+    d_h_3_dense,
+    du_dh_3,
+    dux_dv,
+    n,
+):
+    """d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                       burgers.grad:19
+    d_dux_ddu_dh_3_dense[i, o] = d_dux_ddu_dh_3[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
+            o]*du_dh_3[i, o]*h_3[i, o]                                                       burgers.grad:19
+    d_v_weight[o, 0] = Σ_i d_dux_dh_3[i, o]*dux_dv[i, 0]                                     burgers.grad:20
+    """
+    d_v_weight[:, :] = f4(0.0)
+    for i in range(2 * n):
+        for o in range(24):
+            d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+            d_dux_ddu_dh_3_dense[i, o] = (
+                d_h_3_dense[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+                - f4(2.0) * d_dux_dh_3[i, o] * du_dh_3[i, o] * h_3[i, o]
+            )
+            d_v_weight[o, 0] += d_dux_dh_3[i, o] * dux_dv[i]
+
+
+@kernel
+def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n):
+    """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
+    o]*du_dh_2[i, o]*h_2[i, o]                                                    burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            d_dux_ddu_dh_2_dense[i, o] = (
+                d_dux_ddu_dh_2[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+                - f4(2.0) * d_dux_dh_2[i, o] * du_dh_2[i, o] * h_2[i, o]
+            )
+
+
+@kernel
+def backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
+    """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i, o]*du_dh[i,
+            o]*h[i, o]                                                                    burgers.grad:18
+    d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            d_dux_ddu_dh_dense = (
+                d_dux_ddu_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * h[i, o]
+            )
+            for i2 in range(2):
+                d_h_weight[i2, o] += dux_ddu_dh_dense_x[i, i2] * d_dux_ddu_dh_dense
+
+
+@kernel
+def backward_du_dh_dense_sum(
+    d_du_dh_dense_sum,
+    d_du_dq,
+    d_du_dmirrored,
+    h_weight,
+    d_h_weight,
+    du_dh_dense,
+    d_du_dh,
+    h,
+    d_dux_dh,
+    d_h,
+    dux_dh,
+    d_dux_dh_dense_sum,
+    du_dh,
+    d_dux_ddu_dh,
+):
+    """d_du_dh_dense_x[i, j] = d_du_dq[i, j]  where i < n                                    burgers.grad:18
+    d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]  where n <= i                          burgers.grad:18
+    d_du_dh_dense_sum[i, o] = Σ_j d_du_dh_dense_x[i, j]*h_weight[j, o]                       burgers.grad:18
+    d_h_weight[j, o] += Σ_i d_du_dh_dense_x[i, j]*du_dh_dense[i, o]                          burgers.grad:18
+    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i,
+            o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                                            burgers.grad:18
+    d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] - 2*d_du_dh_dense_sum[i,
+            o]*du_dh[i, o]*h[i, o] - 2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
+            2*d_dux_dh[i, o]*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]                          burgers.grad:18
+    """
+    n = d_du_dq.shape[0]
+    for i in range(2 * n):
+        d_du_dh_dense_sum[:] = f4(0.0)
+        for j in range(2):
+            d_du_dh_dense_x = f4(0.0)
+            if i < n:
+                d_du_dh_dense_x = d_du_dq[i, j]
+            if i >= n:
+                d_du_dh_dense_x += d_du_dmirrored[i - n, j]
+            for o in range(24):
+                d_du_dh_dense_sum[o] += d_du_dh_dense_x * h_weight[j, o]
+            for o in range(24):
+                d_h_weight[j, o] += d_du_dh_dense_x * du_dh_dense[i, o]
+        for o in range(24):
+            d_du_dh[i, o] = (
+                d_du_dh_dense_sum[o] * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * d_h[i, o] * h[i, o]
+            )
+            d_h[i, o] = (
+                -f4(2.0) * dux_dh[i, o] * d_dux_dh_dense_sum[i, o] * h[i, o]
+                - f4(2.0) * d_du_dh_dense_sum[o] * du_dh[i, o] * h[i, o]
+                - f4(2.0) * d_dux_ddu_dh[i, o] * d_h[i, o] * h[i, o]
+                - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * d_h[i, o]
+            )
+
+
+@kernel
+def backward_du_dh_2(
+    d_du_dh_2,
+    d_h_2_dense,
+    h_2,
+    d_dux_dh_2,
+    dux_ddu_dh_2_dense_sum,
+    dux_dh_2,
+    d_dux_dh_2_dense_sum,
+    du_dh_2,
+    d_dux_ddu_dh_2,
+    n,
+):
+    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
+            o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                                     burgers.grad:19
+    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] - 2*d_du_dh_2_dense_sum[i,
+            o]*du_dh_2[i, o]*h_2[i, o] - 2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i,
+            o] - 2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]               burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            d_du_dh_2[i, o] = (
+                d_h_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+                - f4(2.0) * d_dux_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
+            )
+            d_h_2_dense[i, o] = (
+                -f4(2.0) * dux_dh_2[i, o] * d_dux_dh_2_dense_sum[i, o] * h_2[i, o]
+                - f4(2.0) * d_h_2_dense[i, o] * du_dh_2[i, o] * h_2[i, o]
+                - f4(2.0) * d_dux_ddu_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
+                - f4(2.0) * d_dux_dh_2[i, o] * du_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o]
+            )
+
+
+@kernel
+def backward_h_3_dense(
+    d_h_3_bias,
+    d_v,
+    v_weight,
+    dux_dh_3,
+    d_dux_dh_3_dense_sum,
+    h_3,
+    d_du_dh_3,
+    du_dh_3,
+    d_h_3_dense,
+    dux_ddu_dh_3_dense_sum,
+    d_dux_dh_3,
+    n,
+):
+    """d_h_3[i, o] = d_v[i, 0]*v_weight[o, 0] - 2*dux_dh_3[i, o]*d_dux_dh_3_dense_sum[i, o]*h_3[i, o]
+            - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] - 2*d_dux_ddu_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] - 2*d_dux_dh_3[i, o]*du_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]                                               burgers.grad:19
+    d_h_3_dense[i, o] = d_h_3[i, o]*(1 - h_3[i, o]^2)                                        burgers.grad:19
+    d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                                        burgers.grad:19
+    d_h_3_bias[o] = Σ_i d_h_3_dense[i, o]                                                    burgers.grad:19
+    """
+    d_h_3_bias[:] = f4(0.0)
+    for i in range(2 * n):
+        for o in range(24):
+            d_h_3 = (
+                d_v[i] * v_weight[o, 0]
+                - f4(2.0) * dux_dh_3[i, o] * d_dux_dh_3_dense_sum[i, o] * h_3[i, o]
+                - f4(2.0) * d_du_dh_3[i, o] * du_dh_3[i, o] * h_3[i, o]
+                - f4(2.0) * d_h_3_dense[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
+                - f4(2.0) * d_dux_dh_3[i, o] * du_dh_3[i, o] * dux_ddu_dh_3_dense_sum[i, o]
+            )
+            d_h_3_dense[i, o] = d_h_3 * (f4(1.0) - h_3[i, o] * h_3[i, o])
+            d_du_dh_3[i, o] = (
+                d_du_dh_3[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+                - f4(2.0) * d_dux_dh_3[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
+            )
+            d_h_3_bias[o] += d_h_3_dense[i, o]
+
+
+@kernel
+def backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n):
+    """d_h_2_dense[i, o] = d_h_2[i, o]*(1 - h_2[i, o]^2)                                     burgers.grad:19
+    d_h_2_bias[o] = Σ_i d_h_2_dense[i, o]                                                    burgers.grad:19
+    """
+    d_h_2_bias[:] = f4(0.0)
+    for i in range(2 * n):
+        for o in range(24):
+            d_h_2_dense[i, o] = d_h_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+            d_h_2_bias[o] += d_h_2_dense[i, o]
+
+
+@kernel
+def backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n):
+    """d_h_dense[i, o] = d_h[i, o]*(1 - h[i, o]^2)                                           burgers.grad:18
+    d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
+    d_h_bias[o] = Σ_i d_h_dense[i, o]                                                        burgers.grad:18
+    """
+    d_h_bias[:] = f4(0.0)
+    for i in range(2 * n):
+        for o in range(24):
+            d_h_dense = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            for i2 in range(2):
+                d_h_weight[i2, o] += h_dense_x[i, i2] * d_h_dense
+            d_h_bias[o] += d_h_dense
+
+
+@kernel
+def backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n):
+    """d_v_weight[i, 0] += Σ_j dux_ddu_dh_3[j, i]*d_dux_ddu_dv[j, 0]                         burgers.grad:20"""
+    for j in range(2 * n):
+        for i in range(24):
+            d_v_weight[i, 0] += dux_ddu_dh_3[j, i] * d_dux_ddu_dv[j]
+
+
+@kernel
+def backward_v_weight_(d_v_bias, d_v_weight, h_3, d_v, n):
+    """d_v_weight[i, 0] += Σ_j h_3[j, i]*d_v[j, 0]                                           burgers.grad:20
+    d_v_bias[0] = Σ_j d_v[j, 0]                                                              burgers.grad:20
+    """
+    d_v_bias[:] = f4(0.0)
+    for j in range(2 * n):
+        for i in range(24):
+            d_v_weight[i, 0] += h_3[j, i] * d_v[j]
+        d_v_bias[0] += d_v[j]
+
+
+@kernel
+def adam(m, g, v_, p, t):
+    """lr_cos = if t <= 100 then 0 else cos(pi*min(1, t/19900 - 101/19900))                  burgers.grad:32
+    lr = if t <= 100 then t/20200 else 0.0025*lr_cos + 0.0025                                burgers.grad:32
+    rate_pow = 0.9^t                                                                         burgers.grad:32
+    rate = lr/(1 - rate_pow)                                                                 burgers.grad:32
+    unbias_pow = 0.999^t                                                                     burgers.grad:32
+    unbias = 1/sqrt(1 - unbias_pow)                                                          burgers.grad:32
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                             burgers.grad:32
+    v_2[n] = 0.999*v_[n] + 0.001*g[n]^2                                                      burgers.grad:32
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                burgers.grad:32
+    """
+    lr_cos = 0.0 if t <= 100.0 else np.cos(np.pi * min(t / 19900.0 - 101.0 / 19900.0, 1.0))
+    lr = t / 20200.0 if t <= 100.0 else 0.0025 * lr_cos + 0.0025
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(1297):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v_[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v_[n] = v_2
+
+
+@kernel
+def forward_mirrored(mirrored, q, u):
+    """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
+    u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
+    """
+    n = mirrored.shape[0]
+    for r in range(n):
+        for c in range(2):
+            mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
+        u[r] = sin(f4(np.pi) * q[r, 0])
+
+
+@kernel
+def forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h):
+    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
+    h_dense_sum[i, o] = Σ_j h_dense_x[i, j]*h_weight[j, o]                                   burgers.grad:18
+    h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
+    h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
+    """
+    n = q.shape[0]
+    for i in range(2 * n):
+        h_dense_sum[:] = f4(0.0)
+        for j in range(2):
+            h_dense_x = q[i, j] if i < n else mirrored[i - n, j]
+            for o in range(24):
+                h_dense_sum[o] += h_dense_x * h_weight[j, o]
+        for o in range(24):
+            h_dense = h_dense_sum[o] + h_bias[o]
+            h[i, o] = tanh(h_dense)
+
+
+@kernel
+def forward_v_(h_3_dense_sum, h_3_bias, v_weight, v, v_bias, n):
+    """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
+    h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
+    v_sum[j, 0] = Σ_o h_3[j, o]*v_weight[o, 0]                                               burgers.grad:20
+    v[j, 0] = v_sum[j, 0] + v_bias[0]                                                        burgers.grad:20
+    """
+    for j in range(2 * n):
+        v_sum = f4(0.0)
+        for o in range(24):
+            h_3_dense = h_3_dense_sum[j, o] + h_3_bias[o]
+            h_3 = tanh(h_3_dense)
+            v_sum += h_3 * v_weight[o, 0]
+        v[j] = v_sum + v_bias[0]
+
+
+@kernel
+def forward_u_(u, q, v):
+    """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21"""
+    n = u.shape[0]
+    for r in range(n):
+        u[r] = q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r]) - u[r]
+
+
+@kernel
+def forward_error(u, q, v, u_sin, known):
+    """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21
+    error_sum = Σ_r (u[r] - known[r])^2                                                      burgers.grad:30
+    error_sum_2 = Σ_r known[r]^2                                                             burgers.grad:30
+    error_sqrt_of = error_sum/error_sum_2                                                    burgers.grad:30
+    error = sqrt(error_sqrt_of)                                                              burgers.grad:30
+    """
+    n = u.shape[0]
+    error_sum = 0.0
+    error_sum_2 = 0.0
+    for r in range(n):
+        u[r] = q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r]) - u_sin[r]
+        error_sum += (u[r] - known[r]) ** 2
+        error_sum_2 += known[r] * known[r]
+    error_sqrt_of = error_sum / error_sum_2
+    error = np.sqrt(error_sqrt_of)
+    return error
+
+
+@kernel
+def forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n):
+    """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
+    du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
+    """
+    for i in range(2 * n):
+        du_dh_dense_x[i, :] = f4(0.0)
+        for o in range(24):
+            du_dh_dense = dux_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            for i2 in range(2):
+                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense
+
+
+@kernel
+def forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh):
+    """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
+    dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_j dux_ddu_dh_dense_x[i, j]*h_weight[j, o]                 burgers.grad:18
+    dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
+    dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
+    """
+    n = dux_ddu_dq.shape[0]
+    for i in range(2 * n):
+        dux_ddu_dh_dense_sum[:] = f4(0.0)
+        for j in range(2):
+            dux_ddu_dh_dense_x = f4(0.0)
+            if i < n:
+                dux_ddu_dh_dense_x = dux_ddu_dq[i, j]
+            if i >= n:
+                dux_ddu_dh_dense_x += dux_ddu_dmirrored[i - n, j]
+            for o in range(24):
+                dux_ddu_dh_dense_sum[o] += dux_ddu_dh_dense_x * h_weight[j, o]
+        for o in range(24):
+            dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[o] * (f4(1.0) - h[i, o] * h[i, o])
+            dux_dh[i, o] = -f4(2.0) * dux_dh[i, o] * dux_ddu_dh_dense_sum[o] * h[i, o]
+
+
+@kernel
+def forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n):
+    """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
+    dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            dux_ddu_dh_2[i, o] = dux_dh_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+            dux_dh_2_dense[i, o] = -f4(2.0) * du_dh_2[i, o] * dux_dh_2_dense[i, o] * h_2[i, o]
+
+
+@kernel
+def forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weight, n):
+    """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
+    dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
+    """
+    for i in range(2 * n):
+        total = f4(0.0)
+        for o in range(24):
+            dux_ddu_dh_3 = dux_ddu_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+            total += dux_ddu_dh_3 * v_weight[o, 0]
+        dux_ddu_dv_sum[i] = total
+
+
+@kernel
+def forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
+            o]*h_3[i, o]                                                                  burgers.grad:19
+    dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            dux_dh_3 = (
+                dux_dv[i] * v_weight[o, 0] - f4(2.0) * dux_dh_3_dense[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
+            )
+            dux_dh_3_dense[i, o] = dux_dh_3 * (f4(1.0) - h_3[i, o] * h_3[i, o])
+
+
+@kernel
+def forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n):
+    """dux_dh_2_dense[i, o] = dux_dh_2[i, o]*(1 - h_2[i, o]^2)                               burgers.grad:19"""
+    for i in range(2 * n):
+        for o in range(24):
+            dux_dh_2_dense[i, o] = dux_dh_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+
+
+@kernel
+def forward_loss(u, du_dq, dux_dq):
+    """rest[r] = u[r]*du_dq[r, 0] + du_dq[r, 1] - 0.01*dux_dq[r, 0]/pi                       burgers.grad:26
+    loss_sum = Σ_r rest[r]^2                                                                 burgers.grad:29
+    loss = loss_sum/n                                                                        burgers.grad:29
+    """
+    n = u.shape[0]
+    loss_sum = 0.0
+    for r in range(n):
+        rest = u[r] * du_dq[r, 0] + du_dq[r, 1] - f4(0.01) * dux_dq[r, 0] / f4(np.pi)
+        loss_sum += rest * rest
+    loss = loss_sum / n
+    return loss
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, q, known):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    n = q.shape[0]
+    h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
+    d_h_weight, d_h_bias, d_h_2_weight, d_h_2_bias, d_h_3_weight, d_h_3_bias, d_v_weight, d_v_bias = parts(d_params)
+    mirrored = work[0 : 2 * n].reshape(n, 2)
+    u_sin = work[2 * n : 3 * n]
+    dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)  # kept for d_v
+    dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
+    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_weight and d_h_bias
+    h_dense_sum = work[11 * n : 11 * n + 24]
+    h = work[11 * n + 24 : 59 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
+    h_2 = work[59 * n + 24 : 107 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
+    h_3 = work[107 * n + 24 : 155 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    v = work[0 : 2 * n]
+    u = work[155 * n + 24 : 156 * n + 24]  # kept for d_u and d_dux_dq
+    du_dv = work[156 * n + 24 : 158 * n + 24]  # kept for d_v_weight
+    du_dh_3 = work[158 * n + 24 : 206 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_3_dense = work[206 * n + 24 : 254 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dv = work[254 * n + 24 : 256 * n + 24]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_2 = work[256 * n + 24 : 304 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
+    du_dh_2_dense = work[304 * n + 24 : 352 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
+    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_h_weight and d_du_dh_dense_sum
+    du_dh_dense = work[400 * n + 24 : 448 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
+    du_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
+    du_dq = work[452 * n + 24 : 454 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
+    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)  # kept for d_h_weight
+    dux_ddu_dh = work[454 * n + 24 : 502 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
+    dux_dh = work[502 * n + 24 : 550 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
+    dux_ddu_dh_2_dense_sum = work[598 * n + 24 : 646 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_2 = work[646 * n + 24 : 694 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dh_2 = work[694 * n + 24 : 742 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_3_dense_sum = work[742 * n + 24 : 790 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
+    dux_ddu_dh_3 = work[790 * n + 24 : 838 * n + 24].reshape(2 * n, 24)  # kept for d_v_weight
+    dux_ddu_dv_sum = work[5 * n : 7 * n]
+    dux_dh_3 = work[838 * n + 24 : 886 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
+    dux_dh_3_dense = work[886 * n + 24 : 934 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dh_2_dense = work[934 * n + 24 : 982 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
+    dux_dh_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
+    dux_dh_dense_x = work[1030 * n + 24 : 1034 * n + 24].reshape(2 * n, 2)
+    dux_dq = work[1034 * n + 24 : 1036 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
+    d_u = work[2 * n : 3 * n]
+    d_dux_dq = work[5 * n : 7 * n].reshape(n, 2)
+    d_du_dq = work[0 : 2 * n].reshape(n, 2)
+    d_dux_dmirrored = work[1030 * n + 24 : 1032 * n + 24].reshape(n, 2)
+    d_du_dmirrored = work[1036 * n + 24 : 1038 * n + 24].reshape(n, 2)
+    d_v = work[1034 * n + 24 : 1036 * n + 24]
+    d_dux_ddu_dv = work[452 * n + 24 : 454 * n + 24]
+    d_dux_dh_dense_sum = work[1038 * n + 24 : 1086 * n + 24].reshape(2 * n, 24)
+    d_dux_dh = work[1086 * n + 24 : 1134 * n + 24].reshape(2 * n, 24)
+    d_dux_dh_2_dense_sum = work[1134 * n + 24 : 1182 * n + 24].reshape(2 * n, 24)
+    d_dux_dh_2 = work[1182 * n + 24 : 1230 * n + 24].reshape(2 * n, 24)
+    d_dux_dh_3_dense_sum = work[1230 * n + 24 : 1278 * n + 24].reshape(2 * n, 24)
+    d_dux_dh_3 = work[1278 * n + 24 : 1326 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh_3_dense = work[1326 * n + 24 : 1374 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh_2 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh_2_dense = work[1422 * n + 24 : 1470 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+    d_du_dh_dense_sum = work[11 * n : 11 * n + 24]
+    d_du_dh = work[1518 * n + 24 : 1566 * n + 24].reshape(2 * n, 24)
+    d_h = work[550 * n + 24 : 598 * n + 24].reshape(2 * n, 24)
+    d_du_dh_2 = work[1038 * n + 24 : 1086 * n + 24].reshape(2 * n, 24)
+    d_h_3_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)
+    d_du_dh_3 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
+    d_h_2_dense = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+
+    # forward
+    forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h(h_dense_sum, h_dense_x, q, mirrored, h_weight, h_bias, h)
+    gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
+    forward_h_2(h_2, h_2_bias, n)
+    gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
+    forward_v(h_3, h_3_bias, v_weight, v, v_bias, n)
+    forward_u(u, q, v, u_sin)
+    forward_du_dv(du_dv, q)
+    forward_du_dv_(du_dv, q)
+    forward_dux_dv(du_dh_3, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q)
+    gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
+    forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
+    gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
+    forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n)
+    forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
+    forward_du_dq(du_dq, du_dh_dense_x)
+    forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
+    # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
+    gemm(dux_ddu_dh, h_2_weight, dux_ddu_dh_2_dense_sum, False)
+    forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_2, n)
+    # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
+    gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
+    forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum, h_3, v_weight, n)
+    forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
+    forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
+    forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n)
+    gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2, True)  # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
+    forward_du_dh_2_dense(dux_dh_2_dense, dux_dh_2, h_2, n)
+    gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
+    forward_du_dh_dense_x(dux_dh_dense_x, dux_dh_dense, dux_dh, h, h_weight, n)
+    forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
+    forward_du_dq(dux_dq, dux_dh_dense_x)
+    loss = loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored)
+
+    # backward
+    backward_v(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v_6(d_v, d_du_dq, q)
+    backward_v_7(d_v, d_du_dq, q)
+    forward_dux_dv_2(d_v, d_du_dq, q)
+    forward_dux_dv_3(d_v, d_du_dq, q)
+    backward_v_8(d_v, d_u, q)
+    backward_v_9(d_v, d_u, q)
+    backward_dux_ddu_dv(d_dux_ddu_dv, d_dux_dq, q)
+    backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q)
+    backward_dux_dh_dense_sum(
+        d_h_weight, d_dux_dh_dense_sum, d_dux_dq, d_dux_dmirrored, h_weight, dux_dh_dense, d_dux_dh, h
+    )
+    forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
+    # d_dux_dh_2_dense_sum[j, o] = Σ_i d_dux_dh[j, i] h_2_weight[i, o]
+    gemm(d_dux_dh, h_2_weight, d_dux_dh_2_dense_sum, False)
+    forward_du_dh_2_dense(d_dux_dh_2, d_dux_dh_2_dense_sum, h_2, n)
+    # d_dux_dh_3_dense_sum[j, o] = Σ_i d_dux_dh_2[j, i] h_3_weight[i, o]
+    gemm(d_dux_dh_2, h_3_weight, d_dux_dh_3_dense_sum, False)
+    backward_dux_dh_3(
+        d_v_weight, d_dux_dh_3, d_dux_dh_3_dense_sum, h_3, d_dux_ddu_dh_3_dense, d_h_3_dense, du_dh_3, dux_dv, n
+    )
+    # d_dux_ddu_dh_2[j, i] = Σ_o d_dux_ddu_dh_3_dense[j, o] h_3_weight[i, o]
+    gemm(d_dux_ddu_dh_3_dense, h_3_weight.T, d_dux_ddu_dh_2, False)
+    backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n)
+    # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
+    gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
+    backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
+    backward_du_dh_dense_sum(
+        d_du_dh_dense_sum,
+        d_du_dq,
+        d_du_dmirrored,
+        h_weight,
+        d_h_weight,
+        du_dh_dense,
+        d_du_dh,
+        h,
+        d_dux_dh,
+        d_h,
+        dux_dh,
+        d_dux_dh_dense_sum,
+        du_dh,
+        d_dux_ddu_dh,
+    )
+    gemm(d_du_dh, h_2_weight, d_h_2_dense, False)  # d_du_dh_2_dense_sum[j, o] = Σ_i d_du_dh[j, i] h_2_weight[i, o]
+    backward_du_dh_2(
+        d_du_dh_2,
+        d_h_2_dense,
+        h_2,
+        d_dux_dh_2,
+        dux_ddu_dh_2_dense_sum,
+        dux_dh_2,
+        d_dux_dh_2_dense_sum,
+        du_dh_2,
+        d_dux_ddu_dh_2,
+        n,
+    )
+    gemm(d_du_dh_2, h_3_weight, d_du_dh_3, False)  # d_du_dh_3_dense_sum[j, o] = Σ_i d_du_dh_2[j, i] h_3_weight[i, o]
+    backward_h_3_dense(
+        d_h_3_bias,
+        d_v,
+        v_weight,
+        dux_dh_3,
+        d_dux_dh_3_dense_sum,
+        h_3,
+        d_du_dh_3,
+        du_dh_3,
+        d_h_3_dense,
+        dux_ddu_dh_3_dense_sum,
+        d_dux_dh_3,
+        n,
+    )
+    gemm(d_h_3_dense, h_3_weight.T, d_h_2_dense, True)  # d_h_2[j, i] += Σ_o d_h_3_dense[j, o] h_3_weight[i, o]
+    backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n)
+    gemm(d_h_2_dense, h_2_weight.T, d_h, True)  # d_h[j, i] += Σ_o d_h_2_dense[j, o] h_2_weight[i, o]
+    backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n)
+    # d_h_2_weight[i, o] = Σ_j d_dux_dh[j, i] dux_dh_2_dense[j, o]
+    gemm(d_dux_dh.T, dux_dh_2_dense, d_h_2_weight, False)
+    # d_h_2_weight[i, o] += Σ_j dux_ddu_dh[j, i] d_dux_ddu_dh_2_dense[j, o]
+    gemm(dux_ddu_dh.T, d_dux_ddu_dh_2_dense, d_h_2_weight, True)
+    gemm(d_du_dh.T, du_dh_2_dense, d_h_2_weight, True)  # d_h_2_weight[i, o] += Σ_j d_du_dh[j, i] du_dh_2_dense[j, o]
+    gemm(h.T, d_h_2_dense, d_h_2_weight, True)  # d_h_2_weight[i, o] += Σ_j h[j, i] d_h_2_dense[j, o]
+    # d_h_3_weight[i, o] = Σ_j d_dux_dh_2[j, i] dux_dh_3_dense[j, o]
+    gemm(d_dux_dh_2.T, dux_dh_3_dense, d_h_3_weight, False)
+    # d_h_3_weight[i, o] += Σ_j dux_ddu_dh_2[j, i] d_dux_ddu_dh_3_dense[j, o]
+    gemm(dux_ddu_dh_2.T, d_dux_ddu_dh_3_dense, d_h_3_weight, True)
+    # d_h_3_weight[i, o] += Σ_j d_du_dh_2[j, i] du_dh_3_dense[j, o]
+    gemm(d_du_dh_2.T, du_dh_3_dense, d_h_3_weight, True)
+    gemm(h_2.T, d_h_3_dense, d_h_3_weight, True)  # d_h_3_weight[i, o] += Σ_j h_2[j, i] d_h_3_dense[j, o]
+    backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n)
+    backward_v_weight(d_v_weight, d_du_dh_3, du_dv, n)
+    backward_v_weight_(d_v_bias, d_v_weight, h_3, d_v, n)
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:1297]
+    g = d_params[0:1297]
+    m = moments[0:1297]
+    v_ = moments[1297:2594]
+    adam(m, g, v_, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, q, known):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    return -1, -1, differentiate(params, d_params, work, q, known)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, q, known):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 2594:
+        raise ValueError("params or state are of another model")
+    loss = differentiate(params, d_params, work, q, known)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, q, u):
+    """One forward pass: fills u."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    n = q.shape[0]
+    h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
+    mirrored = work[0 : 2 * n].reshape(n, 2)
+    h_dense_sum = work[2 * n : 2 * n + 24]
+    h = work[2 * n + 24 : 50 * n + 24].reshape(2 * n, 24)
+    h_2 = work[50 * n + 24 : 98 * n + 24].reshape(2 * n, 24)
+    h_3_dense_sum = work[2 * n + 24 : 50 * n + 24].reshape(2 * n, 24)
+    v = work[0 : 2 * n]
+    forward_mirrored(mirrored, q, u)
+    forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h)
+    gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
+    forward_h_2(h_2, h_2_bias, n)
+    gemm(h_2, h_3_weight, h_3_dense_sum, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
+    forward_v_(h_3_dense_sum, h_3_bias, v_weight, v, v_bias, n)
+    forward_u_(u, q, v)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, q, known):
+    """One forward pass: returns loss, error."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    n = q.shape[0]
+    h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
+    mirrored = work[0 : 2 * n].reshape(n, 2)
+    u_sin = work[2 * n : 3 * n]
+    dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)
+    dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
+    h_dense_sum = work[7 * n : 7 * n + 24]
+    h = work[7 * n + 24 : 55 * n + 24].reshape(2 * n, 24)
+    h_2 = work[55 * n + 24 : 103 * n + 24].reshape(2 * n, 24)
+    h_3 = work[103 * n + 24 : 151 * n + 24].reshape(2 * n, 24)
+    v = work[0 : 2 * n]
+    u = work[151 * n + 24 : 152 * n + 24]
+    du_dv = work[152 * n + 24 : 154 * n + 24]
+    du_dh_3_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    dux_dv = work[202 * n + 24 : 204 * n + 24]
+    du_dh_2 = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
+    du_dh_2_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    du_dh_dense_x = work[154 * n + 24 : 158 * n + 24].reshape(2 * n, 2)
+    du_dq = work[152 * n + 24 : 154 * n + 24].reshape(n, 2)
+    dux_ddu_dh_dense_sum = work[7 * n : 7 * n + 24]
+    dux_ddu_dh = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    dux_dh = work[300 * n + 24 : 348 * n + 24].reshape(2 * n, 24)
+    dux_ddu_dh_2 = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    dux_ddu_dh_3_dense_sum = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
+    dux_ddu_dv_sum = work[5 * n : 7 * n]
+    dux_dh_3_dense = work[204 * n + 24 : 252 * n + 24].reshape(2 * n, 24)
+    dux_dh_2_dense = work[348 * n + 24 : 396 * n + 24].reshape(2 * n, 24)
+    dux_dh_dense_x = work[348 * n + 24 : 352 * n + 24].reshape(2 * n, 2)
+    dux_dq = work[202 * n + 24 : 204 * n + 24].reshape(n, 2)
+    forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h)
+    gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
+    forward_h_2(h_2, h_2_bias, n)
+    gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
+    forward_v(h_3, h_3_bias, v_weight, v, v_bias, n)
+    error = forward_error(u, q, v, u_sin, known)
+    forward_du_dv(du_dv, q)
+    forward_du_dv_(du_dv, q)
+    forward_dux_dv(dux_dh_3_dense, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q)
+    gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
+    forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
+    gemm(du_dh_2_dense, h_2_weight.T, dux_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
+    forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
+    forward_du_dq(du_dq, du_dh_dense_x)
+    forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
+    # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
+    gemm(dux_ddu_dh, h_2_weight, dux_dh_2_dense, False)
+    forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n)
+    # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
+    gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
+    forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weight, n)
+    forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
+    forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
+    forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n)
+    # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
+    gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
+    forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)
+    gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
+    forward_du_dh_dense_x_(dux_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
+    forward_du_dq(dux_dq, dux_dh_dense_x)
+    loss = forward_loss(u, du_dq, dux_dq)
+    return -1, -1, loss, error
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, n):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 1566 * n + 24:
+            self.work[0] = np.empty(1566 * n + 24, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(3 / 13) * (2.0 * rng.random((2, 24)) - 1.0)
+    params["h_2.weight"] = np.sqrt(0.125) * (2.0 * rng.random((24, 24)) - 1.0)
+    params["h_3.weight"] = np.sqrt(0.125) * (2.0 * rng.random((24, 24)) - 1.0)
+    params["v.weight"] = np.sqrt(0.24) * (2.0 * rng.random((24, 1)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(2594, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, q, known):
+    """One training step on one batch, in place; returns the loss. q: float32 [n, 2]; known: float32 [n]."""
+    q, known = _checked(q, known)
+    step = state.step + 1
+    _, _, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(q.shape[0]), q, known)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, q, known, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    q, known = _checked(q, known)
+    n = q.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(1566 * n + 24, f4), q, known)
+    return loss, gradients
+
+
+def predict(params, q, seed=0):
+    """The prediction u: [n]. q: float32 [n, 2]."""
+    (q,) = _checked_inputs(q)
+    n = q.shape[0]
+    u = np.empty((n,), f4)
+    predict_entry(params.flat, np.empty(98 * n + 24, f4), q, u)
+    return u
+
+
+def evaluate(params, q, known, seed=0):
+    """The loss and the metrics, without changing anything."""
+    q, known = _checked(q, known)
+    n = q.shape[0]
+    _, _, loss, error = evaluate_entry(params.flat, np.empty(396 * n + 24, f4), q, known)
+    return {"loss": float(loss), "error": float(error)}
+
+
+def _checked_inputs(q):
+    q = _array("q", q, "fiu", "numbers", f4)
+    if q.ndim != 2 or q.shape[1] != 2 or q.size == 0:
+        raise ValueError(f"q is [n, 2]; got {list(q.shape)}")
+    return (q,)
+
+
+def _checked(q, known):
+    (q,) = _checked_inputs(q)
+    known = _array("known", known, "fiu", "numbers", f4)
+    if known.ndim != 1 or known.shape[0] != q.shape[0] or known.size == 0:
+        raise ValueError(f"known is [n] with n = {q.shape[0]}; got {list(known.shape)}")
+    return q, known
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
