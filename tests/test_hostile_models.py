@@ -522,7 +522,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 WITH_A_MODEL: dict[str, tuple[str, ...]] = {
     "compile": ("compile",), "train": ("train",), "check": ("check",), "inspect": ("inspect",),
-    "graph": ("inspect", "--stage", "graph"), "derive": ("derive", "--of", "h.weight"),
+    "graph": ("inspect", "--stage", "graph"), "picture": ("graph", "--dot"), "derive": ("derive", "--of", "h.weight"),
     "predict": ("predict", "--weights", "w.safetensors", "--data", "m.npz"),
 }  # fmt: skip
 
