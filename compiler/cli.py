@@ -241,6 +241,19 @@ def derive(model: Path, of: str, latex: bool) -> None:
     _commands().derive(model, of, latex=latex)
 
 
+@program.command(short_help="Show what needs what in a model.")
+@_model_argument
+@click.option("--dot", is_flag=True, help="For Graphviz.")
+def graph(model: Path, dot: bool) -> None:
+    """Show what needs what in MODEL: from the loss, the predictions and the metrics down to inputs and parameters.
+
+    \b
+    gradc graph digits.grad
+    gradc graph digits.grad --dot | dot -Tsvg > digits.svg
+    """
+    _commands().graph(model, dot=dot)
+
+
 @program.command(short_help="Write a small model file to start from.")
 @click.argument("name")
 def new(name: str) -> None:

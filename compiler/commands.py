@@ -236,3 +236,8 @@ def derive(path: Path, of: str, *, latex: bool) -> None:
     """Shows how the gradient of one parameter is derived."""
     derivation = pipeline().derive(read_model(path), file=str(path), of=of, latex=latex)
     console.show_code(str(derivation), "latex" if latex else "text")
+
+
+def graph(path: Path, *, dot: bool) -> None:
+    """Shows what needs what in a model."""
+    console.say(pipeline().picture(read_model(path), file=str(path), dot=dot).rstrip("\n"))

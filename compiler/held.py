@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy
 from sympy import Integer
 
+from gradc.graph.conditions import Part, parts_of
 from gradc.graph.index import index
 from gradc.graph.interpret import interpret
 from gradc.graph.nodes import Equation, Graph, Head, Read, Reducer, Tensor
@@ -63,11 +64,9 @@ class _Holding:
         match body:
             case STOP.head():
                 return self.read(body.args[0], conditions)
-            case WHERE.head(args=(condition, then, otherwise)):
-                taken = self.at(then, (*conditions, condition))
-                left = self.at(otherwise, (*conditions, NOT(condition)))
-                return WHERE(self.at(condition, conditions), taken, left)
-            case _ if isinstance(body, Head | sympy.Add | sympy.Mul | sympy.Pow):
+            case Head():
+                return body.func(*(self.at(part.body, _under(conditions, part)) for part in parts_of(body)))
+            case sympy.Add() | sympy.Mul() | sympy.Pow():
                 return body.func(*(self.at(part, conditions) for part in body.args))
         return body
 
@@ -83,3 +82,9 @@ class _Holding:
         self.tensors[name] = Tensor(name, axes, Kind.REAL, old.origin)
         self.made.append(Equation(name, place, old.indices, old.guards, Reducer.SUM, body, old.origin))
         return Read(name, place)
+
+
+def _under(conditions: tuple[sympy.Expr, ...], part: Part) -> tuple[sympy.Expr, ...]:
+    if part.condition is None:
+        return conditions
+    return (*conditions, part.condition if part.outcome else NOT(part.condition))

@@ -3,6 +3,7 @@
 from .check import check as check
 from .derive import derive as derive
 from .inspection import inspect as inspect
+from .picture import picture as picture
 from .stages import Stages as Stages
 from .stages import dependencies as dependencies
 from .stages import emit as emit

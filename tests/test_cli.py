@@ -46,7 +46,7 @@ def fails(result: Result, *messages: str) -> None:
 # ------------------------------------------------------------------ help, usage
 
 
-@pytest.mark.parametrize("command", ["", "compile", "train", "predict", "check", "inspect", "derive", "new"])
+@pytest.mark.parametrize("command", ["", "compile", "train", "predict", "check", "inspect", "derive", "graph", "new"])
 def test_help(command):
     result = gradc_(*command.split(), "--help")
     assert result.exit_code == 0

@@ -65,6 +65,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "blank lines": ("\n\n   \n", "the file is empty"),
     "a comment": ("# hello", "m.grad:1:8: error: the model has no loss"),
     "a name alone": ("model m\n", "has no loss"),
+    "a loss that is true or false": (f"{SCALAR}loss w > 0", "the loss is a number, and this is true or false"),
     "a prediction alone": (f"{ROWS}predict p = x\n", "m.grad:3:14: error: the model has no loss"),
     "two names": (f"model a\nmodel b\n{SCALAR}loss w", "model stands twice"),
     "two losses": (f"{SCALAR}loss w\nloss w^2", "a model has one loss"),
@@ -86,6 +87,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a dim of 0": (f"dim n = 0\n{SCALAR}loss w", "dim n is 0, and a size is at least 1"),
     "a dim below 0": (f"dim n = 3 - 5\n{SCALAR}loss w", "dim n is -2"),
     "a dim of 3/2": (f"dim n = 3/2\n{SCALAR}loss w", "a size is a whole number, and this is 3/2"),
+    "a type of 10^30 numbers": (
+        f"input k[] : int(10^30)\n{SCALAR}loss w * k", "a whole number is at most 9,223,372,036,854,775,807"
+    ),
     "a dim of infinity": (f"dim n = inf\n{SCALAR}loss w", "a size is wanted here"),
     "a dim of itself": (f"dim n = n\n{SCALAR}loss w", "unknown name n"),
     "a dim of a tensor": (f"{SCALAR}dim n = w\nloss w", "a size is wanted here"),
@@ -111,6 +115,11 @@ REFUSED: dict[str, tuple[str, str]] = {
     "definitions that double": (
         SCALAR + "def f0(a) = a + a\n" + "".join(f"def f{k}(a) = f{k - 1}(a) + f{k - 1}(a)\n" for k in range(1, 40))
         + "loss f39(w)",
+        "unfolds to more than 50,000 parts of equations",
+    ),
+    "definitions with parameters that double": (
+        ROWS + "def f0(x[..., i]) = dense(x, 3)\n"
+        + "".join(f"def f{k}(x):\n    return f{k - 1}(f{k - 1}(x))\n" for k in range(1, 40)) + "loss mean(f39(x))",
         "unfolds to more than 50,000 parts of equations",
     ),
     # length and depth
@@ -513,7 +522,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 WITH_A_MODEL: dict[str, tuple[str, ...]] = {
     "compile": ("compile",), "train": ("train",), "check": ("check",), "inspect": ("inspect",),
-    "graph": ("inspect", "--stage", "graph"), "derive": ("derive", "--of", "h.weight"),
+    "graph": ("inspect", "--stage", "graph"), "picture": ("graph", "--dot"), "derive": ("derive", "--of", "h.weight"),
     "predict": ("predict", "--weights", "w.safetensors", "--data", "m.npz"),
 }  # fmt: skip
 

@@ -12,10 +12,11 @@ from typing import Generic, TypeAlias, TypeVar
 import sympy
 
 from gradc.errors import InternalError
+from gradc.graph import conditions
 from gradc.graph.conditions import implied, under
 from gradc.graph.index import Ranges
-from gradc.graph.nodes import Equation, Graph, Origin
-from gradc.graph.scalar import NOT, WHERE
+from gradc.graph.nodes import Equation, Graph, Head, Origin
+from gradc.graph.scalar import NOT
 from gradc.graph.verify import describe
 
 from .work import Work
@@ -242,10 +243,12 @@ class Rewriting:
 
 def parts_of(body: sympy.Expr, site: Site) -> tuple[tuple[sympy.Expr, Site], ...]:
     """The arguments, each where it stands: branches know the condition they are under."""
-    if not isinstance(body, WHERE.head):
+    if not isinstance(body, Head):
         return tuple((argument, site) for argument in body.args)
-    condition, then, otherwise = body.args
-    return (condition, site), (then, site.inside(condition, True)), (otherwise, site.inside(condition, False))
+    return tuple(
+        (part.body, site if part.condition is None else site.inside(part.condition, part.outcome))
+        for part in conditions.parts_of(body)
+    )
 
 
 def nodes_of(body: sympy.Expr, site: Site) -> Iterator[tuple[sympy.Expr, Site]]:

@@ -56,10 +56,8 @@ class _Splitting:
         """The body with reads in place of its costly functions."""
         if not body.args:
             return body
-        if isinstance(body, WHERE.head):
-            return WHERE(*(self.at(part, inner) for part, inner in parts_of(body, site)))
         if not isinstance(body, Head) or not row_of(body).costly:
-            parts = [self.at(part, site) for part in body.args]
+            parts = [self.at(part, inner) for part, inner in parts_of(body, site)]
             return body if all(a is b for a, b in zip(parts, body.args, strict=True)) else body.func(*parts)
         inner = body.func(*(self.argument(body, part, site) for part in body.args))
         return self.named(inner, row_of(body).name, site)

@@ -5,6 +5,7 @@ compares reals is left alone: with NaN, `not (a < b)` is not `b <= a`.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import mul
 
@@ -12,7 +13,7 @@ import sympy
 
 from .index import ONE, ZERO, IndexExpr, Ranges, number
 from .nodes import Guard, Head, Relation, Value
-from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR
+from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR, WHERE
 
 HIGHEST_POWER = 4  # of an index expression; a condition on more is left as it is
 NEVER = Guard(number(-1), Relation.AT_LEAST)
@@ -76,6 +77,26 @@ def comparison_of(condition: sympy.Expr) -> Guard | None:
         if a is not None and b is not None:
             return COMPARISONS[condition.row_name](a, b)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An argument of a function, and the condition under which it is looked at: that `condition` comes out so."""
+
+    body: sympy.Expr
+    condition: sympy.Expr | None = None
+    outcome: bool = True
+
+
+def parts_of(head: Head) -> tuple[Part, ...]:
+    """The arguments of a function. A branch stands under its condition, the right side of `and` and `or` under the
+    left one: where the left side has settled it, the right one is not looked at, and may read outside."""
+    match head:
+        case WHERE.head(args=(condition, then, otherwise)):
+            return Part(condition), Part(then, condition, True), Part(otherwise, condition, False)
+        case AND.head(args=(left, right)) | OR.head(args=(left, right)):
+            return Part(left), Part(right, left, isinstance(head, AND.head))
+    return tuple(map(Part, head.args))
 
 
 def guards_of(condition: sympy.Expr) -> tuple[Guard, ...] | None:

@@ -11,11 +11,10 @@ from random import Random
 
 import sympy
 
-from .conditions import implied, under
+from .conditions import implied, parts_of, under
 from .index import IndexExpr, Ranges, index, number, split_multiple
-from .nodes import Equation, Guard, Read, Relation, Value
+from .nodes import Equation, Guard, Head, Read, Relation, Value
 from .places import are_apart
-from .scalar import WHERE
 from .tensors import ranges_of
 
 
@@ -154,11 +153,10 @@ def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr
 
 
 def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
-    if isinstance(body, WHERE.head):
-        condition, then, otherwise = body.args
-        yield from _read_in(condition, ranges)
-        yield from _read_in(then, under(ranges, implied(condition, True)))
-        yield from _read_in(otherwise, under(ranges, implied(condition, False)))
+    if isinstance(body, Head):
+        for part in parts_of(body):
+            known = () if part.condition is None else implied(part.condition, part.outcome)
+            yield from _read_in(part.body, under(ranges, known))
     elif isinstance(body, Read):
         yield body.tensor, body.subscripts, ranges
         for subscript in body.subscripts:

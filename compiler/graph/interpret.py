@@ -1,8 +1,9 @@
 """The plain meaning of a graph: graph, leaf values and sizes → the value of every tensor, in float64, int64 and bool.
 
 Each equation is run at the list of all places of its domain where its guards hold, one array entry for each place.
-`where` evaluates each branch at the places that take it and nowhere else, so a read that a condition keeps inside
-never meets an index error, and what the untaken branch would give never shows. It is slow and plain on purpose.
+`where` evaluates each branch at the places that take it and nowhere else, and so do `and` and `or`; so a read that a
+condition keeps inside never meets an index error, and what the untaken branch would give never shows. It is slow and
+plain on purpose.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from gradc.errors import InternalError
 from . import noise
 from .index import Gather, IndexExpr, index
 from .nodes import Equation, Graph, Guard, Head, Named, Read, Reducer, Relation, Tensor, Value, substitute
-from .scalar import WHERE, row_of
+from .scalar import AND, EQ, OR, WHERE, row_of
 from .tensors import Index, Kind
 
 Array: TypeAlias = NDArray[Any]
@@ -28,6 +29,7 @@ RELATIONS: dict[Relation, np.ufunc] = {
     Relation.EQUAL: np.equal,
     Relation.UNEQUAL: np.not_equal,
 }
+TRUE, FALSE = (EQ(sympy.Integer(0), sympy.Integer(k)) for k in (0, 1))
 NAMED = {"inf": np.inf, "pi": np.pi}
 
 
@@ -240,8 +242,8 @@ class _Evaluation:
                 return self._joined(np.multiply, body)
             case sympy.Pow(args=(base, sympy.Rational() as exponent)):
                 return _power(self.value(base), exponent)
-            case WHERE.head(args=(condition, then, otherwise)):
-                return self._where(condition, then, otherwise)
+            case WHERE.head() | AND.head() | OR.head():
+                return self._where(*_branches(body))
             case Head():
                 return row_of(body).numpy(*map(self.value, body.args))
         raise InternalError(f"a body with {type(body).__name__} in it: {body}")
@@ -259,6 +261,16 @@ class _Evaluation:
         out = np.empty(self.points.count, np.result_type(left, right))
         out[taken], out[~taken] = left, right
         return out
+
+
+def _branches(head: Head) -> tuple[sympy.Expr, sympy.Expr, sympy.Expr]:
+    """`a and b` is `if a then b else false`, `a or b` is `if a then true else b`."""
+    match head.args:
+        case (left, right):
+            return (left, right, FALSE) if isinstance(head, AND.head) else (left, TRUE, right)
+        case (condition, then, otherwise):
+            return condition, then, otherwise
+    raise InternalError(f"{head.row_name} of {len(head.args)} arguments")
 
 
 def number_of(value: sympy.Rational) -> int | float:

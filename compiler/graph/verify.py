@@ -11,11 +11,11 @@ import sympy
 
 from gradc.errors import InternalError
 
-from .conditions import implied, under
+from .conditions import implied, parts_of, under
 from .index import Gather, IndexExpr, Ranges
 from .nodes import Equation, Graph, Head, Named, Read, Tensor, Value
 from .recurrence import Unordered, arrange
-from .scalar import ROWS, WHERE
+from .scalar import ROWS
 from .tensors import Kind, ranges_of
 
 NAMED = ("inf", "pi")
@@ -152,11 +152,6 @@ class _Check:
         row = ROWS.get(head.row_name)
         if row is None or len(head.args) != row.arity:
             self.fail(f"{head.row_name} of {len(head.args)} arguments")
-        if isinstance(head, WHERE.head):
-            condition, then, otherwise = head.args
-            self.body(condition, ranges)
-            self.body(then, under(ranges, implied(condition, True)))
-            self.body(otherwise, under(ranges, implied(condition, False)))
-            return
-        for argument in head.args:
-            self.body(argument, ranges)
+        for part in parts_of(head):
+            known = () if part.condition is None else implied(part.condition, part.outcome)
+            self.body(part.body, under(ranges, known))

@@ -15,7 +15,7 @@ from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Given, Scope, Size
 from .sizes import size_of
-from .tensors import tensor_value, tensors_read
+from .tensors import WIDEST, tensor_value, tensors_read
 from .values import POISON, Array, Element, described, shown
 from .world import World
 
@@ -104,6 +104,9 @@ def _type(world: World, type_name: syntax.TypeName | None, place: Place) -> tupl
     size = size_of(world, type_name.argument, place)
     if not never_negative(size - 1):
         raise Refused("not-a-size", f"int({size}) has no values", type_name.span)
+    if size.constant is not None and size.constant - 1 > WIDEST:
+        raise Refused("not-a-size", f"a whole number is at most {WIDEST:,}", type_name.span,
+                      help="int alone is any whole number")  # fmt: skip
     return Kind.WHOLE, Bounds(number(0), size - 1)
 
 

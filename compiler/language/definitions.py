@@ -1,6 +1,6 @@
 """The definitions that each file sees: its own, those of the files it uses, and behind them the library's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradc.errors import Label
 
@@ -8,8 +8,8 @@ from . import syntax
 from .naming import BUILT_IN, CONSTANTS
 from .refusal import Refused
 from .scopes import Frame
-from .walk import calls_in_order, statements_in, values_in
-from .world import World
+from .walk import calls_in_order, certain_calls, statements_in, values_in
+from .world import MOST_STEPS, World, unfolds_too_far
 
 
 def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> None:
@@ -94,6 +94,40 @@ def _circle(world: World, definition: syntax.Definition, chain: tuple[syntax.Def
             return found
     done.add(id(definition))
     return ()
+
+
+def check_unfolding(world: World, file: syntax.File) -> None:
+    """Refuses a model that would certainly unfold without end, before any of it is unfolded.
+
+    Each definition counts the calls that one call of it makes: those in loops and branches are left out, as they may
+    not be made. A definition that calls another one twice, which calls a third one twice, … doubles with every step.
+    """
+    counted: dict[int, int] = {}
+    for statement in file.statements:
+        if isinstance(statement, syntax.Equation | syntax.Output):
+            calls = sum(_calls(world, statement.span.file, values_in(statement), frozenset(), counted))
+            if calls > MOST_STEPS:
+                raise unfolds_too_far(statement.span)
+
+
+def _calls(world: World, file: str, roots: Iterable[syntax.Expression], own: frozenset[str],
+           counted: dict[int, int]) -> Iterator[int]:  # fmt: skip
+    known = world.definitions.get(file, {})
+    for root in roots:
+        for name in certain_calls(root):
+            definition = None if name in own else known.get(name)
+            if definition is not None and id(definition) not in world.recursive:
+                yield 1 + _calls_of(world, definition, counted)
+
+
+def _calls_of(world: World, definition: syntax.Definition, counted: dict[int, int]) -> int:
+    if id(definition) not in counted:
+        counted[id(definition)] = 0  # for a circle, which is refused elsewhere
+        body, file = definition.body, definition.span.file
+        roots = [v for statement in body for v in values_in(statement)] if isinstance(body, tuple) else [body]
+        own = frozenset(parameter.name for parameter in definition.parameters)
+        counted[id(definition)] = sum(_calls(world, file, roots, own, counted))
+    return counted[id(definition)]
 
 
 def _called(world: World, definition: syntax.Definition) -> list[syntax.Definition]:

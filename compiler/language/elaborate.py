@@ -16,7 +16,7 @@ from . import core, syntax
 from .blocks import run
 from .core import Role
 from .cycles import check_cycles
-from .definitions import check_recursion, register
+from .definitions import check_recursion, check_unfolding, register
 from .equations import axes_of, force
 from .expressions import evaluate
 from .load import Sources, load
@@ -52,6 +52,7 @@ def elaborate(sources: Sources, *, training: bool, lr: float | None = None) -> c
     with _deep_enough():
         try:
             _declare_files(world, sources, scope)
+            check_unfolding(world, sources.file)
             run(world, sources.file.statements, scope)
             model = _model(world, sources.file, scope, lr)
         except OutOfBudget as out:

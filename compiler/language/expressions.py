@@ -72,12 +72,22 @@ def _binary(world: World, node: syntax.Binary, place: Place) -> Value:
     if node.operator == "|>":
         return _pipe(world, node, place)
     left = world.value(node.left, place)
-    if node.operator in {"and", "or"} and isinstance(left, Element) and left.truth is (node.operator == "or"):
-        return left
+    if node.operator in {"and", "or"} and isinstance(left, Element):
+        if left.truth is (node.operator == "or"):
+            return left
+        place = _where_it_is(left, node.operator == "and", place)
     right = world.value(node.right, place)
     if node.operator == "@":
         return product(left, right, node, world, place)
     return by_element(OPERATORS[node.operator], [left, right], node, world, place)
+
+
+def _where_it_is(condition: Element, outcome: bool, place: Place) -> Place:
+    """The place where a condition comes out so: of a branch, or of the right side of `and` and `or`."""
+    expression = condition.expression
+    if outcome:
+        return place.under(expression, condition.holds)
+    return place.under(core.Apply(expression.span, "not", (expression,)), condition.fails)
 
 
 def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
@@ -100,10 +110,11 @@ def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
 
 
 def _comparison(world: World, node: syntax.Comparison, place: Place) -> Value:
-    operands = [world.value(operand, place) for operand in node.operands]
+    left = world.value(node.operands[0], place)
     result: Value | None = None
-    for k, sign in enumerate(node.operators):
-        pair = operands[k : k + 2]
+    for sign, operand in zip(node.operators, node.operands[1:], strict=True):
+        right = world.value(operand, _where_it_is(result, True, place) if isinstance(result, Element) else place)
+        pair, left = [left, right], right
         part = _words_equal(sign, pair, node)
         if part is None:
             pair = pair[::-1] if sign in TURNED else pair
@@ -135,9 +146,8 @@ def _conditional(world: World, node: syntax.Conditional, place: Place) -> Value:
         needs_condition(condition, node.condition.span)
         if condition.truth is not None:
             return world.value(node.then if condition.truth else node.otherwise, place)
-        negated = core.Apply(condition.expression.span, "not", (condition.expression,))
-        then = world.value(node.then, place.under(condition.expression, condition.holds))
-        otherwise = world.value(node.otherwise, place.under(negated, condition.fails))
+        then = world.value(node.then, _where_it_is(condition, True, place))
+        otherwise = world.value(node.otherwise, _where_it_is(condition, False, place))
     elif isinstance(condition, Array):
         needs_condition(condition.sample, node.condition.span)
         then, otherwise = world.value(node.then, place), world.value(node.otherwise, place)

@@ -128,7 +128,7 @@ class _Builder:
         for tensor in tensors:
             origin = Origin(tensor.span, tensor.name)
             self.tensors[tensor.name] = Tensor(
-                tensor.name, tensor.axes, tensor.kind, origin, None, tensor.bounds, tensor.gradient
+                tensor.name, tensor.axes, tensor.kind, origin, bounds=tensor.bounds, gradient=tensor.gradient
             )
 
     def graph(self, outputs: Mapping[str, str]) -> Graph:
@@ -258,8 +258,13 @@ class _Builder:
         return Kind.REAL if node.reducer == "logsumexp" else kind_of(body, self.tensors)
 
     def apply(self, node: core.Apply, scope: Scope, root: bool) -> Typed:
+        if node.function in ("and", "or"):
+            left = self.expression(node.arguments[0], scope).body
+            settled = left if node.function == "and" else scalar.NOT(left)
+            right = self.expression(node.arguments[1], _under(scope, settled)).body
+            return Typed(scalar.ROWS[node.function](left, right), Kind.BOOL)
         arguments = [self.expression(argument, scope) for argument in node.arguments]
-        if node.function in ("lt", "le", "eq", "ne", "and", "or", "not"):
+        if node.function in ("lt", "le", "eq", "ne", "not"):
             return Typed(scalar.ROWS[node.function](*(a.body for a in arguments)), Kind.BOOL)
         numbers = [Typed(self.number(a, Kind.WHOLE), Kind.WHOLE if a.kind is Kind.BOOL else a.kind) for a in arguments]
         kind = Kind.WHOLE if all(a.kind is Kind.WHOLE for a in numbers) else Kind.REAL

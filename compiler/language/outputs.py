@@ -55,8 +55,10 @@ def _output(world: World, statement: syntax.Output, name: str, value: Value, res
         word = "the loss" if statement.role == "loss" else "a metric"
         raise Refused("not-a-scalar", f"{word} is a scalar, and this is {described(value)}", statement.value.span,
                       help="take its mean or its sum")  # fmt: skip
-    text = world.text(statement.span)
-    tensor = tensor_name(value)
+    if statement.role == "loss" and isinstance(value, Element) and value.kind is core.Kind.BOOL:
+        raise Refused("not-a-scalar", "the loss is a number, and this is true or false", statement.value.span,
+                      help="what is true or false has no derivative; a metric may be")  # fmt: skip
+    text, tensor = world.text(statement.span), tensor_name(value)
     if tensor is None or any(leaf.name == tensor for _, leaf in world.tables.leaves):
         order = (2**62, len(world.tables.tensors))
         context = Context(name, Frame(), order, text, statement.span)

@@ -73,6 +73,25 @@ def calls_in_order(node: syntax.Expression) -> Iterator[tuple[int, str, syntax.E
         yield id(node), node.function, node
 
 
+def certain_calls(root: syntax.Expression) -> Iterator[str]:
+    """The names of the calls that are made whatever the conditions in an expression come out as."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        match node:
+            case syntax.Conditional(condition=condition):
+                stack.append(condition)
+                continue
+            case syntax.Binary(operator="and" | "or", left=left):
+                stack.append(left)
+                continue
+            case syntax.Binary(operator="|>", right=syntax.Name(name=name)):
+                yield name
+            case syntax.Call(function=name):
+                yield name
+        stack.extend(children(node))
+
+
 def statements_in(body: Iterable[syntax.Statement]) -> Iterator[syntax.Statement]:
     """All statements of a block, those of its loops and branches too."""
     for statement in body:

@@ -28,6 +28,14 @@ MOST_BYTES = 2**40
 """Bytes that a tensor of fixed size may take."""
 
 
+def unfolds_too_far(span: Span) -> OutOfBudget:
+    """What is said of a model of more than `MOST_STEPS`."""
+    return OutOfBudget(Refused(
+        "too-large", f"the model unfolds to more than {MOST_STEPS:,} parts of equations", span,
+        help="definitions that call others several times multiply; give the results names of their own",
+    ))  # fmt: skip
+
+
 class Library(Protocol):
     """Where definitions that a file does not have are looked for."""
 
@@ -144,10 +152,7 @@ class World:
         """The value of an expression; POISON, and an error in the list, where it has none."""
         self.steps += 1
         if self.steps > MOST_STEPS:
-            raise OutOfBudget(Refused(
-                "too-large", f"the model unfolds to more than {MOST_STEPS:,} parts of equations", place.context.span,
-                help="definitions that call others several times multiply; give the results names of their own",
-            ))  # fmt: skip
+            raise unfolds_too_far(place.context.span)
         try:
             return self.evaluate(self, node, place)
         except Refused as refused:
