@@ -259,14 +259,6 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@vector
-def stored(x):
-    """How BLAS finds x: whether its rows are contiguous (or else its columns), and how far apart they start."""
-    by_rows = x.strides[1] == x.itemsize or x.shape[1] == 1
-    step, least = (x.strides[0], x.shape[1]) if by_rows else (x.strides[1], x.shape[0])
-    return by_rows, max(step // x.itemsize, least, 1)
-
-
 @overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
@@ -276,25 +268,47 @@ def compiled_gemm(a, b, out, accumulate):
     waiting for them costs more than they bring, columns go to it in blocks that stay under that.
     """
     ensure_blas()
-    letter, size, reals = types.char, types.intp, types.CPointer(out.dtype)
-    arguments = [letter] * 3 + [size] * 3 + [reals, reals, size, reals, size, reals, reals, size]
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
     xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
     single = out.dtype == types.float32
-    kind = ord("s" if single else "d")
-    zero, one = np.zeros(1, f4 if single else f8), np.ones(1, f4 if single else f8)
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
 
     def product(a, b, out, accumulate):
         m, n, k = out.shape[0], out.shape[1], a.shape[1]
-        a_by_rows, a_step = stored(a)
-        b_by_rows, b_step = stored(b)
-        a_turn, b_turn = ord("n" if a_by_rows else "t"), ord("n" if b_by_rows else "t")
-        out_step = max(out.strides[0] // out.itemsize, n, 1)
-        beta = one if accumulate else zero
-        block = max(2**18 // max(m * k, 1), 8) if 2**18 < m * n * k <= 2**22 else max(n, 1)
-        for first in range(0, n, block):
-            columns = min(block, n - first)
-            x, y, z = b[:, first : first + columns].ctypes, a.ctypes, out[:, first : first + columns].ctypes
-            xxgemm(kind, b_turn, a_turn, columns, m, k, one.ctypes, x, b_step, y, a_step, beta.ctypes, z, out_step)
+        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
+        a_by_rows = a.strides[1] == item or k == 1
+        b_by_rows = b.strides[1] == item or n == 1
+        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
+        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
+        out_step = out.strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b.ctypes.data + first * b.strides[1],
+                b_least if b_step < b_least else b_step,
+                a.ctypes.data,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out.ctypes.data + first * item,
+                n if out_step < n else out_step,
+            )
 
     return product
 
