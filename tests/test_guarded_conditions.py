@@ -35,6 +35,7 @@ HOLDS: dict[str, tuple[str, Any]] = {
     "a chain": ("0 < i < 4 * x[b, i - 1]", (I > 0) & (I < 4 * BEFORE)),
     "a costly function": ("i > 0 and exp(x[b, i - 1]) > tanh(w[i-1])", (I > 0) & (np.exp(BEFORE) > np.tanh(W_BEFORE))),
     "a sum": ("i > 0 and (sum[j: 2](x[b, i - 1] * w[j])) > 0", (I > 0) & (BEFORE * W[:2].sum() > 0)),
+    "a gather": ("k[b] > 0 and w[k[b] - 1] > x[b, i]", (K[:, None] > 0) & (W[K - 1][:, None] > X)),
     "a condition of data": ("x[b, i] > 0 and (i == 0 or w[i - 1] > 0)", (X > 0) & ((I == 0) | (W_BEFORE > 0))),
 }  # fmt: skip
 
@@ -93,3 +94,19 @@ def test_a_stopped_gradient_under_a_condition():
     before = "stop_gradient(w[i - 1])"
     text = f"{HEAD}h[b, i] = if i > 0 and {before} > x[b, i] then {before} * w[i] else w[i]\n"
     assert pipeline.check(f"{text}loss sum(h^2) + sum(k) * 0\n", file="m.grad").passed
+
+
+def test_a_place_that_whole_numbers_give_is_read_and_written_under_their_condition():
+    """The gradient scatters to `k[b] + 1`, which only the branch's condition keeps inside."""
+    equations = "a[b] = if k[b] < n - 1 then w[k[b] + 1] * x[b, 0] else 0\npredict a\nloss sum((a - y)^2)\n"
+    text = f"{HEAD}target y[b]\n{equations}"
+    module = load_plain(pipeline.emit(text, file="m.grad", dtype="float64"))
+    params = module.init()
+    params["w"] = W
+    holds = K < 4
+    a = np.where(holds, W[np.minimum(K + 1, 4)] * X[:, 0], 0)
+    assert_close(module.predict(params, X, K), a, "prediction")
+    _, gradients = module.loss_and_gradients(params, X, K, np.zeros(3))
+    expected = np.zeros(5)
+    np.add.at(expected, np.minimum(K + 1, 4), np.where(holds, 2 * a * X[:, 0], 0))
+    assert_close(gradients["w"], expected, "gradient")

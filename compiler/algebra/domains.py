@@ -14,10 +14,10 @@ import sympy
 from sympy import Integer
 
 from gradc.graph.conditions import guards_of, opposite, under
-from gradc.graph.index import Gather, IndexExpr, Quotient, Ranges, Remainder, index, of_atom
-from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, reads_of, rebuild, substitute
+from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index
+from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
 from gradc.graph.scalar import AND, NOT, WHERE
-from gradc.graph.tensors import Index, Kind, ranges_of
+from gradc.graph.tensors import Index, ranges_of
 
 from .engine import EquationRule, Rule
 from .views import mentions, proven
@@ -68,7 +68,7 @@ def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     guards: list[Guard] = []
     rest: list[sympy.Expr] = []
     for part in _conjuncts(condition):
-        found = _guards_of(part, equation, work)
+        found = _guards_of(part, equation)
         guards += found or ()
         rest += [part] if found is None else []
     if len(rest) == len(list(_conjuncts(condition))):
@@ -78,23 +78,12 @@ def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     return (replace(equation, guards=tuple(dict.fromkeys((*equation.guards, *guards))), body=then),)
 
 
-def _guards_of(condition: sympy.Expr, equation: Equation, work: Work) -> tuple[Guard, ...] | None:
+def _guards_of(condition: sympy.Expr, equation: Equation) -> tuple[Guard, ...] | None:
     """The guards that a condition is. One on what a tensor holds bounds no loop, so it must give an index its value."""
-    guards = guards_of(rebuild(condition, _gathers(condition, work)))
+    guards = guards_of(condition)
     if guards is None or all(not guard.value.gathers or _solvable(guard, equation) for guard in guards):
         return guards
     return None
-
-
-def _gathers(condition: sympy.Expr, work: Work) -> dict[sympy.Expr, sympy.Expr]:
-    """The reads of whole numbers whose range is known, as index expressions."""
-    changes: dict[sympy.Expr, sympy.Expr] = {}
-    for read in reads_of(condition):
-        tensor = work.tensors[read.tensor]
-        if tensor.kind is Kind.WHOLE and tensor.bounds is not None:
-            gather = Gather(read.tensor, read.subscripts, tensor.bounds.low, tensor.bounds.high)
-            changes[read] = Value(of_atom(gather))
-    return changes
 
 
 def _solvable(guard: Guard, equation: Equation) -> bool:

@@ -24,7 +24,7 @@ from sympy import Integer, Rational
 
 from gradc.graph import scalar
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import IndexExpr, index
+from gradc.graph.index import Gather, IndexExpr, index, of_atom
 from gradc.graph.kinds import joined_kind, kind_of
 from gradc.graph.nodes import (
     INF,
@@ -39,6 +39,8 @@ from gradc.graph.nodes import (
     Tensor,
     Value,
     leaves_of,
+    reads_of,
+    rebuild,
 )
 from gradc.graph.tensors import Axis, Index, Kind, Role
 
@@ -265,7 +267,7 @@ class _Builder:
             return Typed(scalar.ROWS[node.function](left, right), Kind.BOOL)
         arguments = [self.expression(argument, scope) for argument in node.arguments]
         if node.function in ("lt", "le", "eq", "ne", "not"):
-            return Typed(scalar.ROWS[node.function](*(a.body for a in arguments)), Kind.BOOL)
+            return Typed(scalar.ROWS[node.function](*(self.gathered(a.body) for a in arguments)), Kind.BOOL)
         numbers = [Typed(self.number(a, Kind.WHOLE), Kind.WHOLE if a.kind is Kind.BOOL else a.kind) for a in arguments]
         kind = Kind.WHOLE if all(a.kind is Kind.WHOLE for a in numbers) else Kind.REAL
         bodies = [a.body for a in numbers]
@@ -304,6 +306,17 @@ class _Builder:
             return body
         return self.made_tensor(f"{row.name}.of", Typed(body, kind_of(body, self.tensors)), scope)
 
+    def gathered(self, body: sympy.Expr) -> sympy.Expr:
+        """An argument of a condition, its whole numbers of a known range as index values: then what is read at places
+        that depend on them is proved by the condition, in every graph."""
+        changes: dict[sympy.Expr, sympy.Expr] = {}
+        for read in reads_of(body):
+            tensor = self.tensors[read.tensor]
+            if tensor.kind is Kind.WHOLE and tensor.bounds is not None:
+                gather = Gather(read.tensor, read.subscripts, tensor.bounds.low, tensor.bounds.high)
+                changes[read] = Value(of_atom(gather))
+        return rebuild(body, changes)
+
     def number(self, typed: Typed, wanted: Kind) -> sympy.Expr:
         """True is 1 where a number is wanted."""
         if typed.kind is Kind.BOOL and wanted is not Kind.BOOL:
@@ -314,7 +327,7 @@ class _Builder:
 def _under(scope: Scope, condition: sympy.Expr) -> Scope:
     """The scope of a branch: a condition on indices bounds its domain, one on data stays a condition."""
     guards = guards_of(condition)
-    if guards is None:
+    if guards is None or any(guard.value.gathers for guard in guards):
         return replace(scope, conditions=(*scope.conditions, condition))
     return replace(scope, guards=(*scope.guards, *guards))
 
