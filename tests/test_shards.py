@@ -164,3 +164,18 @@ loss mean((gru(h, 64) - y)^2)
     for losses, params in found[1:]:
         np.testing.assert_allclose(losses, found[0][0], rtol=1e-12)
         np.testing.assert_allclose(params, found[0][1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("extra", ["+ scale^2", "* scale", "+ sum(h.weight^2)"])
+def test_a_loss_with_parameters_after_its_sums_is_trained(extra):
+    """Its gradient has terms that no row gives, which the workers' shares must not hold."""
+    text = TEXT.replace("mean(cross_entropy(logits, y))", f"mean(cross_entropy(logits, y)) {extra}")
+    module = load_plain(emit(text, dtype="float64"))
+    params = module.init(seed=1)
+    x, y = np.random.default_rng(0).normal(size=(3, 256)), np.array([1, 5, 9])
+    _, gradients = module.loss_and_gradients(params, x, y)
+    losses = []
+    for step in (1e-6, -1e-6):
+        params["scale"] = 1 + step
+        losses.append(module.loss_and_gradients(params, x, y)[0])
+    np.testing.assert_allclose(gradients["scale"], (losses[0] - losses[1]) / 2e-6, rtol=1e-6)

@@ -7,7 +7,7 @@ worker, added in a fixed order; scalars made of such sums come after.
     for b in range(batch): …        becomes        for b in range(first, last): …
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradc.graph.index import dim
@@ -84,6 +84,8 @@ class _Cut:
         if not steps or not all(map(self.reads_own_rows, self.equations())):
             return None
         made_after = {statement.equation.target for statement in after}
+        if made_after & {name for step in steps for name in written_by(step)} or not self.of_sums_alone(after):
+            return None
         results = [name for name in self.partial if name not in made_after]
         finish = (Nest(tuple(after)),) if after else ()
         return Rows(self.name, tuple(steps), finish, tuple(results))
@@ -119,6 +121,12 @@ class _Cut:
 
     def along(self, index: Index) -> bool:
         return not index.low.terms and index.high == dim(self.name)
+
+    def of_sums_alone(self, after: Iterable[Statement]) -> bool:
+        """Whether the scalars that come after are made of computed ones alone: the workers hand on no arrays."""
+        tensors = self.program.graph.tensors
+        leaves = (tensors[name] for statement in after for name in statement.equation.sources() if tensors[name].role)
+        return all(leaf.site is not None for leaf in leaves)
 
     def needs_sums(self, equation: Equation) -> bool:
         """Whether it reads a sum over rows, which no worker has alone."""
