@@ -30,7 +30,8 @@ def components(needs: Sequence[Sequence[int]]) -> Iterator[list[int]]:
                 if path:
                     low[path[-1][0]] = min(low[path[-1][0]], low[node])
                 if low[node] == found[node]:
-                    at = stack.index(node)
-                    component, stack[at:] = stack[at:], []
+                    component = [stack.pop()]
+                    while component[-1] != node:
+                        component.append(stack.pop())
                     done.update(component)
                     yield sorted(component)

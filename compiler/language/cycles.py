@@ -8,13 +8,14 @@ wait until it is their turn.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from gradc.errors import Label, Span
+from gradc.graph.cycles import components
 from gradc.graph.nodes import Equation
 from gradc.graph.recurrence import Unordered, arrange
 
 from . import core, syntax
 from .lower import lower
 from .refusal import Refused
-from .scopes import Entry, Group, Part, Scope, Thunk
+from .scopes import Entry, Group, Part, Thunk
 from .tensors import dependencies
 from .walk import names_in, nodes
 from .world import World
@@ -29,9 +30,30 @@ def depends(entry: Entry | None, on: Collection[Entry]) -> bool:
     return entry is not None and (_is_one(entry, on) or bool(way_to(entry, on)))
 
 
-def mentions(node: syntax.Expression, scope: Scope, position: int, on: Collection[Entry], *, indexed: bool) -> bool:
-    """Whether an expression depends on one of these."""
-    return any(depends(scope.find(name, position, indexed), on) for name in sorted(names_in(node)))
+def in_one_cycle(world: World, entry: Entry | None, others: Collection[Entry]) -> bool:
+    """Whether a name is, or is in one cycle of equations with, one of those that are waiting for it."""
+    if not isinstance(entry, Thunk | Group | Part):
+        return False
+    own = _cycle_of(world, _whole(entry))
+    return any(other is entry or world.cycles.get(id(other), (None, None))[1] is own for other in others)
+
+
+def _cycle_of(world: World, start: Thunk | Group) -> Entry:
+    """One for all that depend on each other; found once for all equations that there are by then."""
+    if world.cycles_at != world.instances:
+        world.cycles, world.cycles_at = {}, world.instances
+    if id(start) not in world.cycles:
+        waiting, numbers = [start], {id(start): 0}
+        needs: list[list[int]] = []
+        for entry in waiting:
+            new = [other for other in _read_in(entry) if id(other) not in world.cycles]
+            for other in new:
+                if numbers.setdefault(id(other), len(waiting)) == len(waiting):
+                    waiting.append(other)
+            needs.append([numbers[id(other)] for other in new])
+        for component in components(needs):
+            world.cycles |= {id(waiting[at]): (waiting[at], waiting[component[0]]) for at in component}
+    return world.cycles[id(start)][1]
 
 
 def way_to(start: Entry, ends: Collection[Entry]) -> list[Thunk | Group]:
@@ -82,7 +104,7 @@ def measuring(world: World) -> list[Entry]:
 def waits_for(world: World, group: Group) -> bool:
     """Whether the values of a tensor need a whole-tensor equation that is being elaborated: they come after it."""
     forcing = [entry for entry in world.forcing if isinstance(entry, Thunk)]
-    return bool(forcing) and depends(group, forcing)
+    return in_one_cycle(world, group, forcing)
 
 
 # ---------------------------------------------------------------- refusals

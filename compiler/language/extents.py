@@ -13,7 +13,7 @@ from gradc.errors import Label
 from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
-from .cycles import measuring, mentions
+from .cycles import in_one_cycle, measuring
 from .indices import described_read, index_name, shown_base, wrong_count
 from .places import Place
 from .refusal import Echo, Refused
@@ -235,7 +235,8 @@ class _Search:
         """Whether what is read is made of a tensor whose extents are being looked for: then it tells nothing."""
         found = measuring(self.world)
         place = self.place
-        if not found or not mentions(base, place.scope, place.position, found, indexed=place.context.indexed):
+        names = sorted(names_in(base)) if found else ()
+        if not any(in_one_cycle(self.world, self.world.find(name, place), found) for name in names):
             return False
         self.circular = next(entry for entry in found if isinstance(entry, Group))
         return True

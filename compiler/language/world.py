@@ -97,6 +97,10 @@ class World:
     numeric: dict[int, bool] = field(default_factory=dict)
     trained: dict[int, bool] = field(default_factory=dict)
     """By the identity of a definition: whether it is one of numbers, whether it has parameters."""
+    cycles: dict[int, tuple[Entry, Entry]] = field(default_factory=dict)
+    """By the identity of an equation: itself, and one of those that it is in a cycle with."""
+    cycles_at: int = 0
+    """How many equations there were when the cycles were looked for."""
     sites: int = 0
     """How many calls of `uniform()` and `normal()` there are so far."""
     steps: int = 0
