@@ -316,7 +316,8 @@ def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parame
     names: dict[str, tuple[int, tuple[int, ...]]] = {}
     end = 0
     for update, graph in zip(model.training.updates, rules, strict=True):
-        shape = tuple(axis.extent.constant or 0 for axis in update.axes)
+        size = sum(parameters[name].size for name in update.parameters)
+        shape = tuple(axis.extent.constant or size for axis in update.axes)
         start = parameters[update.parameters[0]].offset
         moments = []
         for moment in update.moments:

@@ -263,26 +263,41 @@ def compiled_gemm(a, b, out, accumulate):
 
 
 @kernel
-def loss_and_d_h_dense(
-    d_logit_bias,
-    d_h_bias,
-    d_logit_weight,
-    h_dense_sum,
-    h_bias,
-    h,
-    logit_weight,
-    logit_bias,
-    y,
-    d_h_dense,
-):
+def forward_loss_sum_sigmoid(h, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid):
     """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                   breast_cancer.grad:15
     h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
     logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
     logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
     margin[b] = logit_dense[b, 0]*(2*y[b] - 1)                                         breast_cancer.grad:17
-    weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
     loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
     loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
+    """
+    batch = h.shape[0]
+    for b in range(batch):
+        logit_dense_sum = f4(0.0)
+        for o in range(16):
+            h_dense = h[b, o] + h_bias[o]
+            h[b, o] = tanh(h_dense)
+            logit_dense_sum += h[b, o] * logit_weight[o, 0]
+        logit_dense = logit_dense_sum + logit_bias[0]
+        margin = logit_dense * (f4(2.0) * f4(y[b]) - f4(1.0))
+        loss_log[b] = softplus(-margin)
+        loss_sum_sigmoid[b] = sigmoid(-margin)
+
+
+@kernel
+def loss_and_d_h_dense(
+    d_logit_bias,
+    d_h_bias,
+    d_logit_weight,
+    y,
+    loss_log,
+    loss_sum_sigmoid,
+    logit_weight,
+    d_h_dense,
+    h,
+):
+    """weight[b] = if y[b] == 1 then 2 else 1                                          breast_cancer.grad:18
     loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
     d_loss_log[b] = weight[b]*loss_sum_sigmoid[b]^2/batch                              breast_cancer.grad:21
     d_loss_sum_sigmoid[b] = 2*weight[b]*loss_log[b]*loss_sum_sigmoid[b]/batch          breast_cancer.grad:21
@@ -296,34 +311,28 @@ def loss_and_d_h_dense(
     d_logit_weight[i, 0] = Σ_b h[b, i]*d_logit[b]                                      breast_cancer.grad:16
     loss = loss_sum/batch                                                              breast_cancer.grad:21
     """
-    batch = h_dense_sum.shape[0]
+    batch = y.shape[0]
     loss_sum = 0.0
     d_logit_bias[:] = f4(0.0)
     d_h_bias[:] = f4(0.0)
     d_logit_weight[:, :] = f4(0.0)
     for b in range(batch):
-        logit_dense_sum = f4(0.0)
-        for o in range(16):
-            h_dense = h_dense_sum[b, o] + h_bias[o]
-            h[o] = tanh(h_dense)
-            logit_dense_sum += h[o] * logit_weight[o, 0]
-        logit_dense = logit_dense_sum + logit_bias[0]
-        margin = logit_dense * (f4(2.0) * f4(y[b]) - f4(1.0))
         weight = 2 if y[b] == 1 else 1
-        loss_log = softplus(-margin)
-        loss_sum_sigmoid = sigmoid(-margin)
-        loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
-        d_loss_log = f4(weight) * (loss_sum_sigmoid * loss_sum_sigmoid) / f4(batch)
-        d_loss_sum_sigmoid = f4(2.0) * f4(weight) * loss_log * loss_sum_sigmoid / f4(batch)
-        d_margin = -d_loss_sum_sigmoid * loss_sum_sigmoid * (f4(1.0) - loss_sum_sigmoid) - d_loss_log * loss_sum_sigmoid
+        loss_sum += f4(weight) * loss_log[b] * (loss_sum_sigmoid[b] * loss_sum_sigmoid[b])
+        d_loss_log = f4(weight) * (loss_sum_sigmoid[b] * loss_sum_sigmoid[b]) / f4(batch)
+        d_loss_sum_sigmoid = f4(2.0) * f4(weight) * loss_log[b] * loss_sum_sigmoid[b] / f4(batch)
+        d_margin = (
+            -d_loss_sum_sigmoid * loss_sum_sigmoid[b] * (f4(1.0) - loss_sum_sigmoid[b])
+            - d_loss_log * loss_sum_sigmoid[b]
+        )
         d_logit = d_margin * (f4(2.0) * f4(y[b]) - f4(1.0))
         d_logit_bias[0] += d_logit
         for i in range(16):
             d_h = logit_weight[i, 0] * d_logit
-            d_h_dense[b, i] = d_h * (f4(1.0) - h[i] * h[i])
+            d_h_dense[b, i] = d_h * (f4(1.0) - h[b, i] * h[b, i])
             d_h_bias[i] += d_h_dense[b, i]
         for i in range(16):
-            d_logit_weight[i, 0] += h[i] * d_logit
+            d_logit_weight[i, 0] += h[b, i] * d_logit
     loss = loss_sum / batch
     return loss
 
@@ -338,11 +347,12 @@ def adam(m, g, v, p, t):
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                 breast_cancer.grad:25
     p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                          breast_cancer.grad:25
     """
+    size = m.shape[0]
     rate_pow = 0.9**t
     rate = 0.003 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
-    for n in range(513):
+    for n in range(size):
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
         p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
@@ -371,25 +381,21 @@ def forward_p(h_dense_sum, h_bias, logit_weight, logit_bias, p):
 
 
 @kernel
-def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
+def forward_accuracy(h_dense_sum, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid):
     """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                   breast_cancer.grad:15
     h[b, o] = tanh(h_dense[b, o])                                                      breast_cancer.grad:15
     logit_dense_sum[b, 0] = Σ_o h[b, o]*logit_weight[o, 0]                             breast_cancer.grad:16
     logit_dense[b, 0] = logit_dense_sum[b, 0] + logit_bias[0]                          breast_cancer.grad:16
     margin[b] = logit_dense[b, 0]*(2*y[b] - 1)                                         breast_cancer.grad:17
-    weight[b] = if y[b] == 1 then 2 else 1                                             breast_cancer.grad:18
     loss_log[b] = softplus(-margin[b])                                                 breast_cancer.grad:21
     loss_sum_sigmoid[b] = sigmoid(-margin[b])                                          breast_cancer.grad:21
-    loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
     accuracy_sum = Σ_b (if margin[b] > 0 then 1 else 0)                                breast_cancer.grad:22
     recall_sum = Σ_b (if y[b] == 1 and margin[b] > 0 then 1 else 0)                    breast_cancer.grad:23
     recall_sum_2 = Σ_b y[b]                                                            breast_cancer.grad:23
-    loss = loss_sum/batch                                                              breast_cancer.grad:21
     accuracy = accuracy_sum/batch                                                      breast_cancer.grad:22
     recall = recall_sum/max(recall_sum_2, 1)                                           breast_cancer.grad:23
     """
     batch = h_dense_sum.shape[0]
-    loss_sum = 0.0
     accuracy_sum = 0
     recall_sum = 0
     recall_sum_2 = 0
@@ -401,17 +407,29 @@ def forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y):
             logit_dense_sum += h * logit_weight[o, 0]
         logit_dense = logit_dense_sum + logit_bias[0]
         margin = logit_dense * (f4(2.0) * f4(y[b]) - f4(1.0))
-        weight = 2 if y[b] == 1 else 1
-        loss_log = softplus(-margin)
-        loss_sum_sigmoid = sigmoid(-margin)
-        loss_sum += f4(weight) * loss_log * (loss_sum_sigmoid * loss_sum_sigmoid)
+        loss_log[b] = softplus(-margin)
+        loss_sum_sigmoid[b] = sigmoid(-margin)
         accuracy_sum += 1 if margin > f4(0.0) else 0
         recall_sum += 1 if y[b] == 1 and margin > f4(0.0) else 0
         recall_sum_2 += y[b]
-    loss = loss_sum / batch
     accuracy = accuracy_sum / batch
     recall = recall_sum / max(recall_sum_2, 1.0)
-    return loss, accuracy, recall
+    return accuracy, recall
+
+
+@kernel
+def forward_loss(y, loss_log, loss_sum_sigmoid):
+    """weight[b] = if y[b] == 1 then 2 else 1                                          breast_cancer.grad:18
+    loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
+    loss = loss_sum/batch                                                              breast_cancer.grad:21
+    """
+    batch = y.shape[0]
+    loss_sum = 0.0
+    for b in range(batch):
+        weight = 2 if y[b] == 1 else 1
+        loss_sum += f4(weight) * loss_log[b] * (loss_sum_sigmoid[b] * loss_sum_sigmoid[b])
+    loss = loss_sum / batch
+    return loss
 
 
 @kernel
@@ -433,14 +451,16 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     d_h_weight, d_h_bias, d_logit_weight, d_logit_bias = parts(d_params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_logit_bias and d_h_dense
-    h = work[16 * batch : 16 * batch + 16]
-    d_h_dense = work[16 * batch + 16 : 32 * batch + 16].reshape(batch, 16)
+    h = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_logit_bias and d_h_dense
+    loss_log = work[16 * batch : 17 * batch]  # kept for d_logit_bias and d_h_dense
+    loss_sum_sigmoid = work[17 * batch : 18 * batch]  # kept for d_logit_bias and d_h_dense
+    d_h_dense = work[18 * batch : 34 * batch].reshape(batch, 16)
 
     # forward
-    gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_loss_sum_sigmoid(h, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid)
     loss = loss_and_d_h_dense(
-        d_logit_bias, d_h_bias, d_logit_weight, h_dense_sum, h_bias, h, logit_weight, logit_bias, y, d_h_dense
+        d_logit_bias, d_h_bias, d_logit_weight, y, loss_log, loss_sum_sigmoid, logit_weight, d_h_dense, h
     )
 
     # backward
@@ -506,8 +526,11 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+    loss_log = work[16 * batch : 17 * batch]
+    loss_sum_sigmoid = work[17 * batch : 18 * batch]
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
-    loss, accuracy, recall = forward_loss(h_dense_sum, h_bias, logit_weight, logit_bias, y)
+    accuracy, recall = forward_accuracy(h_dense_sum, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid)
+    loss = forward_loss(y, loss_log, loss_sum_sigmoid)
     return -1, -1, loss, accuracy, recall
 
 
@@ -548,8 +571,8 @@ class State:
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 32 * batch + 16:
-            self.work[0] = np.empty(32 * batch + 16, f4)
+        if self.work[0].size < 34 * batch:
+            self.work[0] = np.empty(34 * batch, f4)
         return self.work
 
 
@@ -589,7 +612,7 @@ def loss_and_gradients(params, x, y, seed=0):
     x, y = _checked(x, y)
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(32 * batch + 16, f4), x, y)
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(34 * batch, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return loss, gradients
@@ -608,7 +631,7 @@ def evaluate(params, x, y, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy, recall = evaluate_entry(params.flat, np.empty(16 * batch, f4), x, y)
+    bad, place, loss, accuracy, recall = evaluate_entry(params.flat, np.empty(18 * batch, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy), "recall": float(recall)}

@@ -1003,13 +1003,14 @@ def adam(m, g, v_, p, t):
     v_2[n] = 0.999*v_[n] + 0.001*g[n]^2                                                      burgers.grad:32
     p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                burgers.grad:32
     """
+    size = m.shape[0]
     lr_cos = 0.0 if t <= 100.0 else np.cos(np.pi * min(t / 19900.0 - 101.0 / 19900.0, 1.0))
     lr = t / 20200.0 if t <= 100.0 else 0.0025 * lr_cos + 0.0025
     rate_pow = 0.9**t
     rate = lr / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
-    for n in range(1297):
+    for n in range(size):
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v_[n] + f4(0.001) * (g[n] * g[n])
         p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))

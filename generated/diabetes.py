@@ -276,11 +276,12 @@ def adamw(p, m, g, v, t):
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                      diabetes.grad:21
     p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                             diabetes.grad:21
     """
+    size = p.shape[0]
     rate_pow = 0.9**t
     rate = 0.003 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
-    for n in range(193):
+    for n in range(size):
         p_2 = f4(0.997) * p[n]
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])

@@ -320,11 +320,12 @@ def adam(m, g, v, p, t):
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                        digits.grad:18
     p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                 digits.grad:18
     """
+    size = m.shape[0]
     rate_pow = 0.9**t
     rate = 0.002 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
-    for n in range(9610):
+    for n in range(size):
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
         p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))

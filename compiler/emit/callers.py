@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Nest, Program, keys_read, read_by
-from gradc.schedule.shard import Rows
+from gradc.schedule.program import Program, keys_read
 
 from .driver import WORK_NAMES, call_rows
 from .laws import law_text
@@ -29,7 +28,6 @@ class Callers:
     spec: ModuleSpec
     names: Names
     real: str
-    rows: Rows | None = None
 
     # ------------------------------------------------------------ small texts
 
@@ -52,14 +50,6 @@ class Callers:
         """The seed of a training step."""
         return ["random_key(seed, t)"] if self.seed(self.spec.gradient) else []
 
-    def finish_seed(self) -> list[str]:
-        """The seed, where the scalars after all rows need it."""
-        assert self.rows is not None
-        assert self.spec.gradient is not None
-        tensors = self.spec.gradient.graph.tensors
-        drawn = any(tensors[name].site is not None for step in self.rows.after for name in read_by(step))
-        return ["seed"] if drawn else []
-
     def seed_text(self) -> str:
         """What makes seeds of what callers pass."""
         alone = [prediction.program for prediction in self.spec.alone.values()]
@@ -70,7 +60,7 @@ class Callers:
             f'{INDENT}raise TypeError(f"seed is a whole number; got {{seed!r}}")',
             "return int(seed) % 2**63",
         ]
-        return _plain("_seed", ["seed"], lines)
+        return plain("_seed", ["seed"], lines)
 
     def called_seed(self, program: Program, seed: str = "seed") -> list[str]:
         """The argument for an entry that draws random numbers."""
@@ -144,7 +134,7 @@ class Callers:
             *self.checks("all", 1),
             f"return -1, -1, differentiate({', '.join(arguments)})",
         ]
-        return _function("entry", "gradient_entry", arguments, lines)
+        return entry_text("entry", "gradient_entry", arguments, lines)
 
     def step_entry(self) -> str:
         assert self.spec.gradient is not None
@@ -155,56 +145,12 @@ class Callers:
             *own("params", "d_params", "moments", moments=self.spec.moments),
             *self.checks("all", 1),
             *call_rows("loss = differentiate", ["params", "d_params", *given]),
-            "update(params, d_params, moments, t)" if self.spec.updates else "",
+            *self.updated(),
             "return -1, -1, loss",
         ]
         data = [*work, *self.seed(self.spec.gradient), *self.passed("all")]
         arguments = ["params", "d_params", "moments", "t", *data]
-        return _function("entry", "step_entry", arguments, [line for line in lines if line])
-
-    def sharded_entries(self) -> list[str]:
-        """A worker's share of a step, and what follows when all have done theirs."""
-        if self.rows is None or self.spec.gradient is None:
-            return []
-        work, arrays = self.work_names(self.spec.gradient), self.passed("all")
-        seed = ["t", "seed"] if self.seed(self.spec.gradient) else []
-        arguments = ["params", "d_params", "first", "last", *seed, *work, *arrays]
-        rows = ["params", "d_params", "first", "last", *work, *self.step_seed(), *arrays]
-        sums = [self.names.of(name) for name in self.rows.partial]
-        share = [
-            '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
-            *own("params"),
-            *self.checks("all", len(sums)),
-            *call_rows(f"{unpacked(sums)} = over_rows", rows),
-            f"return -1, -1, {', '.join(sums)}",
-        ]
-        dims, drawn = self.finish_dims(), self.finish_seed()
-        added = [
-            '"""Adds up the shares in their order, then takes one step of the optimizer; returns the loss."""',
-            *own("params", "moments", moments=self.spec.moments),
-            "d_params = shares[0]",
-            "for worker in range(1, shares.shape[0]):",
-            f"{INDENT}for n in range(SIZE):",
-            f"{INDENT * 2}d_params[n] += shares[worker, n]",
-            *call_rows("loss = of_sums", ["d_params", *dims, *(self.step_seed() if drawn else []), *sums]),
-            *(["update(params, d_params, moments, t)"] if self.spec.updates else []),
-            "return loss",
-        ]
-        return [
-            _function("entry", "share_entry", arguments, share),
-            _function("entry", "added_entry", ["params", "shares", "moments", "t", *dims, *drawn, *sums], added),
-        ]
-
-    def finish_dims(self) -> list[str]:
-        """The free dims that the scalars after all rows need."""
-        assert self.rows is not None
-        used: dict[str, None] = {}
-        for step in self.rows.after:
-            assert isinstance(step, Nest)
-            for statement in step.statements():
-                for expression in statement.equation.index_expressions():
-                    used |= dict.fromkeys(expression.dims)
-        return [self.names.of(dim) for dim in used]
+        return entry_text("entry", "step_entry", arguments, lines)
 
     # ------------------------------------------------------------ work space
 
@@ -263,7 +209,7 @@ class Callers:
         lines = [f'"""New parameters: {doc}."""' if len(doc) < 92 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
         lines += ["rng = np.random.default_rng(seed)"] if random else []
         lines += [f"params = Params(np.zeros(SIZE, {self.real}))", *rows, "return params"]
-        return _plain("init", ["seed=0"], lines)
+        return plain("init", ["seed=0"], lines)
 
     def orthogonal_text(self) -> str:
         """The one law that is no expression at every place."""
@@ -276,7 +222,7 @@ class Callers:
             "q *= np.where(np.diag(r) < 0, -1.0, 1.0)",
             "return (q if rows >= columns else q.T).reshape(shape)",
         ]
-        return _plain("orthogonal", ["rng", "shape"], lines)
+        return plain("orthogonal", ["rng", "shape"], lines)
 
     def init_state_text(self) -> str:
         spec = self.spec
@@ -286,7 +232,7 @@ class Callers:
                 start = law_text(moment.start, (), ())
                 if start is not None:
                     lines.append(f"moments[{moment.offset}:{moment.offset + moment.size}] = {start}")
-        return _plain("init_state", ["params", "seed=0"], [*lines, "return State(moments, seed)"])
+        return plain("init_state", ["params", "seed=0"], [*lines, "return State(moments, seed)"])
 
     def described(self, label: str) -> str:
         shown = []
@@ -353,66 +299,27 @@ class Callers:
             f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
             "return loss",
         ]
-        return _plain("train_step", ["params", "state", *self.passed("all")], lines)
+        return plain("train_step", ["params", "state", *self.passed("all")], lines)
+
+    # ------------------------------------------------------------ for steps in shards, where there are any
+
+    def sharded_entries(self) -> list[str]:
+        """What the workers run."""
+        return []
 
     def sharded_call(self) -> list[str]:
         """Hands long steps to the workers."""
-        if self.rows is None:
-            return []
-        arrays = ", ".join(self.passed("all"))
-        return [
-            f"if (shards := shards_of({self.dim_source(self.rows.dim, 'all')})) > 1:",
-            f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
-        ]
+        return []
 
     def sharded_text(self) -> str:
         """`train_step` for long steps."""
-        if self.rows is None or self.spec.gradient is None:
-            return ""
-        program = self.spec.gradient
-        rows = self.dim_source(self.rows.dim, "all")
-        work = self.fresh_work(program)
-        sums = [self.names.of(name) for name in self.rows.partial]
-        dims = [self.dim_source(name, "all") for name in self.free_dims_of(self.finish_dims())]
-        seed = self.called_seed(program, "state.seed")
-        drawn = seed if self.finish_seed() else []
-        held = ["params.flat", "state.shares", "state.flat"]
-        needed = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
-        sizes = " or ".join(
-            f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(program.work.values())
-        )
-        lines = [
-            '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
-            f"rows = {rows}",
-            *(row for row in needed if row != f"rows = {rows}"),
-            f"if len(state.shards) != shards or {sizes}:",
-            f"{INDENT}state.shards = [({', '.join(work)},) for _ in range(shards)]",
-            f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
-            *(["step = state.step + 1"] if seed else []),
-            "",
-            "def share(worker):",
-            f"{INDENT}first, last = rows * worker // shards, rows * (worker + 1) // shards",
-            *(f"{INDENT}{row}" for row in call_rows(
-                "return share_entry",
-                ["params.flat", "state.shares[worker]", "first", "last", *(["step", *seed] if seed else []),
-                 "*state.shards[worker]", *self.passed("all")],
-            )),
-            "",
-            "done = WORKERS.map(share, shards)",
-            "bad, place, *_ = max(done, key=lambda result: result[0])",
-            *self.refusal("all"),
-            *([] if seed else ["step = state.step + 1"]),
-            f"{unpacked(sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])",
-            *call_rows("loss = added_entry", [*held, "step", *dims, *drawn, *sums]),
-            "state.step = step",
-            "if not math.isfinite(loss):",
-            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
-            "return loss",
-        ]  # fmt: skip
-        return _plain("_step_in_shards", ["params", "state", "shards", *self.passed("all")], lines)
+        return ""
 
-    def free_dims_of(self, names: list[str]) -> list[str]:
-        return [dim for dim in self.spec.dims if self.names.of(dim) in names]
+    def updated(self) -> list[str]:
+        """The call that takes one step of the optimizer."""
+        return ["update(params, d_params, moments, t)"] if self.spec.updates else []
+
+    # ------------------------------------------------------------ gradients and predictions
 
     def loss_and_gradients_text(self) -> str:
         program = self.spec.gradient
@@ -429,7 +336,7 @@ class Callers:
             *self.refusal("all"),
             "return loss, gradients",
         ]
-        return _plain("loss_and_gradients", ["params", *self.passed("all"), "seed=0"], lines)
+        return plain("loss_and_gradients", ["params", *self.passed("all"), "seed=0"], lines)
 
     def work_needs(self, program: Program, row: str) -> bool:
         name = row.split(" = ")[0]
@@ -467,7 +374,7 @@ class Callers:
             *self.refusal(label),
             f"return {result}",
         ]
-        return _plain(label, ["params", *self.passed(label), "seed=0"], lines)
+        return plain(label, ["params", *self.passed(label), "seed=0"], lines)
 
     def evaluate_text(self, program: Program) -> str:
         call = ["params.flat", *self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
@@ -483,7 +390,7 @@ class Callers:
             *self.refusal("all"),
             "return {" + ", ".join(f"{quoted(label)}: float({name})" for label, name in labels) + "}",
         ]
-        return _plain("evaluate", ["params", *self.passed("all"), "seed=0"], lines)
+        return plain("evaluate", ["params", *self.passed("all"), "seed=0"], lines)
 
     # ------------------------------------------------------------ checks of arrays
 
@@ -526,7 +433,7 @@ class Callers:
                 rows.append(f"{INDENT}raise ValueError({quoted(message)})")
         ending = f"return {', '.join(names)}{',' if len(names) == 1 else ''}"
         ending = f"return ({names[0]},)" if len(names) == 1 else ending
-        return _plain(name, names, [*rows, ending])
+        return plain(name, names, [*rows, ending])
 
     def told_before(self, value: IndexExpr, before: tuple[Tensor, ...]) -> bool:
         known: dict[str, str] = {}
@@ -617,7 +524,7 @@ class Callers:
             "value = np.ravel(array)[place]",
             'return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or \'\'} is {value}"',
         ]
-        return _plain("_out_of_range", ["name", "array", "place"], lines)
+        return plain("_out_of_range", ["name", "array", "place"], lines)
 
 
 def own(*buffers: str, moments: int = 0) -> list[str]:
@@ -657,10 +564,12 @@ def _doc(text: str) -> list[str]:
     return [f'"""{first}.', "", *textwrap.wrap(rest, WIDTH - len(INDENT), break_long_words=False), '"""']
 
 
-def _function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
-    return f"@{decorator}\n{_plain(name, arguments, body)}"
+def entry_text(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    """A function that Numba compiles."""
+    return f"@{decorator}\n{plain(name, arguments, body)}"
 
 
-def _plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+def plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    """A function of Python."""
     header = f"def {name}({', '.join(arguments)}):"
     return "\n".join([header, *(f"{INDENT}{row}" if row else "" for row in body)])

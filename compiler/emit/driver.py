@@ -98,7 +98,7 @@ class Driver:
     real: str
     table: KernelTable
     functions: Names
-    rows: str | None = None
+    rows: IndexExpr | None = None
     after: tuple[Step, ...] = ()
 
     def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
@@ -106,10 +106,10 @@ class Driver:
         results are made by the caller."""
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
-        lines = self.work_views(program, around)
-        self.rows = rows.dim if rows is not None else None
+        self.rows = rows.extent if rows is not None else None
         self.after = rows.after if rows is not None else ()
         program = replace(program, steps=rows.steps) if rows is not None else program
+        lines = self.work_views(program, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
             if turn and at in (0, turn):
@@ -134,7 +134,9 @@ class Driver:
 
     def work_views(self, program: Program, around: Surroundings) -> list[str]:
         """`h = work[0 : batch * 32].reshape(batch, 32)`, for each tensor that lives in the work space."""
-        stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and not b.shares]
+        touched = {name for step in program.steps for name in (*written_by(step), *read_by(step))}
+        touched = {program.buffers[name].shares or name for name in touched if name in program.buffers}
+        stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and b.tensor in touched]
         views = [work_view(buffer, around, {}) for buffer in stored]
         starts: dict[tuple[Kind, IndexExpr], str] = {}
         lines: list[str] = []
@@ -275,7 +277,7 @@ class Driver:
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
         axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
         parts = list(_merged(axes, groups))
-        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == dim(self.rows)
+        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == self.rows
         leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
         if any(len(group) > 1 for group in groups) and not leading:
             shape = [index_text(_product_of(part), around) for part in parts]

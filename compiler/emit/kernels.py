@@ -77,7 +77,7 @@ class KernelWriter:
     dims: dict[str, None] = field(default_factory=dict)
     loops: dict[str, str] = field(default_factory=dict)
     accumulators: dict[int, _Accumulator] = field(default_factory=dict)
-    rows: str | None = None
+    rows: IndexExpr | None = None
     """A free dim over a range of which, `first` to `last`, the outermost loops run."""
     around_nest: tuple[str, ...] = ()
     """The indices of the sequential loops around the nest that is being written."""
@@ -263,8 +263,6 @@ class KernelWriter:
             self.indented += 1
         low, high, taken = self.ends(loop, path, assumed)
         ends = high if low == "0" else f"{low}, {high}"
-        if self.rows is not None and not path:
-            ends = ", ".join(RANGE.values())
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
         self.indented -= bool(outside)
@@ -276,6 +274,8 @@ class KernelWriter:
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
         low, high = index_text(loop.index.low, self.around), index_text(loop.index.high, self.around)
+        if not path and not loop.index.low.terms and loop.index.high == self.rows:
+            low, high = RANGE.values()
         lows, highs, taken = [low], [high], set()
         for guard in sorted(self.common_guards(loop, len(path)) - assumed, key=str):
             factor = guard.value.coefficient(loop.index.name)

@@ -2,15 +2,17 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
 from gradc.schedule.costs import SHARD_WORK, SHARDED_WORK
-from gradc.schedule.program import Program
-from gradc.schedule.shard import Rows, rows_of, work_per_row
+from gradc.schedule.program import Program, Storage, written_by
+from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
 from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
@@ -19,7 +21,8 @@ from .layout import ModuleSpec, UpdateProgram
 from .names import MODULE_NAMES, Names
 from .prelude import prelude_imports, prelude_source
 from .render import render
-from .rounds import INDENT
+from .rounds import INDENT, RANGE
+from .sharded import ShardedCallers
 
 WIDTH = 120
 WIDEST_EQUATION = 88
@@ -48,12 +51,14 @@ class _Module:
     names: Names = field(default_factory=Names)
     table: KernelTable = field(default_factory=KernelTable)
     calls: dict[str, None] = field(default_factory=dict)
+    finish: Body | None = None
+    """What comes after all rows, where a step is cut."""
 
     @property
     def real(self) -> str:
         return "f4" if self.spec.dtype == "float32" else "f8"
 
-    @property
+    @cached_property
     def rows(self) -> Rows | None:
         """How a step is cut into shards, where it can be and is long enough."""
         rows = rows_of(self.spec.gradient) if self.spec.gradient is not None else None
@@ -61,7 +66,14 @@ class _Module:
 
     @property
     def callers(self) -> Callers:
-        return Callers(self.spec, self.names, self.real, self.rows)
+        if self.rows is None or self.finish is None:
+            return Callers(self.spec, self.names, self.real)
+        return ShardedCallers(self.spec, self.names, self.real, self.rows, self.finish, self.cuts_updates)
+
+    @cached_property
+    def cuts_updates(self) -> bool:
+        """Whether the optimizer's step is cut into ranges of parameters, where a step is cut."""
+        return self.rows is not None and self.spec.before is None and all(map(_joins_nothing, self.spec.updates))
 
     @property
     def row_work(self) -> int:
@@ -239,11 +251,13 @@ class _Module:
     def sharded_text(self, driver: Driver, program: Program, rows: Rows) -> str:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
         body = driver.body(program, rows=rows)
-        self.calls |= dict.fromkeys(body.calls)
-        seed, drawn = self.callers.seed(program), self.callers.finish_seed()
-        given = [*(WORK_NAMES[kind] for kind in body.work), *seed, *self.data_names()]
         labels = [f"gradient {p.name}" for p in self.spec.parameters]
-        sums = [self.names.of(name) for name in rows.partial]
+        given = [*(WORK_NAMES[kind] for kind in body.work), *self.callers.seed(program), *self.data_names()]
+        late = {name for step in rows.after for name in written_by(step)}
+        self.finish = driver.body(replace(program, steps=rows.after, work=self.work_after(program, rows)))
+        self.calls |= dict.fromkeys((*body.calls, *self.finish.calls))
+        callers = self.callers
+        assert isinstance(callers, ShardedCallers)
         over_rows = [
             *docstring((
                 "One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,",
@@ -252,35 +266,53 @@ class _Module:
             *self.sizes(body),
             *self.keys(program, body),
             *self.views("params", program, body.arrays),
-            *self.gradient_views(program, [label for label in labels if self.has_axes(program, label)], labels),
+            *self.gradient_views(program, labels, labels),
             *body.lines,
-            f"return {unpacked(sums)}",
+            *self.left_to_sums(program, rows, labels),
+            *([f"return {unpacked(callers.sums)}"] if callers.sums else []),
         ]  # fmt: skip
-        finish = driver.body(replace(program, steps=rows.after, buffers=program.buffers, work={}))
-        loss = self.names.of(program.graph.outputs["loss"])
-        ends = [label for label in labels if not self.has_axes(program, label)]
-        after = [
+        ends = [label for label in labels if not self.has_axes(program, label) or program.graph.outputs[label] in late]
+        finish = [
             *docstring(("The loss, of the sums over all rows.",)),
-            *self.keys(program, finish),
-            *(row for row in self.gradient_views(program, ends, labels) if ends),
-            *(row for row in finish.lines if "= work[" not in row),
-            *self.scalar_gradients(program, labels),
-            f"return {loss}",
+            *self.keys(program, self.finish),
+            *self.views("params", program, self.finish.arrays),
+            *self.gradient_views(program, ends, labels),
+            *self.finish.lines,
+            *self.scalar_gradients(program, ends),
+            f"return {self.names.of(program.graph.outputs['loss'])}",
         ]
-        dims = [self.names.of(dim) for dim in finish.dims]
-        row_dim = self.callers.dim_source(rows.dim, "all")
-        known = [f"{self.names.of(dim)} = {self.callers.dim_source(dim, 'all')}" for dim in finish.dims]
+        known = [f"{self.names.of(dim)} = {callers.dim_source(dim, 'all')}" for dim in self.finish.dims]
+        row_dim = callers.dim_source(rows.dim, "all")
+        sums = f"{unpacked(callers.sums)} = over_rows" if callers.sums else "over_rows"
         whole = [
             *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
             *known,
-            *call_rows(f"{unpacked(sums)} = over_rows", ["params", "d_params", "0", row_dim, *given]),
-            *call_rows("return of_sums", ["d_params", *dims, *drawn, *sums]),
+            *call_rows(sums, ["params", "d_params", "0", row_dim, *given]),
+            *call_rows("return of_sums", callers.after({})),
         ]
         return "\n\n\n".join([
-            function("inlined", "over_rows", ["params", "d_params", "first", "last", *given], over_rows),
-            function("inlined", "of_sums", ["d_params", *dims, *drawn, *sums], after),
+            function("inlined", "over_rows", ["params", "d_params", *RANGE.values(), *given], over_rows),
+            function("inlined", "of_sums", callers.after({}), finish),
             function("inlined", "differentiate", ["params", "d_params", *given], whole),
         ])  # fmt: skip
+
+    def work_after(self, program: Program, rows: Rows) -> dict[Kind, IndexExpr]:
+        """The work space that what comes after the rows needs."""
+        touched = [program.buffers[name] for step in rows.after for name in written_by(step)]
+        kinds = {buffer.kind for buffer in touched if buffer.storage is Storage.WORK}
+        return {kind: size for kind, size in program.work.items() if kind in kinds}
+
+    def left_to_sums(self, program: Program, rows: Rows, labels: Iterable[str]) -> list[str]:
+        """Rows that set to 0 the gradients that no row adds to: they are made of the sums."""
+        made = {name for step in rows.steps for name in written_by(step)}
+        lines = []
+        for label in labels:
+            tensor = program.graph.outputs.get(label)
+            if tensor is not None and not program.graph.tensors[tensor].axes:
+                lines.append(f"{self.names.of(f'{tensor}.place')}[0] = 0.0")
+            elif tensor is not None and tensor not in made:
+                lines.append(f"{self.names.of(tensor)}[:] = 0.0")
+        return lines
 
     def has_axes(self, program: Program, label: str) -> bool:
         name = program.graph.outputs.get(label)
@@ -346,7 +378,8 @@ class _Module:
             lines += body.lines
         for update in spec.updates:
             lines += self.update_lines(update, inner)
-        return function("inlined", "update", ("params", "d_params", "moments", "t"), lines)
+        over = RANGE.values() if self.cuts_updates else ()
+        return function("inlined", "update", ("params", "d_params", "moments", "t", *over), lines)
 
     def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
         names = driver.names
@@ -354,15 +387,33 @@ class _Module:
         shape = f".reshape({', '.join(map(str, update.shape))})" if len(update.shape) > 1 else ""
         body = driver.body(update.program, update.rule)
         self.calls |= dict.fromkeys(body.calls)
-        views = {leaf: f"{of}[{start}:{start + size}]{shape}" for leaf, of in (("p", "params"), ("g", "d_params"))}
+        ends, stretch = self.stretch(start, size)
+        views = {leaf: f"{of}[{stretch(0, size)}]{shape}" for leaf, of in (("p", "params"), ("g", "d_params"))}
         for moment in update.moments:
             own = shape if moment.shape == update.shape else ""
-            views[moment.leaf] = f"moments[{moment.offset}:{moment.offset + moment.size}]{own}"
+            views[moment.leaf] = f"moments[{stretch(moment.offset - start, moment.size)}]{own}"
         words = set(re.findall(r"\w+", "\n".join(body.lines)))
         work = update.program.work.items()
         space = [f"{WORK_NAMES[kind]} = np.empty({size}, {self.callers.dtype(kind)})" for kind, size in work]
         used = [f"{names.of(leaf)} = {view}" for leaf, view in views.items() if names.of(leaf) in words]
-        return [*space, *used, *body.lines]
+        return [*ends, *space, *used, *body.lines]
+
+    def stretch(self, start: int, size: int) -> tuple[list[str], Callable[[int, int], str]]:
+        """How a stretch of a buffer is cut out, so far after that of the parameters, and lines that tell its ends."""
+        if not self.cuts_updates:
+            return [], lambda after, length: f"{start + after}:{start + after + length}"
+        first, last = RANGE.values()
+        lines = []
+        if size != self.spec.trained:
+            low = f"max({first}, {start})" if start else first
+            lines = [f"begin = {low}", f"end = max(begin, min({last}, {start + size}))"]
+            first, last = "begin", "end"
+
+        def shifted(after: int, _: int) -> str:
+            sign = "+" if after > 0 else "-"
+            return f"{first} {sign} {abs(after)} : {last} {sign} {abs(after)}" if after else f"{first}:{last}"
+
+        return lines, shifted
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         body = driver.body(program)
@@ -394,6 +445,14 @@ def outputs_of(program: Program | None, role: str) -> tuple[str, ...]:
     if program is None:
         return ()
     return tuple(label.removeprefix(f"{role} ") for label in program.graph.outputs if label.startswith(f"{role} "))
+
+
+def _joins_nothing(update: UpdateProgram) -> bool:
+    """Whether one of the optimizer's steps does the same to each number, whatever the others are."""
+    (extents,) = {tensor.extents for tensor in update.program.graph.tensors.values() if tensor.name == "p"}
+    rows = rows_along(update.program, extents[0]) if extents and extents[0].constant is None else None
+    alike = all(moment.shape == update.shape for moment in update.moments)
+    return rows is not None and not rows.after and not rows.partial and not update.program.work and alike
 
 
 def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:

@@ -16,8 +16,8 @@ KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8")
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
 
 MODULE_NAMES = (
-    *("first", "last", "rows", "shards", "share", "shares", "worker", "done", "WORKERS", "os", "threading"),
-    "ThreadPoolExecutor",
+    *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
+    *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),

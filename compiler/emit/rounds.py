@@ -68,19 +68,19 @@ class Arrays(Protocol):
 
 
 def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collection[str] = (),
-              rows: str | None = None) -> Iterator[str]:  # fmt: skip
+              rows: IndexExpr | None = None) -> Iterator[str]:  # fmt: skip
     """Rows that set to 0 what no round writes, of the tensors that the recurrence is the first to write.
 
     Args:
         outer: the indices of sequential loops around it.
-        rows: a free dim over a range of which alone the recurrence runs.
+        rows: an extent over a range of which alone the recurrence runs.
     """
     for equation, loops in _started(step, ()):
         buffer = program.buffers[equation.target]
         stepping = {name for at in buffer.axes for name in equation.write[at].indices}
         if step.index.name in stepping and stepping.isdisjoint(outer):
             for cut in _cuts(equation, [loop for loop in loops if loop.index.name in stepping], buffer, arrays.around):
-                if rows is not None and str(buffer.extents[0]) == rows:
+                if rows is not None and buffer.extents[0] == rows:
                     cut[0] = ":".join(RANGE.values())
                 yield f"{arrays.array(equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
 

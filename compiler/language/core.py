@@ -204,9 +204,9 @@ class Update:
 
     Its equations read the leaves `p`, `g` (after clipping by value), the moments, the scalar `t` (the step, from 1)
     and `scalars` of the surrounding `Training`. A rule that works number by number runs once over all parameters of
-    its group, as one axis `n` of `size` numbers, in the order of `parameters`; any other rule runs for each tensor
-    in its own shape. `results` gives for `p` and each moment the tensor with its next value. `loss` is the scalar that
-    is made less where the line says `for`; None where that is the model's loss.
+    its group, as one axis `n` of `size` numbers, a free dim, in the order of `parameters`; any other rule runs for each
+    tensor in its own shape. `results` gives for `p` and each moment the tensor with its next value. `loss` is the
+    scalar that is made less where the line says `for`; None where that is the model's loss.
     """
 
     span: Span

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradc.errors import Span
-from gradc.graph.index import number
+from gradc.graph.index import dim, number
 
 from . import core, syntax
 from .bind import bind
@@ -72,8 +72,7 @@ def updates_of(world: World, group: Group, model: Scope) -> list[core.Update]:
     if not group.parameters:
         return []
     if _by_number(world, definition):
-        total = sum(size_of_leaf(leaf) for leaf in group.parameters)
-        return [_update(world, definition, group, group.parameters, (core.Axis("n", number(total)),), model)]
+        return [_update(world, definition, group, group.parameters, (core.Axis("n", dim("size")),), model)]
     return [_update(world, definition, group, (leaf,), leaf.axes, model) for leaf in group.parameters]
 
 

@@ -1,0 +1,187 @@
+"""The part of a module that runs a training step in shards: what the workers call, and what calls the workers.
+
+    share_entry     each worker, over its range of rows: its share of the gradient and of the sums
+    sums_entry      once: the loss, of the sums of all shares
+    added_entry     each worker, over its range of parameters: adds up the shares and takes the optimizer's step
+
+Where the optimizer's step needs all gradients at once (to clip their norm), added_entry runs once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gradc.graph.tensors import Role
+from gradc.schedule.program import Program
+from gradc.schedule.shard import Rows
+
+from .callers import INDENT, Callers, entry_text, own, plain, unpacked
+from .driver import WORK_NAMES, Body, call_rows
+from .rounds import RANGE
+
+RANGE_NAMES = tuple(RANGE.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedCallers(Callers):
+    """Writes them for a module whose steps can run in shards.
+
+    Attributes:
+        rows: how the gradient is cut.
+        finish: what `of_sums` does.
+        cut: whether the optimizer's step can be cut into ranges of parameters.
+    """
+
+    rows: Rows
+    finish: Body
+    cut: bool
+
+    @property
+    def program(self) -> Program:
+        """What computes the gradient."""
+        assert self.spec.gradient is not None
+        return self.spec.gradient
+
+    @property
+    def sums(self) -> list[str]:
+        """The scalars that shares add up to."""
+        return [self.names.of(name) for name in self.rows.partial]
+
+    # ------------------------------------------------------------ what comes after all rows
+
+    def after(self, names: Mapping[str, str]) -> list[str]:
+        """The arguments of `of_sums`, `params`, `d_params`, `work` and `seed` under these names."""
+        tensors = self.program.graph.tensors
+        reads = any(tensors[name].role is Role.PARAM for name in self.finish.arrays)
+        work = [WORK_NAMES[kind] for kind in self.finish.work]
+        drawn = any(tensors[name].site is not None for name in self.finish.arrays)
+        arguments = [*(["params"] if reads else []), "d_params", *work, *(["seed"] if drawn else [])]
+        return [*(names.get(name, name) for name in arguments), *map(self.names.of, self.finish.dims), *self.sums]
+
+    def sums_entry(self) -> str:
+        """The entry for `of_sums`."""
+        called = self.after({"d_params": "shares[0]", "seed": "random_key(seed, t)"})
+        given = self.after({"d_params": "shares"})
+        arguments = [*(["t"] if "seed" in given else []), *given]
+        checked = own("params") if "params" in given else []
+        lines = ['"""The loss, of the sums of all shares."""', *checked, *call_rows("return of_sums", called)]
+        return entry_text("entry", "sums_entry", arguments, lines)
+
+    # ------------------------------------------------------------ entries
+
+    def sharded_entries(self) -> list[str]:
+        """A worker's share of a step, and what follows when all have done theirs."""
+        work, arrays = self.work_names(self.program), self.passed("all")
+        seed = ["t", "seed"] if self.seed(self.program) else []
+        arguments = ["params", "d_params", *RANGE_NAMES, *seed, *work, *arrays]
+        rows = ["params", "d_params", *RANGE_NAMES, *work, *self.step_seed(), *arrays]
+        share = [
+            '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
+            *own("params"),
+            *self.checks("all", len(self.sums)),
+            *call_rows(f"{unpacked(self.sums)} = over_rows" if self.sums else "over_rows", rows),
+            f"return {', '.join(['-1', '-1', *self.sums])}",
+        ]
+        return [entry_text("entry", "share_entry", arguments, share), self.sums_entry(), self.added_entry()]
+
+    def added_entry(self) -> str:
+        """The shares' sum and the optimizer's step."""
+        what = "of the parameters first .. last - 1, " if self.cut else ""
+        ends = ":".join(RANGE_NAMES) if self.cut else f"0:{self.spec.trained}"
+        lines = [
+            f'"""Adds up the shares {what}in their order, then takes one step of the optimizer."""',
+            *own("params", "moments", moments=self.spec.moments),
+            "d_params = shares[0]",
+            f"sums = d_params[{ends}]",
+            "for worker in range(1, shares.shape[0]):",
+            f"{INDENT}share = shares[worker, {ends}]",
+            f"{INDENT}for n in range(share.size):",
+            f"{INDENT * 2}sums[n] += share[n]",
+            *self.updated(RANGE_NAMES),
+        ]
+        arguments = ["params", "shares", "moments", "t", *(RANGE_NAMES if self.cut else ())]
+        return entry_text("entry", "added_entry", arguments, lines)
+
+    def updated(self, over: tuple[str, ...] = ()) -> list[str]:
+        """The call that takes one step of the optimizer, over a range of parameters or over all."""
+        if not self.spec.updates:
+            return []
+        over = over or ("0", str(self.spec.trained))
+        return [f"update({', '.join(['params', 'd_params', 'moments', 't', *(over if self.cut else ())])})"]
+
+    # ------------------------------------------------------------ for callers
+
+    def sharded_call(self) -> list[str]:
+        """Hands long steps to the workers."""
+        arrays = ", ".join(self.passed("all"))
+        return [
+            f"if (shards := shards_of({self.dim_source(self.rows.dim, 'all')})) > 1:",
+            f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
+        ]
+
+    def sharded_text(self) -> str:
+        """`train_step` for long steps."""
+        rows = self.dim_source(self.rows.dim, "all")
+        needed = [row for row in self.dims_of(self.program, "all") if self.work_needs(self.program, row)]
+        seed = self.called_seed(self.program, "state.seed")
+        shared = ["params.flat", "state.shares[worker]", *RANGE_NAMES, *(["step", *seed] if seed else [])]
+        lines = [
+            '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
+            f"rows = {rows}",
+            *(row for row in needed if row != f"rows = {rows}"),
+            *self.space(),
+            "step = state.step + 1",
+            "",
+            "def share(worker):",
+            f"{INDENT}first, last = rows * worker // shards, rows * (worker + 1) // shards",
+            *indented(call_rows("return share_entry", [*shared, "*state.shards[worker]", *self.passed("all")])),
+            "",
+            "done = WORKERS.map(share, shards)",
+            *(["bad, place, *_ = max(done, key=lambda result: result[0])"] if self.bounded("all") else []),
+            *self.refusal("all"),
+            *self.added(),
+            "state.step = step",
+            "if not math.isfinite(loss):",
+            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
+            "return loss",
+        ]
+        return plain("_step_in_shards", ["params", "state", "shards", *self.passed("all")], lines)
+
+    def space(self) -> list[str]:
+        """The rows that make the workers' work space, and the space for their shares."""
+        sizes = [
+            f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(self.program.work.values())
+        ]
+        work = self.fresh_work(self.program)
+        return [
+            f"if {' or '.join(['len(state.shards) != shards', *sizes])}:",
+            f"{INDENT}state.shards = [({', '.join(work)}{',' if work else ''}) for _ in range(shards)]",
+            f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
+        ]
+
+    def added(self) -> list[str]:
+        """The rows that make one step of the shares."""
+        known = {"params": "params.flat", "d_params": "state.shares", "seed": "_seed(state.seed)"}
+        known |= {WORK_NAMES[kind]: f"state.shards[0][{at}]" for at, kind in enumerate(self.program.work)}
+        known |= {self.names.of(dim): self.dim_source(dim, "all") for dim in self.finish.dims}
+        called = [known.get(name, name) for name in self.after({})]
+        stepped = ["step"] if known["seed"] in called else []
+        held = ["params.flat", "state.shares", "state.flat", "step"]
+        lines = [f"{unpacked(self.sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])"]
+        lines = [*(lines if self.sums else []), *call_rows("loss = sums_entry", [*stepped, *called])]
+        if not self.cut:
+            return [*lines, f"added_entry({', '.join(held)})"]
+        size = self.spec.trained
+        return [
+            *lines,
+            "",
+            "def added(worker):",
+            f"{INDENT}first, last = {size} * worker // shards, {size} * (worker + 1) // shards",
+            f"{INDENT}added_entry({', '.join([*held, *RANGE_NAMES])})",
+            "",
+            "WORKERS.map(added, shards)",
+        ]
+
+
+def indented(rows: list[str]) -> list[str]:
+    """The rows, one level deeper."""
+    return [f"{INDENT}{row}" for row in rows]
