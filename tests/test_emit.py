@@ -5,6 +5,7 @@ import keyword
 
 import numpy as np
 import pytest
+from support.emitted import load_plain
 
 import gradc
 from gradc.emit.lines import broken, parts
@@ -92,3 +93,12 @@ def test_predictions_with_different_inputs_stand_alone_too():
 def test_a_parameter_of_training_alone_is_refused():
     with pytest.raises(gradc.GradcError, match="where training is false"):
         emit(TINY.replace("z[b] = dense(x, 1)[b, 0]", "if training:\n    param w ~ ones\nz[b] = dense(x, 1)[b, 0]"))
+
+
+@pytest.mark.parametrize(("reducer", "expected"), [("min", -2), ("max", 0)])
+def test_extrema_of_whole_numbers_start_from_whole_numbers(reducer, expected):
+    """Infinity does not fit into the array that they are kept in."""
+    text = f"dim b\ninput x[b]\nparam w ~ ones\nh[i: b, j: 3] = {reducer}[l: 3](-1 * l)\nloss sum(h) * w + sum(x)\n"
+    module = load_plain(emit(text))
+    loss, _ = module.loss_and_gradients(module.init(), np.zeros(2))
+    assert loss == expected * 6

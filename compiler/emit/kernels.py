@@ -6,7 +6,7 @@ where all that is in the loop stands under them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gradc.graph.index import IndexExpr, index
@@ -29,6 +29,16 @@ ACCUMULATORS = {
     Reducer.PEAK: "largest",
     Reducer.ARGMAX: "best", Reducer.ARGMIN: "best",
 }  # fmt: skip
+LEAST, LARGEST = (f"np.iinfo(np.int64).{end}" for end in ("min", "max"))
+STARTS: Mapping[Kind, Mapping[Reducer, str]] = {
+    Kind.REAL: {
+        Reducer.SUM: "0.0", Reducer.PROD: "1.0", Reducer.MAX: "-np.inf", Reducer.MIN: "np.inf",
+        Reducer.ARGMAX: "-np.inf", Reducer.ARGMIN: "np.inf", Reducer.PEAK: "-np.inf",
+    },
+    Kind.WHOLE: {Reducer.SUM: "0", Reducer.PROD: "1", Reducer.MAX: LEAST, Reducer.MIN: LARGEST},
+    Kind.BOOL: {Reducer.SUM: "False", Reducer.PROD: "True", Reducer.MAX: "False", Reducer.MIN: "True"},
+}  # fmt: skip
+"""What reductions start from; argmax and argmin compare reals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,13 +403,9 @@ class KernelWriter:
     def identity(self, equation: Equation) -> str:
         """What a reduction starts from."""
         tensor = self.tensor(equation.target)
-        whole = tensor.kind is not Kind.REAL and equation.reducer in (Reducer.SUM, Reducer.PROD)
-        start = {Reducer.SUM: "0", Reducer.PROD: "1", Reducer.MAX: "-np.inf", Reducer.MIN: "np.inf"}
-        names = {**start, Reducer.ARGMAX: "-np.inf", Reducer.ARGMIN: "np.inf", Reducer.PEAK: "-np.inf"}
-        text = names[equation.reducer]
-        if whole:
-            return text if tensor.kind is Kind.WHOLE else str(text != "0")
-        text = text if "inf" in text else f"{text}.0"
+        if equation.reducer in STARTS[Kind.WHOLE] and tensor.kind is not Kind.REAL:
+            return STARTS[tensor.kind][equation.reducer]
+        text = STARTS[Kind.REAL][equation.reducer]
         single = self.real == "f4" and bool(tensor.axes)
         return f"f4({text})" if single else text
 
@@ -424,7 +430,8 @@ class KernelWriter:
             case Reducer.PROD:
                 self.emit(depth, f"{target} *= {body}")
             case Reducer.MAX | Reducer.MIN:
-                self.extremum(depth, target, body, equation.reducer)
+                real = self.tensor(equation.target).kind is Kind.REAL
+                self.extremum(depth, target, body, ">" if equation.reducer is Reducer.MAX else "<", real)
             case Reducer.PEAK:
                 self.emit(depth, f"{target} = max({target}, {body})")
             case Reducer.ARGMAX | Reducer.ARGMIN:
@@ -455,13 +462,13 @@ class KernelWriter:
         summed = statement.equation.reducer is Reducer.SUM
         return "-=" if summed and is_negative(statement.equation.body) else "+="
 
-    def extremum(self, depth: int, target: str, body: str, reducer: Reducer) -> None:
+    def extremum(self, depth: int, target: str, body: str, sign: str, real: bool) -> None:
         """NaN passes on: once there, it stays."""
-        sign = ">" if reducer is Reducer.MAX else "<"
         value = body if body.replace("_", "a").isalnum() else self.local.fresh("value")
         if value != body:
             self.emit(depth, f"{value} = {body}")
-        self.emit(depth, f"{target} = {value} if {value} {sign} {target} or np.isnan({value}) else {target}")
+        lost = f" or np.isnan({value})" if real else ""
+        self.emit(depth, f"{target} = {value} if {value} {sign} {target}{lost} else {target}")
 
     def argument(self, depth: int, accumulator: _Accumulator, body: str, equation: Equation) -> None:
         """The first of equals; NaN counts as beyond all."""

@@ -242,8 +242,10 @@ class _Evaluation:
                 return self._joined(np.multiply, body)
             case sympy.Pow(args=(base, sympy.Rational() as exponent)):
                 return _power(self.value(base), exponent)
-            case WHERE.head() | AND.head() | OR.head():
+            case WHERE.head():
                 return self._where(*_branches(body))
+            case AND.head() | OR.head():
+                return self._where(*_branches(body)).astype(np.bool_)
             case Head():
                 return row_of(body).numpy(*map(self.value, body.args))
         raise InternalError(f"a body with {type(body).__name__} in it: {body}")

@@ -42,7 +42,7 @@ def settings(world: World, scope: Scope, span: Span, lr: float | None) -> Settin
     for statement in statements:
         if isinstance(statement, syntax.Freeze):
             frozen |= _collect(world, scope, statement, leaves)
-    lines = [s for s in statements if isinstance(s, syntax.Optimize)] or [_default(span)]
+    lines = [s for s in statements if isinstance(s, syntax.Optimize)] or [_default(world, span)]
     fit = _fit(world, [s for s in statements if isinstance(s, syntax.Fit)], scope)
     data = _data(world, [s for s in statements if isinstance(s, syntax.Data)], scope)
     training = core.Training((), (), ())
@@ -54,9 +54,11 @@ def settings(world: World, scope: Scope, span: Span, lr: float | None) -> Settin
     return Settings(training, frozenset(frozen), fit, data)
 
 
-def _default(span: Span) -> syntax.Optimize:
+def _default(world: World, span: Span) -> syntax.Optimize:
+    """The library's adam, whatever a model's own definitions are called."""
     value = syntax.Number(span, Fraction(1, 1000), False)
-    rule = syntax.Call(span, "adam", span, None, (syntax.Argument(span, "lr", value),))
+    adam = world.library.find("adam")
+    rule = syntax.Call(span, "adam", adam.span if adam else span, None, (syntax.Argument(span, "lr", value),))
     return syntax.Optimize(span, None, rule, (), None)
 
 
