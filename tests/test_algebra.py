@@ -365,6 +365,12 @@ CASES = [
     Case("condition", lambda: base().write(
         "out", (i,), over, WHERE(scalar.AND(LT(vj, vi), positive), read("x", j), zero)),
          ["out[i] = sum[j](if x[i] > 0 then x[j] else 0) where j < i"]),
+    Case("condition", lambda: base().write(
+        "out", (i,), over, read("w", i, j) * WHERE(LT(vj, vi), read("x", j), zero)),
+         ["out[i] = sum[j](x[j]*w[i, j]) where j < i"], exact=False),
+    Case("condition", lambda: base().write(
+        "out", (i,), over, WHERE(LT(vj, vi), zero, read("w", i, j)) * WHERE(LT(vi, Integer(3)), read("x", j), zero)),
+         ["out[i] = sum[j](x[j]*w[i, j]) where i <= 2 and i <= j"], exact=False),
     Case("solved", lambda: base().write("out", (i,), over, WHERE(EQ(vj, Value(data_i)), read("w", i, j), zero)),
          ["out[i] = w[i, d[i]]"]),
     Case("solved", lambda: base().write("out", (i,), over, WHERE(EQ(vj, vi + 1), read("w", i, j), zero)),
@@ -381,6 +387,8 @@ CASES = [
          ["out[i] = max[](2*w[i, 2])"]),
     Case("one place", lambda: base().write("out", (i,), {"i": 4, "j": (2, 3)}, vj * read("w", i, j)),
          ["out[i] = 2*w[i, 2]"]),
+    Case("one place", lambda: base().write("out", (4 * k + i,), {"i": 4, "k": 1}, x * read("w", k, i)),
+         ["out[i] = x[i]*w[0, i]"]),
     Case("unused index", lambda: base().write("out", (i,), over, x), ["out[i] = 4*x[i]"]),
     Case("unused index", lambda: base().write("out", (i,), {"i": 4, "j": n}, x, reducer=Reducer.MIN),
          ["out[i] = min[](x[i])"]),

@@ -196,6 +196,10 @@ EXTENTS = {
     "the range of a gather": ("o[k] = sum[e](if ids[e] == k then 1 else 0)", "4"),
     "a slice of places": ("o[i, 3] = r[i]", "6, 4"),
     "an affine place": ("o[2*i + 1] = r[i]", "12"),
+    "numbers of a list": ("a, b = 2 * [1, 3]\no[i * b + (k: b), a * j] = r[i] * s[0, k] * r[j]", "36, 11"),
+    "a number below": ("k = 3\no[i * k] = r[i]", "16"),
+    "an index of one place beside another": ("o[(i: 4) * 1 + (j: 1)] = r[i + j]", "4"),
+    "the larger of two sizes": ("dim k = max(n, m), l = min(n, m)\no[i: k, j: l] = r[i]", "6, 4"),
     "the largest of several": ("o[0] = 1\no[i + 2] = r[i]", "8"),
     "a larger free dim": ("o[time + 1] = 1\no[i] = s[0, i]", "time + 2"),
     "a gather in arithmetic": ("o[i: batch] = r[ids[i] + 2]", "batch"),
@@ -216,6 +220,43 @@ def test_dims_that_are_indices_have_their_own_extent() -> None:
 def test_dots_keep_the_names_of_their_axes() -> None:
     (tensor,) = [tensor for tensor in model("o[..., j: 2] = x[..., j]").tensors if tensor.name == "o"]
     assert [axis.name for axis in tensor.axes] == ["batch", "j"]
+
+
+LISTS = {
+    "a list with a number": ("a, b = 2 * [1, 3]", "2 6"),
+    "a list with a list": ("a, b = [1, 3] * [5, 7] + 1", "6 22"),
+    "a list of a header": ("def f(k): return k * [1, 1]\na, b = f(3)", "3 3"),
+    "an item": ("l = [4, 5, 6]\na = l[1]\nb = l[3 - 1]", "5 6"),
+    "a named list": ("l = [4, 5]\na, b = l", "4 5"),
+}
+
+
+@pytest.mark.parametrize("name", list(LISTS))
+def test_lists_go_item_by_item(name: str) -> None:
+    lines, wanted = LISTS[name]
+    assert shape(f"{lines}\no[i: a, j: b] = 1") == wanted.replace(" ", ", ")
+
+
+DEFAULTS = {
+    "a number at every place": ("def f(x[b, i], mask[i] = 2): return x[b, i] * mask[i] + x[b, 0]", "2"),
+    "a size of the header": ("def f(x[b, i], k = 2 * i): return k * x", "12"),
+    "true": ("def f(x[b, i], on[b] = true): return[b, i] = if on[b] then x[b, i] * 2 else 0", "2"),
+    "no axes": ("def f(x[b, i], k[] = 3): return x * k", "3"),
+    "dots": ("def f(x[..., i], k[...] = 5):\n    return[..., i] = x[..., i] * k[...]", "5"),
+    "what another default says": ("def f(x[b, i], k = i, l = k + 1): return x * l", "7"),
+}
+
+
+@pytest.mark.parametrize("name", list(DEFAULTS))
+def test_arguments_have_defaults(name: str) -> None:
+    lines, factor = DEFAULTS[name]
+    lines = lines.replace(": return x[b, i] * mask[i] + x[b, 0]", ":\n    return[b, i] = x[b, i] * mask[i]")
+    lines = lines.replace("): return", "):\n    return")
+    found = model(f"{lines}\no = f(x)")
+    numbers = [str(p.value) for e in found.equations if e.target == "o" for p in parts(e.value)
+               if isinstance(p, core.Number)]  # fmt: skip
+    assert factor in numbers
+    assert shape(f"{lines}\no = f(x)") == "batch, 6"
 
 
 # ---------------------------------------------------------------- ranges and preconditions

@@ -1,6 +1,7 @@
 """Small parts of the emitter: names, long lines, laws, the text of bodies."""
 
 import ast
+import itertools
 import keyword
 
 import numpy as np
@@ -10,6 +11,8 @@ from support.emitted import load_plain
 import gradc
 from gradc.emit.lines import broken, parts
 from gradc.emit.names import Names, identifier
+from gradc.emit.style import Surroundings, index_text
+from gradc.graph.index import dim, index
 from gradc.pipeline import emit
 
 TINY = "dim batch\ninput x[batch, 4]\ntarget y[batch]\nz[b] = dense(x, 1)[b, 0]\npredict z\nloss mean((z - y)^2)\n"
@@ -31,6 +34,24 @@ def test_different_names_stay_different():
 def test_an_identifier_is_always_one():
     for name in ("", "1x", "a b", "θ", "ä.β", "x" * 200):
         assert identifier(name).isidentifier()
+
+
+INDEX_EXPRESSIONS = [
+    -(dim("n") % 2),
+    -(dim("n") // 3),
+    -(dim("n") % 3) // 2,
+    -2 * (dim("n") % 3) + index("i") // 2 - 5,
+    (index("i") - dim("n") % 4) % (dim("n") + 1),
+]
+
+
+@pytest.mark.parametrize("expression", INDEX_EXPRESSIONS, ids=str)
+def test_index_expressions_read_back_as_what_they_are(expression):
+    around = Surroundings(lambda *_: "", str, {}, "f8", lambda _: None)
+    for n, i in itertools.product(range(1, 8), range(5)):
+        values = {"n": n, "i": i}
+        for text in (str(expression), index_text(expression, around)):
+            assert eval(text, {}, values) == expression.value(values)
 
 
 def test_a_short_statement_stays_on_its_line():

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         "before the last two",
     ),
     "a product with a number": ("o = x @ 2", "wrong-kind", "@ wants tensors"),
-    "a list in arithmetic": ("o = x + [1, 2]", "wrong-kind", "this is a list"),
+    "a list in arithmetic": ("o = x + [1, 2]", "wrong-kind", "a tensor beside it"),
     "concat of a number": ("o = concat(x, 1)", "wrong-kind", "concat wants tensors"),
     "concat across": ("o = concat(x, r)", "shapes-disagree", "differ elsewhere"),
     "concat along no axis": ("o = concat(x, y, axis = 2)", "no-such-axis", "there is no axis 2"),
@@ -132,7 +132,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a whole tensor without its brackets": ("o[i] = r", "undetermined-index", "read a tensor at it"),
     "a whole tensor at every place": ("o[i: n] = r", "not-an-element", "a number at each place"),
     "a list on the right": ("o[i: 3] = [1, 2]", "not-a-tensor", "this is a list"),
-    "a list as a tensor": ("o = [1, 2]", "not-a-tensor", "this is a list"),
+    "lists of two lengths": ("o = sum([1, 2] * [1, 2, 3])", "shapes-disagree", "lists of 2 and 3 items"),
+    "an item by an index": ("l = [1, 2]\no[i: 2] = l[i]", "not-known", "known when the model is compiled"),
+    "an item that is not there": ("l = [1, 2]\no = x * l[2]", "outside", "l has the places 0 .. 1"),
+    "more names than items": ("a, b, c2 = [1, 2]", "several-values", "gives 2 values, and 3 names"),
+    "a list as a size": ("dim k = [1, 2]", "not-a-size", "this is a list"),
     "a reduction of a whole tensor": ("o[i] = sum[j](x) + r[i]", "undetermined-index", "index j"),
     "a reduction of a whole tensor over an index": ("o[i] = sum[j: 2](x) + r[i]", "not-an-element", "reduces a number"),
     "a reduction of a list over an index": ("o[i] = sum[j: 2]([1]) + r[i]", "wrong-kind", "sum wants numbers"),
@@ -622,3 +626,27 @@ def test_a_rate_for_a_schedule() -> None:
     lines = "loss sum(w)\noptimize adam(lr = cosine(1e-3, steps = 10))\n"
     with pytest.raises(GradcError, match="is a schedule"):
         elaborate(load(HEADER + lines), training=True, lr=0.1)
+
+
+WINDOWS = {
+    "a window longer than its axis": ("o = conv1d(w2, 3, 7)", "n = 6, kernel = 7, stride = 1, dilation = 1"),
+    "a pool longer than its axis": ("o = max_pool1d(w2, 7)", "n = 6, size = 7"),
+    "a window spread too far": ("o = conv1d(w2, 3, 3, dilation = 3)", "kernel = 3, stride = 1, dilation = 3"),
+    "groups that do not divide the channels": ("o = conv1d(w2, 3, 3, groups = 3)", "here c = 4, groups = 3"),
+    "groups that do not divide the filters": ("o = conv1d(w2, 3, 3, groups = 2)", "here filters = 3, groups = 2"),
+    "a window of nothing": ("o = conv1d(w2, 3, 0)", "at least 1 long, and this one is 0"),
+    "a stride of 0": ("o = conv1d(w2, 3, 3, stride = 0)", "a division by zero"),
+    "too few sizes": ("o = conv2d(w4, 3, [3])", "lists of 1 and 2 items"),
+    "too many sizes": ("o = max_pool2d(w4, [2, 2, 2], stride = 1)", "lists of 3 and 2 items"),
+    "an axis too few": ("o = conv2d(w2, 3, 3)", "conv2d wants x[b, n, m, c]"),
+    "another word": ("o = conv1d(w2, 3, 3, padding = full)", "valid"),
+    "a transposed convolution's groups": ("o = conv_transpose1d(w2, 3, 3, groups = 2)", "filters = 3, groups = 2"),
+}
+
+
+@pytest.mark.parametrize("name", list(WINDOWS))
+def test_windows_that_do_not_fit_are_told_once(name: str) -> None:
+    lines, words = WINDOWS[name]
+    found = error(f"input w2[batch, n, m], w4[batch, n, m, m]\n{lines}")
+    assert words in str(found)
+    assert len(found.diagnostics) == 1

@@ -237,7 +237,13 @@ def test_optimizer_compiled(rule: str) -> None:
 
 # ---------------------------------------------------------------- the sweep
 
-WITHOUT_ROW = {"cosine_between": "cosine and one_cycle are made of it", "dropout": "it is random"}
+WITHOUT_ROW = {
+    "cosine_between": "cosine and one_cycle are made of it",
+    "dropout": "it is random",
+    "window_places": "all windows are made of it",
+    "zeros_before": "those with padding are made of it",
+    "spread_places": "transposed convolutions are made of it",
+}
 """`test_randomness.py` tests the random ones."""
 
 

@@ -57,10 +57,23 @@ def _nothing(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
 
 
 def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
-    """The part of a condition that is about indices is a guard, where a sum has 0 otherwise."""
-    if equation.reducer is not Reducer.SUM or not isinstance(equation.body, WHERE.head):
+    """The part of a condition that is about indices is a guard, where a factor of a sum's body is 0 otherwise."""
+    if equation.reducer is not Reducer.SUM:
         return None
-    condition, then, otherwise = equation.body.args
+    factors = sympy.Mul.make_args(equation.body)
+    for factor in factors:
+        found = _guarded_factor(factor, equation, work) if isinstance(factor, WHERE.head) else None
+        if found is not None:
+            more, body = found
+            rest = (other for other in factors if other is not factor)
+            guards = tuple(dict.fromkeys((*equation.guards, *more)))
+            return (replace(equation, guards=guards, body=sympy.Mul(body, *rest)),)
+    return None
+
+
+def _guarded_factor(factor: sympy.Expr, equation: Equation, work: Work) -> tuple[list[Guard], sympy.Expr] | None:
+    """What of a factor's condition is guards, and the factor where they hold."""
+    condition, then, otherwise = factor.args
     if then == 0 and otherwise != 0:
         condition, then, otherwise = NOT(condition), otherwise, then
     if otherwise != 0:
@@ -75,7 +88,7 @@ def _condition(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
         return None
     for part in reversed(rest):
         then = WHERE(part, then, Integer(0))
-    return (replace(equation, guards=tuple(dict.fromkeys((*equation.guards, *guards))), body=then),)
+    return guards, then
 
 
 def _guards_of(condition: sympy.Expr, equation: Equation) -> tuple[Guard, ...] | None:
@@ -154,15 +167,22 @@ def _with_value(equation: Equation, guard: Guard, solved: Index, value: IndexExp
 
 
 def _one_place(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
-    """A reduced index that takes one value is that value."""
+    """An index that takes one value is that value, unless an axis of the target is it alone."""
     if equation.reducer in PLACES:
         return None
-    for each in equation.reduced:
-        if each.extent.constant == 1:
+    axes = {place.bare for place in equation.write}
+    for each in equation.indices:
+        if each.extent.constant == 1 and each.name not in axes:
             values = {each.name: each.low}
-            rest = tuple(_index_at(other, values) for other in equation.indices if other is not each)
-            guards = tuple(guard.substitute(values) for guard in equation.guards)
-            return (replace(equation, indices=rest, guards=guards, body=substitute(equation.body, values)),)
+            return (
+                replace(
+                    equation,
+                    write=tuple(place.substitute(values) for place in equation.write),
+                    indices=tuple(_index_at(other, values) for other in equation.indices if other is not each),
+                    guards=tuple(guard.substitute(values) for guard in equation.guards),
+                    body=substitute(equation.body, values),
+                ),
+            )
     return None
 
 
@@ -249,16 +269,19 @@ GUARDS: EquationRule = Rule(
 NOTHING: EquationRule = Rule("zero", "a[i] += 0", "", "adds nothing", _nothing)
 CONDITION: EquationRule = Rule(
     "condition",
-    "sum[k](if k < i then a[k] else 0)",
-    "sum[k] a[k] where k < i",
+    "sum[k](b[k]*(if k < i then a[k] else 0))",
+    "sum[k] b[k]*a[k] where k < i",
     "a loop bound, not a branch",
     _condition,
+    assumes="b is finite where the condition is false, or not wanted there",
 )
 SOLVED: EquationRule = Rule(
     "solved", "sum[j](if j == e then f(j))", "f(e)", "one place in place of a loop; a sum over matches is a scatter",
     _solved,
 )  # fmt: skip
-ONE_PLACE: EquationRule = Rule("one place", "sum[k: 1] f(k)", "f(0)", "a loop of one round", _one_place)
+ONE_PLACE: EquationRule = Rule(
+    "one place", "y[3*g + o] = f(g, o) for g < 1", "y[o] = f(0, o)", "a loop of one round", _one_place
+)
 UNUSED: EquationRule = Rule("unused index", "sum[k: n] x", "n*x", "the same term n times", _unused)
 QUOTIENTS: EquationRule = Rule(
     "quotient", "x[(i*w + d) // w]", "x[i]", "decided by the ranges", _quotients, assumes="d in 0 .. w - 1"

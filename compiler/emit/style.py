@@ -201,15 +201,16 @@ def index_text(expr: IndexExpr, around: Surroundings) -> str:
     ordered = sorted(expr.terms, key=lambda term: (term[1] < 0, not term[0]))
     text = ""
     for monomial, coefficient in ordered:
-        shown = _monomial_text(monomial, abs(coefficient), around)
         sign = "-" if coefficient < 0 else "+"
+        shown = _monomial_text(monomial, abs(coefficient), around, closed=sign == "-" and not text)
         text += f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}"
     return text
 
 
-def _monomial_text(monomial: Monomial, coefficient: int, around: Surroundings) -> str:
+def _monomial_text(monomial: Monomial, coefficient: int, around: Surroundings, closed: bool) -> str:
+    """A term; `closed` where a minus comes before it: -(a % b) is not (-a) % b."""
     factors = [str(coefficient)] if coefficient != 1 or not monomial else []
-    several = len(monomial) + len(factors) > 1
+    several = len(monomial) + len(factors) > 1 or closed
     for atom in monomial:
         match atom:
             case Dim(name):

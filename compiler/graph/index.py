@@ -269,7 +269,7 @@ class IndexExpr:
         text = ""
         for monomial, coefficient in ordered:
             sign = "-" if coefficient < 0 else "+"
-            shown = _term(monomial, abs(coefficient))
+            shown = _term(monomial, abs(coefficient), closed=sign == "-" and not text)
             text += (f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}")
         return text
 
@@ -397,9 +397,10 @@ def _without(monomial: Monomial, atoms: Monomial) -> Monomial | None:
     return tuple(rest)
 
 
-def _term(monomial: Monomial, coefficient: int) -> str:
+def _term(monomial: Monomial, coefficient: int, closed: bool) -> str:
+    """A term; `closed` where a minus comes before it: -(a % b) is not (-a) % b."""
     factors = [str(coefficient)] if coefficient != 1 or not monomial else []
-    several = len(monomial) + len(factors) > 1
+    several = len(monomial) + len(factors) > 1 or closed
     factors += [f"({atom})" if several and isinstance(atom, Quotient | Remainder) else str(atom) for atom in monomial]
     return "*".join(factors)
 

@@ -4,7 +4,9 @@
 carries its range; what is made of known numbers alone is worked out.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
 from gradc.errors import Span
 from gradc.graph.index import IndexExpr, Ranges, number
@@ -15,6 +17,9 @@ from .folding import COMPARE, compare, fold
 from .refusal import Refused
 from .values import Element, constant, described, truth, whole
 
+POLYNOMIAL: Mapping[str, Callable[..., IndexExpr]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg,
+}  # fmt: skip
 ARITY = dict.fromkeys(
     [
         "exp",
@@ -142,26 +147,19 @@ def _index(function: str, parts: Sequence[Element], span: Span, ranges: Ranges) 
     found = [part.index for part in parts if part.index is not None]
     if len(found) < len(parts):
         return None
+    if function in POLYNOMIAL:
+        return POLYNOMIAL[function](*found)
     match function, found:
-        case "add", [a, b]:
-            return a + b
-        case "sub", [a, b]:
-            return a - b
-        case "mul", [a, b]:
-            return a * b
-        case "neg", [a]:
-            return -a
         case "pow", [a, _]:
-            product = number(1)
-            for _ in range(_small_power(parts) or 0):
-                product = product * a
-            return product
+            return reduce(operator.mul, [a] * (_small_power(parts) or 0), number(1))
         case ("floordiv" | "mod") as sign, [a, b]:
             if b.constant == 0:
                 raise Refused("division-by-zero", "a division by zero", span)
             if not ranges.nonnegative(b - 1):
                 return None
             return ranges.simplified(a // b if sign == "floordiv" else a % b)
+        case ("max" | "min") as end, [a, b]:
+            return _larger(a, b, ranges, None) if end == "max" else _smaller(a, b, ranges, None)
     return None
 
 

@@ -1,15 +1,18 @@
 """The arguments of a call, each under its name in the header: by position, by keyword, by default."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from . import syntax
+from . import core, syntax
 from .naming import suggestion
 from .places import Place
 from .refusal import Refused
-from .scopes import Given
-from .values import POISON, Value, Word, described
+from .scopes import Given, Scope, Size
+from .values import POISON, Array, Value, Word, described
 from .world import World
+
+Axes: TypeAlias = tuple[core.Axis, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +30,48 @@ def bind(world: World, definition: syntax.Definition, node: syntax.Call, place: 
         Refused: there are too many, one is missing, or a keyword is unknown.
     """
     given = _by_name(definition, node)
-    values: dict[str, Value] = {}
-    nodes: dict[str, syntax.Expression] = {}
+    parameters = {parameter.name: parameter for parameter in definition.parameters}
+    values = {name: _value(world, parameters[name], argument, place) for name, argument in given.items()}
+    nodes = dict(given)
+    _define_dims(definition, values, inside.scope)
     for parameter in definition.parameters:
-        argument = given.get(parameter.name)
-        if argument is not None:
-            values[parameter.name] = _value(world, parameter, argument, place)
-            nodes[parameter.name] = argument
+        if parameter.name in given:
+            pass
         elif parameter.choices:
             values[parameter.name] = Word(parameter.choices[0])
         elif parameter.default is not None:
+            inside = replace(inside, position=inside.scope.now)
             values[parameter.name] = world.value(parameter.default, inside)
             nodes[parameter.name] = parameter.default
         else:
             raise Refused("missing-argument", f"{definition.name} wants {parameter.name}", node.span,
                           help=f"its header is {header(definition)}")  # fmt: skip
         inside.scope.define(parameter.name, Given(values[parameter.name], number=True))
-        inside = Place(inside.scope, inside.scope.now, inside.context)
-    return Bound(values, nodes)
+    return Bound({parameter.name: values[parameter.name] for parameter in definition.parameters}, nodes)
+
+
+def _define_dims(definition: syntax.Definition, values: Mapping[str, Value], scope: Scope) -> None:
+    """The dims of the header that the arguments tell, for its defaults: `hidden = 4 * c`. Whether all fit is seen
+    later."""
+    for parameter in definition.parameters:
+        value = values.get(parameter.name)
+        if parameter.axes is None or not isinstance(value, Array):
+            continue
+        axes, _ = matched(parameter.axes, value.axes)
+        for written, axis in axes:
+            if isinstance(written, syntax.Name) and written.name not in scope.dims():
+                scope.define(written.name, Size(written.name, axis.extent))
+
+
+def matched(written: Sequence[syntax.Expression], axes: Axes) -> tuple[list[tuple[syntax.Expression, core.Axis]], Axes]:
+    """The axes of an argument beside those of the header, and those that `...` stands for."""
+    dots = next((k for k, axis in enumerate(written) if isinstance(axis, syntax.Ellipsis)), None)
+    if dots is None:
+        return list(zip(written, axes, strict=False)), ()
+    after = len(written) - dots - 1
+    rest = axes[dots : len(axes) - after]
+    plain = (*written[:dots], *written[dots + 1 :])
+    return list(zip(plain, (*axes[:dots], *axes[len(axes) - after :]), strict=False)), rest
 
 
 def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, syntax.Expression]:
@@ -97,9 +124,8 @@ def header(definition: syntax.Definition) -> str:
 def _shown(parameter: syntax.Parameter) -> str:
     if parameter.choices:
         return f"{parameter.name} = {' | '.join(parameter.choices)}"
-    if parameter.axes is not None:
-        return f"{parameter.name}[{', '.join(shown_axis(axis) for axis in parameter.axes)}]"
-    return f"{parameter.name} = …" if parameter.default is not None else parameter.name
+    axes = "" if parameter.axes is None else f"[{', '.join(shown_axis(axis) for axis in parameter.axes)}]"
+    return f"{parameter.name}{axes}" + (" = …" if parameter.default is not None else "")
 
 
 def shown_axis(node: syntax.Expression) -> str:

@@ -202,7 +202,7 @@ class Builder:
         return s.Parameter(parts[0].span, name_of(parts[0]), None, None, ())
 
     def parameter_axes(self, parts: Parts) -> s.Parameter:
-        return s.Parameter(_span(parts), name_of(parts[0]), parts[2] or (), None, ())
+        return s.Parameter(_span(parts if parts[-1] else parts[:4]), name_of(parts[0]), parts[2] or (), parts[5], ())
 
     def parameter_default(self, parts: Parts) -> s.Parameter:
         return s.Parameter(_span(parts), name_of(parts[0]), None, parts[2], ())

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradc.errors import Span
-from gradc.graph.index import ZERO, dim, never_negative, number
+from gradc.graph.index import ZERO, IndexExpr, dim, never_negative, number
 
 from . import core, syntax
 from .arithmetic import as_number
@@ -16,7 +16,8 @@ from .refusal import Echo, Refused
 from .scopes import Given, Scope, Size
 from .sizes import size_of
 from .tensors import WIDEST, tensor_value, tensors_read
-from .values import POISON, Array, Element, described, shown
+from .values import POISON, Array, Element, Word, described, shown
+from .walk import nodes
 from .world import World
 
 ORTHOGONAL = "orthogonal"
@@ -32,20 +33,33 @@ def declare_dim(world: World, statement: syntax.Dim, scope: Scope) -> None:
                           statement.span)  # fmt: skip
         scope.define(name, Size(name, dim(name)))
         return
-    value = world.value(statement.value, place_here(scope, statement.span))
-    if value is POISON:
-        scope.define(name, Given(POISON))
-        raise Echo
+    place = place_here(scope, statement.span)
     try:
-        size = size_of(world, statement.value, place_here(scope, statement.span))
-    except Refused:
+        size = size_of(world, statement.value, place)
+        if not never_negative(size - 1):
+            message = f"dim {name} is {size}, which must be at least 1"
+            if not world.require(statement.span, size - 1, message):
+                raise Refused("not-a-size", f"dim {name} is {size}, and a size is at least 1", statement.span)
+    except Refused as refused:
         scope.define(name, Given(POISON))
+        told = refused.diagnostic
+        refused.diagnostic = replace(told, help=told.help or _meanings(world, statement.value, place))
         raise
     scope.define(name, Size(name, size))
-    if not never_negative(size - 1):
-        message = f"dim {name} is {size}, which must be at least 1"
-        if not world.require(statement.span, size - 1, message):
-            raise Refused("not-a-size", f"dim {name} is {size}, and a size is at least 1", statement.span)
+
+
+def _meanings(world: World, node: syntax.Expression, place: Place) -> str | None:
+    """What the names of a size mean in this call of a definition: `n = 12, kernel = 13, padding = valid`."""
+    if place.context.frame.definition is None:
+        return None
+    known: list[str] = []
+    for name in (part for part in nodes(node) if isinstance(part, syntax.Name)):
+        match world.value(name, place):
+            case Element(size=IndexExpr() as size):
+                known.append(f"{name.name} = {size}")
+            case Word(word=word):
+                known.append(f"{name.name} = {word}")
+    return f"here {', '.join(dict.fromkeys(known))}" if known else None
 
 
 def _check_new(scope: Scope, name: str, statement: syntax.Dim | syntax.Declared) -> None:

@@ -19,7 +19,7 @@ from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Entry, Given, Group, Part, Returning, Size, Thunk, Written
 from .tensors import store, tensor_value
-from .values import POISON, Array, Element, Several, Subscripts, Value, described
+from .values import POISON, Array, Element, Items, Several, Subscripts, Value, described
 from .walk import alone_in, has_dots, names_in, nodes, without_binders
 from .world import World
 from .writes import check_writes
@@ -99,9 +99,9 @@ def _outermost_call(node: syntax.Expression) -> syntax.Expression:
 
 
 def named(world: World, value: Value, name: str, context: Context, node: syntax.Expression) -> Value:
-    """The value under a name: a tensor that has one already, a known number, or a new tensor."""
-    if value is POISON:
-        return POISON
+    """The value under a name: a tensor that has one already, a known number, a list, or a new tensor."""
+    if value is POISON or isinstance(value, Items):
+        return value
     if not isinstance(value, Element | Array):
         raise Refused("not-a-tensor", f"an equation makes a tensor, and this is {described(value)}", node.span)
     if isinstance(value, Array) and value.name is not None:
@@ -117,8 +117,8 @@ def is_scalar_tensor(value: Element) -> bool:
 
 
 def _several(world: World, thunk: Thunk, value: Value, context: Context) -> Value:
-    if not isinstance(value, Several) or len(value.values) != len(thunk.targets):
-        count = len(value.values) if isinstance(value, Several) else 1
+    if not isinstance(value, Several | Items) or len(value.values) != len(thunk.targets):
+        count = len(value.values) if isinstance(value, Several | Items) else 1
         raise Refused(
             "several-values",
             f"the right side gives {count} value{'s' * (count != 1)}, and {len(thunk.targets)} names stand on the left",
@@ -221,7 +221,10 @@ def _is_index(world: World, name: str, alone: set[str], place: Place) -> bool:
     entry = place.scope.find(name, place.position, False)
     if isinstance(entry, Given) and entry.number:
         return False
-    return name in alone if isinstance(entry, Size) else True
+    if isinstance(entry, Size) or name in alone:
+        return name in alone
+    value = force(world, entry) if isinstance(entry, Thunk | Part) else None
+    return not (isinstance(value, Element) and value.known)
 
 
 def _with_rest(place: Place, rest: tuple[core.Index, ...] | None, written: Written) -> Place:

@@ -219,7 +219,10 @@ class _Search:
                 self.circular = entry
                 return None
             if isinstance(entry, Group) and not self._is_of_own_recurrence(base):
-                return self.world.axes(self.world, entry)
+                found = self.world.axes(self.world, entry)
+                if found is None and entry.state == "done":
+                    raise Echo
+                return found
         if self._is_of_own_recurrence(base):
             return None
         if names_in(base) & set(env):

@@ -1,11 +1,10 @@
 """A definition's header and the tensors it is handed: `dense(x[..., i], units)` makes `i` a dim inside."""
 
-from typing import TypeAlias
-
 from gradc.errors import Label, Span
+from gradc.graph.index import IndexExpr
 
 from . import core, syntax
-from .bind import Bound, shown_axis
+from .bind import Axes, Bound, matched, shown_axis
 from .places import Context, Place
 from .refusal import Refused
 from .scopes import Given, Scope, Size
@@ -13,8 +12,6 @@ from .sizes import size_of
 from .tensors import free_indices, settled, stored
 from .values import Array, Element, Value, described, shown
 from .world import World
-
-Axes: TypeAlias = tuple[core.Axis, ...]
 
 
 def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scope: Scope, place: Place) -> Axes | None:
@@ -28,7 +25,9 @@ def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scop
     for parameter in definition.parameters:
         value = bound.values[parameter.name]
         name = f"{scope.frame.returns}.{parameter.name}"
-        if parameter.axes is not None:
+        if parameter.axes is not None and parameter.default is not None and isinstance(value, Element):
+            value = header.everywhere(parameter, value)
+        elif parameter.axes is not None:
             node = bound.nodes[parameter.name]
             value = _as_tensor(world, value, name, node, place)
             header.bind(parameter, value, node.span)
@@ -88,17 +87,31 @@ class _Header:
     def _matched(self, parameter: syntax.Parameter, axes: Axes,
                  at: Span) -> tuple[list[tuple[syntax.Expression, core.Axis]], Axes | None]:  # fmt: skip
         written = parameter.axes or ()
-        dots = [k for k, axis in enumerate(written) if isinstance(axis, syntax.Ellipsis)]
-        plain = [axis for axis in written if not isinstance(axis, syntax.Ellipsis)]
-        if len(axes) < len(plain) or (not dots and len(axes) > len(plain)):
+        dots = any(isinstance(axis, syntax.Ellipsis) for axis in written)
+        count = len(written) - dots
+        if len(axes) < count or (not dots and len(axes) > count):
             wanted = f"{parameter.name}[{', '.join(map(shown_axis, written))}]"
             found = shown(axes) if axes else "a number"
             raise Refused("wrong-rank", f"{self.definition.name} wants {wanted}, and this is {found}", at)
-        if not dots:
-            return list(zip(plain, axes, strict=True)), None
-        start, width = dots[0], len(axes) - len(plain)
-        kept = (*axes[:start], *axes[start + width :])
-        return list(zip(plain, kept, strict=True)), axes[start : start + width]
+        named, rest = matched(written, axes)
+        return named, rest if dots else None
+
+    def everywhere(self, parameter: syntax.Parameter, value: Element) -> Array | Element:
+        """A number in the place of a tensor: the default `mask[b, t] = true` stands at every place.
+
+        The dims of the header are those that other arguments tell.
+        """
+        axes: list[core.Axis] = []
+        for written in parameter.axes or ():
+            if isinstance(written, syntax.Ellipsis):
+                axes += self.dots or ()
+            else:
+                axes.append(core.Axis(shown_axis(written), self._size(written)))
+        return Array(tuple(axes), value, lambda _subscripts, _ranges: value) if axes else value
+
+    def _size(self, written: syntax.Expression) -> IndexExpr:
+        context = Context("", self.scope.frame, (), "", written.span)
+        return size_of(self.world, written, Place(self.scope, self.scope.now, context))
 
     def _bind_axis(
         self, written: syntax.Expression, axis: core.Axis, parameter: syntax.Parameter, label: Label
@@ -111,9 +124,7 @@ class _Header:
         if isinstance(written, syntax.Name):
             wanted, whose = self.sizes[written.name].value, f"{written.name} of {self.owners[written.name]}"
         else:
-            context = Context("", self.scope.frame, (), "", written.span)
-            place = Place(self.scope, self.scope.now, context)
-            wanted, whose = size_of(self.world, written, place), "the header"
+            wanted, whose = self._size(written), "the header"
         if wanted != axis.extent:
             raise Refused("shapes-disagree", f"an axis of {parameter.name} is {axis.extent}, and {whose} says {wanted}",
                           label.span, [label])  # fmt: skip

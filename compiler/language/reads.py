@@ -17,7 +17,7 @@ from .places import Place
 from .refusal import Refused
 from .scopes import Size
 from .tensors import place_of, settled
-from .values import POISON, Array, Element, Value, constant, described, shown
+from .values import POISON, Array, Element, Items, Value, constant, described, shown
 from .world import World
 
 
@@ -29,16 +29,28 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
         return POISON
     if isinstance(base, Element) and not node.subscripts:
         return base
+    if isinstance(base, Items):
+        return _item(base, values, node)
     if not isinstance(base, Array):
         raise Refused("not-a-tensor", f"{shown_base(node)} has no axes to read at: it is {described(base)}", node.span)
     elements = [value for value in values if isinstance(value, Element)]
     parts = _expanded(node, elements, base, place)
     subscripts = tuple(_as_index(world, part, node, place) for part in parts)
     if node.guarded:
-        return _guarded(base, parts, subscripts, node, place)
+        return _guarded(base, subscripts, node, place)
     for subscript, axis in zip(subscripts, base.axes, strict=True):
         _prove_inside(world, node, subscript, axis, place)
     return base.at(subscripts, place.ranges)
+
+
+def _item(items: Items, values: Sequence[Value], node: syntax.Subscript) -> Value:
+    """An item of a list, at a place known when the model is compiled."""
+    at = values[0].number if len(values) == 1 and isinstance(values[0], Element) else None
+    if at is None or at.denominator != 1 or len(node.subscripts) != 1:
+        raise Refused("not-known", "a list is read at one whole number known when the model is compiled", node.span)
+    if not 0 <= at < len(items.values):
+        raise Refused("outside", f"{shown_base(node)} has the places 0 .. {len(items.values) - 1}", node.span)
+    return items.values[int(at)]
 
 
 def _base(world: World, node: syntax.Subscript, place: Place) -> Value:
@@ -147,12 +159,11 @@ def _outside(node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool
                    f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`")  # fmt: skip
 
 
-def _guarded(base: Array, parts: Sequence[Element], subscripts: tuple[IndexExpr, ...], node: syntax.Subscript,
-             place: Place) -> Element:  # fmt: skip
+def _guarded(base: Array, subscripts: tuple[IndexExpr, ...], node: syntax.Subscript, place: Place) -> Element:
     conditions: list[Element] = []
     span = node.span
-    for part, at, axis in zip(parts, subscripts, base.axes, strict=True):
-        place_element = Element(part.expression, core.Kind.WHOLE, index=at)
+    for at, axis in zip(subscripts, base.axes, strict=True):
+        place_element = Element(core.Whole(span, at), core.Kind.WHOLE, index=at)
         zero, size = constant(span, 0), Element(core.Whole(span, axis.extent), core.Kind.WHOLE, index=axis.extent)
         if size.index is not None and size.index.constant is not None:
             size = constant(span, size.index.constant)

@@ -4,14 +4,16 @@ from gradc.graph.index import IndexExpr
 
 from . import syntax
 from .places import Place
-from .refusal import Refused
-from .values import Array, Element
+from .refusal import Echo, Refused
+from .values import POISON, Array, Element, described
 from .world import World
 
 
 def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
     """The size that an expression is."""
     value = world.value(node, place)
+    if value is POISON:
+        raise Echo
     size = value.size if isinstance(value, Element) else None
     if size is not None:
         return size
@@ -20,4 +22,4 @@ def size_of(world: World, node: syntax.Expression, place: Place) -> IndexExpr:
     if isinstance(value, Element | Array):
         raise Refused("not-a-size", "a size is wanted here: a whole number known when the model is compiled", node.span,
                       help="sizes are made of numbers and dims with + - * // and exact /")  # fmt: skip
-    raise Refused("not-a-size", "a size is wanted here", node.span)
+    raise Refused("not-a-size", f"a size is wanted here, and this is {described(value)}", node.span)

@@ -56,8 +56,8 @@ def store(world: World, value: Array | Element, name: str, context: Context, ord
 
 
 def stored(world: World, value: Array, wanted: str, place: Place) -> Array:
-    """The value as a tensor with a name: its own, or a new one."""
-    if value.name is not None:
+    """The value as a tensor with a name: its own, or a new one. What is known everywhere needs none."""
+    if value.name is not None or value.sample.known:
         return value
     named = store(world, value, world.unique(wanted), place.context, place.context.next_call())
     assert isinstance(named, Array)

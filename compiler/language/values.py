@@ -72,7 +72,7 @@ class Array:
     """A whole tensor with one axis or more.
 
     Attributes:
-        sample: an element at some place: what every element's kind and range are.
+        sample: an element at some place: what every element's kind and range are; known if all are the same number.
         at: the element at a place, under what is known of the indices there.
         name: the tensor that holds it, if there is one.
     """

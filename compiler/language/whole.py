@@ -23,6 +23,8 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
     """A function of numbers, applied to elements and, place by place, to tensors of one shape."""
     if any(value is POISON for value in values):
         return POISON
+    if any(isinstance(value, Items) for value in values):
+        return _item_by_item(function, values, node, world, place)
     span = world.span(node.span, place.context.frame)
     numbers = [value for value in values if isinstance(value, Element | Array)]
     if len(numbers) < len(values):
@@ -44,6 +46,23 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
         return combined([v.at(subscripts, ranges) if isinstance(v, Array) else v for v in numbers], ranges)
 
     return Array(axes, sample, at)
+
+
+def _item_by_item(function: str, values: Sequence[Value], node: syntax.Expression, world: World, place: Place) -> Value:
+    """Lists go item by item, numbers with each: `3 * [1, 1]` is [3, 3], `[3, 5] * [1, 1]` is [3, 5]."""
+    lists = [value for value in values if isinstance(value, Items)]
+    if any(isinstance(value, Array) for value in values):
+        raise Refused("wrong-kind", "numbers go with the items of a list, and this has a tensor beside it", node.span)
+    counts = [len(items.values) for items in lists]
+    if len(set(counts)) > 1:
+        shown = " and ".join(map(str, counts))
+        raise Refused("shapes-disagree", f"lists of {shown} items do not go item by item", node.span)
+    return Items(
+        tuple(
+            by_element(function, [v.values[k] if isinstance(v, Items) else v for v in values], node, world, place)
+            for k in range(counts[0])
+        )
+    )
 
 
 def _one_shape(function: str, values: Sequence[Array | Element], arrays: Sequence[Array],

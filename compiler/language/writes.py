@@ -86,7 +86,7 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
 def _check_once(name: str, write: Write) -> None:
     """Refuses a left side that gives one place to two tuples of indices."""
     written, place, indices, subscripts, _ = write
-    known: set[str] = set()
+    known = {i.name for i in indices if i.high - i.low == number(1)}
     open_parts = list(subscripts)
     changed = True
     while changed:
@@ -97,7 +97,7 @@ def _check_once(name: str, write: Write) -> None:
                 known |= found
                 open_parts.remove(part)
                 changed = True
-    rest = [i for i in indices if i.name not in known and i.high - i.low != number(1)]
+    rest = [i for i in indices if i.name not in known]
     if rest:
         shown = ", ".join(str(s) for s in subscripts)
         raise Refused("written-twice", f"two values for one place: several {', '.join(i.name for i in rest)} write one "

@@ -238,6 +238,130 @@ LAYERS += [
 ]
 
 
+# ---------------------------------------------------------------- windows: PyTorch has channels first
+
+
+def channels_first(function: Function) -> Function:
+    """PyTorch's function, of an array with its channels last, and giving such a one."""
+
+    def turned(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return function(x.movedim(-1, 1), *parameters).movedim(1, -1)
+
+    return turned
+
+
+def convolution(name: str, **options: Any) -> Function:
+    """PyTorch's convolution, by gradc's weight [window, in, out]."""
+
+    def function(x: torch.Tensor, weight: torch.Tensor, *bias: torch.Tensor) -> torch.Tensor:
+        groups = options.get("groups", 1)
+        if "transpose" not in name:
+            return getattr(F, name)(x, weight.movedim(-1, 0).movedim(-1, 1), *bias, **options)
+        # [in, out / groups, window], the groups one after the other along the first axis
+        parts = weight.tensor_split(groups, -1)
+        turned = torch.cat([part.movedim(-1, 0).movedim(-1, 0) for part in parts])
+        return getattr(F, name)(x, turned, *bias, **options)
+
+    return channels_first(function)
+
+
+def unfolded(x: torch.Tensor, **options: Any) -> torch.Tensor:
+    """F.unfold, with windows before channels, and places in rows and columns."""
+    size, stride = options["kernel_size"], options["stride"]
+    rows, columns = ((n - k) // s + 1 for n, k, s in zip(x.shape[2:], size, stride, strict=True))
+    patches = F.unfold(x, **options)
+    split = patches.reshape(len(x), x.shape[1], -1, rows, columns)
+    return split.transpose(1, 2).reshape(len(x), -1, rows, columns)
+
+
+TIMES, PICTURES, VOLUMES = _normal(2, 5, 4), _normal(2, 4, 5, 2), _normal(1, 3, 2, 4, 2)
+LAYERS += [
+    (
+        "conv1d(times, 6, 2, stride = 2, dilation = 2, groups = 2)",
+        convolution("conv1d", stride=2, dilation=2, groups=2),
+        {"times": TIMES},
+        {"weight": _normal(2, 2, 6), "bias": _normal(6)},
+    ),
+    (
+        "conv1d(times, 3, 4, padding = same, bias = false)",
+        convolution("conv1d", padding="same"),
+        {"times": TIMES},
+        {"weight": _normal(4, 4, 3)},
+    ),
+    (
+        "conv2d(pictures, 3, [3, 2], stride = [1, 2])",
+        convolution("conv2d", stride=(1, 2)),
+        {"pictures": PICTURES},
+        {"weight": _normal(3, 2, 2, 3), "bias": _normal(3)},
+    ),
+    (
+        "conv3d(volumes, 2, 2, dilation = [2, 1, 1])",
+        convolution("conv3d", dilation=(2, 1, 1)),
+        {"volumes": VOLUMES},
+        {"weight": _normal(2, 2, 2, 2, 2), "bias": _normal(2)},
+    ),
+    (
+        "conv_transpose1d(times, 6, 3, stride = 2, groups = 2)",
+        convolution("conv_transpose1d", stride=2, groups=2),
+        {"times": TIMES},
+        {"weight": _normal(3, 2, 6), "bias": _normal(6)},
+    ),
+    (
+        "conv_transpose2d(pictures, 3, [2, 3], stride = [2, 1], dilation = 2)",
+        convolution("conv_transpose2d", stride=(2, 1), dilation=2),
+        {"pictures": PICTURES},
+        {"weight": _normal(2, 3, 2, 3), "bias": _normal(3)},
+    ),
+    ("max_pool1d(times, 2)", channels_first(lambda x: F.max_pool1d(x, 2)), {"times": TIMES}, {}),
+    (
+        "max_pool2d(pictures, [3, 2], stride = 1)",
+        channels_first(lambda x: F.max_pool2d(x, (3, 2), 1)),
+        {"pictures": PICTURES},
+        {},
+    ),
+    ("max_pool3d(volumes, 2)", channels_first(lambda x: F.max_pool3d(x, 2)), {"volumes": VOLUMES}, {}),
+    (
+        "max_pool1d(times, 3, stride = 1, padding = same)",
+        channels_first(lambda x: F.max_pool1d(x, 3, 1, 1)),
+        {"times": TIMES},
+        {},
+    ),
+    ("max_pool1d(ties, 2)", channels_first(lambda x: F.max_pool1d(x, 2)), {"ties": np.ones((1, 4, 2))}, {}),
+    ("avg_pool1d(times, 2)", channels_first(lambda x: F.avg_pool1d(x, 2)), {"times": TIMES}, {}),
+    (
+        "avg_pool2d(pictures, 3, stride = 1, padding = same)",
+        channels_first(lambda x: F.avg_pool2d(x, 3, 1, 1)),
+        {"pictures": PICTURES},
+        {},
+    ),
+    ("avg_pool3d(volumes, [1, 2, 2])", channels_first(lambda x: F.avg_pool3d(x, (1, 2, 2))), {"volumes": VOLUMES}, {}),
+    ("global_max_pool(pictures)", lambda x: F.adaptive_max_pool2d(x.movedim(-1, 1), 1).flatten(1),
+     {"pictures": PICTURES}, {}),
+    ("global_avg_pool(pictures)", lambda x: F.adaptive_avg_pool2d(x.movedim(-1, 1), 1).flatten(1),
+     {"pictures": PICTURES}, {}),
+    (
+        "unfold1d(times, 3, stride = 2)",
+        lambda x: unfolded(x.movedim(-1, 1)[..., None], kernel_size=(3, 1), stride=(2, 1)).movedim(1, -1)[:, :, 0],
+        {"times": TIMES},
+        {},
+    ),
+    (
+        "unfold2d(pictures, [2, 3], stride = [2, 1])",
+        channels_first(lambda x: unfolded(x, kernel_size=(2, 3), stride=(2, 1))),
+        {"pictures": PICTURES},
+        {},
+    ),
+    ("upsample1d(times, 2)", channels_first(lambda x: F.interpolate(x, scale_factor=2)), {"times": TIMES}, {}),
+    (
+        "upsample2d(pictures, [2, 3])",
+        channels_first(lambda x: F.interpolate(x, scale_factor=(2, 3))),
+        {"pictures": PICTURES},
+        {},
+    ),
+    ("upsample3d(volumes, 2)", channels_first(lambda x: F.interpolate(x, scale_factor=2)), {"volumes": VOLUMES}, {}),
+]  # fmt: skip
+
+
 def layer_row(
     call: str, function: Function, arguments: dict[str, np.ndarray], parameters: dict[str, np.ndarray]
 ) -> Row:
