@@ -5,12 +5,12 @@ kernel.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import ONE, IndexExpr, dim
 from gradc.graph.nodes import Graph
-from gradc.graph.tensors import Kind
+from gradc.graph.tensors import Index, Kind
 from gradc.schedule.program import (
     Buffer,
     Gemm,
@@ -29,7 +29,7 @@ from gradc.schedule.shard import Rows
 
 from .kernels import Kernel, KernelWriter
 from .names import Names
-from .rounds import INDENT, RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered, zero
+from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered, zero
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
@@ -240,33 +240,53 @@ class Driver:
         )
 
     def product(self, gemm: Gemm, program: Program, site: "_Site") -> list[str]:
+        """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before."""
         around = site.around
         local = Names(self.names.taken | set(site.rounds.values()))
         loops = {i.name: local.fresh(i.name) for i in gemm.batch}
         inside = replace(around, index=lambda name: loops.get(name) or site.rounds.get(name, name))
-        out, a, b = (self.operand(part, gemm, program, inside) for part in (gemm.out, gemm.a, gemm.b))
-        call = f"gemm({a}, {b}, {out}, {not gemm.starts})"
+        depth = _covering_loops(gemm, program.graph)
+        zeroed = gemm.starts and depth < len(gemm.batch)
         lines: list[str] = []
+        left = set(gemm.equation.guards)
         for level, i in enumerate(gemm.batch):
-            low = f"{index_text(i.low, around)}, " if i.low.terms else ""
-            lines.append(f"{INDENT * level}for {loops[i.name]} in range({low}{index_text(i.high, around)}):")
-        depth = len(gemm.batch)
-        lines += commented(f"{INDENT * depth}{call}", f"{INDENT * depth}# {product_text(gemm, self.names)}")
-        if not gemm.equation.guards:
+            if level == depth and zeroed:
+                lines.append(f"{INDENT * level}{self.zeros(gemm, gemm.batch[:level], program, inside)}")
+            known = {*site.rounds, *(outer.name for outer in gemm.batch[:level])}
+            low, high, taken = narrowed(i, left if level >= depth else (), known, inside, self.rows)
+            left -= taken
+            ends = high if low == "0" else f"{low}, {high}"
+            lines.append(f"{INDENT * level}for {loops[i.name]} in range({ends}):")
+        level = len(gemm.batch)
+        conditions = sorted((g for g in left if set(g.value.indices) & set(loops)), key=str)
+        if conditions:
+            lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
+            level += 1
+        operands = [self.operand(part, gemm, program, inside) for part in (gemm.a, gemm.b, gemm.out)]
+        rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
+        comment = f"# {product_text(gemm, self.names)}"
+        if level:
+            lines = [comment, *lines, *(f"{INDENT * level}{row}" for row in rows)]
+        else:
+            lines += commented(rows[0], comment) if len(rows) == 1 else [comment, *rows]
+        outer = [g for g in gemm.equation.guards if not set(g.value.indices) & set(loops)]
+        if not outer:
             return lines
-        lines = [f"if {conditions_text(gemm.equation.guards, inside)}:", *(f"{INDENT}{line}" for line in lines)]
+        lines = [f"if {conditions_text(outer, inside)}:", *(f"{INDENT}{line}" for line in lines)]
         if gemm.starts:
-            kind = program.graph.tensors[gemm.equation.target].kind
-            lines += ["else:", f"{INDENT}{self.places(gemm.out, gemm, program, inside)} = {zero(kind, inside)}"]
+            lines += ["else:", f"{INDENT}{self.zeros(gemm, (), program, inside)}"]
         return lines
 
-    def places(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
-        """What of an array a product writes in one round, to be assigned to."""
-        buffer = program.buffers[operand.tensor]
-        kept = [operand.subscripts[at] for at in buffer.axes]
-        run_along = {*operand.rows, *operand.columns, *(i.name for i in gemm.batch)}
-        cuts = [":" if place.bare in run_along else index_text(place, around) for place in kept]
-        return f"{self.names.of(buffer.shares or operand.tensor)}[{', '.join(cuts)}]"
+    def zeros(self, gemm: Gemm, loops: Sequence[Index], program: Program, around: Surroundings) -> str:
+        """The row that sets to 0 what the product writes in one round of these loops."""
+        buffer = program.buffers[gemm.out.tensor]
+        inner = {*gemm.out.rows, *gemm.out.columns, *(i.name for i in gemm.batch)} - {i.name for i in loops}
+        cuts = []
+        for at, extent in zip(buffer.axes, buffer.extents, strict=True):
+            place = gemm.out.subscripts[at]
+            whole = ":".join(RANGE.values()) if extent == self.rows else ":"
+            cuts.append(whole if inner & set(place.indices) else index_text(place, around))
+        return f"{self.names.of(buffer.shares or buffer.tensor)}[{', '.join(cuts)}] = {zero(buffer.kind, around)}"
 
     def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
         """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""
@@ -328,6 +348,16 @@ class _Arrays:
     def array(self, name: str) -> str:
         """The identifier of the array that a computed tensor lies in."""
         return self.names.of(self.program.buffers[name].shares or name)
+
+
+def _covering_loops(gemm: Gemm, graph: Graph) -> int:
+    """How many of the outermost loops run along an axis of the result from end to end: a round has its own part."""
+    bare = [place.bare for place in gemm.out.subscripts]
+    extents = dict(zip(bare, graph.tensors[gemm.out.tensor].extents, strict=True))
+    for depth, i in enumerate(gemm.batch):
+        if i.low.terms or i.high != extents.get(i.name):
+            return depth
+    return len(gemm.batch)
 
 
 def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[

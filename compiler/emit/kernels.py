@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, Guard, Reducer, Relation, Tensor
+from gradc.graph.nodes import Equation, Guard, Reducer, Tensor
 from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
 from .lines import broken, parts
 from .names import Names
-from .rounds import INDENT, RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
+from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered
 from .style import BodyPrinter, Surroundings, body_printer, index_text
 from .text import equation_text, with_place
 
@@ -283,25 +283,9 @@ class KernelWriter:
 
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
-        low, high = index_text(loop.index.low, self.around), index_text(loop.index.high, self.around)
-        if not path and not loop.index.low.terms and loop.index.high == self.rows:
-            low, high = RANGE.values()
-        lows, highs, taken = [low], [high], set()
-        for guard in sorted(self.common_guards(loop, len(path)) - assumed, key=str):
-            factor = guard.value.coefficient(loop.index.name)
-            if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant not in (1, -1):
-                continue
-            rest = guard.value - factor * index(loop.index.name)
-            if set(rest.indices) - self.known(path):
-                continue
-            taken.add(guard)
-            if factor.constant == 1:
-                lows.append(index_text(-rest, self.around))
-            else:
-                highs.append(index_text(rest + 1, self.around))
-        lowest = lows[0] if len(lows) == 1 else f"max({', '.join(lows)})"
-        highest = highs[0] if len(highs) == 1 else f"min({', '.join(highs)})"
-        return lowest, highest, frozenset(taken)
+        rows = self.rows if not path else None
+        guards = self.common_guards(loop, len(path)) - assumed
+        return narrowed(loop.index, guards, self.known(path), self.around, rows)
 
     def common_guards(self, loop: Loop, depth: int) -> set[Guard]:
         """The guards that all statements in the loop share, if none of them has to zero something inside it."""

@@ -42,6 +42,34 @@ def guard_text(guard: Guard, around: Surroundings) -> str:
     return f"{index_text(above, around)} >= {index_text(below, around)}"
 
 
+def narrowed(loop: Index, guards: Iterable[Guard], known: Collection[str],
+             around: Surroundings, rows: IndexExpr | None = None) -> tuple[str, str, frozenset[Guard]]:  # fmt: skip
+    """The ends of a loop over an index, with those guards put into them that say where it begins and ends, given the
+    indices that are known there: `i + u >= 1` lets u begin at 1 - i. Along `rows` it goes through a range of them."""
+    lows, highs, taken = [loop.low], [loop.high], set()
+    for guard in sorted(guards, key=str):
+        factor = guard.value.coefficient(loop.name)
+        if guard.relation is not Relation.AT_LEAST or factor is None or factor.constant in (None, 0):
+            continue
+        rest = guard.value - factor * index(loop.name)
+        if set(rest.indices) - set(known):
+            continue
+        taken.add(guard)
+        assert factor.constant is not None
+        if factor.constant > 0:
+            lows.append(-(rest // factor))
+        else:
+            highs.append(rest // -factor + 1)
+    low, high = ([index_text(end, around) for end in dict.fromkeys(ends)] for ends in (lows, highs))
+    if not loop.low.terms and loop.high == rows:
+        low[0], high[0] = RANGE.values()
+    return (
+        low[0] if len(low) == 1 else f"max({', '.join(low)})",
+        high[0] if len(high) == 1 else f"min({', '.join(high)})",
+        frozenset(taken),
+    )
+
+
 def round_of(name: str) -> str:
     """What the index of a sequential loop is called among a kernel's parameters."""
     return f"round {name}"

@@ -5,18 +5,22 @@ A `+` body is split into terms, a term into factors grouped by the indices they 
     d_w[k, o] = Σ_b x[b, k] · d_h[b, o]        rows k, columns o, summed b
 
 A factor that is not a bare read becomes a stored tensor of just its indices; factors without summed indices leave the
-sum. What is no matrix product (a dot product, a sum, a window) stays an equation and becomes a loop. In a recurrence
-the indices of its loops are no indices of the product: `h[b, t - 1, k]` is a matrix over b and k there.
+sum. In a recurrence the indices of its loops are no indices of the product: `h[b, t - 1, k]` is a matrix over b and k
+there. A sum over windows is a product for each place of them:
+
+    y[b, i, o] = Σ_u,k x[b, i + u, k] · w[u, k, o]       for each i, u:  y[:, i] += x[:, i + u] · w[u]
+
+What is no matrix product (a dot product, a sum, a window of few channels) stays an equation and becomes a loop.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import sympy
 
 from gradc.graph.conditions import guards_of
 from gradc.graph.index import ONE, IndexExpr, index
-from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of
+from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of, reads_of
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Kind
 
@@ -80,7 +84,9 @@ class _Splitter:
         if equation.reducer is not Reducer.SUM or not equation.reduced or not real:
             return _Made([equation], {})
         terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
-        loops: list[sympy.Expr] = [term for term in terms if not self.product(term)]
+        ways = (self.product, self.window_product)
+        ways = ways[::-1] if self.is_scattered() else ways
+        loops: list[sympy.Expr] = [term for term in terms if not any(way(term) for way in ways)]
         if not self.made.products:
             return _Made([self.given], {})
         if loops:
@@ -92,7 +98,7 @@ class _Splitter:
     def product(self, term: sympy.Expr) -> bool:
         """Makes the term a matrix product, if it is one."""
         factors = _grouped(self.factors(term))
-        reduced = {i.name for i in self.equation.reduced}
+        reduced = {i.name for i in self.equation.reduced} - self.fixed
         outer = [f for f in factors if not f.indices & reduced]
         inner = [f for f in factors if f.indices & reduced]
         if len(inner) != 2 or self.scaled_by_an_index(outer):  # noqa: PLR2004  (a product has two factors)
@@ -108,12 +114,39 @@ class _Splitter:
             return False
         return True
 
+    def window_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product for each place of a window: the indices of such places are loops around it."""
+        equation = self.equation
+        parts = sympy.Mul.make_args(term)
+        if any(self.is_window(leaf) for part in parts if not isinstance(part, Read) for leaf in reads_of(part)):
+            return False
+        extents = self.tensors[equation.target].extents
+        if any(not p.indices and e.constant != 1 for p, e in zip(equation.write, extents, strict=True)):
+            return False
+        loops = {name for guard in equation.guards for name in guard.value.indices}
+        for read in (*(part for part in parts if isinstance(part, Read)), Read(equation.target, equation.write)):
+            for at, place in enumerate(read.subscripts):
+                loops |= set() if self.runs_whole(read, at) else set(place.indices)
+        loops -= self.fixed
+        inner = _Splitter(self.tensors, replace(self.given, body=term), self.fixed | loops)
+        if not loops or not inner.product(inner.equation.body):
+            return False
+        if inner.made.equations[-1] not in inner.made.products and self.is_scattered():
+            return False
+        self.made.equations += inner.made.equations
+        self.made.products |= {made: _with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
+        return True
+
     def factors(self, term: sympy.Expr) -> list[Factor]:
         parts = term.args if isinstance(term, sympy.Mul) else (term,)
         return [Factor(part, frozenset(_mentioned(part)) - self.fixed) for part in parts]
 
     def scaled_by_an_index(self, outer: Iterable[Factor]) -> bool:
         return any(f.indices for f in outer) and not self.bare_write()
+
+    def is_scattered(self) -> bool:
+        """Whether several indices together say where the result goes: a product of its own would be much larger."""
+        return any(place.bare is None and not self.is_fixed(place) for place in self.equation.write)
 
     def bare_write(self) -> bool:
         names = [place.bare for place in self.equation.write if not self.is_fixed(place)]
@@ -254,7 +287,7 @@ def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixe
     """The product as BLAS takes it, or None where the axes lie so that it does not."""
     first, second = factors
     out = tuple(place.bare for place in equation.write if place.bare and place.bare not in fixed)
-    summed = {i.name for i in equation.reduced} & shared
+    summed = ({i.name for i in equation.reduced} & shared) - fixed
     batch = [name for name in out if name in shared]
     for a, b in ((first, second), (second, first)):
         rows = [name for name in out if name in _names(a) and name not in batch]
@@ -270,6 +303,15 @@ def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixe
         indices = {i.name: i for i in equation.indices}
         return Gemm(equation, target, left, right, tuple(indices[name] for name in batch), starts=True)
     return None
+
+
+def _with_loops(gemm: Gemm, loops: Collection[str]) -> Gemm:
+    """The product for each value of these indices too: those along axes of the result outermost, in their order."""
+    names = {*loops, *(i.name for i in gemm.batch)}
+    axes = [place.bare for place in gemm.out.subscripts]
+    order = sorted((i for i in gemm.equation.indices if i.name in names),
+                   key=lambda i: axes.index(i.name) if i.name in axes else len(axes))  # fmt: skip
+    return replace(gemm, batch=tuple(order))
 
 
 def _operand(read: Read, rows: list[str], columns: list[str]) -> Operand | None:

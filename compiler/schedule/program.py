@@ -113,7 +113,7 @@ class Operand:
 
     Attributes:
         tensor: its name.
-        subscripts: for each axis the index that runs along it; or a place, in the indices of sequential loops.
+        subscripts: for each axis the index that runs along it; or a place, in the indices of loops around the product.
         rows, columns: those of the indices that make the rows and the columns, in the order of the axes.
         transposed: the columns come before the rows in the tensor.
     """
@@ -129,7 +129,8 @@ class Operand:
 class Gemm:
     """out = a · b, or out += a · b, for each value of the batch indices.
 
-    Its equation's guards are conditions on the rounds of the sequential loops around it alone.
+    A batch index that the equation sums over adds to what is there. The equation's guards are conditions on batch
+    indices and on the rounds of the sequential loops around it alone.
     """
 
     equation: Equation

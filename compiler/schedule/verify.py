@@ -138,7 +138,7 @@ def _product(gemm: Gemm, program: Program) -> None:
         _operand(gemm, operand, batch, program)
     if (gemm.out.rows, gemm.out.columns, gemm.a.columns) != (gemm.a.rows, gemm.b.columns, gemm.b.rows):
         raise InternalError(f"{describe(gemm.equation)}: rows and columns that do not fit")
-    if set(gemm.a.columns) != {index.name for index in gemm.equation.reduced}:
+    if set(gemm.a.columns) != {index.name for index in gemm.equation.reduced} - batch:
         raise InternalError(f"{describe(gemm.equation)}: it sums over {', '.join(gemm.a.columns)}")
     if root_of(gemm.out.tensor, program) in (root_of(gemm.a.tensor, program), root_of(gemm.b.tensor, program)):
         raise InternalError(f"{describe(gemm.equation)}: the product lies in the place of an operand")
@@ -160,7 +160,7 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor}[{', '.join(kept)}] is no such matrix")
     for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
         name = place.bare
-        if name not in inner | batch:
+        if name not in inner:
             continue
         if ends[name].low.terms or ends[name].high != extent:
             raise InternalError(f"{describe(gemm.equation)}: {name} is not all of an axis of {operand.tensor}")
