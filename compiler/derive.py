@@ -84,12 +84,13 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
 
 
 def _check_name(model: core.Model, of: str) -> None:
-    parameters = [leaf for leaf in model.leaves if leaf.role is Role.PARAM]
-    names = [leaf.name for leaf in parameters if not leaf.frozen]
+    names = [leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen]
     if of in names:
         return
-    if any(leaf.name == of for leaf in parameters):
-        raise fail("frozen-parameter", f"{of} is frozen: the loss is not differentiated by it", _listed(names))
+    kept = {leaf.name: leaf.role for leaf in model.leaves if leaf.role in (Role.PARAM, Role.STATE)}
+    if of in kept:
+        what = "frozen" if kept[of] is Role.PARAM else "a state"
+        raise fail("frozen-parameter", f"{of} is {what}: the loss is not differentiated by it", _listed(names))
     raise _unknown(of, names)
 
 

@@ -8,6 +8,7 @@ from .stages import Stages as Stages
 from .stages import dependencies as dependencies
 from .stages import emit as emit
 from .stages import gradient_graph as gradient_graph
+from .stages import gradient_program as gradient_program
 from .stages import graphs as graphs
 from .stages import graphs_of as graphs_of
 from .stages import module_spec as module_spec

@@ -144,14 +144,15 @@ def graphs_of(model: core.Model, plain: core.Model) -> Stages:
 
 
 def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
-    """A parameter must not depend on whether the model is in training."""
-    kept = {(leaf.name, leaf.axes) for leaf in plain.leaves if leaf.role is Role.PARAM}
+    """A parameter or a state must not depend on whether the model is in training."""
+    words = {Role.PARAM: "parameter", Role.STATE: "state"}
+    kept = {(leaf.name, leaf.role, leaf.axes) for leaf in plain.leaves}
     for leaf in model.leaves:
-        if leaf.role is Role.PARAM and (leaf.name, leaf.axes) not in kept:
+        if leaf.role in words and (leaf.name, leaf.role, leaf.axes) not in kept:
             raise GradcError([
                 Diagnostic(
                     "parameter-in-training-only",
-                    f"{leaf.name} is another parameter, or none, where training is false",
+                    f"{leaf.name} is another {words[leaf.role]}, or none, where training is false",
                     leaf.span,
                     help="declare it outside of `if training`",
                 )
@@ -164,14 +165,16 @@ def forward_graph(model: core.Model) -> Expanded:
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
-    """The loss, and the gradient by every parameter that is trained: of the loss, or of a scalar of its own."""
+    """The loss, the next values of states, and the gradient by every parameter that is trained: of the loss, or of a
+    scalar of its own."""
     assert model.loss is not None
-    loss = {"loss": model.loss.tensor}
+    kept = {"loss": model.loss.tensor}
+    kept |= {label: name for label, name in forward.outputs.items() if label.startswith("next ")}
     parameters: dict[str, list[str]] = {model.loss.tensor: []}
     for name, minimised in model.minimised.items():
         parameters.setdefault(minimised.tensor, []).append(name)
-    graph = pruned(Graph(forward.tensors, forward.equations, loss | {tensor: tensor for tensor in parameters}))
-    graph = Graph(graph.tensors, graph.equations, loss)
+    graph = pruned(Graph(forward.tensors, forward.equations, kept | {tensor: tensor for tensor in parameters}))
+    graph = Graph(graph.tensors, graph.equations, kept)
     for tensor, names in parameters.items():
         graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
     return graph
@@ -218,7 +221,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         moment_names=names,
         updates=updates,
         before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
-        gradient=schedule(stages.gradient) if stages.gradient else None,
+        gradient=gradient_program(stages.gradient) if stages.gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
@@ -227,6 +230,12 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         data=model.data,
         fit=dict(model.fit),
     )
+
+
+def gradient_program(graph: Graph, *, share: bool = True) -> Program:
+    """The program of a gradient: what a state is next lies where it is."""
+    states = {label: label.removeprefix("next ") for label in graph.outputs if label.startswith("next ")}
+    return schedule(graph, states, share=share)
 
 
 def _alone(stages: Stages) -> dict[str, Alone]:
@@ -297,7 +306,8 @@ def _parameters(model: core.Model, order: list[str]) -> tuple[Parameter, ...]:
     for name, leaf in leaves.items():
         assert leaf.law is not None, "every parameter has an initial law"
         body = lower_law(leaf.law) if leaf.law.value is not None else None
-        made.append(Parameter(name, shapes[name], offsets[name], body, leaf.law.indices, leaf.law.text))
+        law, is_state = leaf.law, leaf.role is Role.STATE
+        made.append(Parameter(name, shapes[name], offsets[name], body, law.indices, law.text, is_state))
     return tuple(made)
 
 

@@ -313,9 +313,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         "not-here",
         "g is the gradient here",
     ),
-    # not there yet
-    "state": ("state z[n] ~ zeros", "not-there-yet", "state is not there yet"),
-    "update": ("update x[i, j] = y[i, j]", "not-there-yet", "update is not there yet"),
+    # groups with scalars of their own
     "a loss that is no name": ("optimize sgd(lr = 1) for other", "unknown-name", "unknown name other"),
     "a loss that is a tensor": ("optimize sgd(lr = 1) for r", "not-a-scalar", "is a computed real scalar, and r is"),
     "a loss that is given": ("optimize sgd(lr = 1) for c", "not-a-scalar", "is a computed real scalar, and c is"),

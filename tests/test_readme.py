@@ -209,18 +209,6 @@ def test_ridge_regression_reaches_what_the_table_says():
     np.testing.assert_allclose(error, 0.493, atol=5e-4)
 
 
-NOT_YET = (
-    "param w[] ~ ones\nstate s[] ~ zeros\nloss w",
-    "param w[] ~ ones\nupdate w = 1\nloss w",
-)
-
-
-@pytest.mark.parametrize("text", NOT_YET)
-def test_what_is_not_there_yet_is_said_to_be(text):
-    with pytest.raises(gradc.GradcError, match="not there yet"):
-        pipeline.emit(text + "\n")
-
-
 FOLDS = re.compile(r"^\| (?P<written>`[^|]+`) \| (?P<becomes>`[^|]+`) \|", re.M)
 
 

@@ -326,9 +326,13 @@ class Callers:
         assert program is not None
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
         given = [*self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
-        call = ["params.flat", "gradients.flat", *given]
+        doc = "The loss and its gradient by every parameter, named as the parameters are."
+        params = "params.flat"
+        if self.spec.carries:  # a pass gives states their next values where they lie
+            doc, params = f"{doc} States stay as they are.", "params.flat.copy()"
+        call = [params, "gradients.flat", *given]
         lines = [
-            '"""The loss and its gradient by every parameter, named as the parameters are."""',
+            f'"""{doc}"""',
             *self.checked("all"),
             *dims,
             f"gradients = Params(np.zeros(SIZE, {self.real}))",

@@ -77,7 +77,7 @@ class Body:
 
     Attributes:
         lines: its statements.
-        arrays: leaves that it reads, by their names in the graph.
+        arrays: leaves that it reads or gives new values, by their names in the graph.
         dims: free dims it needs.
         work: the kinds of work space it needs.
         calls: the prelude functions it calls itself.
@@ -117,7 +117,10 @@ class Driver:
             lines += self.step(program, at, around, label)
         for size in program.work.values():
             dims |= dict.fromkeys(size.dims)
-        leaves = {name for step in program.steps for name in read_by(step) if program.graph.tensors[name].role}
+        touched = {name for step in program.steps for name in read_by(step)}
+        written = (program.buffers[name] for step in program.steps for name in written_by(step))
+        touched |= {buffer.shares for buffer in written if buffer.shares}
+        leaves = {name for name in touched if program.graph.tensors[name].role}
         order = [name for name in program.graph.tensors if name in leaves]
         calls = ("gemm",) if any(isinstance(step, Gemm) for step in plain_steps(program.steps)) else ()
         self.rows, self.after = None, ()

@@ -14,7 +14,8 @@ from gradc.schedule.program import Program
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter: its place in the flat buffer, and how it starts. law is None for the built-in `orthogonal`."""
+    """A parameter or a state: its place in the flat buffer, and how it starts. law is None for the built-in
+    `orthogonal`."""
 
     name: str
     shape: tuple[int, ...]
@@ -22,6 +23,7 @@ class Parameter:
     law: sympy.Expr | None
     indices: tuple[Index, ...]
     law_text: str
+    is_state: bool
 
     @property
     def size(self) -> int:
@@ -106,5 +108,10 @@ class ModuleSpec:
 
     @property
     def size(self) -> int:
-        """How many numbers all parameters hold."""
+        """How many numbers all parameters and states hold."""
         return sum(parameter.size for parameter in self.parameters)
+
+    @property
+    def carries(self) -> bool:
+        """Whether a step gives states new values."""
+        return self.gradient is not None and any(label.startswith("next ") for label in self.gradient.graph.outputs)

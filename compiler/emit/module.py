@@ -141,13 +141,21 @@ class _Module:
         rows = []
         if free or sizes:
             rows.append("Sizes       " + ", ".join([*free, *sizes]))
-        shown = "  ".join(f"{self.names.of(p.name)}{list(p.shape)}" for p in spec.parameters)
-        if shown:
-            total = f"({spec.size:,} {spec.dtype} numbers in one buffer)".replace(",", " ")
-            rows.append(_wrapped(f"Parameters  {shown}  {total}", " " * 12))
+        rows += self.legend_of_params()
         nested = "; dY_dX is the derivative of Y's sum by X, too" if spec.nested else ""
         rows.append(f"Names       d_X is ∂loss/∂X and has X's shape{nested}")
         return "\n".join(rows)
+
+    def legend_of_params(self) -> list[str]:
+        """Parameters and states by name, and how long the buffer is that holds them all."""
+        shown: dict[str, list[str]] = {}
+        for p in self.spec.parameters:
+            title = "States" if p.is_state else "Parameters"
+            shown.setdefault(title, []).append(f"{self.names.of(p.name)}{list(p.shape)}")
+        titles = [title for title in ("Parameters", "States") if title in shown]
+        for title in titles[-1:]:
+            shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", " "))
+        return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
     def imports(self, callers: str) -> tuple[str, ...]:
         names: dict[str, list[str]] = {"numba": ["njit"]}
@@ -237,7 +245,7 @@ class _Module:
         loss = self.names.of(program.graph.outputs["loss"])
         gradients = {name: f"gradient {p.name}" for p in self.spec.parameters for name in [self.names.of(p.name)]}
         lines = [
-            *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
+            *docstring((self.pass_doc(),)),
             *self.sizes(body),
             *self.keys(program, body),
             *self.views("params", program, body.arrays),
@@ -247,6 +255,12 @@ class _Module:
             f"return {loss}",
         ]
         return function("inlined", "differentiate", arguments, lines)
+
+    def pass_doc(self) -> str:
+        does = "returns the loss and fills d_params"
+        if self.spec.carries:
+            does = "returns the loss, fills d_params, gives the states in params their next values"
+        return f"One forward and one backward pass: {does}."
 
     def sharded_text(self, driver: Driver, program: Program, rows: Rows) -> str:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
@@ -273,7 +287,8 @@ class _Module:
         ]  # fmt: skip
         ends = [label for label in labels if not self.has_axes(program, label) or program.graph.outputs[label] in late]
         finish = [
-            *docstring(("The loss, of the sums over all rows.",)),
+            *docstring(("The loss, of the sums over all rows; states get their next values." if self.spec.carries
+                        else "The loss, of the sums over all rows.",)),
             *self.keys(program, self.finish),
             *self.views("params", program, self.finish.arrays),
             *self.gradient_views(program, ends, labels),
@@ -285,7 +300,7 @@ class _Module:
         row_dim = callers.dim_source(rows.dim, "all")
         sums = f"{unpacked(callers.sums)} = over_rows" if callers.sums else "over_rows"
         whole = [
-            *docstring(("One forward and one backward pass: returns the loss and fills d_params.",)),
+            *docstring((self.pass_doc(),)),
             *known,
             *call_rows(sums, ["params", "d_params", "0", row_dim, *given]),
             *call_rows("return of_sums", callers.after({})),

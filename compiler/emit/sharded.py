@@ -51,7 +51,7 @@ class ShardedCallers(Callers):
     def after(self, names: Mapping[str, str]) -> list[str]:
         """The arguments of `of_sums`, `params`, `d_params`, `work` and `seed` under these names."""
         tensors = self.program.graph.tensors
-        reads = any(tensors[name].role is Role.PARAM for name in self.finish.arrays)
+        reads = any(tensors[name].role in (Role.PARAM, Role.STATE) for name in self.finish.arrays)
         work = [WORK_NAMES[kind] for kind in self.finish.work]
         drawn = any(tensors[name].site is not None for name in self.finish.arrays)
         arguments = [*(["params"] if reads else []), "d_params", *work, *(["seed"] if drawn else [])]
@@ -63,7 +63,9 @@ class ShardedCallers(Callers):
         given = self.after({"d_params": "shares"})
         arguments = [*(["t"] if "seed" in given else []), *given]
         checked = own("params") if "params" in given else []
-        lines = ['"""The loss, of the sums of all shares."""', *checked, *call_rows("return of_sums", called)]
+        doc = "The loss, of the sums of all shares; states get their next values."
+        doc = doc if self.spec.carries else "The loss, of the sums of all shares."
+        lines = [f'"""{doc}"""', *checked, *call_rows("return of_sums", called)]
         return entry_text("entry", "sums_entry", arguments, lines)
 
     # ------------------------------------------------------------ entries

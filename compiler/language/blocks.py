@@ -11,10 +11,11 @@ from . import syntax
 from .conditions import decided, loop_values, repetitions
 from .declarations import declare_dim, declare_inputs, declare_parameter
 from .equations import axes_of, force
-from .naming import CONSTANTS, NOT_THERE_YET
+from .naming import CONSTANTS
 from .refusal import Refused
 from .scopes import Entry, Given, Group, Part, Returning, Scope, Size, Thunk, Written
-from .world import World
+from .states import NEXT, state_of
+from .world import Updated, World
 
 TRAINING = (syntax.Optimize, syntax.Freeze, syntax.Fit, syntax.Data)
 TOP_LEVEL = (syntax.Inputs, syntax.Output, syntax.Definition, syntax.Use, syntax.ModelName, *TRAINING)
@@ -82,7 +83,8 @@ def _check_position(statement: syntax.Statement, scope: Scope) -> None:
 
 def _equation(world: World, statement: syntax.Equation, scope: Scope) -> None:
     if statement.update:
-        raise Refused("not-there-yet", f"update {NOT_THERE_YET}", statement.span)
+        _update(world, statement, scope)
+        return
     for target in statement.targets:
         check_name(scope, target.name, target.span)
     if len(statement.targets) > 1:
@@ -94,6 +96,22 @@ def _equation(world: World, statement: syntax.Equation, scope: Scope) -> None:
         whole_equation(world, scope, target.name, name, statement.value, statement.span)
     else:
         index_equation(world, scope, target.name, target.subscripts, statement.value, statement.span)
+
+
+def _update(world: World, statement: syntax.Equation, scope: Scope) -> None:
+    """An update is an equation whose value a state has after the step: it takes no name from the state."""
+    (target,) = statement.targets
+    state = state_of(world, target, scope)
+    local, span = f"{target.name}.{NEXT}", statement.span
+    known = scope.group_of(local)
+    if target.subscripts is not None:
+        entry: Entry = index_equation(world, scope, local, target.subscripts, statement.value, span)
+    else:
+        entry = whole_equation(world, scope, None, full_name(world, scope, local), statement.value, span)
+    if isinstance(entry, Group):
+        entry.like = state.axes
+    if entry is not known:
+        world.updates.append(Updated(state, entry, span, scope.frame))
 
 
 def _several(world: World, statement: syntax.Equation, scope: Scope) -> None:

@@ -248,6 +248,8 @@ class Model:
     loss: Output | None
     metrics: tuple[Output, ...]
     preconditions: tuple[Precondition, ...]
+    carried: tuple[tuple[str, str], ...]
+    """For each state that has an update, the tensor with its value after a step."""
     training: Training
     fit: tuple[tuple[str, float], ...]
     data: str | None

@@ -10,7 +10,7 @@ from .arithmetic import as_number
 from .conditions import place_here
 from .core import Bounds, Kind, Role
 from .indices import index_name
-from .naming import CONSTANTS, NOT_THERE_YET
+from .naming import CONSTANTS
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Given, Scope, Size
@@ -128,12 +128,13 @@ def _type(world: World, type_name: syntax.TypeName | None, place: Place) -> tupl
 
 
 def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> None:
-    """`param w[n, m] ~ he_normal(fan_in = n)`."""
+    """`param w[n, m] ~ he_normal(fan_in = n)`, `state mean[c] ~ zeros`."""
     name = statement.name
-    if statement.state and not world.tables.step:
+    if statement.state and statement.frozen:
         scope.define(name, Given(POISON))
-        raise Refused("not-there-yet", f"state {NOT_THERE_YET}; in optimizers it is", statement.span)
-    if statement.state:
+        raise Refused("not-here", f"{name} is a state, which is not trained in any case", statement.span,
+                      help="leave `frozen` out; without an `update` it stays as it is")  # fmt: skip
+    if statement.state and world.tables.step:
         _declare_moment(world, statement, scope)
         return
     if world.tables.step:
@@ -214,7 +215,8 @@ def _leaf(world: World, statement: syntax.Param, full: str, scope: Scope) -> cor
             if index_written:
                 named[index_written] = indices[-1]
     law = law_of(world, statement, tuple(indices), place.among(named))
-    return core.Leaf(span, full, Role.PARAM, tuple(axes), Kind.REAL, law=law, frozen=statement.frozen)
+    role = Role.STATE if statement.state else Role.PARAM
+    return core.Leaf(span, full, role, tuple(axes), Kind.REAL, law=law, frozen=statement.frozen)
 
 
 def _parameter_axes(world: World, node: syntax.Expression, place: Place) -> list[tuple[core.Axis, str]]:
@@ -233,7 +235,8 @@ def _parameter_axes(world: World, node: syntax.Expression, place: Place) -> list
 
 def _fixed(axis: core.Axis, node: syntax.Expression) -> core.Axis:
     if axis.extent.dims:
-        raise Refused("free-parameter", f"a parameter's size is fixed, and {axis.extent} is known only when called",
+        raise Refused("free-parameter",
+                      f"the size of a parameter or state is fixed, and {axis.extent} is known only when called",
                       node.span, help=f"give dim {axis.extent.dims[0]} a value")  # fmt: skip
     if axis.extent.constant is None or axis.extent.constant < 1:
         raise Refused("not-a-size", f"an axis is at least 1 long, and this one is {axis.extent}", node.span)

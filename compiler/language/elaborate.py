@@ -23,6 +23,7 @@ from .load import Sources, load
 from .outputs import check_targets, collect
 from .refusal import OutOfBudget, Refused
 from .scopes import Frame, Scope, Size
+from .states import next_values
 from .training import Settings, settings
 from .world import World, ordered
 
@@ -102,6 +103,7 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
     loss = outputs["loss"][0] if outputs["loss"] else None
     chosen: Settings = settings(world, scope, loss.span if loss else Span(file.name, 1, 1, 1, 1), lr)
     tables = world.tables
+    carried = next_values(world)
     equations = ordered(tables.equations)
     if not world.diagnostics:
         check_targets(world, outputs["predict"], scope.frame)
@@ -118,6 +120,7 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
         loss=loss,
         metrics=tuple(outputs["metric"]),
         preconditions=tuple(world.preconditions),
+        carried=carried,
         training=chosen.training,
         fit=chosen.fit,
         data=chosen.data,

@@ -52,6 +52,7 @@ def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_na
     """
     search = _Search(world, place)
     env = search.variables(left_names, {})
+    search.note_state(left, env)
     search.walk(right, env)
     if not has_dots(*left):  # which axes are which is not known then
         search.written = [search.arithmetic(without_binders(node), env) for node in left]
@@ -251,6 +252,13 @@ class _Search:
             for axis, subscript in enumerate(node.subscripts):
                 if isinstance(subscript, syntax.Name) and subscript.name in env:
                     env[subscript.name].own.append((entry, axis))
+
+    def note_state(self, left: Sequence[syntax.Expression], env: Env) -> None:
+        """Where indices stand bare on the left side of an update: the state tells if nothing else does."""
+        own = self.context.own
+        for axis, subscript in zip(own.like if own else (), left, strict=False):
+            if isinstance(subscript, syntax.Name) and subscript.name in env:
+                env[subscript.name].guarded.append(axis.extent)
 
     def _tensor(self, node: syntax.Subscript) -> str | None:
         """The name of the tensor that is read."""

@@ -247,7 +247,7 @@ def _edge(kind: str, near: Word) -> Word:
 def _name_soft_words(words: list[Word]) -> None:
     """`frozen`, `with` and patterns are words of their lines only: elsewhere they are names like any other."""
     types = [word.type for word in words]
-    if words[-1].text == "frozen" and "PARAM" in types[:-2] and "TILDE" not in types[-2:]:
+    if words[-1].text == "frozen" and {"PARAM", "STATE"} & {*types[:-2]} and "TILDE" not in types[-2:]:
         words[-1] = words[-1]._replace(type="FROZEN")
     if "FREEZE" in types:
         _join_patterns(words, types.index("FREEZE") + 1, len(words))

@@ -73,7 +73,7 @@ class Typed:
 def lower(model: core.Model) -> Graph:
     """The graph of a model: all its tensors, with the predictions, the loss and the metrics as outputs.
 
-    Outputs are named `predict p`, `loss` and `metric accuracy`.
+    Outputs are named `predict p`, `loss` and `metric accuracy`; `next mean` is what a state is after a step.
     """
     builder = _Builder()
     builder.declare_leaves(model.leaves)
@@ -84,6 +84,7 @@ def lower(model: core.Model) -> Graph:
     outputs = {f"predict {output.name}": output.tensor for output in model.predictions}
     outputs |= {"loss": model.loss.tensor} if model.loss else {}
     outputs |= {f"metric {output.name}": output.tensor for output in model.metrics}
+    outputs |= {f"next {state}": tensor for state, tensor in model.carried}
     outputs |= {f"minimised {output.name}": output.tensor for output in model.own_losses.values()}
     return builder.graph(outputs)
 

@@ -22,7 +22,6 @@ CONSTANTS = {"inf", "pi", "true", "false", "training"}
 TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}
 RANDOM = {"uniform", "normal"}
 BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {"grad"}
-NOT_THERE_YET = "is not there yet in this version of gradc"
 
 
 def name_value(world: World, node: syntax.Name, place: Place) -> Value:

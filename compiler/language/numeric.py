@@ -66,7 +66,7 @@ def _calls_numbers(world: World, node: syntax.Call, handed: Mapping[str, Functio
 
 
 def has_parameters(world: World, definition: syntax.Definition) -> bool:
-    """Whether a call of the definition makes parameters of its own, itself or by what it calls."""
+    """Whether a call of the definition makes parameters or states of its own, itself or by what it calls."""
     if definition.keyword == "shared def":
         return False
     known = world.trained.get(id(definition))
@@ -81,7 +81,7 @@ def _has_parameters(world: World, definition: syntax.Definition) -> bool:
     if not isinstance(body, tuple):
         return _any_call_has(world, body)
     for statement in statements_in(body):
-        if isinstance(statement, syntax.Param) and not statement.state:
+        if isinstance(statement, syntax.Param):
             return True
         if any(_any_call_has(world, value) for value in values_in(statement)):
             return True

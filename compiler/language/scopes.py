@@ -123,6 +123,7 @@ class Group:
     Attributes:
         base: the full name by which its calls name what is theirs.
         ends: of each equation that is measured, how far it writes along each axis, where that can be told.
+        like: the axes of the state that it is the next value of.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Group:
     state: str = "waiting"
     prepared: list[object] = field(default_factory=list)
     ends: list[tuple[IndexExpr | None, ...]] = field(default_factory=list)
+    like: tuple[core.Axis, ...] = ()
     axes: tuple[core.Axis, ...] | None = None
     result: Value = POISON
 

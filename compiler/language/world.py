@@ -63,6 +63,16 @@ class Tables:
     """Whether this is an optimizer's rule, where `t`, the step, can be read and `state` declared."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Updated:
+    """An update: the state, the equation of its next value, and where it stands."""
+
+    state: core.Leaf
+    entry: Entry
+    span: Span
+    frame: Frame
+
+
 @dataclass(slots=True, eq=False)
 class World:
     """One elaboration."""
@@ -84,6 +94,7 @@ class World:
     parameters: dict[str, Value] = field(default_factory=dict)
     preconditions: list[core.Precondition] = field(default_factory=list)
     outputs: list[tuple[syntax.Output, str, Entry]] = field(default_factory=list)
+    updates: list[Updated] = field(default_factory=list)
     statements: list[syntax.Statement] = field(default_factory=list)
     """Statements about training, which come last."""
     forcing: list[Thunk | Group] = field(default_factory=list)

@@ -79,7 +79,7 @@ def _umask() -> int:
 
 
 def _tensors(session: Session) -> dict[str, Array]:
-    tensors = {name: np.ascontiguousarray(session.params[name]) for name in session.module.PARAMS}
+    tensors = {name: np.array(session.params[name]) for name in session.module.PARAMS}
     for name, (offset, shape) in session.module.MOMENTS.items():
         tensors[MOMENT + name] = _part(session.state.flat, offset, shape)
     return tensors

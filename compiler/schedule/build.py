@@ -39,7 +39,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     )
     items = _arranged(graph)
     early = _scalars_of_leaves(graph)
-    items.sort(key=lambda item: (_is_late(item, early), _is_store(item)))
+    items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place)
     return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
 

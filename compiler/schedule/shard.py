@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from gradc.graph.index import IndexExpr, dim
-from gradc.graph.nodes import Equation
+from gradc.graph.nodes import Equation, Reducer
 from gradc.graph.tensors import Index, Role
 
 from .memory import uses_of
@@ -104,7 +104,7 @@ class _Cut:
 
     def rows(self) -> Rows | None:
         equations = [equation for part in self.by_rows for equation in equations_of(part.step)]
-        if not equations or not all(map(self.reads_own_rows, equations)):
+        if not equations or not all(map(self.reads_own_rows, equations)) or not all(map(self.is_added_up, equations)):
             return None
         late = self.made_of_sums()
         read = _all(part.read for part in self.by_rows)
@@ -114,6 +114,10 @@ class _Cut:
         if read & (self.sums | _all(part.written for part in late)) or not self.is_cheap(early):
             return None
         return self.cut(early, after) if self.is_complete(after) else None
+
+    def is_added_up(self, equation: Equation) -> bool:
+        """Whether what workers make of their rows is added: a largest number of all rows would not be."""
+        return self.has_rows(equation.target) or equation.reducer is Reducer.SUM
 
     def made_of_sums(self) -> list[_Part]:
         """What reads a sum over rows, or adds to one, and so on."""
@@ -133,10 +137,10 @@ class _Cut:
         return not any(isinstance(step, Gemm) for step in steps) and not any(map(self.along, indices))
 
     def is_complete(self, after: list[_Part]) -> bool:
-        """Whether this needs nothing but parameters, scalars that are sums over rows, and what it makes itself."""
+        """Whether this needs nothing but parameters, states, scalars that are sums over rows, and what it makes."""
         known = _all(part.written for part in after) | set(self.scalar_sums())
         tensors = self.program.graph.tensors
-        given = {name for name, t in tensors.items() if t.role is Role.PARAM or t.site is not None}
+        given = {name for name, t in tensors.items() if t.role in (Role.PARAM, Role.STATE) or t.site is not None}
         return _all(part.read for part in after) <= known | given and not self.arrays_read(after)
 
     def arrays_read(self, after: list[_Part]) -> set[str]:

@@ -22,7 +22,7 @@ from gradc.language.elaborate import elaborate
 from gradc.language.evaluate import evaluate
 from gradc.language.load import load
 from gradc.language.lower import lower
-from gradc.pipeline import Stages, gradient_graph, graphs_of, module_spec
+from gradc.pipeline import Stages, gradient_graph, gradient_program, graphs_of, module_spec
 from gradc.schedule.build import schedule
 from gradc.schedule.verify import verify_program
 
@@ -123,9 +123,11 @@ def sources_of(stages: Stages, text: str, dtype: str) -> Sources:
     facts = tuple(value for value, _ in spec.preconditions)
     apart = {
         role: schedule(graph, share=False)
-        for role, graph in [("gradient", stages.gradient), ("evaluate", stages.evaluate), ("predict", stages.predict)]
+        for role, graph in [("evaluate", stages.evaluate), ("predict", stages.predict)]
         if graph is not None
     }
+    if stages.gradient is not None:
+        apart["gradient"] = gradient_program(stages.gradient, share=False)
     for program in (spec.gradient, spec.evaluate, spec.predict, *apart.values()):
         if program is not None:
             verify_program(program, facts)

@@ -1,0 +1,160 @@
+"""States: what a model carries from step to step beside its parameters, and the updates that give their next values.
+
+    state mean[c] ~ zeros
+    update mean[c] = 0.9 * mean[c] + 0.1 * mu[c]
+
+A state is a leaf. Its update is an equation of a tensor of its own, `mean.next`: on its right, and everywhere else,
+`mean` is the value before the step.
+"""
+
+import math
+from collections.abc import Iterator
+
+from gradc.errors import Label, Span
+
+from . import core, syntax
+from .arithmetic import as_number
+from .core import Kind, Role
+from .equations import Prepared, force
+from .outputs import tensor_name
+from .places import Context
+from .refusal import Echo, Refused
+from .scopes import Entry, Frame, Given, Group, Scope, Size
+from .tensors import store
+from .values import POISON, Array, Element, Value, described, shown
+from .world import Updated, World
+
+NEXT = "next"
+ROLES = {
+    Role.INPUT: "an input",
+    Role.TARGET: "a target",
+    Role.PARAM: "a parameter, to which its optimizer gives values",
+}
+
+
+def state_of(world: World, target: syntax.Target, scope: Scope) -> core.Leaf:
+    """The state that the left side of an update means.
+
+    Raises:
+        Refused: it means something else, or nothing.
+    """
+    name = target.name
+    if world.tables.step:
+        raise Refused("not-here", "an optimizer gives its states their values by plain equations", target.span,
+                      help=f"leave `update` out: {name} = …")  # fmt: skip
+    entry = scope.find(name, scope.now, False)
+    leaf = _leaf(world, entry)
+    if leaf is not None and leaf.role is Role.STATE:
+        return leaf
+    if isinstance(entry, Given) and entry.value is POISON:
+        raise Echo
+    what = "means nothing here" if entry is None else f"is {_meaning(entry, leaf)}"
+    labels = [Label(target.span, ""), Label(leaf.span, "declared here")] if leaf is not None else []
+    help = f"declare one above: state {name}[…] ~ zeros" if entry is None else None
+    if help and scope.frame.definition is not None:
+        help += "; or take one as an argument"
+    raise Refused("not-a-state", f"`update` is for states, and {name} {what}", target.span, labels, help)
+
+
+def _leaf(world: World, entry: Entry | None) -> core.Leaf | None:
+    if not isinstance(entry, Given) or not isinstance(entry.value, Element | Array):
+        return None
+    name = tensor_name(entry.value)
+    return next((leaf for _, leaf in world.tables.leaves if leaf.name == name), None)
+
+
+def _meaning(entry: Entry, leaf: core.Leaf | None) -> str:
+    if leaf is not None:
+        return ROLES[leaf.role]
+    if isinstance(entry, Given):
+        return described(entry.value)
+    return "a dim" if isinstance(entry, Size) else "a tensor that the model computes"
+
+
+# ---------------------------------------------------------------- next values
+
+
+def next_values(world: World) -> tuple[tuple[str, str], ...]:
+    """For each state that has an update, the tensor with its next value."""
+    first: dict[str, Updated] = {}
+    found: list[tuple[str, str]] = []
+    for update in world.updates:
+        try:
+            if first.setdefault(update.state.name, update) is not update:
+                world.report(_twice(first[update.state.name], update, world), Frame())
+                continue
+            value = force(world, update.entry)
+            if value is not POISON:
+                found.append((update.state.name, _stored(world, update, value)))
+        except Refused as refused:
+            world.report(refused, update.frame)
+    return tuple(found)
+
+
+def _twice(first: Updated, second: Updated, world: World) -> Refused:
+    """Of one place of the text that is reached twice, what leads to it is shown."""
+    name = second.state.name
+    help = "write one update, over all places of the state"
+    for a, b in zip(_ways(first, world), _ways(second, world), strict=False):
+        if a != b:
+            labels = [Label(a, "this gives it its next value"), Label(b, "and so does this")]
+            return Refused("two-updates", f"{name} has two updates", b, labels, help)
+        help = "call once what updates it, on all that it is to see: concat(a, b, axis = 0)"
+    return Refused("two-updates", f"{name} has an update in each round of a loop", second.span,
+                   help="write one after the loop")  # fmt: skip
+
+
+def _ways(update: Updated, world: World) -> Iterator[Span]:
+    """Where an update stands, and the calls that lead to it, innermost first."""
+    yield world.span(update.span, update.frame)
+    frame: Frame | None = update.frame
+    while frame is not None and frame.call is not None:
+        yield frame.call
+        frame = frame.parent
+
+
+def _stored(world: World, update: Updated, value: Value) -> str:
+    """The tensor with a state's next value; a new one where that is a number or another leaf."""
+    state = update.state
+    if not isinstance(value, Element | Array):
+        raise Refused("not-a-tensor", f"an update is a number at each place, and this is {described(value)}",
+                      update.span)  # fmt: skip
+    axes = value.axes if isinstance(value, Array) else ()
+    if [axis.extent for axis in axes] != [axis.extent for axis in state.axes]:
+        raise _other_shape(update, value)
+    if isinstance(update.entry, Group):
+        _check_all_written(update, update.entry)
+    name = tensor_name(value)
+    kind = value.sample.kind if isinstance(value, Array) else value.kind
+    if name is not None and kind is not Kind.BOOL and all(leaf.name != name for _, leaf in world.tables.leaves):
+        return name
+    order = (2**62, len(world.tables.tensors))
+    span = world.span(update.span, update.frame)
+    context = Context(state.name, update.frame, order, world.text(update.span), span)
+    name = world.unique(f"{state.name}.{NEXT}")
+    store(world, as_number(value) if isinstance(value, Element) else _numbers(value), name, context, order)
+    return name
+
+
+def _numbers(value: Array) -> Array:
+    """True and false as 1 and 0."""
+    return Array(value.axes, as_number(value.sample), lambda at, ranges: as_number(value.at(at, ranges)))
+
+
+def _other_shape(update: Updated, value: Value) -> Refused:
+    state = update.state
+    is_scalar = not state.axes
+    labels = [Label(update.span, f"this is {described(value)}"),
+              Label(state.span, "declared here as " + ("a scalar" if is_scalar else shown(state.axes)))]  # fmt: skip
+    return Refused("shapes-disagree", f"the update of {state.name} is not shaped like it", update.span, labels,
+                   "it gives every place of the state a value")  # fmt: skip
+
+
+def _check_all_written(update: Updated, group: Group) -> None:
+    """No place is left out: those that an equation does not write keep nothing of what they held."""
+    sizes = [math.prod(i.extent.constant or 0 for i in p.indices) for p in group.prepared if isinstance(p, Prepared)]
+    places = math.prod(axis.extent.constant or 0 for axis in update.state.axes)
+    if sum(sizes) < places:
+        name = update.state.name
+        raise Refused("places-left-out", f"the update of {name} gives {sum(sizes)} of its {places} places a value",
+                      update.span, help="say what the others become, too; they do not stay as they are")  # fmt: skip
