@@ -243,8 +243,9 @@ WITHOUT_ROW = {
     "window_places": "all windows are made of it",
     "zeros_before": "those with padding are made of it",
     "spread_places": "transposed convolutions are made of it",
+    "batch_norm": "it has states",
 }
-"""`test_randomness.py` tests the random ones."""
+"""`test_randomness.py` and `test_batch_norm.py` test those that are more than a function of their arguments."""
 
 
 def test_every_definition_has_a_row_or_a_reason() -> None:
