@@ -22,7 +22,10 @@ from numba import njit
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 """
-COMPILED = 'vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)'
+COMPILED = """
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+kernel = njit(error_model="numpy", nogil=True)
+"""
 PLAIN = "def vector(function): return function"
 
 WIDTHS = ("float32", "float64")
