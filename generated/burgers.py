@@ -453,16 +453,18 @@ def forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n):
 
 
 @kernel
-def forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n):
+def forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
     for i in range(2 * n):
-        du_dh_dense_x[i, :] = f4(0.0)
         for o in range(24):
             du_dh_dense[i, o] = du_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense[i, o]
+        for i2 in range(2):
+            total = f4(0.0)
+            for o in range(24):
+                total += h_weight[i2, o] * du_dh_dense[i, o]
+            du_dh_dense_x[i, i2] = total
 
 
 @kernel
@@ -825,18 +827,19 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux
 
 
 @kernel
-def backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
+def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
     """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i, o]*du_dh[i,
             o]*h[i, o]                                                                    burgers.grad:18
     d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
     """
     for i in range(2 * n):
         for o in range(24):
-            d_dux_ddu_dh_dense = (
+            d_dux_ddu_dh_dense[o] = (
                 d_dux_ddu_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * h[i, o]
             )
-            for i2 in range(2):
-                d_h_weight[i2, o] += dux_ddu_dh_dense_x[i, i2] * d_dux_ddu_dh_dense
+        for i2 in range(2):
+            for o in range(24):
+                d_h_weight[i2, o] += dux_ddu_dh_dense_x[i, i2] * d_dux_ddu_dh_dense[o]
 
 
 @kernel
@@ -979,18 +982,19 @@ def backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n):
 
 
 @kernel
-def backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n):
+def backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n):
     """d_h_dense[i, o] = d_h[i, o]*(1 - h[i, o]^2)                                           burgers.grad:18
-    d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
     d_h_bias[o] = Σ_i d_h_dense[i, o]                                                        burgers.grad:18
+    d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
     """
     d_h_bias[:] = f4(0.0)
     for i in range(2 * n):
         for o in range(24):
-            d_h_dense = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                d_h_weight[i2, o] += h_dense_x[i, i2] * d_h_dense
-            d_h_bias[o] += d_h_dense
+            d_h_dense[o] = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            d_h_bias[o] += d_h_dense[o]
+        for i2 in range(2):
+            for o in range(24):
+                d_h_weight[i2, o] += h_dense_x[i, i2] * d_h_dense[o]
 
 
 @kernel
@@ -1117,16 +1121,18 @@ def forward_error(u, q, v, u_sin, known):
 
 
 @kernel
-def forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n):
+def forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
     for i in range(2 * n):
-        du_dh_dense_x[i, :] = f4(0.0)
         for o in range(24):
-            du_dh_dense = dux_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense
+            du_dh_dense[o] = dux_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+        for i2 in range(2):
+            total = f4(0.0)
+            for o in range(24):
+                total += h_weight[i2, o] * du_dh_dense[o]
+            du_dh_dense_x[i, i2] = total
 
 
 @kernel
@@ -1227,7 +1233,7 @@ def differentiate(params, d_params, work, q, known):
     u_sin = work[2 * n : 3 * n]
     dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)  # kept for d_v
     dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
-    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_weight and d_h_bias
+    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_dense and d_h_bias
     h_dense_sum = work[11 * n : 11 * n + 24]
     h = work[11 * n + 24 : 59 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
     h_2 = work[59 * n + 24 : 107 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
@@ -1240,11 +1246,11 @@ def differentiate(params, d_params, work, q, known):
     dux_dv = work[254 * n + 24 : 256 * n + 24]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
     du_dh_2 = work[256 * n + 24 : 304 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
     du_dh_2_dense = work[304 * n + 24 : 352 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
-    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_h_weight and d_du_dh_dense_sum
+    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_dense and d_h_weight
     du_dh_dense = work[400 * n + 24 : 448 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
     du_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
     du_dq = work[452 * n + 24 : 454 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
-    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)  # kept for d_h_weight
+    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
     dux_ddu_dh = work[454 * n + 24 : 502 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
     dux_dh = work[502 * n + 24 : 550 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
     dux_ddu_dh_2_dense_sum = work[598 * n + 24 : 646 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
@@ -1276,6 +1282,7 @@ def differentiate(params, d_params, work, q, known):
     d_dux_ddu_dh_2 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
     d_dux_ddu_dh_2_dense = work[1422 * n + 24 : 1470 * n + 24].reshape(2 * n, 24)
     d_dux_ddu_dh = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh_dense = work[11 * n : 11 * n + 24]
     d_du_dh_dense_sum = work[11 * n : 11 * n + 24]
     d_du_dh = work[1518 * n + 24 : 1566 * n + 24].reshape(2 * n, 24)
     d_h = work[550 * n + 24 : 598 * n + 24].reshape(2 * n, 24)
@@ -1283,6 +1290,7 @@ def differentiate(params, d_params, work, q, known):
     d_h_3_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)
     d_du_dh_3 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
     d_h_2_dense = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+    d_h_dense = work[11 * n : 11 * n + 24]
 
     # forward
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
@@ -1298,7 +1306,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
     gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n)
+    forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
     forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
@@ -1314,7 +1322,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2, True)  # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(dux_dh_2_dense, dux_dh_2, h_2, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(dux_dh_dense_x, dux_dh_dense, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
     forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored)
@@ -1351,7 +1359,7 @@ def differentiate(params, d_params, work, q, known):
     backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n)
     # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
     gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
-    backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
+    backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
     backward_du_dh_dense_sum(
         d_du_dh_dense_sum,
         d_du_dq,
@@ -1399,7 +1407,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(d_h_3_dense, h_3_weight.T, d_h_2_dense, True)  # d_h_2[j, i] += Σ_o d_h_3_dense[j, o] h_3_weight[i, o]
     backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n)
     gemm(d_h_2_dense, h_2_weight.T, d_h, True)  # d_h[j, i] += Σ_o d_h_2_dense[j, o] h_2_weight[i, o]
-    backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n)
+    backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n)
     # d_h_2_weight[i, o] = Σ_j d_dux_dh[j, i] dux_dh_2_dense[j, o]
     gemm(d_dux_dh.T, dux_dh_2_dense, d_h_2_weight, False)
     # d_h_2_weight[i, o] += Σ_j dux_ddu_dh[j, i] d_dux_ddu_dh_2_dense[j, o]
@@ -1492,6 +1500,7 @@ def evaluate_entry(params, work, q, known):
     dux_dv = work[202 * n + 24 : 204 * n + 24]
     du_dh_2 = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
     du_dh_2_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    du_dh_dense = work[7 * n : 7 * n + 24]
     du_dh_dense_x = work[154 * n + 24 : 158 * n + 24].reshape(2 * n, 2)
     du_dq = work[152 * n + 24 : 154 * n + 24].reshape(n, 2)
     dux_ddu_dh_dense_sum = work[7 * n : 7 * n + 24]
@@ -1502,6 +1511,7 @@ def evaluate_entry(params, work, q, known):
     dux_ddu_dv_sum = work[5 * n : 7 * n]
     dux_dh_3_dense = work[204 * n + 24 : 252 * n + 24].reshape(2 * n, 24)
     dux_dh_2_dense = work[348 * n + 24 : 396 * n + 24].reshape(2 * n, 24)
+    dux_dh_dense = work[7 * n : 7 * n + 24]
     dux_dh_dense_x = work[348 * n + 24 : 352 * n + 24].reshape(2 * n, 2)
     dux_dq = work[202 * n + 24 : 204 * n + 24].reshape(n, 2)
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
@@ -1517,7 +1527,7 @@ def evaluate_entry(params, work, q, known):
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
     gemm(du_dh_2_dense, h_2_weight.T, dux_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
     forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
@@ -1534,7 +1544,7 @@ def evaluate_entry(params, work, q, known):
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
     forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(dux_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x_(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
     forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = forward_loss(u, du_dq, dux_dq)

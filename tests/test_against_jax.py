@@ -36,6 +36,20 @@ def digits(params: Numbers, x: Any, y: Any) -> Any:
     return -(smooth * p).sum(1).mean(), jnp.exp(p)
 
 
+def digits_cnn(params: Numbers, x: Any, y: Any) -> Any:
+    def conv(name: str, x: Any) -> Any:
+        layout = ("NHWC", "HWIO", "NHWC")
+        weight, bias = params[f"{name}.weight"], params[f"{name}.bias"]
+        return jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=layout) + bias
+
+    h = jax.nn.relu(conv("h", x.reshape(-1, 8, 8, 1)))
+    h = jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    g = jax.nn.relu(conv("g", h)).reshape(len(x), -1)
+    p = jax.nn.log_softmax(dense(params, "logits", jax.nn.relu(dense(params, "f", g))))
+    smooth = 0.9 * jax.nn.one_hot(y, 10, dtype=p.dtype) + 0.1 / 10
+    return -(smooth * p).sum(1).mean(), jnp.exp(p)
+
+
 def diabetes(params: Numbers, x: Any, y: Any) -> Any:
     progress = dense(params, "progress", jax.nn.silu(dense(params, "h", x)))[:, 0]
     return ((progress - y) ** 2).mean(), progress
@@ -48,12 +62,14 @@ def breast_cancer(params: Numbers, x: Any, y: Any) -> Any:
     return (jnp.where(y == 1, 2, 1) * focal).mean(), jax.nn.sigmoid(logit)
 
 
-MODELS: Mapping[str, Callable[..., Any]] = {"digits": digits, "diabetes": diabetes, "breast_cancer": breast_cancer}
+MODELS: Mapping[str, Callable[..., Any]] = {
+    "digits": digits, "digits_cnn": digits_cnn, "diabetes": diabetes, "breast_cancer": breast_cancer,
+}  # fmt: skip
 
 
 def rows_of(name: str) -> tuple[Any, Any]:
     """The first examples of its data."""
-    with np.load(EXAMPLES / "data" / f"{name}.npz") as data:
+    with np.load(EXAMPLES / "data" / f"{name.removesuffix('_cnn')}.npz") as data:
         return data["x"][:ROWS].astype(np.float64), data["y"][:ROWS]
 
 

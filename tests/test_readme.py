@@ -176,7 +176,7 @@ MEASURES = {"accuracy": 0.015, "recall": 0.03, "mean squared error": 0.01}
 """What the table says of the examples, and how far another processor's rounding may lead from it."""
 
 
-@pytest.mark.parametrize("name", ["digits", "diabetes", "breast_cancer"])
+@pytest.mark.parametrize("name", ["digits", "digits_cnn", "diabetes", "breast_cancer"])
 def test_the_examples_reach_what_the_table_says(name):
     (row,) = [line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| [`{name}.grad`]")]
     claims = re.findall(rf"({'|'.join(MEASURES)}) ([\d.]+)( %)?", row)

@@ -1,5 +1,7 @@
 """Long statements, broken as ruff's formatter breaks them: in brackets, at the operators that hold least."""
 
+from collections.abc import Sequence
+
 WIDTH = 120
 LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), (" + ", " - "), (" * ", " / "))
 
@@ -12,8 +14,41 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
         return [row]
     target, value = text.split(sign, maxsplit=1)
     inner = indent + "    "
+    at = _last_bracket(value)
+    if at and len(parts(value)) == 1 and len(indent + target + sign) + at < width:
+        return [f"{indent}{target}{sign}{value[: at + 1]}", inner + value[at + 1 : -1], indent + value[-1]]
     rows = [inner + value] if len(inner + value) <= width else [inner + part for part in parts(value)]
     return [f"{indent}{target}{sign}(", *rows, f"{indent})"]
+
+
+def alternatives(indent: str, conditions: Sequence[str], width: int = WIDTH - 4) -> list[str]:
+    """`if a or b:`, broken before each `or` where it is long."""
+    row = f"{indent}if {' or '.join(conditions)}:"
+    if len(row) <= width:
+        return [row]
+    first, *others = conditions
+    return [f"{indent}if (", f"{indent}    {first}", *(f"{indent}    or {other}" for other in others), f"{indent}):"]
+
+
+def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:
+    """`target = [element for …]`, broken where it is long: in the brackets, then before `for`."""
+    row = f"{indent}{target} = [{element} {clause}]"
+    if len(row) <= width:
+        return [row]
+    inner = f"{indent}    {element} {clause}"
+    inside = [inner] if len(inner) <= width else [f"{indent}    {part}" for part in (element, clause)]
+    return [f"{indent}{target} = [", *inside, f"{indent}]"]
+
+
+def _last_bracket(value: str) -> int:
+    """Where the bracket opens that closes at the end of the value; 0 where none does."""
+    depth = 0
+    for at in reversed(range(len(value))):
+        depth += value[at] in ")]"
+        depth -= value[at] in "(["
+        if depth == 0:
+            return at if value[-1] in ")]" else 0
+    return 0
 
 
 def parts(value: str) -> list[str]:

@@ -16,6 +16,7 @@ from gradc.schedule.shard import Rows
 
 from .callers import INDENT, Callers, entry_text, own, plain, unpacked
 from .driver import WORK_NAMES, Body, call_rows
+from .lines import alternatives, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
@@ -154,9 +155,10 @@ class ShardedCallers(Callers):
             f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(self.program.work.values())
         ]
         work = self.fresh_work(self.program)
+        element = f"({', '.join(work)}{',' if len(work) == 1 else ''})"
         return [
-            f"if {' or '.join(['len(state.shards) != shards', *sizes])}:",
-            f"{INDENT}state.shards = [({', '.join(work)}{',' if work else ''}) for _ in range(shards)]",
+            *alternatives("", ["len(state.shards) != shards", *sizes]),
+            *list_rows(INDENT, "state.shards", element, "for _ in range(shards)"),
             f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
         ]
 

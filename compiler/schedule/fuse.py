@@ -200,7 +200,7 @@ class _Insertion:
                 continue
             for name in self.by_likeness(left, loop):
                 own = self.indices[name]
-                if (own.low, own.high) != (loop.index.low, loop.index.high) or self.jumps_inside(name, left):
+                if (own.low, own.high) != (loop.index.low, loop.index.high) or self.belongs_inside(name, left):
                     continue
                 if at in needed:
                     if self.runs_along(loop, name):
@@ -209,14 +209,15 @@ class _Insertion:
                     return loop, name
         return None
 
+    def belongs_inside(self, name: str, left: list[str]) -> bool:
+        """Whether the index is the one of unit stride, and others would run inside of its loop: what the loop makes is
+        rather kept as a row."""
+        others = [self.stride_score(other) for other in left if other != name]
+        return bool(others) and self.stride_score(name) > max(others) and self.outer_first(left) == left
+
     def by_likeness(self, left: list[str], loop: _Loop) -> list[str]:
         """The indices that may run along with a loop, one of the same name first."""
         return sorted(self.outer_first(left), key=lambda name: name != loop.index.name)
-
-    def jumps_inside(self, name: str, left: list[str]) -> bool:
-        """Whether an index had better be the innermost: in a loop along it, the others would jump through memory."""
-        others = [self.stride_score(other) for other in left if other != name]
-        return bool(others) and max(others) < 0 < self.stride_score(name)
 
     def outer_first(self, left: list[str]) -> list[str]:
         """A place and the best value so far are variables, not rows: an argmax runs over its own indices innermost."""

@@ -1,0 +1,1111 @@
+"""digits_cnn: the network of digits_cnn.grad, its gradient and its training step, as loops and matrix products.
+
+    picture[b, i: 8, j: 8, c: 1] = x[b, 8*i + j]                                  digits_cnn.grad:11
+    h      = picture |> conv2d(32, 3, padding = same) |> relu |> max_pool2d(2)    digits_cnn.grad:13
+    g      = h |> conv2d(64, 3, padding = same) |> relu                           digits_cnn.grad:14
+    f      = flatten(g) |> dense(64) |> relu                                      digits_cnn.grad:15
+    logits = dense(f, classes)                                                    digits_cnn.grad:16
+    predict p = softmax(logits)                                                   digits_cnn.grad:18
+    loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))                 digits_cnn.grad:19
+    metric  accuracy = mean(argmax(logits) == y)                                  digits_cnn.grad:20
+
+Sizes       batch (any size), pixels = 64, classes = 10
+Parameters  h_weight[3, 3, 1, 32]  h_bias[32]  g_weight[3, 3, 32, 64]  g_bias[64]  f_weight[1024, 64]
+            f_bias[64]  logits_weight[64, 10]  logits_bias[10]  (85 066 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from digits_cnn.grad, sha256 04f7dba7. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_04f7dba7"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "digits_cnn"
+DTYPE = "float32"
+HASH = "04f7dba7"
+PARAMS = {
+    "h.weight": (0, (3, 3, 1, 32)),
+    "h.bias": (288, (32,)),
+    "g.weight": (320, (3, 3, 32, 64)),
+    "g.bias": (18752, (64,)),
+    "f.weight": (18816, (1024, 64)),
+    "f.bias": (84352, (64,)),
+    "logits.weight": (84416, (64, 10)),
+    "logits.bias": (85056, (10,)),
+}
+SIZE = 85066
+MOMENTS = {
+    "h.weight.m": (0, (3, 3, 1, 32)),
+    "h.bias.m": (288, (32,)),
+    "g.weight.m": (320, (3, 3, 32, 64)),
+    "g.bias.m": (18752, (64,)),
+    "f.weight.m": (18816, (1024, 64)),
+    "f.bias.m": (84352, (64,)),
+    "logits.weight.m": (84416, (64, 10)),
+    "logits.bias.m": (85056, (10,)),
+    "h.weight.v": (85066, (3, 3, 1, 32)),
+    "h.bias.v": (85354, (32,)),
+    "g.weight.v": (85386, (3, 3, 32, 64)),
+    "g.bias.v": (103818, (64,)),
+    "f.weight.v": (103882, (1024, 64)),
+    "f.bias.v": (169418, (64,)),
+    "logits.weight.v": (169482, (64, 10)),
+    "logits.bias.v": (170122, (10,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 64)),
+}
+TARGETS = {
+    "y": ("whole", ("batch",)),
+}
+RANGES = {
+    "y": 10,
+}
+PREDICTIONS = ("p",)
+METRICS = ("accuracy",)
+DATA = "data/digits.npz"
+FIT = {"epochs": 20, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# Handwritten digits as pictures of 8 × 8: with convolutions a stroke counts wherever it stands.\n"
+    "\n"
+    "model digits_cnn\n"
+    "\n"
+    "dim batch\n"
+    "dim pixels = 64, classes = 10\n"
+    "\n"
+    "input  x[batch, pixels]                      # from 0 (paper) to 1 (ink), row by row\n"
+    "target y[batch] : int(classes)\n"
+    "\n"
+    "picture[b, i: 8, j: 8, c: 1] = x[b, 8*i + j]\n"
+    "\n"
+    "h      = picture |> conv2d(32, 3, padding = same) |> relu |> max_pool2d(2)\n"
+    "g      = h |> conv2d(64, 3, padding = same) |> relu\n"
+    "f      = flatten(g) |> dense(64) |> relu\n"
+    "logits = dense(f, classes)\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))\n"
+    "metric  accuracy = mean(argmax(logits) == y)\n"
+    "\n"
+    "optimize adamw(lr = cosine(3e-3, steps = 900, warmup = 45), weight_decay = 0.02)\n"
+    'data     "data/digits.npz"\n'
+    "fit      epochs = 20, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias: views of the flat buffer p,
+    or of its gradient."""
+    return (
+        p[0:288].reshape(3, 3, 1, 32),
+        p[288:320],
+        p[320:18752].reshape(3, 3, 32, 64),
+        p[18752:18816],
+        p[18816:84352].reshape(1024, 64),
+        p[84352:84416],
+        p[84416:85056].reshape(64, 10),
+        p[85056:85066],
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    ensure_blas()
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
+        a_by_rows = a.strides[1] == item or k == 1
+        b_by_rows = b.strides[1] == item or n == 1
+        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
+        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
+        out_step = out.strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b.ctypes.data + first * b.strides[1],
+                b_least if b_step < b_least else b_step,
+                a.ctypes.data,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out.ctypes.data + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, first, last):
+    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
+    h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
+            u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
+    h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                    digits_cnn.grad:13
+    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
+    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
+    h_arg[b, i, j, k] = argmax_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                 digits_cnn.grad:13
+    """
+    for b in range(first, last):
+        for i in range(8):
+            for j in range(8):
+                picture[b, i, j] = x[b, 8 * i + j]
+        for i in range(8):
+            for j in range(8):
+                h_y[:] = f4(0.0)
+                for u in range(max(0, 1 - i), min(3, 9 - i)):
+                    for v in range(max(0, 1 - j), min(3, 9 - j)):
+                        for o in range(32):
+                            h_y[o] += picture[b, i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
+                for o in range(32):
+                    h_conv2d = h_y[o] + h_bias[o]
+                    h_max_pool2d_x[b, i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
+        for i in range(4):
+            for j in range(4):
+                h[b, i, j, :] = f4(-np.inf)
+                for u in range(2):
+                    for v in range(2):
+                        for k in range(32):
+                            value = h_max_pool2d_x[b, 2 * i + u, 2 * j + v, k]
+                            h[b, i, j, k] = value if value > h[b, i, j, k] or np.isnan(value) else h[b, i, j, k]
+        for i in range(4):
+            for j in range(4):
+                for k in range(32):
+                    best = 0
+                    best_ = f4(-np.inf)
+                    for u in range(2):
+                        for v in range(2):
+                            value_ = h_max_pool2d_x[b, 2 * i + u, 2 * j + v, k]
+                            if value_ > best_ or (np.isnan(value_) and not np.isnan(best_)):
+                                best_, best = value_, 2 * u + v
+                    h_arg[b, i, j, k] = best
+
+
+@kernel
+def forward_f_dense_x(d_g_conv2d, g_bias, f_dense_x, first, last):
+    """g_conv2d[b, i, j, o] = g_y[b, i, j, o] + g_bias[o]                                 digits_cnn.grad:14
+    g[b, i, j, o] = if g_conv2d[b, i, j, o] > 0 then g_conv2d[b, i, j, o] else 0          digits_cnn.grad:14
+    f_dense_x[b, k] = g[b, (k // 64) // 4, (k // 64) % 4, k % 64]                         digits_cnn.grad:15
+    """
+    for b in range(first, last):
+        for i in range(4):
+            for j in range(4):
+                for o in range(64):
+                    g_conv2d = d_g_conv2d[b, i, j, o] + g_bias[o]
+                    d_g_conv2d[b, i, j, o] = g_conv2d if g_conv2d > f4(0.0) else f4(0.0)
+        for k in range(1024):
+            f_dense_x[b, k] = d_g_conv2d[b, (k // 64) // 4, (k // 64) % 4, k % 64]
+
+
+@kernel
+def forward_f(f, f_bias, first, last):
+    """f_dense[b, o] = f_dense_sum[b, o] + f_bias[o]                                      digits_cnn.grad:15
+    f[b, o] = if f_dense[b, o] > 0 then f_dense[b, o] else 0                              digits_cnn.grad:15
+    """
+    for b in range(first, last):
+        for o in range(64):
+            f_dense = f[b, o] + f_bias[o]
+            f[b, o] = f_dense if f_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
+    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:18
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:18
+    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_cnn.grad:18
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_cnn.grad:18
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                       digits_cnn.grad:19
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                  digits_cnn.grad:19
+    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                  digits_cnn.grad:19
+    loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_cnn.grad:19
+    p_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]                        digits_cnn.grad:18
+    d_logits[b, j] = p_logsumexp_softmax[b, j]/batch - 0.01/batch                         digits_cnn.grad:19
+    d_logits[b, y[b]] += -0.9/batch                                                       digits_cnn.grad:19
+    d_logits_bias[o] = Σ_b d_logits[b, o]                                                 digits_cnn.grad:16
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    d_logits_bias[:] = f4(0.0)
+    for b in range(first, last):
+        logits_max = f4(-np.inf)
+        loss_cross_entropy_spread_sum = f4(0.0)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+            loss_cross_entropy_spread_sum += logits[o]
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        p_logsumexp = log(logits_total) + logits_shift
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        for j in range(10):
+            p_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = p_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
+        d_logits[b, y[b]] -= f4(0.9) / f4(batch)
+        for o in range(10):
+            d_logits_bias[o] += d_logits[b, o]
+    return loss_sum
+
+
+@kernel
+def backward_f_dense(d_f_bias, d_f_dense, f, first, last):
+    """d_f_dense[b, k] = if f[b, k] > 0 then d_f[b, k] else 0                             digits_cnn.grad:15
+    d_f_bias[k] = Σ_b d_f_dense[b, k]                                                     digits_cnn.grad:15
+    """
+    d_f_bias[:] = f4(0.0)
+    for b in range(first, last):
+        for k in range(64):
+            d_f_dense[b, k] = d_f_dense[b, k] if f[b, k] > f4(0.0) else f4(0.0)
+            d_f_bias[k] += d_f_dense[b, k]
+
+
+@kernel
+def backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last):
+    """d_g[b, (k // 64) // 4, (k // 64) % 4, k % 64] = d_f_dense_x[b, k]                  digits_cnn.grad:15
+    d_g_conv2d[b, i, j, o] = if g[b, i, j, o] > 0 then d_g[b, i, j, o] else 0             digits_cnn.grad:14
+    d_g_bias[o] = Σ_b,i,j d_g_conv2d[b, i, j, o]                                          digits_cnn.grad:14
+    """
+    d_g_bias[:] = f4(0.0)
+    for b in range(first, last):
+        d_g[:, :, :] = f4(0.0)
+        for k in range(1024):
+            d_g[(k // 64) // 4, (k // 64) % 4, k % 64] += d_f_dense_x[b, k]
+        for i in range(4):
+            for j in range(4):
+                for o in range(64):
+                    d_g_conv2d[b, i, j, o] = d_g[i, j, o] if d_g_conv2d[b, i, j, o] > f4(0.0) else f4(0.0)
+                    d_g_bias[o] += d_g_conv2d[b, i, j, o]
+
+
+@kernel
+def backward_h_max_pool2d_x(
+    d_h_bias,
+    d_h_weight,
+    d_h_max_pool2d_x,
+    h_arg,
+    d_h,
+    d_h_conv2d,
+    h_max_pool2d_x,
+    picture,
+    first,
+    last,
+):
+    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] = d_h[b,
+            i, j, k]                                                                   digits_cnn.grad:13
+    d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
+            else 0                                                                        digits_cnn.grad:13
+    d_h_bias[o] = Σ_b,i,j d_h_conv2d[b, i, j, o]                                          digits_cnn.grad:13
+    d_h_weight[u, v, 0, o] = Σ_b,i,j picture[b, i + u - 1, j + v - 1, 0]*d_h_conv2d[b, i, j, o]
+            where i + u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                 digits_cnn.grad:13
+    """
+    d_h_bias[:] = f4(0.0)
+    d_h_weight[:, :, :, :] = f4(0.0)
+    for b in range(first, last):
+        d_h_max_pool2d_x[:, :, :] = f4(0.0)
+        for i in range(4):
+            for j in range(4):
+                for k in range(32):
+                    d_h_max_pool2d_x[2 * i + h_arg[b, i, j, k] // 2, 2 * j + h_arg[b, i, j, k] % 2, k] += d_h[
+                        b, i, j, k
+                    ]
+        for i in range(8):
+            for j in range(8):
+                for o in range(32):
+                    d_h_conv2d[o] = d_h_max_pool2d_x[i, j, o] if h_max_pool2d_x[b, i, j, o] > f4(0.0) else f4(0.0)
+                    d_h_bias[o] += d_h_conv2d[o]
+                for u in range(max(0, 1 - i), min(3, 9 - i)):
+                    for v in range(max(0, 1 - j), min(3, 9 - j)):
+                        for o in range(32):
+                            d_h_weight[u, v, 0, o] += picture[b, i + u - 1, j + v - 1] * d_h_conv2d[o]
+
+
+@kernel
+def adamw(p, m, g_, v, t):
+    """lr_cos = if t <= 45 then 0 else cos(pi*min(1, t/855 - 46/855))                     digits_cnn.grad:22
+    lr = if t <= 45 then 3*t/46000 else 0.0015*lr_cos + 0.0015                            digits_cnn.grad:22
+    p_2_offset = 1 - 0.02*lr                                                              digits_cnn.grad:22
+    rate_pow = 0.9^t                                                                      digits_cnn.grad:22
+    rate = lr/(1 - rate_pow)                                                              digits_cnn.grad:22
+    unbias_pow = 0.999^t                                                                  digits_cnn.grad:22
+    unbias = 1/sqrt(1 - unbias_pow)                                                       digits_cnn.grad:22
+    p_2[n] = p[n]*p_2_offset                                                              digits_cnn.grad:22
+    m_2[n] = 0.9*m[n] + 0.1*g_[n]                                                         digits_cnn.grad:22
+    v_2[n] = 0.999*v[n] + 0.001*g_[n]^2                                                   digits_cnn.grad:22
+    p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                           digits_cnn.grad:22
+    """
+    size = p.shape[0]
+    lr_cos = 0.0 if t <= 45.0 else np.cos(np.pi * min(t / 855.0 - 46.0 / 855.0, 1.0))
+    lr = 3.0 * t / 46000.0 if t <= 45.0 else 0.0015 * lr_cos + 0.0015
+    p_2_offset = 1.0 - 0.02 * lr
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        p_2 = p[n] * f4(p_2_offset)
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g_[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g_[n] * g_[n])
+        p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_3
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h):
+    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
+    h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
+            u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
+    h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                    digits_cnn.grad:13
+    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
+    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
+    """
+    batch = x.shape[0]
+    for b in range(batch):
+        for i in range(8):
+            for j in range(8):
+                picture[i, j] = x[b, 8 * i + j]
+        for i in range(8):
+            for j in range(8):
+                h_y[:] = f4(0.0)
+                for u in range(max(0, 1 - i), min(3, 9 - i)):
+                    for v in range(max(0, 1 - j), min(3, 9 - j)):
+                        for o in range(32):
+                            h_y[o] += picture[i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
+                for o in range(32):
+                    h_conv2d = h_y[o] + h_bias[o]
+                    h_max_pool2d_x[i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
+        for i in range(4):
+            for j in range(4):
+                h[b, i, j, :] = f4(-np.inf)
+                for u in range(2):
+                    for v in range(2):
+                        for k in range(32):
+                            value = h_max_pool2d_x[2 * i + u, 2 * j + v, k]
+                            h[b, i, j, k] = value if value > h[b, i, j, k] or np.isnan(value) else h[b, i, j, k]
+
+
+@kernel
+def forward_f_dense_x_(g_y, g_bias, g, f_dense_x):
+    """g_conv2d[b, i, j, o] = g_y[b, i, j, o] + g_bias[o]                                 digits_cnn.grad:14
+    g[b, i, j, o] = if g_conv2d[b, i, j, o] > 0 then g_conv2d[b, i, j, o] else 0          digits_cnn.grad:14
+    f_dense_x[b, k] = g[b, (k // 64) // 4, (k // 64) % 4, k % 64]                         digits_cnn.grad:15
+    """
+    batch = g_y.shape[0]
+    for b in range(batch):
+        for i in range(4):
+            for j in range(4):
+                for o in range(64):
+                    g_conv2d = g_y[b, i, j, o] + g_bias[o]
+                    g[i, j, o] = g_conv2d if g_conv2d > f4(0.0) else f4(0.0)
+        for k in range(1024):
+            f_dense_x[b, k] = g[(k // 64) // 4, (k // 64) % 4, k % 64]
+
+
+@kernel
+def forward_f_(f, f_bias):
+    """f_dense[b, o] = f_dense_sum[b, o] + f_bias[o]                                      digits_cnn.grad:15
+    f[b, o] = if f_dense[b, o] > 0 then f_dense[b, o] else 0                              digits_cnn.grad:15
+    """
+    batch = f.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            f_dense = f[b, o] + f_bias[o]
+            f[b, o] = f_dense if f_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
+    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:18
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:18
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_cnn.grad:18
+    p[b, i] = logits_inverse[b]*logits_exp[b, i]                                          digits_cnn.grad:18
+    """
+    batch = logits_sum.shape[0]
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        for i in range(10):
+            p[b, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_loss(logits, logits_sum, logits_bias, y):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
+    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
+    accuracy_argmax[b] = argmax_o logits[b, o]                                            digits_cnn.grad:20
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:18
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:18
+    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_cnn.grad:18
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                       digits_cnn.grad:19
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                  digits_cnn.grad:19
+    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                  digits_cnn.grad:19
+    loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_cnn.grad:19
+    accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                      digits_cnn.grad:20
+    loss = loss_sum/batch                                                                 digits_cnn.grad:19
+    accuracy = accuracy_sum/batch                                                         digits_cnn.grad:20
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        loss_cross_entropy_spread_sum = f4(0.0)
+        accuracy_argmax = 0
+        best = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+            loss_cross_entropy_spread_sum += logits[o]
+            value = logits[o]
+            if value > best or (np.isnan(value) and not np.isnan(best)):
+                best, accuracy_argmax = value, o
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp = exp(logits[j] - logits_shift)
+            logits_total += logits_exp
+        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        accuracy_sum += 1 if accuracy_argmax == y[b] else 0
+    loss = loss_sum / batch
+    accuracy = accuracy_sum / batch
+    return loss, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def over_rows(params, d_params, first, last, work, places, x, y):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
+    batch = x.shape[0]
+    h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
+    d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
+    picture = work[0 : 64 * batch].reshape(batch, 8, 8)  # kept for d_h_max_pool2d_x and d_h_conv2d
+    h_y = work[64 * batch : 64 * batch + 32]
+    h_max_pool2d_x = work[64 * batch + 32 : 2112 * batch + 32].reshape(batch, 8, 8, 32)
+    h = work[2112 * batch + 32 : 2624 * batch + 32].reshape(batch, 4, 4, 32)  # kept for d_g_weight
+    h_arg = places[0 : 512 * batch].reshape(batch, 4, 4, 32)  # kept for d_h_max_pool2d_x and d_h_conv2d
+    f_dense_x = work[3648 * batch + 32 : 4672 * batch + 32].reshape(batch, 1024)  # kept for d_f_weight
+    f = work[4672 * batch + 32 : 4736 * batch + 32].reshape(batch, 64)  # kept for d_logits_weight and d_f_dense
+    logits_sum = work[4736 * batch + 32 : 4746 * batch + 32].reshape(batch, 10)  # kept for d_logits and d_logits_bias
+    logits = work[64 * batch : 64 * batch + 10]
+    logits_exp = work[4746 * batch + 32 : 4746 * batch + 42]
+    d_logits = work[4746 * batch + 42 : 4756 * batch + 42].reshape(batch, 10)
+    d_f_dense = work[4756 * batch + 42 : 4820 * batch + 42].reshape(batch, 64)
+    d_f_dense_x = work[4820 * batch + 42 : 5844 * batch + 42].reshape(batch, 1024)
+    d_g = work[3648 * batch + 32 : 3648 * batch + 1056].reshape(4, 4, 64)
+    d_g_conv2d = work[2624 * batch + 32 : 3648 * batch + 32].reshape(batch, 4, 4, 64)
+    d_h = work[2112 * batch + 32 : 2624 * batch + 32].reshape(batch, 4, 4, 32)
+    d_h_max_pool2d_x = work[5844 * batch + 42 : 5844 * batch + 2090].reshape(8, 8, 32)
+    d_h_conv2d = work[64 * batch : 64 * batch + 32]
+
+    # forward
+    forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, first, last)
+    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    for i in range(4):
+        for j in range(4):
+            d_g_conv2d[first:last, i, j, :] = f4(0.0)
+            for u in range(max(0, 1 - i), min(3, 5 - i)):
+                for v in range(max(0, 1 - j), min(3, 5 - j)):
+                    gemm(h[first:last, i + u - 1, j + v - 1], g_weight[u, v], d_g_conv2d[first:last, i, j], True)
+    forward_f_dense_x(d_g_conv2d, g_bias, f_dense_x, first, last)
+    # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
+    gemm(f_dense_x[first:last], f_weight, f[first:last], False)
+    forward_f(f, f_bias, first, last)
+    # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
+    gemm(f[first:last], logits_weight, logits_sum[first:last], False)
+    loss_sum = loss_sum_and_d_logits(
+        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+    )
+
+    # backward
+    # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
+    gemm(d_logits[first:last], logits_weight.T, d_f_dense[first:last], False)
+    # d_logits_weight[i, o] = Σ_b f[b, i] d_logits[b, o]
+    gemm(f[first:last].T, d_logits[first:last], d_logits_weight, False)
+    backward_f_dense(d_f_bias, d_f_dense, f, first, last)
+    # d_f_dense_x[b, i] = Σ_o d_f_dense[b, o] f_weight[i, o]
+    gemm(d_f_dense[first:last], f_weight.T, d_f_dense_x[first:last], False)
+    # d_f_weight[i, o] = Σ_b f_dense_x[b, i] d_f_dense[b, o]
+    gemm(f_dense_x[first:last].T, d_f_dense[first:last], d_f_weight, False)
+    backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last)
+    # d_g_weight[u, v, k, o] = Σ_b i j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
+    for u in range(3):
+        for v in range(3):
+            d_g_weight[u, v, :, :] = f4(0.0)
+            for i in range(max(0, 1 - u), min(4, 5 - u)):
+                for j in range(max(0, 1 - v), min(4, 5 - v)):
+                    gemm(h[first:last, i + u - 1, j + v - 1].T, d_g_conv2d[first:last, i, j], d_g_weight[u, v], True)
+    # d_h[b, i + u - 1, j + v - 1, k] = Σ_o d_g_conv2d[b, i, j, o] g_weight[u, v, k, o]
+    d_h[first:last, :, :, :] = f4(0.0)
+    for i in range(4):
+        for j in range(4):
+            for u in range(max(0, 1 - i), min(3, 5 - i)):
+                for v in range(max(0, 1 - j), min(3, 5 - j)):
+                    gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
+    backward_h_max_pool2d_x(
+        d_h_bias, d_h_weight, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, h_max_pool2d_x, picture, first, last
+    )
+    return (loss_sum,)
+
+
+@inlined
+def of_sums(d_params, batch, loss_sum):
+    """The loss, of the sums over all rows."""
+    loss = loss_sum / batch
+    return loss
+
+
+@inlined
+def differentiate(params, d_params, work, places, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    (loss_sum,) = over_rows(params, d_params, 0, x.shape[0], work, places, x, y)
+    return of_sums(d_params, batch, loss_sum)
+
+
+@inlined
+def update(params, d_params, moments, t, first, last):
+    """One step of adamw, in place; t counts steps from 1."""
+    p = params[first:last]
+    g_ = d_params[first:last]
+    m = moments[first:last]
+    v = moments[first + 85066 : last + 85066]
+    adamw(p, m, g_, v, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, places, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, places, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, places, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 170132:
+        raise ValueError("params or state are of another model")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, places, x, y)
+    update(params, d_params, moments, t, 0, 85066)
+    return -1, -1, loss
+
+
+@entry
+def share_entry(params, d_params, first, last, work, places, x, y):
+    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    (loss_sum,) = over_rows(params, d_params, first, last, work, places, x, y)
+    return -1, -1, loss_sum
+
+
+@entry
+def sums_entry(shares, batch, loss_sum):
+    """The loss, of the sums of all shares."""
+    return of_sums(shares[0], batch, loss_sum)
+
+
+@entry
+def added_entry(params, shares, moments, t, first, last):
+    """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
+    if params.size != SIZE or moments.size != 170132:
+        raise ValueError("params or state are of another model")
+    d_params = shares[0]
+    sums = d_params[first:last]
+    for worker in range(1, shares.shape[0]):
+        share = shares[worker, first:last]
+        for n in range(share.size):
+            sums[n] += share[n]
+    update(params, d_params, moments, t, first, last)
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    batch = x.shape[0]
+    h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
+    picture = work[0:64].reshape(8, 8)
+    h_y = work[64:96]
+    h_max_pool2d_x = work[96:2144].reshape(8, 8, 32)
+    h = work[2144 : 512 * batch + 2144].reshape(batch, 4, 4, 32)
+    g_y = work[512 * batch + 2144 : 1536 * batch + 2144].reshape(batch, 4, 4, 64)
+    g = work[96:1120].reshape(4, 4, 64)
+    f_dense_x = work[1536 * batch + 2144 : 2560 * batch + 2144].reshape(batch, 1024)
+    f = work[2144 : 64 * batch + 2144].reshape(batch, 64)
+    logits_sum = work[1536 * batch + 2144 : 1546 * batch + 2144].reshape(batch, 10)
+    logits = work[64:74]
+    logits_exp = work[0:10]
+    forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
+    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    for i in range(4):
+        for j in range(4):
+            g_y[:, i, j, :] = f4(0.0)
+            for u in range(max(0, 1 - i), min(3, 5 - i)):
+                for v in range(max(0, 1 - j), min(3, 5 - j)):
+                    gemm(h[:, i + u - 1, j + v - 1], g_weight[u, v], g_y[:, i, j], True)
+    forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
+    gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
+    forward_f_(f, f_bias)
+    gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
+    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0, 0.0
+    batch = x.shape[0]
+    h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
+    picture = work[0:64].reshape(8, 8)
+    h_y = work[64:96]
+    h_max_pool2d_x = work[96:2144].reshape(8, 8, 32)
+    h = work[2144 : 512 * batch + 2144].reshape(batch, 4, 4, 32)
+    g_y = work[512 * batch + 2144 : 1536 * batch + 2144].reshape(batch, 4, 4, 64)
+    g = work[96:1120].reshape(4, 4, 64)
+    f_dense_x = work[1536 * batch + 2144 : 2560 * batch + 2144].reshape(batch, 1024)
+    f = work[2144 : 64 * batch + 2144].reshape(batch, 64)
+    logits_sum = work[1536 * batch + 2144 : 1546 * batch + 2144].reshape(batch, 10)
+    logits = work[64:74]
+    forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
+    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    for i in range(4):
+        for j in range(4):
+            g_y[:, i, j, :] = f4(0.0)
+            for u in range(max(0, 1 - i), min(3, 5 - i)):
+                for v in range(max(0, 1 - j), min(3, 5 - j)):
+                    gemm(h[:, i + u - 1, j + v - 1], g_weight[u, v], g_y[:, i, j], True)
+    forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
+    gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
+    forward_f_(f, f_bias)
+    gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
+    loss, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    return -1, -1, loss, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+ROW_WORK = 1083264
+"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows):
+    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one;
+                # a library that is loaded after it was made would not be limited
+                ensure_blas()
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Workers:
+    """A pool of threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.pool, self.one_blas_thread = None, None, OneBlasThread()
+
+    def map(self, function, count):
+        if self.process != os.getpid():
+            self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
+            self.one_blas_thread = OneBlasThread()
+        with self.one_blas_thread:
+            return list(self.pool.map(function, range(count)))
+
+
+WORKERS = Workers()
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4), np.empty(0, np.int64)]
+        self.shards = []
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 5844 * batch + 2090:
+            self.work[0] = np.empty(5844 * batch + 2090, f4)
+        if self.work[1].size < 512 * batch:
+            self.work[1] = np.empty(512 * batch, np.int64)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(2 / 9) * rng.standard_normal((3, 3, 1, 32))
+    params["g.weight"] = np.sqrt(1 / 144) * rng.standard_normal((3, 3, 32, 64))
+    params["f.weight"] = np.sqrt(3 / 544) * (2.0 * rng.random((1024, 64)) - 1.0)
+    params["logits.weight"] = np.sqrt(3 / 37) * (2.0 * rng.random((64, 10)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(170132, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, pixels = 64]; y: whole numbers [batch] below 10.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    if (shards := shards_of(x.shape[0])) > 1:
+        return _step_in_shards(params, state, shards, x, y)
+    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def _step_in_shards(params, state, shards, x, y):
+    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
+    rows = x.shape[0]
+    batch = x.shape[0]
+    if (
+        len(state.shards) != shards
+        or state.shards[0][0].size < 5844 * batch + 2090
+        or state.shards[0][1].size < 512 * batch
+    ):
+        state.shards = [(np.empty(5844 * batch + 2090, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
+        state.shares = np.empty((shards, SIZE), f4)
+    step = state.step + 1
+
+    def share(worker):
+        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
+
+    done = WORKERS.map(share, shards)
+    bad, place, *_ = max(done, key=lambda result: result[0])
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    (loss_sum,) = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
+    loss = sums_entry(state.shares, x.shape[0], loss_sum)
+
+    def added(worker):
+        first, last = 85066 * worker // shards, 85066 * (worker + 1) // shards
+        added_entry(params.flat, state.shares, state.flat, step, first, last)
+
+    WORKERS.map(added, shards)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat, np.empty(5844 * batch + 2090, f4), np.empty(512 * batch, np.int64), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch, 10]. x: float32 [batch, pixels = 64]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    p = np.empty((batch, 10), f4)
+    predict_entry(params.flat, np.empty(2560 * batch + 2144, f4), x, p)
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(2560 * batch + 2144, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return {"loss": float(loss), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 64 or x.size == 0:
+        raise ValueError(f"x is [batch, pixels = 64]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
