@@ -20,6 +20,7 @@ from gradc.errors import GradcError, GradcWarning
 
 WRONG = 1
 INTERRUPTED = 130
+MISSING = ("error", "init")
 STAGES = ("syntax", "graph", "gradient", "simplified", "program", "python")
 
 FIRST_MODEL = """\
@@ -112,6 +113,12 @@ def _dtype_option(function: Any) -> Any:
 
 
 FILE = click.Path(path_type=Path)
+TABLE = click.option(
+    "--table", type=FILE, metavar="FILE.toml", help="Where a file of PyTorch's has each parameter: docs/weights.md."
+)
+IGNORE = click.option(
+    "--ignore", metavar="PATTERN", multiple=True, help="Tensors in the file of weights that may be left over."
+)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -157,6 +164,11 @@ def compile_command(model: Path, folder: Path, dtype: str) -> None:
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of first weights, split and order of examples.")
 @click.option("--out", type=FILE, metavar="FILE", help="Save the weights here (.safetensors) at the end.")
 @click.option("--resume", type=FILE, metavar="FILE", help="Go on from a saved file, as if training had never stopped.")
+@click.option("--load", type=FILE, metavar="FILE", help="Start from the weights in a file, of this or another model.")
+@click.option("--only", metavar="PATTERN", multiple=True, help="Load only parameters that fit, as 'backbone.*'.")
+@click.option("--missing", type=click.Choice(MISSING), help="Whether a parameter the file lacks may be as it is drawn.")
+@IGNORE
+@TABLE
 @_dtype_option
 def train(model: Path, **options: Any) -> None:
     """Train MODEL, and show loss and metrics as it goes.
@@ -169,6 +181,7 @@ def train(model: Path, **options: Any) -> None:
     gradc train digits.grad --epochs 100 --lr 3e-4 --out digits.safetensors
     gradc train digits.grad --resume digits.safetensors --epochs 200
     gradc train digits.grad --data other.csv --validation 0.1
+    gradc train head.grad --load digits.safetensors --only 'backbone.*'
 
     An .npz has an array for each input and target, under its name. A .csv starts with a line of names: y[batch] is
     the column y; x[batch, 3] the columns x_0, x_1, x_2 (or counted from 1, or without _), or all columns that belong
@@ -179,6 +192,11 @@ def train(model: Path, **options: Any) -> None:
     """
     if options["resume"] and options["seed"] is not None:
         raise click.UsageError("--seed cannot be changed with --resume: the file has the seed it was trained with")
+    if options["load"] and options["resume"]:
+        raise click.UsageError("--resume goes on with all that a file has; --load starts anew with its weights")
+    for name in ("only", "missing", "ignore", "table"):
+        if options[name] and not options["load"]:
+            raise click.UsageError(f"--{name} says what is taken from a file of weights: give --load FILE too")
     commands = _commands()
     sys.exit(commands.train(model, commands.TrainOptions(**options)))
 
@@ -189,17 +207,21 @@ def train(model: Path, **options: Any) -> None:
 @click.option("--data", type=FILE, metavar="FILE", required=True, help="An .npz or .csv with the inputs.")
 @click.option("--out", type=FILE, metavar="FILE.npz", help="Write arrays here, instead of lines on the screen.")
 @click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of random numbers in the model.")
+@IGNORE
+@TABLE
 @_dtype_option
-def predict(model: Path, weights: Path, data: Path, out: Path | None, dtype: str, seed: int) -> None:
+def predict(model: Path, **options: Any) -> None:
     """Predict with MODEL for every example of a data file. Targets in it are not looked at.
 
     \b
     gradc predict digits.grad --weights digits.safetensors --data new.csv > predictions.csv
     gradc predict digits.grad --weights digits.safetensors --data new.npz --out predictions.npz
+    gradc predict digits.grad --weights torch.safetensors --table names.toml --data new.npz
     """
-    if out and out.suffix != ".npz":
-        raise click.UsageError(f"--out is an .npz file, not {out}")
-    _commands().predict(model, weights, data, out, dtype, seed)
+    if options["out"] and options["out"].suffix != ".npz":
+        raise click.UsageError(f"--out is an .npz file, not {options['out']}")
+    commands = _commands()
+    commands.predict(model, commands.PredictOptions(**options))
 
 
 @program.command(short_help="Compare gradients with central differences.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradc import console
 from gradc.errors import fail
-from gradc.runtime import checkpoint, data, files, training
+from gradc.runtime import checkpoint, data, files, training, weights
 from gradc.runtime.build import pipeline
 from gradc.runtime.interface import Array, batch_dim, input_specs
 from gradc.runtime.model import Model, compile
@@ -44,6 +44,24 @@ class TrainOptions:
     data: Path | None
     out: Path | None
     resume: Path | None
+    load: Path | None = None
+    only: tuple[str, ...] = ()
+    missing: str | None = None
+    ignore: tuple[str, ...] = ()
+    table: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """The options of `gradc predict`."""
+
+    weights: Path
+    data: Path
+    out: Path | None
+    dtype: str
+    seed: int
+    ignore: tuple[str, ...]
+    table: Path | None
 
 
 # ------------------------------------------------------------------ compile, new
@@ -93,6 +111,8 @@ def train(path: Path, options: TrainOptions) -> int:
         checkpoint.check_writable(options.out)
     if options.resume:
         checkpoint.resume(options.resume, model.session)
+    if options.load:
+        _load(model, options)
     arrays = _training_data(model, path, options.data)
     settings = _settings(model, options)
     total = model.epochs() if options.epochs is None else options.epochs
@@ -114,6 +134,16 @@ def train(path: Path, options: TrainOptions) -> int:
         return 0
     console.say(f"to go on: gradc train {path} --resume {target}")
     return INTERRUPTED
+
+
+def _load(model: Model, options: TrainOptions) -> None:
+    """Weights to start from; says what came from where."""
+    assert options.load is not None
+    wanted = weights.choice(options.only or None, options.missing or "error", options.ignore, options.table)
+    found = checkpoint.load(options.load, model.session, wanted)
+    others = [name for name in model.module.PARAMS if name not in found]
+    rest = f"; first values: {', '.join(others)}" if others else ""
+    console.say(f"from {options.load}: {', '.join(found) or 'nothing'}{rest}")
 
 
 def _training_data(model: Model, path: Path, chosen: Path | None) -> dict[str, Array]:
@@ -178,20 +208,19 @@ def told_by_module(model: Model) -> Iterator[None]:
 # ------------------------------------------------------------------ predict
 
 
-def predict(path: Path, weights: Path, data_file: Path, out: Path | None, dtype: str,
-            seed: int) -> None:  # fmt: skip
+def predict(path: Path, options: PredictOptions) -> None:
     """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
-    model = compile(path, dtype)
-    checkpoint.load(weights, model.session)
+    model = compile(path, options.dtype)
+    checkpoint.load(options.weights, model.session, weights.choice(None, "error", options.ignore, options.table))
     specs = input_specs(model.module)
-    arrays = data.prepare(model.module, specs, files.read(data_file, specs, tuple(model.module.TARGETS)))
+    arrays = data.prepare(model.module, specs, files.read(options.data, specs, tuple(model.module.TARGETS)))
     with told_by_module(model):
-        result = model.predict(*arrays.values(), seed=seed)
+        result = model.predict(*arrays.values(), seed=options.seed)
     predictions = result if isinstance(result, dict) else {model.module.PREDICTIONS[0]: np.asarray(result)}
-    if out:
-        files.write_npz(out, predictions)
+    if options.out:
+        files.write_npz(options.out, predictions)
         shapes = ", ".join(f"{name} {data.shown(array)}" for name, array in predictions.items())
-        console.say(f"{out}: {shapes}")
+        console.say(f"{options.out}: {shapes}")
         return
     for line in _table(predictions):
         console.say(line)

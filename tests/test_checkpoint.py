@@ -123,7 +123,7 @@ def test_a_record_that_is_none(tmp_path, record):
 
 
 def test_everything_that_differs_is_told_and_nothing_changed(tmp_path):
-    values = {"w": np.ones((1, 3), "float32"), "c": np.ones(1, "int8")}
+    values = {"b": np.ones(1, "int8"), "w": np.ones((1, 3), "float32"), "c": np.ones(1, "int8")}
     safetensors.numpy.save_file(values, tmp_path / "w.safetensors")
     line = trained()
     before = line.params.flat.copy()
@@ -131,10 +131,9 @@ def test_everything_that_differs_is_told_and_nothing_changed(tmp_path):
         line.load(tmp_path / "w.safetensors")
     told = "\n".join(diagnostic.message.split(": ", 1)[1] for diagnostic in caught.value.diagnostics)
     assert told.split("\n") == [
-        "parameter b is missing",
-        "parameter c is not in the model",
         "parameter w is [1, 3] in the file and [3, 1] in the model",
-        "parameter c is int8",
+        "parameter b is int8 in the file, and real in the model",
+        "c is no parameter of the model",
     ]
     np.testing.assert_array_equal(line.params.flat, before)
 
@@ -166,13 +165,10 @@ def test_files_that_hold_no_weights(tmp_path, monkeypatch):
     (tmp_path / "short.safetensors").write_bytes(whole[:-4])
     (tmp_path / "empty.safetensors").write_bytes(b"")
     (tmp_path / "text.safetensors").write_text("no weights at all, but text that is long enough")
-    half = b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
-    (tmp_path / "half.safetensors").write_bytes(len(half).to_bytes(8, "little") + half + b"\0\0")
     for name, message in {
         "short": "is not a file of weights",
         "empty": "is not a file of weights",
         "text": "is not a file of weights",
-        "half": "is not a file of weights|parameter w is bfloat16",  # by whether NumPy knows bfloat16 here
         "absent": "there is no file",
     }.items():
         with pytest.raises(GradcError, match=message):
@@ -183,9 +179,10 @@ def test_files_that_hold_no_weights(tmp_path, monkeypatch):
     def refuse(*args: object, **named: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(safetensors, "safe_open", refuse)
+    line = model()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(GradcError, match="cannot be read: Permission denied"):
-        model().load(tmp_path / "w.safetensors")
+        line.load(tmp_path / "w.safetensors")
 
 
 def test_saving_is_atomic(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import stand_in
 from click.testing import CliRunner, Result
 from test_training import Presses
@@ -172,6 +173,21 @@ def test_train_takes_what_is_given():
     assert (other.state.step, other.state.seed) == (22, 3)
 
 
+def test_train_starts_from_a_part_of_a_file():
+    safetensors.numpy.save_file({"w": np.ones((3, 1)), "old": np.ones(2)}, "start.safetensors")
+    options = ["--load", "start.safetensors", "--epochs", 1, "--lr", 0, "--out", "w.safetensors"]
+    fails(gradc_("train", "m.grad", *options), "parameter b is missing", "old is no parameter of the model")
+    result = gradc_("train", "m.grad", *options, "--missing", "init", "--ignore", "o*")
+    assert result.stdout.startswith("from start.safetensors: w; first values: b\n"), result.output
+    result = gradc_("train", "m.grad", *options, "--only", "w")
+    assert result.stdout.startswith("from start.safetensors: w; first values: b\n"), result.output
+    saved = safetensors.numpy.load_file("w.safetensors")
+    np.testing.assert_array_equal(saved["w"], 1)
+    np.testing.assert_array_equal(saved["b"], gradc.compile("m.grad").params["b"])
+    for wrong in (["--only", "w"], ["--missing", "init"], ["--load", "a", "--resume", "b"]):
+        assert gradc_("train", "m.grad", *wrong).exit_code == 2
+
+
 def test_resumed_training_equals_training_that_never_stopped():
     gradc_("train", "m.grad", "--epochs", 5, "--batch", 7, "--seed", 2, "--out", "whole.safetensors")
     gradc_("train", "m.grad", "--epochs", 2, "--batch", 7, "--seed", 2, "--out", "part.safetensors")
@@ -292,6 +308,17 @@ def test_predict_writes_an_npz(weights):
     assert result.stdout == "p.npz: p float32[41]\n"
     with np.load("p.npz") as archive:
         np.testing.assert_array_equal(archive["p"], expected())
+
+
+def test_predict_takes_weights_of_another_program(weights):
+    there = {"line.weight": np.float64([[1, 2, 3]]), "line.bias": np.float16([4]), "more": np.int64([5])}
+    safetensors.numpy.save_file(there, "torch.safetensors")
+    Path("names.toml").write_text('w = "line.weight: o i -> i o"\nb = "line.bias"\n')
+    options = ["--weights", "torch.safetensors", "--table", "names.toml", "--data", "xy.npz"]
+    fails(gradc_("predict", "m.grad", *options), "more is no parameter of the model")
+    result = gradc_("predict", "m.grad", *options, "--ignore", "mo*")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(np.array(result.stdout.split()[1:], float), X @ [1, 2, 3] + 4, rtol=1e-5)
 
 
 def test_a_table_of_several_predictions(weights):

@@ -13,14 +13,15 @@ PACKAGE = ROOT / "compiler"
 
 LAYERS = {
     "errors": set(),
+    "patterns": set(),
     "graph": {"errors"},
-    "language": {"graph", "errors"},
+    "language": {"graph", "errors", "patterns"},
     "calculus": {"graph", "errors"},
     "algebra": {"graph", "errors"},
     "schedule": {"graph", "errors"},
     "emit": {"graph", "errors", "schedule"},
     "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors"},
-    "runtime": {"errors"},
+    "runtime": {"errors", "patterns"},
 }
 """What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""
 

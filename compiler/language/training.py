@@ -1,11 +1,11 @@
 """How a model is trained: its `optimize`, `freeze`, `fit` and `data` lines → groups of parameters and their updates."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradc.errors import Label, Span
+from gradc.patterns import fits
 
 from . import core, syntax
 from .core import Role
@@ -96,8 +96,7 @@ def _collect(world: World, scope: Scope, statement: syntax.Freeze, leaves: Seque
 
 
 def _fitting(pattern: str, leaves: Sequence[core.Leaf]) -> set[str]:
-    shape = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-    return {leaf.name for leaf in leaves if shape.fullmatch(leaf.name)}
+    return {leaf.name for leaf in leaves if fits(pattern, leaf.name)}
 
 
 def _fits_nothing(pattern: str, span: Span, leaves: Sequence[core.Leaf]) -> Refused:

@@ -12,22 +12,26 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from gradc.errors import Diagnostic, GradcError, GradcWarning, fail
 
-from .interface import Array, Emitted, Flat, Place, State
+from . import tensors
+from .data import shown
+from .interface import Array, Emitted, State
 from .session import Position, Session, Settings
+from .tensors import TensorFile
+from .weights import Choice, chosen
 
 FORMAT = "gradc weights 1"
 RECORD = "gradc"
 MOMENT = "moment/"
+ALL = Choice()
 SHORT = 12
 
 
@@ -79,10 +83,10 @@ def _umask() -> int:
 
 
 def _tensors(session: Session) -> dict[str, Array]:
-    tensors = {name: np.array(session.params[name]) for name in session.module.PARAMS}
+    content = {name: np.array(session.params[name]) for name in session.module.PARAMS}
     for name, (offset, shape) in session.module.MOMENTS.items():
-        tensors[MOMENT + name] = _part(session.state.flat, offset, shape)
-    return tensors
+        content[MOMENT + name] = _part(session.state.flat, offset, shape)
+    return content
 
 
 def _part(flat: Array, offset: int, shape: tuple[int, ...]) -> Array:
@@ -114,8 +118,11 @@ def _record(session: Session) -> dict[str, str | int | float]:
 
 @dataclass(frozen=True, slots=True)
 class _File:
+    """A file apart: parameters, moments, and what `save` recorded."""
+
     path: Path
-    tensors: Mapping[str, Array]
+    params: TensorFile
+    moments: Mapping[str, Array]
     record: Mapping[str, object]
 
     @property
@@ -123,41 +130,47 @@ class _File:
         """The hash of the model text it was saved for."""
         return str(self.record.get("text", "unknown"))
 
-    @property
-    def moments(self) -> dict[str, Array]:
-        return {name.removeprefix(MOMENT): self.tensors[name] for name in self.tensors if name.startswith(MOMENT)}
 
-    @property
-    def params(self) -> dict[str, Array]:
-        return {name: self.tensors[name] for name in self.tensors if not name.startswith(MOMENT)}
-
-
-def load(path: Path, session: Session) -> None:
+def load(path: Path, session: Session, choice: Choice = ALL) -> list[str]:
     """Takes over the parameters and, from a file of the same model text, all that training carries.
 
-    Where the text differs and the parameters fit they are taken over with a warning, and training starts anew. Values
-    of another dtype are converted. Nothing is changed where an error is raised.
+    Where the text differs, or only a part is chosen, training starts anew: with a warning where nothing was chosen.
+    Values of another dtype are converted. Nothing is changed where an error is raised. Returns the names of the
+    parameters that were in the file.
 
     Raises:
-        GradcError: there is no such file, it is no file of weights, or names or shapes differ (all of them are listed).
+        GradcError: there is no such file, it is no file of weights, or names, shapes or dtypes differ from what is
+            chosen (all that do are listed).
     """
     file = _read(path)
     if (form := file.record.get("format", FORMAT)) != FORMAT:
         raise fail("not-weights", f"{path} is written as {form!r}; this gradc reads {FORMAT!r}")
-    _check(path, "parameter", session.module.PARAMS, file.params)
-    same = file.text == text_hash(session.module)
-    if same:
-        _check(path, "optimizer moment", session.module.MOMENTS, file.moments)
+    module = session.module
+    values = chosen(choice, file.params, module.PARAMS, module.DTYPE)
+    if choice.everything and file.text == text_hash(module) and len(values) == len(module.PARAMS):
+        _check_moments(file, module)
         _restore(session, file)
     else:
-        message = f"{path} holds weights of another model text ({_both_hashes(file, session.module)}): "
-        message += "they fit and are used, without the optimizer's state"
-        warnings.warn(message, GradcWarning, stacklevel=3)
-        seed = session.state.seed
-        session.state = session.module.init_state(session.params)
-        session.state.seed = seed
-        session.position = Position()
-    _take_over(session.params, file.params)
+        if choice == ALL:
+            message = f"{path} holds weights of another model text ({_both_hashes(file, module)}): "
+            message += "they fit and are used, without the optimizer's state"
+            warnings.warn(message, GradcWarning, stacklevel=3)
+        _start_anew(session, choice, values)
+    for name, value in values.items():
+        session.params[name] = value
+    return list(values)
+
+
+def _start_anew(session: Session, choice: Choice, values: Mapping[str, Array]) -> None:
+    """Training before its first step; what was wanted and is not in the file has its first values."""
+    seed = session.state.seed
+    first = session.module.init(seed)
+    for name in choice.of(session.module.PARAMS):
+        if name not in values:
+            session.params[name] = first[name]
+    session.state = session.module.init_state(session.params)
+    session.state.seed = seed
+    session.position = Position()
 
 
 def resume(path: Path, session: Session) -> None:
@@ -182,39 +195,26 @@ def resume(path: Path, session: Session) -> None:
 
 
 def _read(path: Path) -> _File:
-    if not path.exists():
-        raise fail("no-such-file", f"there is no file {path}")
-    if not path.is_file():
-        raise fail("not-a-file", f"{path} is not a file; a .safetensors file is wanted")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it has no iterator
-            return _File(path, tensors, _read_record(file.metadata() or {}))
-    except OSError as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror or error}") from error
-    except (safetensors.SafetensorError, TypeError, AttributeError) as error:  # the last two: a dtype NumPy lacks
-        raise fail("not-weights", f"{path} is not a file of weights (safetensors): {error}") from error
+    file = tensors.read(path)
+    moments = {name.removeprefix(MOMENT): file.tensors[name] for name in file.tensors if name.startswith(MOMENT)}
+    params = {name: array for name, array in file.tensors.items() if not name.startswith(MOMENT)}
+    return _File(path, replace(file, tensors=params), moments, _read_record(file.metadata))
 
 
 def _both_hashes(file: _File, module: Emitted) -> str:
     return f"{file.text[:SHORT]}; this one is {text_hash(module)[:SHORT]}"
 
 
-def _check(path: Path, what: str, wanted: Mapping[str, Place], there: Mapping[str, Array]) -> None:
+def _check_moments(file: _File, module: Emitted) -> None:
     """Names and shapes; everything that differs at once."""
-    wrong = [f"{what} {name} is missing" for name in wanted if name not in there]
-    wrong += [f"{what} {name} is not in the model" for name in there if name not in wanted]
+    wanted, there = module.MOMENTS, file.moments
+    wrong = [f"optimizer moment {name} is missing" for name in wanted if name not in there]
+    wrong += [f"optimizer moment {name} is not in the model" for name in there if name not in wanted]
     for name, (_, shape) in wanted.items():
-        if name in there and there[name].shape != tuple(shape):
-            wrong.append(f"{what} {name} is {list(there[name].shape)} in the file and {list(shape)} in the model")
-    wrong += [f"{what} {name} is {there[name].dtype}" for name in there if there[name].dtype.kind != "f"]
+        if name in there and (there[name].shape != tuple(shape) or there[name].dtype.kind != "f"):
+            wrong.append(f"optimizer moment {name} is {shown(there[name])} in the file and {list(shape)} in the model")
     if wrong:
-        raise GradcError([Diagnostic("weights-differ", f"{path}: {message}") for message in wrong])
-
-
-def _take_over(target: Flat, values: Mapping[str, Array]) -> None:
-    for name, value in values.items():
-        target[name] = value
+        raise GradcError([Diagnostic("weights-differ", f"{file.path}: {message}") for message in wrong])
 
 
 def _read_record(metadata: Mapping[str, str]) -> Mapping[str, object]:

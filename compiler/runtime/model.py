@@ -5,10 +5,11 @@ their logic; single steps go straight to the emitted module.
 """
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, data, files, training
+from . import checkpoint, data, files, training, weights
 from .build import Options, build, pipeline
 from .cache import Loaded
 from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, renamed
@@ -223,13 +224,32 @@ class Model:
         """
         checkpoint.save(Path(path), self._session)
 
-    def load(self, path: str | Path) -> None:
-        """Takes over what `save` wrote. Of a file of another model text, only parameters, with a warning.
+    def load(
+        self,
+        path: str | Path,
+        *,
+        only: str | Sequence[str] | None = None,
+        missing: str = "error",
+        ignore: str | Sequence[str] = (),
+        table: str | Path | Mapping[str, object] | None = None,
+    ) -> None:
+        """Takes over what `save` wrote, or parameters from any safetensors file.
+
+        Of a file of another model text, and where only a part is wanted, parameters alone: training starts anew.
+
+        Args:
+            path: a safetensors file.
+            only: a pattern, as "backbone.*", or several. Parameters that fit none stay as they are.
+            missing: "init" gives parameters that the file lacks their first values; "error" refuses the file.
+            ignore: a pattern, or several, of tensors in the file that may be left over.
+            table: for a file of another program: a TOML file, or a dict, that says where each parameter stands and how
+                its axes lie, as {"h.weight": "fc1.weight: o i -> i o"}. docs/weights.md has the whole of it.
 
         Raises:
-            GradcError: there is no such file, it holds no weights, or names or shapes differ: all that do are listed.
+            GradcError: there is no such file, it holds no weights, or names, shapes or dtypes differ: all that do are
+                listed, and nothing is changed.
         """
-        checkpoint.load(Path(path), self._session)
+        checkpoint.load(Path(path), self._session, weights.choice(only, missing, ignore, table))
 
     def derive(self, name: str) -> Any:
         """The derivation of a parameter's gradient: the chain rule step by step, with the model's own names.

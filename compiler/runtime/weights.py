@@ -1,0 +1,183 @@
+"""Parameters from a file of weights: which of the model's, from which tensors of the file, and what does not fit.
+
+A file and a choice -> arrays by the model's names, or a `GradcError` that lists everything that is missing, left over
+or of another shape or dtype. It changes no model (`checkpoint.py` does) and reads no weights (`tensors.py`).
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gradc.errors import Diagnostic, GradcError, fail
+from gradc.patterns import fits
+
+from .interface import Array, Place
+from .rearrange import Source, as_it_is, parse, rearranged
+from .tensors import TensorFile
+
+Missing = Literal["error", "init"]
+Table = Mapping[str, tuple[Source, ...]]
+MISSING: tuple[Missing, ...] = ("error", "init")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a file is wanted. The usual: every parameter, each under its own name, and nothing else in the file.
+
+    only: patterns of parameters; the others stay as they are, and nothing is asked of the file for them.
+    missing: "init" gives a parameter that the file lacks its first values.
+    ignore: patterns of tensors of the file that may be left over.
+    table: where a parameter stands in the file, and how, if not under its own name and in its own shape.
+    """
+
+    only: tuple[str, ...] = ("*",)
+    missing: Missing = "error"
+    ignore: tuple[str, ...] = ()
+    table: Table = field(default_factory=dict)
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is the whole file that is wanted, as gradc wrote it."""
+        return self.only == ("*",) and not self.table
+
+    def of(self, names: Iterable[str]) -> list[str]:
+        """The parameters that are wanted."""
+        return [name for name in names if any(fits(pattern, name) for pattern in self.only)]
+
+
+def choice(only: str | Sequence[str] | None, missing: str, ignore: str | Sequence[str],
+           table: str | Path | Mapping[str, object] | None) -> Choice:  # fmt: skip
+    """A choice as users write it: one pattern or several, the table a TOML file or a dict.
+
+    Raises:
+        GradcError: `missing` is no word for it, or the table cannot be read.
+    """
+    if missing not in MISSING:
+        raise fail("bad-option", f'missing is "error" or "init", not {missing!r}')
+    patterns = ("*",) if only is None else _several(only)
+    return Choice(patterns, "init" if missing == "init" else "error", _several(ignore), _table(table))
+
+
+def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+
+
+# ------------------------------------------------------------------ tables
+
+
+def _table(given: str | Path | Mapping[str, object] | None) -> Table:
+    if given is None:
+        return {}
+    entries = given if isinstance(given, Mapping) else _read_toml(Path(given))
+    return {name: _sources(name, value) for name, value in _flat(entries)}
+
+
+def _read_toml(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise fail("unreadable-file", f"the table {path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # no UTF-8, no TOML
+        raise fail("bad-table", f"the table {path} is not TOML: {error}") from error
+
+
+def _flat(entries: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """`h.weight = …` in TOML is a table h with an entry weight; the parameter's name has the dot."""
+    for name, value in entries.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _sources(name: str, value: object) -> tuple[Source, ...]:
+    """The tensors that a parameter is made of: one, or several to be added."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    texts = [entry for entry in entries if isinstance(entry, str)]
+    if not texts or len(texts) < len(entries):
+        raise fail("bad-table", f"the table's entry for {name} is a text or a list of texts, not {value!r}")
+    return tuple(parse(text) for text in texts)
+
+
+# ------------------------------------------------------------------ from a file
+
+
+def chosen(choice: Choice, file: TensorFile, wanted: Mapping[str, Place], dtype: str) -> dict[str, Array]:
+    """The parameters that are wanted and there, in the model's shapes and dtype. One that is missing is left out.
+
+    Args:
+        choice: what is wanted.
+        file: its tensors; moments that gradc wrote are not among them.
+        wanted: the model's parameters.
+        dtype: of the model.
+
+    Raises:
+        GradcError: something does not fit; everything that does not is told.
+    """
+    wrong = list(_unknown(choice, wanted))
+    found: dict[str, Array] = {}
+    used: set[str] = set()
+    for name in choice.of(wanted):
+        sources = choice.table.get(name) or (as_it_is(name),)
+        used |= {source.tensor for source in sources}
+        absent = [s.tensor for s in sources if s.tensor not in file.tensors and s.tensor not in file.strange]
+        if absent:
+            named = "" if absent == [name] else f": the file has no {' and no '.join(absent)}"
+            # what the table names is meant to be there
+            if choice.missing == "error" or name in choice.table:
+                wrong.append(f"parameter {name} is missing{named}")
+            continue
+        try:
+            found[name] = _value(sources, file, wanted[name][1], dtype)
+        except ValueError as error:
+            wrong.append(f"parameter {name} {error}")
+    wrong += [f"{name} is no parameter of the model" for name in _left_over(choice, file, used)]
+    if wrong:
+        raise GradcError([Diagnostic("weights-differ", f"{file.path}: {message}") for message in wrong])
+    return found
+
+
+def _unknown(choice: Choice, wanted: Mapping[str, Place]) -> Iterator[str]:
+    """Patterns and entries of the table that are for no parameter."""
+    for pattern in choice.only:
+        if not any(fits(pattern, name) for name in wanted):
+            yield f"no parameter fits {pattern}; the model has {', '.join(wanted)}"
+    for name in choice.table:
+        if name not in wanted:
+            yield f"the table has {name}, which is no parameter of the model; it has {', '.join(wanted)}"
+
+
+def _left_over(choice: Choice, file: TensorFile, used: set[str]) -> Iterator[str]:
+    """Tensors of the file that nobody takes and that are not passed over: those that `only` leaves out are."""
+    for name in (*file.tensors, *file.strange):
+        if name in used or any(fits(pattern, name) for pattern in choice.ignore):
+            continue
+        if choice.only == ("*",) or (not choice.table and any(fits(pattern, name) for pattern in choice.only)):
+            yield name
+
+
+def _value(sources: Sequence[Source], file: TensorFile, shape: tuple[int, ...], dtype: str) -> Array:
+    """A parameter, in float64 until its parts are added.
+
+    Raises:
+        ValueError: a part has another shape or dtype, or holds what the model's dtype cannot.
+    """
+    total = np.zeros(shape)
+    for source in sources:
+        if (strange := file.strange.get(source.tensor)) is not None:
+            raise ValueError(f"is {strange}, which cannot be read")
+        stored = file.tensors[source.tensor]
+        if stored.dtype.kind != "f":
+            raise ValueError(f"is {stored.dtype} in the file, and real in the model")
+        part = rearranged(source, stored, tuple(shape))
+        total = part if len(sources) == 1 else total + part
+    with np.errstate(over="ignore"):
+        value = total.astype(dtype)
+    if too_large := np.argwhere(np.isfinite(total) & ~np.isfinite(value)).tolist():
+        place = tuple(too_large[0])
+        raise ValueError(f"holds {total[place]} at {list(place)}, too large for {dtype}")
+    return value
