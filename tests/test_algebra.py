@@ -346,6 +346,13 @@ CASES = [
     Case("constant tensor", with_t(Rational(1, 3) / Value(n), t * y), ["out[i] = y[i]/(3*n)"]),
     Case("constant tensor", with_t(zero, t * y + x), ["out[i] = x[i]"]),
     Case("constant tensor", lambda: base().write("out", (i,), {"i": 4}, t * y + x), ["out[i] = x[i]"]),
+    Case("constant tensor", with_t(WHERE(LT(vi, Integer(2)), one, INF), t * y),
+         ["out[i] = (if i < 2 then 1 else inf)*y[i]"]),
+    Case("constant tensor", lambda: base().write("t", (i,), {"i": 4}, INF, guards=(at_least(i - 2),)).write(
+        "out", (i,), {"i": 4}, t + y), ["out[i] = (if i >= 2 then inf else 0) + y[i]"]),
+    Case("constant tensor", lambda: base().write("r", (i, j), over, one / 2, guards=(at_least(i - j - 1),)).write(
+        "out", (i,), over, read("r", i, j) + y), ["out[i] = sum[j]((if j < i then 0.5 else 0) + y[i])"]),
+    Case("", with_t(vi / 2, t * y), ["t[i] = i/2", "out[i] = t[i]*y[i]"]),
     Case("scalar", lambda: base().tensor("a").tensor("b").write("a", (), {"i": 4}, x).write("b", (), {}, read("a") / 4)
          .write("out", (i,), {"i": 4}, read("b") * y), ["a = sum[i](x[i])", "out[i] = a*y[i]/4"]),
     Case("guard", lambda: base().write("out", (i,), {"i": 4}, x, guards=(at_least(i + 1), at_least(i - 1))),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradc.graph.index import number
+from gradc.graph.index import dim, number
 from gradc.graph.tensors import Kind
 from gradc.pipeline import graphs
 from gradc.schedule.build import schedule
@@ -172,3 +172,18 @@ def test_statements_stand_in_the_loops_of_their_indices():
             for statement in step.statements():
                 assert isinstance(statement, Statement)
                 assert sorted(statement.path) == sorted(i.name for i in statement.equation.indices)
+
+
+CAUSAL = """
+dim batch, time
+input x[batch, time, 6]
+loss mean(attention(x, 2, causal = true)^2)
+"""
+
+
+def test_what_is_the_same_once_written_out_is_stored_once():
+    """The slope of a softmax's logsumexp is the softmax; whether a place is in the past is asked where it counts."""
+    program = _gradient(CAUSAL)
+    assert not any(name.endswith((".past", ".softmax")) for name in program.buffers)
+    squares = [name for name, buffer in program.buffers.items() if buffer.extents[-2:] == (dim("time"), dim("time"))]
+    assert squares == ["loss.seen.score", "loss.seen.weight"]

@@ -11,8 +11,8 @@ from functools import lru_cache
 import sympy
 from sympy import Integer, Rational
 
-from gradc.graph.conditions import guards_of, index_of, opposite
-from gradc.graph.nodes import Equation, Head, Named, Read, Value, leaves_of
+from gradc.graph.conditions import condition_of, guards_of, index_of, opposite
+from gradc.graph.nodes import Guard, Head, Named, Read, Value, leaves_of
 from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, SQRT, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
 
@@ -217,17 +217,40 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
         return None
     if body.tensor not in work.writers:
         return Integer(0)
-    equation = work.elementwise(body.tensor)
-    if equation is None or not _is_known(equation, tensor.kind):
+    found = work.opened(body)
+    if found is None or not _is_known(*found, tensor.kind):
         return None
-    return work.through(body)
+    value, guards = found
+    return WHERE(condition_of(guards), value, Integer(0)) if guards else value
 
 
-def _is_known(equation: Equation, kind: Kind) -> bool:
-    if equation.body.has(Head) or (kind is Kind.WHOLE and not isinstance(equation.body, Integer | Value)):
+def _is_known(value: sympy.Expr, guards: tuple[Guard, ...], kind: Kind) -> bool:
+    """Whether it is told by the place alone, and cheaply: it reads nothing, and asks for indices in conditions only."""
+    if kind is Kind.WHOLE and (guards or not isinstance(value, Integer | Value)):
         return False
-    leaves = leaves_of(equation.body)
-    return all(isinstance(leaf, Value) and not leaf.value.indices and not leaf.value.gathers for leaf in leaves)
+    if any(guard.value.gathers for guard in guards):
+        return False
+    return _is_fixed(value)
+
+
+def _is_fixed(value: sympy.Expr) -> bool:
+    match value:
+        case Rational() | Named():
+            return True
+        case Value(value=expr):
+            return not expr.indices and not expr.gathers
+        case WHERE.head(args=(condition, then, otherwise)):
+            return _is_of_indices(condition) and _is_fixed(then) and _is_fixed(otherwise)
+        case Head():
+            return _is_of_indices(value)
+        case sympy.Add() | sympy.Mul() | sympy.Pow():
+            return all(map(_is_fixed, value.args))
+    return False
+
+
+def _is_of_indices(condition: sympy.Expr) -> bool:
+    guards = guards_of(condition)
+    return guards is not None and not any(guard.value.gathers for guard in guards)
 
 
 def _scalar(body: sympy.Expr, site: Site) -> sympy.Expr | None:
@@ -254,8 +277,9 @@ COPY: BodyRule = Rule(
     "copy", "a[i], where a[i] = b[i]", "b[i]", "a copy is read where it comes from", _copy, nodes=(Read,)
 )
 CONSTANT_TENSOR: BodyRule = Rule(
-    "constant tensor", "a[i], where a[i] = 1/n", "1/n", "nothing is stored for it", _constant_tensor, nodes=(Read,)
-)
+    "constant tensor", "a[i], where a[i] = if i < 2 then 1/n else 0", "if i < 2 then 1/n else 0",
+    "nothing is stored for it; of indices it has conditions alone", _constant_tensor, nodes=(Read,),
+)  # fmt: skip
 SCALAR: BodyRule = Rule(
     "scalar", "a, where a = b/n", "b/n", "one number, cheap to compute where it is used", _scalar, nodes=(Read,)
 )

@@ -117,6 +117,24 @@ def negated(condition: sympy.Expr) -> sympy.Expr:
     return NOT(condition)
 
 
+def condition_of(guards: Iterable[Guard]) -> sympy.Expr:
+    """The condition that guards are: `n - i - 1 >= 0`, `j - 2 != 0` → `i < n and j != 2`."""
+    return reduce(AND, map(_compared, guards))
+
+
+def _compared(guard: Guard) -> sympy.Expr:
+    below, above = guard.sides
+    if guard.relation is not Relation.AT_LEAST:
+        return (EQ if guard.relation is Relation.EQUAL else NE)(_as_body(above), _as_body(below))
+    if ((), -1) in guard.value.terms:
+        return LT(_as_body(below - 1), _as_body(above))
+    return LE(_as_body(below), _as_body(above))
+
+
+def _as_body(expr: IndexExpr) -> sympy.Expr:
+    return Value(expr) if expr.constant is None else sympy.Integer(expr.constant)
+
+
 def _conjunction(condition: sympy.Expr, outcome: bool) -> tuple[Guard, ...] | None:
     match condition:
         case sympy.Integer():

@@ -146,6 +146,12 @@ class Guard:
     def __str__(self) -> str:
         return f"{self.value} {self.relation.value} 0"
 
+    @property
+    def sides(self) -> tuple[IndexExpr, IndexExpr]:
+        """What is taken off, and what it is taken off from: of `n - i - 1 >= 0` they are i + 1 and n."""
+        above = IndexExpr(tuple(term for term in self.value.terms if term[1] > 0))
+        return above - self.value, above
+
     def substitute(self, values: Mapping[str, IndexExpr]) -> "Guard":
         """Indices replaced by expressions."""
         return Guard(self.value.substitute(values), self.relation)

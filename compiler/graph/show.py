@@ -7,7 +7,7 @@ computed. What every stage of `gradc inspect` prints.
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from .index import IndexExpr, Ranges
+from .index import Ranges
 from .nodes import Equation, Graph, Guard, Origin, Reducer, Relation, Tensor
 from .printing import TEXT, Level, Printer
 from .tensors import Index, Kind, Role
@@ -82,8 +82,7 @@ def range_of(index: Index) -> str:
 
 def guard_text(guard: Guard) -> str:
     """A guard as a comparison without subtraction: `n - i - 1 >= 0` is `i < n`, `i - j >= 0` is `j <= i`."""
-    above = IndexExpr(tuple(term for term in guard.value.terms if term[1] > 0))
-    below = above - guard.value
+    below, above = guard.sides
     if guard.relation is not Relation.AT_LEAST:
         return f"{above} {guard.relation.value} {below}"
     if below.constant is not None:

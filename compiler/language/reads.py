@@ -27,7 +27,7 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     values = [_subscript_value(world, s, place) for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
     if base is POISON or any(value is POISON for value in values):
         return POISON
-    if isinstance(base, Element) and not node.subscripts:
+    if isinstance(base, Element) and _is_of_a_scalar(node, place):
         return base
     if isinstance(base, Items):
         return _item(base, values, node)
@@ -51,6 +51,12 @@ def _item(items: Items, values: Sequence[Value], node: syntax.Subscript) -> Valu
     if not 0 <= at < len(items.values):
         raise Refused("outside", f"{shown_base(node)} has the places 0 .. {len(items.values) - 1}", node.span)
     return items.values[int(at)]
+
+
+def _is_of_a_scalar(node: syntax.Subscript, place: Place) -> bool:
+    """`s[]`, or `s[...]` where ... is no axes."""
+    dots = [s for s in node.subscripts if isinstance(s, syntax.Ellipsis)]
+    return not node.subscripts or (place.rest == () and len(dots) == len(node.subscripts) == 1)
 
 
 def _base(world: World, node: syntax.Subscript, place: Place) -> Value:

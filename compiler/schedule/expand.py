@@ -47,7 +47,38 @@ def expand(graph: Graph) -> Graph:
                 equations += _written_out(sums[equation.target], tensors)
             else:
                 equations.append(replace(equation, body=_weighted(equation.body, sums, plain)))
-    return Graph(tensors, tuple(equations), graph.outputs)
+    return without_copies(Graph(tensors, tuple(equations), graph.outputs))
+
+
+def without_copies(graph: Graph) -> Graph:
+    """The graph that reads a copy where it comes from: the slope of a logsumexp may be a softmax that is there."""
+    sources = {eqs[0].target: eqs[0].body.tensor for eqs in graph.writers.values() if _is_copy(eqs, graph)}
+    if not sources:
+        return graph
+
+    def read(leaf: Read) -> Read:
+        name = leaf.tensor
+        while name in sources:
+            name = sources[name]
+        return Read(name, leaf.subscripts)
+
+    def changed(equation: Equation) -> Equation:
+        changes = {leaf: read(leaf) for leaf in equation.reads if leaf.tensor in sources}
+        return replace(equation, body=rebuild(equation.body, changes)) if changes else equation
+
+    return graph.with_equations(tuple(map(changed, graph.equations)))
+
+
+def _is_copy(equations: tuple[Equation, ...], graph: Graph) -> bool:
+    """Whether it is another computed tensor, whole and of the same shape, and real: none is read to read another."""
+    (equation, *others) = equations
+    if others or not isinstance(equation.body, Read) or not is_elementwise(equation):
+        return False
+    copy, source = graph.tensors[equation.target], graph.tensors[equation.body.tensor]
+    ends = {i.name: i.high for i in equation.indices}
+    whole = copy.extents == source.extents == tuple(ends[place.bare or ""] for place in equation.write)
+    real = copy.kind is source.kind is Kind.REAL and source.role is None
+    return whole and real and bool(equation.body.subscripts == equation.write)
 
 
 def _written_out(part: _Sum, tensors: dict[str, Tensor]) -> Iterator[Equation]:

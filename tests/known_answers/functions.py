@@ -7,6 +7,8 @@ wide a large initial weight is spread. It writes nothing: see make.py.
 from collections.abc import Callable
 from typing import Any
 
+import attention
+import losses
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -102,7 +104,7 @@ LOSSES: dict[str, tuple[Function, dict[str, np.ndarray]]] = {
         lambda log_q, p: F.kl_div(log_q, p, reduction="none").sum(-1),
         {"log_q": LOG_Q, "zero": WITH_ZERO},
     ),
-    # the hinge by hand: PyTorch has none
+    # the hinge, and others below, by hand: PyTorch has none
     "hinge(score, y)": (lambda score, y: F.relu(1 - y * score), {"score": SCORES, "y": SIGNS}),
     "hinge(score, y, margin = 0.3)": (lambda score, y: F.relu(0.3 - y * score), {"score": SCORES, "y": SIGNS}),
     "poisson(log_rate, y)": (
@@ -152,8 +154,10 @@ METRICS: dict[str, tuple[Function, dict[str, np.ndarray]]] = {
 }
 
 
-def classes(arguments: dict[str, np.ndarray]) -> int:
-    """How many values the whole numbers among the arguments can have."""
+def classes(name: str, arguments: dict[str, np.ndarray]) -> int:
+    """How many values a whole number among the arguments can have."""
+    if name in losses.RANGES | attention.RANGES:
+        return (losses.RANGES | attention.RANGES)[name]
     return arguments["logits"].shape[-1] if "logits" in arguments else len(arguments["weight"])
 
 
@@ -173,7 +177,9 @@ def row(call: str, function: Function, arguments: dict[str, np.ndarray]) -> Row:
     return {
         "call": call,
         "arguments": {name: argument.tolist() for name, argument in arguments.items()},
-        "ranges": {name: classes(arguments) for name, tensor in tensors.items() if not tensor.is_floating_point()},
+        "ranges": {
+            name: classes(name, arguments) for name, tensor in tensors.items() if not tensor.is_floating_point()
+        },
         "value": value.tolist(),
         "weights": weights.tolist(),
         "gradients": gradients,
@@ -409,9 +415,9 @@ def rows() -> dict[str, list[Row]]:
     points = np.array(POINTS)
     return {
         "activations": [row(call, function, {"x": points}) for call, function in ACTIVATIONS.items()],
-        "losses": [row(call, *rest) for call, rest in LOSSES.items()],
+        "losses": [row(call, *rest) for call, rest in (LOSSES | losses.ROWS).items()],
         "metrics": [row(call, *rest) for call, rest in METRICS.items()],
-        "layers": [layer_row(*entry) for entry in LAYERS],
+        "layers": [layer_row(*entry) for entry in (*LAYERS, *attention.ROWS)],
     }
 
 
