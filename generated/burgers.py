@@ -507,7 +507,7 @@ def forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_wei
         d_h[i, :] = f4(0.0)
         for j in range(2):
             dux_ddu_dh_dense_x[i, j] = f4(0.0)
-            if i < n:
+            if n > i:
                 dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]
             if i >= n:
                 dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]
@@ -765,7 +765,7 @@ def backward_dux_dh_dense_sum(
         d_dux_dh_dense_sum[i, :] = f4(0.0)
         for j in range(2):
             d_dux_dh_dense_x = f4(0.0)
-            if i < n:
+            if n > i:
                 d_dux_dh_dense_x = d_dux_dq[i, j]
             if i >= n:
                 d_dux_dh_dense_x += d_dux_dmirrored[i - n, j]
@@ -874,7 +874,7 @@ def backward_du_dh_dense_sum(
         d_du_dh_dense_sum[:] = f4(0.0)
         for j in range(2):
             d_du_dh_dense_x = f4(0.0)
-            if i < n:
+            if n > i:
                 d_du_dh_dense_x = d_du_dq[i, j]
             if i >= n:
                 d_du_dh_dense_x += d_du_dmirrored[i - n, j]
@@ -1148,7 +1148,7 @@ def forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weigh
         dux_ddu_dh_dense_sum[:] = f4(0.0)
         for j in range(2):
             dux_ddu_dh_dense_x = f4(0.0)
-            if i < n:
+            if n > i:
                 dux_ddu_dh_dense_x = dux_ddu_dq[i, j]
             if i >= n:
                 dux_ddu_dh_dense_x += dux_ddu_dmirrored[i - n, j]

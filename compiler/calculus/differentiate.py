@@ -106,7 +106,7 @@ class _Adjoints:
         """dloss/dloss = 1, at each place of a tensor."""
         primal = self.graph.tensors[of]
         dims = {name for extent in primal.extents for name in extent.dims}
-        letters = (letter for letter in itertools.chain("ijkl", map("i{}".format, itertools.count())))
+        letters = (letter for letter in itertools.chain("ijk", map("i{}".format, itertools.count())))
         names = (letter for letter in letters if letter not in dims)
         indices = tuple(Index(name, ZERO, extent) for name, extent in zip(names, primal.extents, strict=False))
         place = tuple(index(i.name) for i in indices)

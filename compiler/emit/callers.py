@@ -12,7 +12,7 @@ from gradc.schedule.program import Program, keys_read
 from .driver import WORK_NAMES, call_rows
 from .laws import law_text
 from .layout import ModuleSpec
-from .lines import broken
+from .lines import broken, laid_out
 from .names import Names
 from .style import Surroundings, index_text
 
@@ -576,4 +576,4 @@ def entry_text(decorator: str, name: str, arguments: Iterable[str], body: Iterab
 def plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
     """A function of Python."""
     header = f"def {name}({', '.join(arguments)}):"
-    return "\n".join([header, *(f"{INDENT}{row}" if row else "" for row in body)])
+    return "\n".join([header, *laid_out(f"{INDENT}{row}" if row else "" for row in body)])

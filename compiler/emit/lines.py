@@ -1,6 +1,6 @@
 """Long statements, broken as ruff's formatter breaks them: in brackets, at the operators that hold least."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 WIDTH = 120
 LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), (" + ", " - "), (" * ", " / "))
@@ -21,13 +21,21 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
     return [f"{indent}{target}{sign}(", *rows, f"{indent})"]
 
 
-def alternatives(indent: str, conditions: Sequence[str], width: int = WIDTH - 4) -> list[str]:
-    """`if a or b:`, broken before each `or` where it is long."""
-    row = f"{indent}if {' or '.join(conditions)}:"
-    if len(row) <= width:
+def laid_out(rows: Iterable[str]) -> list[str]:
+    """Rows of a function: a long condition is broken at its `or`, a long call in the brackets that end it."""
+    return [part for row in rows for part in _laid_out(row)]
+
+
+def _laid_out(row: str) -> list[str]:
+    text = row.lstrip()
+    indent = row[: len(row) - len(text)]
+    if len(row) <= WIDTH or "\n" in row or text.startswith(("#", '"')):
         return [row]
-    first, *others = conditions
-    return [f"{indent}if (", f"{indent}    {first}", *(f"{indent}    or {other}" for other in others), f"{indent}):"]
+    if text.startswith("if ") and text.endswith(":"):
+        return [f"{indent}if (", *(f"{indent}    {part}" for part in parts(text[3:-1])), f"{indent}):"]
+    if text.endswith(")") and (place := _last_bracket(text)):
+        return [f"{indent}{text[: place + 1]}", f"{indent}    {text[place + 1 : -1]}", f"{indent})"]
+    return [row]
 
 
 def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:

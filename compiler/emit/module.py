@@ -18,6 +18,7 @@ from .callers import Callers, own, quoted, unpacked
 from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
+from .lines import laid_out
 from .names import MODULE_NAMES, Names
 from .prelude import prelude_imports, prelude_source
 from .render import render
@@ -476,7 +477,7 @@ def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable
     if len(header) > WIDTH:
         inside = _filled(list(arguments), INDENT)
         header = f"def {name}(\n{inside}\n):"
-    rows = [f"{INDENT}{row}" if row else "" for row in body]
+    rows = laid_out(f"{INDENT}{row}" if row else "" for row in body)
     return "\n".join([f"@{decorator}", header, *rows])
 
 

@@ -15,6 +15,9 @@ PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE,
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8")
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
 
+LIKE_DIGITS = ("l", "I", "O")
+"""Letters that readers take for 1 and 0; ruff (E741) does not let them be names."""
+
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
     *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
@@ -34,7 +37,7 @@ class Names:
     """Hands out identifiers: the same for the same name, different ones for different names."""
 
     def __init__(self, taken: Iterable[str] = MODULE_NAMES) -> None:
-        words = (*KERNEL_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist)
+        words = (*KERNEL_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *LIKE_DIGITS)
         self.taken = {*words, *taken}
         self.given: dict[str, str] = {}
 

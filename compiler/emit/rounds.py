@@ -36,7 +36,7 @@ def guard_text(guard: Guard, around: Surroundings) -> str:
     if guard.relation is not Relation.AT_LEAST:
         return f"{index_text(above, around)} {guard.relation.value} {index_text(below, around)}"
     if ((), -1) in guard.value.terms:
-        return f"{index_text(below - 1, around)} < {index_text(above, around)}"
+        return f"{index_text(above, around)} > {index_text(below - 1, around)}"
     if above.constant is not None:
         return f"{index_text(below, around)} <= {index_text(above, around)}"
     return f"{index_text(above, around)} >= {index_text(below, around)}"

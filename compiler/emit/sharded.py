@@ -16,7 +16,7 @@ from gradc.schedule.shard import Rows
 
 from .callers import INDENT, Callers, entry_text, own, plain, unpacked
 from .driver import WORK_NAMES, Body, call_rows
-from .lines import alternatives, list_rows
+from .lines import list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
@@ -157,7 +157,7 @@ class ShardedCallers(Callers):
         work = self.fresh_work(self.program)
         element = f"({', '.join(work)}{',' if len(work) == 1 else ''})"
         return [
-            *alternatives("", ["len(state.shards) != shards", *sizes]),
+            f"if {' or '.join(['len(state.shards) != shards', *sizes])}:",
             *list_rows(INDENT, "state.shards", element, "for _ in range(shards)"),
             f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
         ]

@@ -13,7 +13,8 @@ from .values import shown
 from .world import World
 
 MOST_ORDERS = 24
-LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+LETTERS = "ijkmnopqrstuvwxyzabcdefgh"
+"""Without l, which readers take for 1."""
 
 
 def index_name(axis: core.Axis, context: Context) -> str:
@@ -23,7 +24,7 @@ def index_name(axis: core.Axis, context: Context) -> str:
         wanted = ""
     elif len(wanted) > 2:  # noqa: PLR2004  (x, i, dx are short, batch is not)
         wanted = wanted[0].lower()
-    candidates = itertools.chain([wanted] if wanted else [], LETTERS)
+    candidates = itertools.chain([wanted] if wanted not in ("", "l") else [], LETTERS)
     for name in candidates:
         if name not in context.taken:
             context.taken.add(name)
