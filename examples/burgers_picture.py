@@ -1,32 +1,18 @@
 """Draws the solution of burgers.grad: x from left to right, t upwards, red above 0 and blue below.
 
-gradc train examples/burgers.grad --out weights.npz
-python examples/burgers_picture.py weights.npz burgers.png
+gradc train examples/burgers.grad --out weights.safetensors
+python examples/burgers_picture.py weights.safetensors burgers.png
 """
 
-import struct
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
+from pictures import png
 
 import gradc
 
 WIDTH, HEIGHT = 640, 320
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """An image of rows of red, green and blue bytes as a file."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    height, width, _ = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(rows.tobytes())
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def colours(u: np.ndarray) -> np.ndarray:

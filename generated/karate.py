@@ -1,0 +1,797 @@
+"""karate: the network of karate.grad, its gradient and its training step, as loops and matrix products.
+
+    degree[n]    = 1 + sum[e](if person[e] == n then 1 else 0)                                karate.grad:15
+    part[n, j]   = h[n, j] / sqrt(degree[n])                                                  karate.grad:16
+    return[n, j] = (part[n, j] + sum[e](if person[e] == n then part[friend[e], j] else 0)) …  karate.grad:17
+    h      = relu(around(first, person, friend))                                              karate.grad:22
+    logits = around(dense(h, clubs, bias = false), person, friend)                            karate.grad:23
+    right  = if argmax(logits) == club then 1 else 0                                          karate.grad:24
+    predict p = softmax(logits)                                                               karate.grad:26
+    loss    sum(if told then cross_entropy(logits, club) else 0) / sum(told)                  karate.grad:27
+    metric  accuracy = sum(if told then 0 else right) / (people - sum(told))                  karate.grad:28
+
+Sizes       ends (any size), people = 34, clubs = 2
+Parameters  first_[34, 16]  logits_weight[16, 2]  (576 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from karate.grad, sha256 4ec525b6. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+f4 = np.float32
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_4ec525b6"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "karate"
+DTYPE = "float32"
+HASH = "4ec525b6"
+PARAMS = {
+    "first": (0, (34, 16)),
+    "logits.weight": (544, (16, 2)),
+}
+SIZE = 576
+MOMENTS = {
+    "first.m": (0, (34, 16)),
+    "logits.weight.m": (544, (16, 2)),
+    "first.v": (576, (34, 16)),
+    "logits.weight.v": (1120, (16, 2)),
+}
+INPUTS = {
+    "person": ("whole", ("ends",)),
+    "friend": ("whole", ("ends",)),
+}
+TARGETS = {
+    "club": ("whole", (34,)),
+    "told": ("bool", (34,)),
+}
+RANGES = {
+    "person": 34,
+    "friend": 34,
+    "club": 2,
+}
+PREDICTIONS = ("p",)
+METRICS = ("accuracy",)
+DATA = "data/karate.npz"
+FIT = {"epochs": 100, "validation": 0.0, "seed": 0}
+SOURCE = (
+    "# A karate club falls apart, and everybody has to choose: stay with the instructor, or follow the pr"
+    "esident? All that is\n"
+    "# known is who is friends with whom, and of two people, those two, which way they went (Zachary, 197"
+    "7). A network that\n"
+    "# sees each through its friends tells it of the other 32 (Kipf and Welling, 2017).\n"
+    "\n"
+    "model karate\n"
+    "\n"
+    "dim ends                                     # each friendship has two\n"
+    "dim people = 34, clubs = 2\n"
+    "\n"
+    "input  person[ends] : int(people), friend[ends] : int(people)\n"
+    "target club[people] : int(clubs), told[people] : bool\n"
+    "\n"
+    "# A person and its friends, of each a part: less of who has many.\n"
+    "def around(h[n, j], person[e], friend[e]):\n"
+    "    degree[n]    = 1 + sum[e](if person[e] == n then 1 else 0)\n"
+    "    part[n, j]   = h[n, j] / sqrt(degree[n])\n"
+    "    return[n, j] = (part[n, j] + sum[e](if person[e] == n then part[friend[e], j] else 0)) / sqrt(de"
+    "gree[n])\n"
+    "\n"
+    "# Nobody is described: what the first layer makes of each is learned.\n"
+    "param first[people, 16] ~ glorot_uniform(fan_in = people, fan_out = 16)\n"
+    "\n"
+    "h      = relu(around(first, person, friend))\n"
+    "logits = around(dense(h, clubs, bias = false), person, friend)\n"
+    "right  = if argmax(logits) == club then 1 else 0\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    sum(if told then cross_entropy(logits, club) else 0) / sum(told)\n"
+    "metric  accuracy = sum(if told then 0 else right) / (people - sum(told))\n"
+    "\n"
+    "optimize adam(lr = 0.01)\n"
+    'data     "data/karate.npz"\n'
+    "fit      epochs = 100, validation = 0, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """first_, logits_weight: views of the flat buffer p, or of its gradient."""
+    return p[0:544].reshape(34, 16), p[544:576].reshape(16, 2)
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h_around_degree_sum(h_around_degree, person):
+    """h_around_degree_sum[person[e]] = 1                                                     karate.grad:15"""
+    ends = person.shape[0]
+    h_around_degree[:] = 0
+    for e in range(ends):
+        h_around_degree[person[e]] += 1
+
+
+@kernel
+def forward_h_around_degree(h_around_degree, h, first_):
+    """h_around_degree[n] = h_around_degree_sum[n] + 1                                        karate.grad:15
+    h_around_part[n, j] = first_[n, j]/sqrt(h_around_degree[n])                               karate.grad:16
+    """
+    for n in range(34):
+        h_around_degree[n] = h_around_degree[n] + 1
+        for j in range(16):
+            h[n, j] = first_[n, j] / np.sqrt(f4(h_around_degree[n]))
+
+
+@kernel
+def forward_h_around_sum(h_around_sum, person, h, friend):
+    """h_around_sum[person[e], j] = h_around_part[friend[e], j]                               karate.grad:17"""
+    ends = person.shape[0]
+    h_around_sum[:, :] = f4(0.0)
+    for e in range(ends):
+        for j in range(16):
+            h_around_sum[person[e], j] += h[friend[e], j]
+
+
+@kernel
+def forward_logits_around_part(logits_dense, h, h_around_sum, h_around_degree, logits_weight, logits_around_part):
+    """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
+    h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
+    logits_dense[n, o] = Σ_j h[n, j]*logits_weight[j, o]                                      karate.grad:23
+    logits_around_part[n, j] = logits_dense[n, j]/sqrt(h_around_degree[n])                    karate.grad:16
+    """
+    for n in range(34):
+        logits_dense[:] = f4(0.0)
+        for j in range(16):
+            h_around = (h[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            h[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
+            for o in range(2):
+                logits_dense[o] += h[n, j] * logits_weight[j, o]
+        for j in range(2):
+            logits_around_part[n, j] = logits_dense[j] / np.sqrt(f4(h_around_degree[n]))
+
+
+@kernel
+def forward_logits_sum(logits_sum, person, logits_around_part, friend):
+    """logits_sum[person[e], j] = logits_around_part[friend[e], j]                            karate.grad:17"""
+    ends = person.shape[0]
+    logits_sum[:, :] = f4(0.0)
+    for e in range(ends):
+        for j in range(2):
+            logits_sum[person[e], j] += logits_around_part[friend[e], j]
+
+
+@kernel
+def forward_loss(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, club, told, p_logsumexp_softmax):
+    """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
+    logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
+    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
+    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:26
+    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:26
+    p_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                                   karate.grad:26
+    logits_inverse[n] = if logits_total[n] == 0 then 0 else 1/logits_total[n]                 karate.grad:26
+    loss_cross_entropy[n] = p_logsumexp[n] - logits[n, club[n]]                               karate.grad:27
+    loss_sum = Σ_n (if told[n] then loss_cross_entropy[n] else 0)                             karate.grad:27
+    loss_sum_2 = Σ_n (if told[n] then 1 else 0)                                               karate.grad:27
+    p_logsumexp_softmax[n, j] = logits_inverse[n]*logits_exp[n, j]                            karate.grad:26
+    loss = loss_sum/loss_sum_2                                                                karate.grad:27
+    """
+    loss_sum = 0.0
+    loss_sum_2 = 0
+    for n in range(34):
+        logits_max = f4(-np.inf)
+        for j in range(2):
+            logits[j] = (logits_around_part[n, j] + logits_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            logits_max = max(logits_max, logits[j])
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(2):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        p_logsumexp = log(logits_total) + logits_shift
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        loss_cross_entropy = p_logsumexp - logits[club[n]]
+        loss_sum += loss_cross_entropy if f4(told[n]) else f4(0.0)
+        loss_sum_2 += 1 if told[n] else 0
+        for j in range(2):
+            p_logsumexp_softmax[n, j] = logits_inverse * logits_exp[j]
+    loss = loss_sum / loss_sum_2
+    return loss_sum_2, loss
+
+
+@kernel
+def backward_logits(
+    told,
+    d_logits,
+    p_logsumexp_softmax,
+    club,
+    d_logits_sum,
+    h_around_degree,
+    d_logits_around_part,
+    loss_sum_2,
+):
+    """d_loss_cross_entropy[p] = if told[p] then 1/loss_sum_2 else 0                          karate.grad:27
+    d_logits[p, j] = d_loss_cross_entropy[p]*p_logsumexp_softmax[p, j]                        karate.grad:26
+    d_logits[p, club[p]] += -d_loss_cross_entropy[p]                                          karate.grad:27
+    d_logits_sum[p, j] = d_logits[p, j]/sqrt(h_around_degree[p])                              karate.grad:17
+    d_logits_around_part[p, j] = d_logits[p, j]/sqrt(h_around_degree[p])                      karate.grad:17
+    """
+    for p in range(34):
+        d_loss_cross_entropy = f4(1.0) / f4(loss_sum_2) if f4(told[p]) else f4(0.0)
+        for j in range(2):
+            d_logits[j] = d_loss_cross_entropy * p_logsumexp_softmax[p, j]
+        d_logits[club[p]] -= d_loss_cross_entropy
+        for j in range(2):
+            d_logits_sum[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
+            d_logits_around_part[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
+
+
+@kernel
+def backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person):
+    """d_logits_around_part[friend[e], j] += d_logits_sum[person[e], j]                       karate.grad:17"""
+    ends = friend.shape[0]
+    for e in range(ends):
+        for j in range(2):
+            d_logits_around_part[friend[e], j] += d_logits_sum[person[e], j]
+
+
+@kernel
+def backward_h(d_logits_weight, d_h, d_logits_around_part, h_around_degree, logits_weight, h, d_h_around_sum, d_first):
+    """d_logits_dense[n, j] = d_logits_around_part[n, j]/sqrt(h_around_degree[n])             karate.grad:16
+    d_h[n, i] = Σ_j d_logits_dense[n, j]*logits_weight[i, j]                                  karate.grad:23
+    d_logits_weight[i, j] = Σ_n d_logits_dense[n, j]*h[n, i]                                  karate.grad:23
+    d_h_around[n, j] = if h[n, j] > 0 then d_h[n, j] else 0                                   karate.grad:22
+    d_h_around_sum[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                          karate.grad:17
+    d_h_around_part[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                         karate.grad:17
+    """
+    d_logits_weight[:, :] = f4(0.0)
+    for n in range(34):
+        d_h[:] = f4(0.0)
+        for j in range(2):
+            d_logits_dense = d_logits_around_part[n, j] / np.sqrt(f4(h_around_degree[n]))
+            for i in range(16):
+                d_h[i] += d_logits_dense * logits_weight[i, j]
+            for i in range(16):
+                d_logits_weight[i, j] += d_logits_dense * h[n, i]
+        for j in range(16):
+            d_h_around = d_h[j] if h[n, j] > f4(0.0) else f4(0.0)
+            d_h_around_sum[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+
+
+@kernel
+def forward_d_h_around_part(d_first, friend, d_h_around_sum, person):
+    """d_h_around_part[friend[e], j] += d_h_around_sum[person[e], j]                          karate.grad:17"""
+    ends = friend.shape[0]
+    for e in range(ends):
+        for j in range(16):
+            d_first[friend[e], j] += d_h_around_sum[person[e], j]
+
+
+@kernel
+def backward_first(d_first, h_around_degree):
+    """d_first[n, j] = d_h_around_part[n, j]/sqrt(h_around_degree[n])                         karate.grad:16"""
+    for n in range(34):
+        for j in range(16):
+            d_first[n, j] = d_first[n, j] / np.sqrt(f4(h_around_degree[n]))
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """rate_pow = 0.9^t                                                                       karate.grad:30
+    rate = 0.01/(1 - rate_pow)                                                                karate.grad:30
+    unbias_pow = 0.999^t                                                                      karate.grad:30
+    unbias = 1/sqrt(1 - unbias_pow)                                                           karate.grad:30
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                              karate.grad:30
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                        karate.grad:30
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                 karate.grad:30
+    """
+    size = m.shape[0]
+    rate_pow = 0.9**t
+    rate = 0.01 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_logits_around_part_(
+    logits_dense,
+    h_around_part,
+    h_around_sum,
+    h_around_degree,
+    logits_weight,
+    logits_around_part,
+):
+    """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
+    h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
+    logits_dense[n, o] = Σ_j h[n, j]*logits_weight[j, o]                                      karate.grad:23
+    logits_around_part[n, j] = logits_dense[n, j]/sqrt(h_around_degree[n])                    karate.grad:16
+    """
+    for n in range(34):
+        logits_dense[:] = f4(0.0)
+        for j in range(16):
+            h_around = (h_around_part[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            h = h_around if h_around > f4(0.0) else f4(0.0)
+            for o in range(2):
+                logits_dense[o] += h * logits_weight[j, o]
+        for j in range(2):
+            logits_around_part[n, j] = logits_dense[j] / np.sqrt(f4(h_around_degree[n]))
+
+
+@kernel
+def forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, p):
+    """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
+    logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
+    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
+    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:26
+    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:26
+    logits_inverse[n] = if logits_total[n] == 0 then 0 else 1/logits_total[n]                 karate.grad:26
+    p[n, i] = logits_inverse[n]*logits_exp[n, i]                                              karate.grad:26
+    """
+    for n in range(34):
+        logits_max = f4(-np.inf)
+        for j in range(2):
+            logits[j] = (logits_around_part[n, j] + logits_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            logits_max = max(logits_max, logits[j])
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(2):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        for i in range(2):
+            p[n, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told):
+    """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
+    right_argmax[n] = argmax_j logits[n, j]                                                   karate.grad:24
+    logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
+    right[n] = if right_argmax[n] == club[n] then 1 else 0                                    karate.grad:24
+    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
+    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:26
+    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:26
+    p_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                                   karate.grad:26
+    loss_cross_entropy[n] = p_logsumexp[n] - logits[n, club[n]]                               karate.grad:27
+    loss_sum = Σ_n (if told[n] then loss_cross_entropy[n] else 0)                             karate.grad:27
+    loss_sum_2 = Σ_n (if told[n] then 1 else 0)                                               karate.grad:27
+    accuracy_sum = Σ_n (if told[n] then 0 else right[n])                                      karate.grad:28
+    loss = loss_sum/loss_sum_2                                                                karate.grad:27
+    accuracy = accuracy_sum/(34 - loss_sum_2)                                                 karate.grad:28
+    """
+    loss_sum = 0.0
+    loss_sum_2 = 0
+    accuracy_sum = 0
+    for n in range(34):
+        right_argmax = 0
+        best = f4(-np.inf)
+        logits_max = f4(-np.inf)
+        for j in range(2):
+            logits[j] = (logits_around_part[n, j] + logits_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            value = logits[j]
+            if value > best or (np.isnan(value) and not np.isnan(best)):
+                best, right_argmax = value, j
+            logits_max = max(logits_max, logits[j])
+        right = 1 if right_argmax == club[n] else 0
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(2):
+            logits_exp = exp(logits[j] - logits_shift)
+            logits_total += logits_exp
+        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = p_logsumexp - logits[club[n]]
+        loss_sum += loss_cross_entropy if f4(told[n]) else f4(0.0)
+        loss_sum_2 += 1 if told[n] else 0
+        accuracy_sum += 0 if told[n] else right
+    loss = loss_sum / loss_sum_2
+    accuracy = accuracy_sum / (34.0 - loss_sum_2)
+    return loss, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, places, person, friend, club, told):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    first_, logits_weight = parts(params)
+    d_first, d_logits_weight = parts(d_params)
+    h_around_degree = places[0:34]  # kept for d_logits and d_logits_sum
+    h_around_sum = work[544:1088].reshape(34, 16)
+    h = work[0:544].reshape(34, 16)  # kept for d_h and d_logits_weight
+    logits_dense = work[1088:1090]
+    logits_around_part = work[1090:1158].reshape(34, 2)
+    logits_sum = work[544:612].reshape(34, 2)
+    logits = work[1088:1090]
+    logits_exp = work[1158:1160]
+    p_logsumexp_softmax = work[1160:1228].reshape(34, 2)  # kept for d_logits and d_logits_sum
+    d_logits = work[1158:1160]
+    d_logits_sum = work[1090:1158].reshape(34, 2)
+    d_logits_around_part = work[544:612].reshape(34, 2)
+    d_h = work[1160:1176]
+    d_h_around_sum = work[1228:1772].reshape(34, 16)
+
+    # forward
+    forward_h_around_degree_sum(h_around_degree, person)
+    forward_h_around_degree(h_around_degree, h, first_)
+    forward_h_around_sum(h_around_sum, person, h, friend)
+    forward_logits_around_part(logits_dense, h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
+    forward_logits_sum(logits_sum, person, logits_around_part, friend)
+    loss_sum_2, loss = forward_loss(
+        logits, logits_around_part, logits_sum, h_around_degree, logits_exp, club, told, p_logsumexp_softmax
+    )
+
+    # backward
+    backward_logits(
+        told, d_logits, p_logsumexp_softmax, club, d_logits_sum, h_around_degree, d_logits_around_part, loss_sum_2
+    )
+    backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person)
+    backward_h(d_logits_weight, d_h, d_logits_around_part, h_around_degree, logits_weight, h, d_h_around_sum, d_first)
+    forward_d_h_around_part(d_first, friend, d_h_around_sum, person)
+    backward_first(d_first, h_around_degree)
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:576]
+    g = d_params[0:576]
+    m = moments[0:576]
+    v = moments[576:1152]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, places, person, friend, club, told):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(person, 34)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(friend, 34)
+    if place >= 0:
+        return 1, place, 0.0
+    place = first_outside(club, 2)
+    if place >= 0:
+        return 2, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, places, person, friend, club, told)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, places, person, friend, club, told):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 1152:
+        raise ValueError("params or state are of another model")
+    place = first_outside(person, 34)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(friend, 34)
+    if place >= 0:
+        return 1, place, 0.0
+    place = first_outside(club, 2)
+    if place >= 0:
+        return 2, place, 0.0
+    loss = differentiate(params, d_params, work, places, person, friend, club, told)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, places, person, friend, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(person, 34)
+    if place >= 0:
+        return 0, place
+    place = first_outside(friend, 34)
+    if place >= 0:
+        return 1, place
+    first_, logits_weight = parts(params)
+    h_around_degree = places[0:34]
+    h_around_part = work[0:544].reshape(34, 16)
+    h_around_sum = work[544:1088].reshape(34, 16)
+    logits_dense = work[1088:1090]
+    logits_around_part = work[1090:1158].reshape(34, 2)
+    logits_sum = work[544:612].reshape(34, 2)
+    logits = work[1088:1090]
+    logits_exp = work[0:2]
+    forward_h_around_degree_sum(h_around_degree, person)
+    forward_h_around_degree(h_around_degree, h_around_part, first_)
+    forward_h_around_sum(h_around_sum, person, h_around_part, friend)
+    forward_logits_around_part_(
+        logits_dense, h_around_part, h_around_sum, h_around_degree, logits_weight, logits_around_part
+    )
+    forward_logits_sum(logits_sum, person, logits_around_part, friend)
+    forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, places, person, friend, club, told):
+    """One forward pass: returns loss, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(person, 34)
+    if place >= 0:
+        return 0, place, 0.0, 0.0
+    place = first_outside(friend, 34)
+    if place >= 0:
+        return 1, place, 0.0, 0.0
+    place = first_outside(club, 2)
+    if place >= 0:
+        return 2, place, 0.0, 0.0
+    first_, logits_weight = parts(params)
+    h_around_degree = places[0:34]
+    h_around_part = work[0:544].reshape(34, 16)
+    h_around_sum = work[544:1088].reshape(34, 16)
+    logits_dense = work[1088:1090]
+    logits_around_part = work[1090:1158].reshape(34, 2)
+    logits_sum = work[544:612].reshape(34, 2)
+    logits = work[1088:1090]
+    forward_h_around_degree_sum(h_around_degree, person)
+    forward_h_around_degree(h_around_degree, h_around_part, first_)
+    forward_h_around_sum(h_around_sum, person, h_around_part, friend)
+    forward_logits_around_part_(
+        logits_dense, h_around_part, h_around_sum, h_around_degree, logits_weight, logits_around_part
+    )
+    forward_logits_sum(logits_sum, person, logits_around_part, friend)
+    loss, accuracy = forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told)
+    return -1, -1, loss, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4), np.empty(0, np.int64)]
+
+    def work_for(self):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 1772:
+            self.work[0] = np.empty(1772, f4)
+        if self.work[1].size < 34:
+            self.work[1] = np.empty(34, np.int64)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["first"] = np.sqrt(0.12) * (2.0 * rng.random((34, 16)) - 1.0)
+    params["logits.weight"] = np.sqrt(1 / 3) * (2.0 * rng.random((16, 2)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(1152, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, person, friend, club, told):
+    """One training step on one batch, in place; returns the loss.
+
+    person: whole numbers [ends] below 34; friend: whole numbers [ends] below 34; club: whole numbers [people = 34]
+    below 2; told: true or false [people = 34].
+    """
+    person, friend, club, told = _checked(person, friend, club, told)
+    step = state.step + 1
+    bad, place, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(), person, friend, club, told
+    )
+    if bad >= 0:
+        raise ValueError(
+            _out_of_range(("person", "friend", "club", "told")[bad], (person, friend, club, told)[bad], place)
+        )
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, person, friend, club, told, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    person, friend, club, told = _checked(person, friend, club, told)
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat, np.empty(1772, f4), np.empty(34, np.int64), person, friend, club, told
+    )
+    if bad >= 0:
+        raise ValueError(
+            _out_of_range(("person", "friend", "club", "told")[bad], (person, friend, club, told)[bad], place)
+        )
+    return loss, gradients
+
+
+def predict(params, person, friend, seed=0):
+    """The prediction p: [34, 2]. person: whole numbers [ends] below 34; friend: whole numbers [ends] below 34."""
+    person, friend = _checked_inputs(person, friend)
+    p = np.empty((34, 2), f4)
+    bad, place = predict_entry(params.flat, np.empty(1158, f4), np.empty(34, np.int64), person, friend, p)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("person", "friend")[bad], (person, friend)[bad], place))
+    return p
+
+
+def evaluate(params, person, friend, club, told, seed=0):
+    """The loss and the metrics, without changing anything."""
+    person, friend, club, told = _checked(person, friend, club, told)
+    bad, place, loss, accuracy = evaluate_entry(
+        params.flat, np.empty(1158, f4), np.empty(34, np.int64), person, friend, club, told
+    )
+    if bad >= 0:
+        raise ValueError(
+            _out_of_range(("person", "friend", "club", "told")[bad], (person, friend, club, told)[bad], place)
+        )
+    return {"loss": float(loss), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(person, friend):
+    person = _array("person", person, "iu", "whole numbers", np.int64)
+    if person.ndim != 1 or person.size == 0:
+        raise ValueError(f"person is [ends]; got {list(person.shape)}")
+    friend = _array("friend", friend, "iu", "whole numbers", np.int64)
+    if friend.ndim != 1 or friend.shape[0] != person.shape[0] or friend.size == 0:
+        raise ValueError(f"friend is [ends] with ends = {person.shape[0]}; got {list(friend.shape)}")
+    return person, friend
+
+
+def _checked(person, friend, club, told):
+    person, friend = _checked_inputs(person, friend)
+    club = _array("club", club, "iu", "whole numbers", np.int64)
+    if club.ndim != 1 or club.shape[0] != 34:
+        raise ValueError(f"club is [people = 34]; got {list(club.shape)}")
+    told = _array("told", told, "b", "true or false", np.bool_)
+    if told.ndim != 1 or told.shape[0] != 34:
+        raise ValueError(f"told is [people = 34]; got {list(told.shape)}")
+    return person, friend, club, told
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"

@@ -1,0 +1,977 @@
+"""letters_hmm: the network of letters_hmm.grad, its gradient and its training step, as loops and matrix products.
+
+    first = log_softmax(start)                                                              letters_hmm.grad:19
+    next  = log_softmax(change)                                                             letters_hmm.grad:20
+    given = log_softmax(emit)                                                               letters_hmm.grad:21
+    seen[b, t, s] = given[s, letters[b, t]]                                                 letters_hmm.grad:23
+    so_far[b, 0, s]     = first[s] + seen[b, 0, s]                                          letters_hmm.grad:26
+    so_far[b, t + 1, s] = logsumexp[r](so_far[b, t, r] + next[r, s]) + seen[b, t + 1, s]    letters_hmm.grad:27
+    likely[b]           = logsumexp[s](so_far[b, time - 1, s])                              letters_hmm.grad:28
+    total = sum(likely)                                                                     letters_hmm.grad:32
+    predict posterior = grad(total, seen)                                                   letters_hmm.grad:33
+    loss    -mean(likely) / time                                                            letters_hmm.grad:35
+    metric  perplexity = exp(-mean(likely) / time)                                          letters_hmm.grad:36
+
+Sizes       batch (any size), time (any size), states = 16, signs = 27
+Parameters  start[16]  change[16, 16]  emit[16, 27]  (704 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape; dY_dX is the derivative of Y's sum by X, too
+
+Emitted by gradc 0.1.0 from letters_hmm.grad, sha256 be25c2d0. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+f4 = np.float32
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_be25c2d0"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "letters_hmm"
+DTYPE = "float32"
+HASH = "be25c2d0"
+PARAMS = {
+    "start": (0, (16,)),
+    "change": (16, (16, 16)),
+    "emit": (272, (16, 27)),
+}
+SIZE = 704
+MOMENTS = {
+    "start.m": (0, (16,)),
+    "change.m": (16, (16, 16)),
+    "emit.m": (272, (16, 27)),
+    "start.v": (704, (16,)),
+    "change.v": (720, (16, 16)),
+    "emit.v": (976, (16, 27)),
+}
+INPUTS = {
+    "letters": ("whole", ("batch", "time")),
+}
+TARGETS = {}
+RANGES = {
+    "letters": 27,
+}
+PREDICTIONS = ("posterior",)
+METRICS = ("perplexity",)
+DATA = "data/letters.npz"
+FIT = {"epochs": 60, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# What a text is made of, from its letters alone: a hidden Markov model of Alice in Wonderland.\n"
+    "#\n"
+    "# At each place the text is in one of a few states, which it does not show; the state decides which "
+    "letter comes, and\n"
+    "# which state is likely next (Cave and Neuwirth, 1980). Nothing says what a state is: vowels, conson"
+    "ants and the ends of\n"
+    "# words become states because that makes the letters likely.\n"
+    "\n"
+    "model letters_hmm\n"
+    "\n"
+    "dim batch, time\n"
+    "dim states = 16, signs = 27                   # space, a to z\n"
+    "\n"
+    "input letters[batch, time] : int(signs)\n"
+    "\n"
+    "param start[states]          ~ 0.1 * normal()\n"
+    "param change[states, states] ~ 0.1 * normal()\n"
+    "param emit[states, signs]    ~ 0.1 * normal()\n"
+    "\n"
+    "# the logarithms of probabilities\n"
+    "first = log_softmax(start)\n"
+    "next  = log_softmax(change)\n"
+    "given = log_softmax(emit)\n"
+    "\n"
+    "seen[b, t, s] = given[s, letters[b, t]]\n"
+    "\n"
+    "# the forward algorithm: log p(the letters up to t, and state s at t)\n"
+    "so_far[b, 0, s]     = first[s] + seen[b, 0, s]\n"
+    "so_far[b, t + 1, s] = logsumexp[r](so_far[b, t, r] + next[r, s]) + seen[b, t + 1, s]\n"
+    "likely[b]           = logsumexp[s](so_far[b, time - 1, s])\n"
+    "\n"
+    "# The probability of a state at a place, given the whole text, is the derivative of the likelihood b"
+    "y what is seen there:\n"
+    "# the way back through the forward algorithm is the backward algorithm (Eisner, 2016).\n"
+    "total = sum(likely)\n"
+    "predict posterior = grad(total, seen)\n"
+    "\n"
+    "loss    -mean(likely) / time\n"
+    "metric  perplexity = exp(-mean(likely) / time)\n"
+    "\n"
+    "optimize adam(lr = 0.03)\n"
+    'data     "data/letters.npz"\n'
+    "fit      epochs = 60, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """start, change, emit: views of the flat buffer p, or of its gradient."""
+    return p[0:16], p[16:272].reshape(16, 16), p[272:704].reshape(16, 27)
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_start_shift(start):
+    """start_max = max_j start[j]                                                        letters_hmm.grad:19
+    start_shift = if abs(start_max) < inf then start_max else 0                          letters_hmm.grad:19
+    """
+    start_max = -np.inf
+    for j in range(16):
+        start_max = max(start_max, start[j])
+    start_shift = start_max if abs(start_max) < np.inf else 0.0
+    return start_shift
+
+
+@kernel
+def forward_first_logsumexp(first_logsumexp_softmax, start, start_shift):
+    """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
+    start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
+    first_logsumexp = log(start_total) + start_shift                                     letters_hmm.grad:19
+    start_inverse = if start_total == 0 then 0 else 1/start_total                        letters_hmm.grad:19
+    """
+    start_total = 0.0
+    for j in range(16):
+        first_logsumexp_softmax[j] = exp(start[j] - f4(start_shift))
+        start_total += first_logsumexp_softmax[j]
+    first_logsumexp = np.log(start_total) + start_shift
+    start_inverse = 0.0 if start_total == 0.0 else 1.0 / start_total
+    return first_logsumexp, start_inverse
+
+
+@kernel
+def forward_first(first_, start, first_logsumexp):
+    """first_[i] = start[i] - first_logsumexp                                            letters_hmm.grad:19"""
+    for i in range(16):
+        first_[i] = start[i] - f4(first_logsumexp)
+
+
+@kernel
+def forward_next(change, change_exp, next_, d_change):
+    """change_max[s] = max_j change[s, j]                                                letters_hmm.grad:20
+    change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
+    change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
+    change_total[s] = Σ_j change_exp[s, j]                                               letters_hmm.grad:20
+    next_logsumexp[s] = log(change_total[s]) + change_shift[s]                           letters_hmm.grad:20
+    change_inverse[s] = if change_total[s] == 0 then 0 else 1/change_total[s]            letters_hmm.grad:20
+    next_[s, i] = change[s, i] - next_logsumexp[s]                                       letters_hmm.grad:20
+    next_logsumexp_softmax[s, j] = change_inverse[s]*change_exp[s, j]                    letters_hmm.grad:20
+    """
+    for s in range(16):
+        change_max = f4(-np.inf)
+        for j in range(16):
+            change_max = max(change_max, change[s, j])
+        change_shift = change_max if abs(change_max) < f4(np.inf) else f4(0.0)
+        change_total = f4(0.0)
+        for j in range(16):
+            change_exp[j] = exp(change[s, j] - change_shift)
+            change_total += change_exp[j]
+        next_logsumexp = log(change_total) + change_shift
+        change_inverse = f4(0.0) if change_total == f4(0.0) else f4(1.0) / change_total
+        for i in range(16):
+            next_[s, i] = change[s, i] - next_logsumexp
+        for j in range(16):
+            d_change[s, j] = change_inverse * change_exp[j]
+
+
+@kernel
+def forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit):
+    """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
+    emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
+    emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
+    emit_total[s] = Σ_j emit_exp[s, j]                                                   letters_hmm.grad:21
+    given_logsumexp[s] = log(emit_total[s]) + emit_shift[s]                              letters_hmm.grad:21
+    emit_inverse[s] = if emit_total[s] == 0 then 0 else 1/emit_total[s]                  letters_hmm.grad:21
+    given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
+    seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
+    so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                          letters_hmm.grad:26
+    given_logsumexp_softmax[s, j] = emit_inverse[s]*emit_exp[s, j]                       letters_hmm.grad:21
+    """
+    batch = seen.shape[0]
+    time = seen.shape[1]
+    for s in range(16):
+        emit_max = f4(-np.inf)
+        for j in range(27):
+            emit_max = max(emit_max, emit[s, j])
+        emit_shift = emit_max if abs(emit_max) < f4(np.inf) else f4(0.0)
+        emit_total = f4(0.0)
+        for j in range(27):
+            emit_exp[j] = exp(emit[s, j] - emit_shift)
+            emit_total += emit_exp[j]
+        given_logsumexp = log(emit_total) + emit_shift
+        emit_inverse = f4(0.0) if emit_total == f4(0.0) else f4(1.0) / emit_total
+        for i in range(27):
+            given[i] = emit[s, i] - given_logsumexp
+        for b in range(batch):
+            for t in range(time):
+                seen[b, t, s] = given[letters[b, t]]
+            so_far[b, :, s] = f4(0.0)
+            so_far[b, 0, s] = first_[s] + seen[b, 0, s]
+        for j in range(27):
+            d_emit[s, j] = emit_inverse * emit_exp[j]
+
+
+@kernel
+def forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen):
+    """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
+    so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
+            so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
+    so_far_logsumexp_exp[b, t, s, r] = exp(so_far[b, t, r] + next_[r, s] -
+            so_far_logsumexp_shift[b, t, s])                                             letters_hmm.grad:27
+    so_far_logsumexp_total[b, t, s] = Σ_r so_far_logsumexp_exp[b, t, s, r]               letters_hmm.grad:27
+    so_far_logsumexp[b, t, s] = log(so_far_logsumexp_total[b, t, s]) +
+            so_far_logsumexp_shift[b, t, s]                                              letters_hmm.grad:27
+    so_far[b, t + 1, s] += so_far_logsumexp[b, t, s] + seen[b, t + 1, s]                 letters_hmm.grad:27
+    """
+    time = so_far.shape[1]
+    batch = so_far.shape[0]
+    for t in range(time - 1):
+        for b in range(batch):
+            so_far_logsumexp_max[:] = f4(-np.inf)
+            for r in range(16):
+                for s in range(16):
+                    so_far_logsumexp_max[s] = max(so_far_logsumexp_max[s], so_far[b, t, r] + next_[r, s])
+            for s in range(16):
+                so_far_logsumexp_shift = (
+                    so_far_logsumexp_max[s] if abs(so_far_logsumexp_max[s]) < f4(np.inf) else f4(0.0)
+                )
+                total = f4(0.0)
+                for r in range(16):
+                    so_far_logsumexp_softmax[b, t, s, r] = exp(so_far[b, t, r] + next_[r, s] - so_far_logsumexp_shift)
+                    total += so_far_logsumexp_softmax[b, t, s, r]
+                so_far_logsumexp_total[b, t, s] = total
+                so_far_logsumexp = log(so_far_logsumexp_total[b, t, s]) + so_far_logsumexp_shift
+                so_far[b, t + 1, s] += so_far_logsumexp + seen[b, t + 1, s]
+
+
+@kernel
+def forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time):
+    """so_far_logsumexp_inverse[b, t, s] = if so_far_logsumexp_total[b, t, s] == 0 then 0 else
+            1/so_far_logsumexp_total[b, t, s]                                         letters_hmm.grad:27
+    so_far_logsumexp_softmax[b, t, s, r] = so_far_logsumexp_inverse[b, t,
+            s]*so_far_logsumexp_exp[b, t, s, r]                                          letters_hmm.grad:27
+    """
+    batch = so_far_logsumexp_total.shape[0]
+    for b in range(batch):
+        for t in range(time - 1):
+            for s in range(16):
+                so_far_logsumexp_inverse = (
+                    f4(0.0) if so_far_logsumexp_total[b, t, s] == f4(0.0) else f4(1.0) / so_far_logsumexp_total[b, t, s]
+                )
+                for r in range(16):
+                    so_far_logsumexp_softmax[b, t, s, r] = (
+                        so_far_logsumexp_inverse * so_far_logsumexp_softmax[b, t, s, r]
+                    )
+
+
+@kernel
+def loss_and_d_so_far(so_far, so_far_exp, d_so_far):
+    """so_far_max[b] = max_s so_far[b, time - 1, s]                                      letters_hmm.grad:28
+    so_far_shift[b] = if abs(so_far_max[b]) < inf then so_far_max[b] else 0              letters_hmm.grad:28
+    so_far_exp[b, s] = exp(so_far[b, time - 1, s] - so_far_shift[b])                     letters_hmm.grad:28
+    so_far_total[b] = Σ_s so_far_exp[b, s]                                               letters_hmm.grad:28
+    likely[b] = log(so_far_total[b]) + so_far_shift[b]                                   letters_hmm.grad:28
+    so_far_inverse[b] = if so_far_total[b] == 0 then 0 else 1/so_far_total[b]            letters_hmm.grad:28
+    loss_sum = Σ_b likely[b]                                                             letters_hmm.grad:35
+    likely_softmax[b, s] = so_far_inverse[b]*so_far_exp[b, s]                            letters_hmm.grad:28
+    d_so_far[b, time - 1, s] = -likely_softmax[b, s]/(batch*time)                        letters_hmm.grad:28
+    loss = -loss_sum/(batch*time)                                                        letters_hmm.grad:35
+    """
+    batch = so_far.shape[0]
+    time = so_far.shape[1]
+    loss_sum = 0.0
+    for b in range(batch):
+        so_far_max = f4(-np.inf)
+        for s in range(16):
+            so_far_max = max(so_far_max, so_far[b, time - 1, s])
+        so_far_shift = so_far_max if abs(so_far_max) < f4(np.inf) else f4(0.0)
+        so_far_total = f4(0.0)
+        for s in range(16):
+            so_far_exp[s] = exp(so_far[b, time - 1, s] - so_far_shift)
+            so_far_total += so_far_exp[s]
+        likely = log(so_far_total) + so_far_shift
+        so_far_inverse = f4(0.0) if so_far_total == f4(0.0) else f4(1.0) / so_far_total
+        loss_sum += likely
+        for s in range(16):
+            likely_softmax = so_far_inverse * so_far_exp[s]
+            d_so_far[b, :, s] = f4(0.0)
+            d_so_far[b, time - 1, s] = -likely_softmax / (f4(batch) * f4(time))
+    loss = -loss_sum / (batch * time)
+    return loss
+
+
+@kernel
+def backward_so_far(d_so_far, so_far_logsumexp_softmax):
+    """d_so_far[b, t, r] += Σ_s d_so_far[b, t + 1, s]*so_far_logsumexp_softmax[b, t, s, r]  letters_hmm.grad:27"""
+    time = d_so_far.shape[1]
+    batch = d_so_far.shape[0]
+    for t in range(time - 2, -1, -1):
+        for b in range(batch):
+            for s in range(16):
+                for r in range(16):
+                    d_so_far[b, t, r] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
+
+
+@kernel
+def backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters):
+    """d_next[r, s] = Σ_b,t d_so_far[b, t + 1, s]*so_far_logsumexp_softmax[b, t, s, r]   letters_hmm.grad:27
+    d_first[s] = Σ_b d_so_far[b, 0, s]                                                   letters_hmm.grad:26
+    d_seen[b, 0, s] = d_so_far[b, 0, s]                                                  letters_hmm.grad:26
+    d_seen[b, t, s] += d_so_far[b, t, s]  where t >= 1                                   letters_hmm.grad:27
+    d_given[s, letters[b, t]] = d_seen[b, t, s]                                          letters_hmm.grad:23
+    """
+    batch = d_so_far.shape[0]
+    time = d_so_far.shape[1]
+    d_next[:, :] = f4(0.0)
+    d_start[:] = f4(0.0)
+    d_given[:, :] = f4(0.0)
+    for b in range(batch):
+        for t in range(time - 1):
+            for s in range(16):
+                for r in range(16):
+                    d_next[r, s] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
+        for s in range(16):
+            d_start[s] += d_so_far[b, 0, s]
+            d_seen[:] = f4(0.0)
+            d_seen[0] = d_so_far[b, 0, s]
+            for t in range(time):
+                if t > 0:
+                    d_seen[t] += d_so_far[b, t, s]
+                d_given[s, letters[b, t]] += d_seen[t]
+
+
+@kernel
+def backward_emit(d_given, d_emit):
+    """d_given_logsumexp_sum[s] = Σ_i d_given[s, i]                                      letters_hmm.grad:21
+    d_given_logsumexp[s] = -d_given_logsumexp_sum[s]                                     letters_hmm.grad:21
+    d_emit[s, i] = d_given[s, i] + d_given_logsumexp[s]*given_logsumexp_softmax[s, i]    letters_hmm.grad:21
+    """
+    for s in range(16):
+        d_given_logsumexp_sum = f4(0.0)
+        for i in range(27):
+            d_given_logsumexp_sum += d_given[s, i]
+        d_given_logsumexp = -d_given_logsumexp_sum
+        for i in range(27):
+            d_emit[s, i] = d_given[s, i] + d_given_logsumexp * d_emit[s, i]
+
+
+@kernel
+def backward_change(d_next, d_change):
+    """d_next_logsumexp_sum[s] = Σ_i d_next[s, i]                                        letters_hmm.grad:20
+    d_next_logsumexp[s] = -d_next_logsumexp_sum[s]                                       letters_hmm.grad:20
+    d_change[s, i] = d_next[s, i] + d_next_logsumexp[s]*next_logsumexp_softmax[s, i]     letters_hmm.grad:20
+    """
+    for s in range(16):
+        d_next_logsumexp_sum = f4(0.0)
+        for i in range(16):
+            d_next_logsumexp_sum += d_next[s, i]
+        d_next_logsumexp = -d_next_logsumexp_sum
+        for i in range(16):
+            d_change[s, i] = d_next[s, i] + d_next_logsumexp * d_change[s, i]
+
+
+@kernel
+def forward_d_first_logsumexp_sum(d_start, first_logsumexp_softmax, start_inverse):
+    """d_first_logsumexp_sum = Σ_i d_first[i]                                            letters_hmm.grad:19
+    first_logsumexp_softmax[i] = start_inverse*start_exp[i]                              letters_hmm.grad:19
+    """
+    d_first_logsumexp_sum = 0.0
+    for i in range(16):
+        d_first_logsumexp_sum += d_start[i]
+        first_logsumexp_softmax[i] = f4(start_inverse) * first_logsumexp_softmax[i]
+    return d_first_logsumexp_sum
+
+
+@kernel
+def backward_start(d_start, first_logsumexp_softmax, d_first_logsumexp_sum):
+    """d_start[i] = d_first[i] - d_first_logsumexp_sum*first_logsumexp_softmax[i]        letters_hmm.grad:19"""
+    for i in range(16):
+        d_start[i] = d_start[i] - f4(d_first_logsumexp_sum) * first_logsumexp_softmax[i]
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """rate_pow = 0.9^t                                                                  letters_hmm.grad:38
+    rate = 0.03/(1 - rate_pow)                                                           letters_hmm.grad:38
+    unbias_pow = 0.999^t                                                                 letters_hmm.grad:38
+    unbias = 1/sqrt(1 - unbias_pow)                                                      letters_hmm.grad:38
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                         letters_hmm.grad:38
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                   letters_hmm.grad:38
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                            letters_hmm.grad:38
+    """
+    size = m.shape[0]
+    rate_pow = 0.9**t
+    rate = 0.03 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_first_logsumexp_(start, start_shift):
+    """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
+    start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
+    first_logsumexp = log(start_total) + start_shift                                     letters_hmm.grad:19
+    """
+    start_total = 0.0
+    for j in range(16):
+        start_exp = exp(start[j] - f4(start_shift))
+        start_total += start_exp
+    first_logsumexp = np.log(start_total) + start_shift
+    return first_logsumexp
+
+
+@kernel
+def forward_next_(change, next_):
+    """change_max[s] = max_j change[s, j]                                                letters_hmm.grad:20
+    change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
+    change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
+    change_total[s] = Σ_j change_exp[s, j]                                               letters_hmm.grad:20
+    next_logsumexp[s] = log(change_total[s]) + change_shift[s]                           letters_hmm.grad:20
+    next_[s, i] = change[s, i] - next_logsumexp[s]                                       letters_hmm.grad:20
+    """
+    for s in range(16):
+        change_max = f4(-np.inf)
+        for j in range(16):
+            change_max = max(change_max, change[s, j])
+        change_shift = change_max if abs(change_max) < f4(np.inf) else f4(0.0)
+        change_total = f4(0.0)
+        for j in range(16):
+            change_exp = exp(change[s, j] - change_shift)
+            change_total += change_exp
+        next_logsumexp = log(change_total) + change_shift
+        for i in range(16):
+            next_[s, i] = change[s, i] - next_logsumexp
+
+
+@kernel
+def forward_so_far_2(emit, given, seen, letters, so_far, first_):
+    """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
+    emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
+    emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
+    emit_total[s] = Σ_j emit_exp[s, j]                                                   letters_hmm.grad:21
+    given_logsumexp[s] = log(emit_total[s]) + emit_shift[s]                              letters_hmm.grad:21
+    given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
+    seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
+    so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                          letters_hmm.grad:26
+    """
+    batch = seen.shape[0]
+    time = seen.shape[1]
+    for s in range(16):
+        emit_max = f4(-np.inf)
+        for j in range(27):
+            emit_max = max(emit_max, emit[s, j])
+        emit_shift = emit_max if abs(emit_max) < f4(np.inf) else f4(0.0)
+        emit_total = f4(0.0)
+        for j in range(27):
+            emit_exp = exp(emit[s, j] - emit_shift)
+            emit_total += emit_exp
+        given_logsumexp = log(emit_total) + emit_shift
+        for i in range(27):
+            given[i] = emit[s, i] - given_logsumexp
+        for b in range(batch):
+            for t in range(time):
+                seen[b, t, s] = given[letters[b, t]]
+            so_far[b, :, s] = f4(0.0)
+            so_far[b, 0, s] = first_[s] + seen[b, 0, s]
+
+
+@kernel
+def forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far):
+    """so_far_max[b] = max_s so_far[b, time - 1, s]                                      letters_hmm.grad:28
+    so_far_shift[b] = if abs(so_far_max[b]) < inf then so_far_max[b] else 0              letters_hmm.grad:28
+    so_far_exp[b, s] = exp(so_far[b, time - 1, s] - so_far_shift[b])                     letters_hmm.grad:28
+    so_far_total[b] = Σ_s so_far_exp[b, s]                                               letters_hmm.grad:28
+    so_far_inverse[b] = if so_far_total[b] == 0 then 0 else 1/so_far_total[b]            letters_hmm.grad:28
+    likely_softmax[b, s] = so_far_inverse[b]*so_far_exp[b, s]                            letters_hmm.grad:28
+    dtotal_dso_far[b, time - 1, s] = likely_softmax[b, s]                                letters_hmm.grad:28
+    """
+    batch = so_far.shape[0]
+    time = so_far.shape[1]
+    for b in range(batch):
+        so_far_max = f4(-np.inf)
+        for s in range(16):
+            so_far_max = max(so_far_max, so_far[b, time - 1, s])
+        so_far_shift = so_far_max if abs(so_far_max) < f4(np.inf) else f4(0.0)
+        so_far_total = f4(0.0)
+        for s in range(16):
+            so_far_exp[s] = exp(so_far[b, time - 1, s] - so_far_shift)
+            so_far_total += so_far_exp[s]
+        so_far_inverse = f4(0.0) if so_far_total == f4(0.0) else f4(1.0) / so_far_total
+        for s in range(16):
+            likely_softmax = so_far_inverse * so_far_exp[s]
+            dtotal_dso_far[b, :, s] = f4(0.0)
+            dtotal_dso_far[b, time - 1, s] = likely_softmax
+
+
+@kernel
+def forward_posterior(posterior, dtotal_dso_far):
+    """posterior[b, 0, s] = dtotal_dso_far[b, 0, s]                                      letters_hmm.grad:26
+    posterior[b, t, s] += dtotal_dso_far[b, t, s]  where t >= 1                          letters_hmm.grad:27
+    """
+    batch = posterior.shape[0]
+    time = posterior.shape[1]
+    for b in range(batch):
+        for s in range(16):
+            posterior[b, :, s] = f4(0.0)
+            posterior[b, 0, s] = dtotal_dso_far[b, 0, s]
+            for t in range(max(0, 1), time):
+                posterior[b, t, s] += dtotal_dso_far[b, t, s]
+
+
+@kernel
+def forward_so_far_3(so_far_logsumexp_max, so_far, next_, seen):
+    """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
+    so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
+            so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
+    so_far_logsumexp_exp[b, t, s, r] = exp(so_far[b, t, r] + next_[r, s] -
+            so_far_logsumexp_shift[b, t, s])                                             letters_hmm.grad:27
+    so_far_logsumexp_total[b, t, s] = Σ_r so_far_logsumexp_exp[b, t, s, r]               letters_hmm.grad:27
+    so_far_logsumexp[b, t, s] = log(so_far_logsumexp_total[b, t, s]) +
+            so_far_logsumexp_shift[b, t, s]                                              letters_hmm.grad:27
+    so_far[b, t + 1, s] += so_far_logsumexp[b, t, s] + seen[b, t + 1, s]                 letters_hmm.grad:27
+    """
+    time = so_far.shape[1]
+    batch = so_far.shape[0]
+    for t in range(time - 1):
+        for b in range(batch):
+            so_far_logsumexp_max[:] = f4(-np.inf)
+            for r in range(16):
+                for s in range(16):
+                    so_far_logsumexp_max[s] = max(so_far_logsumexp_max[s], so_far[b, t, r] + next_[r, s])
+            for s in range(16):
+                so_far_logsumexp_shift = (
+                    so_far_logsumexp_max[s] if abs(so_far_logsumexp_max[s]) < f4(np.inf) else f4(0.0)
+                )
+                so_far_logsumexp_total = f4(0.0)
+                for r in range(16):
+                    so_far_logsumexp_exp = exp(so_far[b, t, r] + next_[r, s] - so_far_logsumexp_shift)
+                    so_far_logsumexp_total += so_far_logsumexp_exp
+                so_far_logsumexp = log(so_far_logsumexp_total) + so_far_logsumexp_shift
+                so_far[b, t + 1, s] += so_far_logsumexp + seen[b, t + 1, s]
+
+
+@kernel
+def forward_loss(so_far):
+    """so_far_max[b] = max_s so_far[b, time - 1, s]                                      letters_hmm.grad:28
+    so_far_shift[b] = if abs(so_far_max[b]) < inf then so_far_max[b] else 0              letters_hmm.grad:28
+    so_far_exp[b, s] = exp(so_far[b, time - 1, s] - so_far_shift[b])                     letters_hmm.grad:28
+    so_far_total[b] = Σ_s so_far_exp[b, s]                                               letters_hmm.grad:28
+    likely[b] = log(so_far_total[b]) + so_far_shift[b]                                   letters_hmm.grad:28
+    loss_sum = Σ_b likely[b]                                                             letters_hmm.grad:35
+    loss = -loss_sum/(batch*time)                                                        letters_hmm.grad:35
+    perplexity = exp(-loss_sum/(batch*time))                                             letters_hmm.grad:36
+    """
+    batch = so_far.shape[0]
+    time = so_far.shape[1]
+    loss_sum = 0.0
+    for b in range(batch):
+        so_far_max = f4(-np.inf)
+        for s in range(16):
+            so_far_max = max(so_far_max, so_far[b, time - 1, s])
+        so_far_shift = so_far_max if abs(so_far_max) < f4(np.inf) else f4(0.0)
+        so_far_total = f4(0.0)
+        for s in range(16):
+            so_far_exp = exp(so_far[b, time - 1, s] - so_far_shift)
+            so_far_total += so_far_exp
+        likely = log(so_far_total) + so_far_shift
+        loss_sum += likely
+    loss = -loss_sum / (batch * time)
+    perplexity = np.exp(-loss_sum / (batch * time))
+    return loss, perplexity
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, letters):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    start, change, emit = parts(params)
+    d_start, d_change, d_emit = parts(d_params)
+    start_1 = 16
+    start_2 = start_1 + 16
+    start_3 = start_2 + 16
+    start_4 = start_3 + 256
+    start_5 = start_4 + 27
+    start_6 = start_5 + 27
+    start_7 = start_6 + 16 * batch * time
+    start_8 = start_7 + 16 * batch * time
+    start_9 = start_8 + 16 * batch * time - 16 * batch
+    start_10 = start_9 + 256 * batch * time - 256 * batch
+    first_ = work[start_1:start_2]
+    change_exp = work[start_2:start_3]
+    next_ = work[start_3:start_4].reshape(16, 16)
+    emit_exp = work[start_4:start_5]
+    given = work[start_5:start_6]
+    seen = work[start_6:start_7].reshape(batch, time, 16)
+    so_far = work[start_7:start_8].reshape(batch, time, 16)  # kept for d_so_far
+    so_far_logsumexp_max = work[start_2:start_3]
+    so_far_logsumexp_total = work[start_8:start_9].reshape(batch, time - 1, 16)
+    so_far_logsumexp_softmax = work[start_9:start_10].reshape(batch, time - 1, 16, 16)  # kept for d_so_far and d_next
+    so_far_exp = work[start_2:start_3]
+    d_so_far = work[start_6:start_7].reshape(batch, time, 16)
+    d_next = work[start_3:start_4].reshape(16, 16)
+    d_seen = work[start_7 : start_7 + time]
+    d_given = work[start_10 : start_10 + 432].reshape(16, 27)
+    first_logsumexp_softmax = work[0:16]  # kept for d_start
+
+    # forward
+    start_shift = forward_start_shift(start)
+    first_logsumexp, start_inverse = forward_first_logsumexp(first_logsumexp_softmax, start, start_shift)
+    forward_first(first_, start, first_logsumexp)
+    forward_next(change, change_exp, next_, d_change)
+    forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit)
+    forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
+    loss = loss_and_d_so_far(so_far, so_far_exp, d_so_far)
+    backward_so_far(d_so_far, so_far_logsumexp_softmax)
+    backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters)
+    backward_emit(d_given, d_emit)
+    backward_change(d_next, d_change)
+    d_first_logsumexp_sum = forward_d_first_logsumexp_sum(d_start, first_logsumexp_softmax, start_inverse)
+
+    # backward
+    backward_start(d_start, first_logsumexp_softmax, d_first_logsumexp_sum)
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:704]
+    g = d_params[0:704]
+    m = moments[0:704]
+    v = moments[704:1408]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, letters):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(letters, 27)
+    if place >= 0:
+        return 0, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, letters)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, letters):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 1408:
+        raise ValueError("params or state are of another model")
+    place = first_outside(letters, 27)
+    if place >= 0:
+        return 0, place, 0.0
+    loss = differentiate(params, d_params, work, letters)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, letters, posterior):
+    """One forward pass: fills posterior."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(letters, 27)
+    if place >= 0:
+        return 0, place
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    start, change, emit = parts(params)
+    start_1_ = 16
+    start_2_ = start_1_ + 256
+    start_3_ = start_2_ + 27
+    start_4_ = start_3_ + 16 * batch * time
+    start_5_ = start_4_ + 16 * batch * time
+    start_6_ = start_5_ + 16 * batch * time - 16 * batch
+    first_ = work[0:16]
+    next_ = work[start_1_:start_2_].reshape(16, 16)
+    given = work[start_2_:start_3_]
+    seen = work[start_3_:start_4_].reshape(batch, time, 16)
+    so_far = work[start_4_:start_5_].reshape(batch, time, 16)
+    so_far_logsumexp_max = work[0:16]
+    so_far_logsumexp_total = work[start_5_:start_6_].reshape(batch, time - 1, 16)
+    so_far_logsumexp_softmax = work[start_6_ : start_6_ + 256 * batch * time - 256 * batch].reshape(
+        batch, time - 1, 16, 16
+    )
+    so_far_exp = work[0:16]
+    dtotal_dso_far = work[start_3_:start_4_].reshape(batch, time, 16)
+    start_shift = forward_start_shift(start)
+    first_logsumexp = forward_first_logsumexp_(start, start_shift)
+    forward_first(first_, start, first_logsumexp)
+    forward_next_(change, next_)
+    forward_so_far_2(emit, given, seen, letters, so_far, first_)
+    forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
+    forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far)
+    backward_so_far(dtotal_dso_far, so_far_logsumexp_softmax)
+    forward_posterior(posterior, dtotal_dso_far)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, letters):
+    """One forward pass: returns loss, perplexity."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(letters, 27)
+    if place >= 0:
+        return 0, place, 0.0, 0.0
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    start, change, emit = parts(params)
+    first_ = work[0:16]
+    next_ = work[16:272].reshape(16, 16)
+    given = work[272:299]
+    seen = work[299 : 16 * batch * time + 299].reshape(batch, time, 16)
+    so_far = work[16 * batch * time + 299 : 32 * batch * time + 299].reshape(batch, time, 16)
+    so_far_logsumexp_max = work[0:16]
+    start_shift = forward_start_shift(start)
+    first_logsumexp = forward_first_logsumexp_(start, start_shift)
+    forward_first(first_, start, first_logsumexp)
+    forward_next_(change, next_)
+    forward_so_far_2(emit, given, seen, letters, so_far, first_)
+    forward_so_far_3(so_far_logsumexp_max, so_far, next_, seen)
+    loss, perplexity = forward_loss(so_far)
+    return -1, -1, loss, perplexity
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch, time):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 304 * batch * time + 790 - 272 * batch:
+            self.work[0] = np.empty(304 * batch * time + 790 - 272 * batch, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters: start ~ 0.1 * normal(); change ~ 0.1 * normal(); emit ~ 0.1 * normal()."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["start"] = 0.1 * rng.standard_normal((16,))
+    params["change"] = 0.1 * rng.standard_normal((16, 16))
+    params["emit"] = 0.1 * rng.standard_normal((16, 27))
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(1408, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, letters):
+    """One training step on one batch, in place; returns the loss. letters: whole numbers [batch, time] below 27."""
+    (letters,) = _checked(letters)
+    step = state.step + 1
+    bad, place, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(letters.shape[0], letters.shape[1]), letters
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("letters",)[bad], (letters,)[bad], place))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, letters, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    (letters,) = _checked(letters)
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat, np.empty(304 * batch * time + 790 - 272 * batch, f4), letters
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("letters",)[bad], (letters,)[bad], place))
+    return loss, gradients
+
+
+def predict(params, letters, seed=0):
+    """The prediction posterior: [batch, time, 16]. letters: whole numbers [batch, time] below 27."""
+    (letters,) = _checked_inputs(letters)
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    posterior = np.empty((batch, time, 16), f4)
+    bad, place = predict_entry(params.flat, np.empty(304 * batch * time + 299 - 272 * batch, f4), letters, posterior)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("letters",)[bad], (letters,)[bad], place))
+    return posterior
+
+
+def evaluate(params, letters, seed=0):
+    """The loss and the metrics, without changing anything."""
+    (letters,) = _checked(letters)
+    batch = letters.shape[0]
+    time = letters.shape[1]
+    bad, place, loss, perplexity = evaluate_entry(params.flat, np.empty(32 * batch * time + 299, f4), letters)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("letters",)[bad], (letters,)[bad], place))
+    return {"loss": float(loss), "perplexity": float(perplexity)}
+
+
+def _checked_inputs(letters):
+    letters = _array("letters", letters, "iu", "whole numbers", np.int64)
+    if letters.ndim != 2 or letters.size == 0:
+        raise ValueError(f"letters is [batch, time]; got {list(letters.shape)}")
+    if letters.shape[1] - 2 < 0:
+        raise ValueError("index t runs over time - 1, which must be at least 1")
+    return (letters,)
+
+
+_checked = _checked_inputs
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"

@@ -1,0 +1,1013 @@
+"""predators_ode: the network of predators_ode.grad, its gradient and its training step, as loops and matrix products.
+
+    h = tanh(dense(y, 32))                                                      predators_ode.grad:14
+    return dense(h, i)                                                          predators_ode.grad:15
+    k2 = slope(y + step / 2 * k1)                                               predators_ode.grad:19
+    k3 = slope(y + step / 2 * k2)                                               predators_ode.grad:20
+    k4 = slope(y + step * k3)                                                   predators_ode.grad:21
+    y[b, 0, i]                           = start[b, i]                          predators_ode.grad:24
+    y[b: stories, (t: counts) + 1, i: 2] = runge_kutta(y, 0.5)[b, t, i]         predators_ode.grad:25
+    off[b, t, i]                         = y[b, t + 1, i] - counted[b, t, i]    predators_ode.grad:26
+    predict y                                                                   predators_ode.grad:28
+    loss    mean(off^2)                                                         predators_ode.grad:29
+    metric  error = sqrt(mean(off^2))                                           predators_ode.grad:30
+
+Sizes       stories (any size), counts = 16
+Parameters  slope_h_weight[2, 32]  slope_h_bias[32]  slope_dense_weight[32, 2]  slope_dense_bias[2]  (162
+            float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from predators_ode.grad, sha256 d5a2f3d2. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+f4 = np.float32
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_d5a2f3d2"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "predators_ode"
+DTYPE = "float32"
+HASH = "d5a2f3d2"
+PARAMS = {
+    "slope.h.weight": (0, (2, 32)),
+    "slope.h.bias": (64, (32,)),
+    "slope.dense.weight": (96, (32, 2)),
+    "slope.dense.bias": (160, (2,)),
+}
+SIZE = 162
+MOMENTS = {
+    "slope.h.weight.m": (0, (2, 32)),
+    "slope.h.bias.m": (64, (32,)),
+    "slope.dense.weight.m": (96, (32, 2)),
+    "slope.dense.bias.m": (160, (2,)),
+    "slope.h.weight.v": (162, (2, 32)),
+    "slope.h.bias.v": (226, (32,)),
+    "slope.dense.weight.v": (258, (32, 2)),
+    "slope.dense.bias.v": (322, (2,)),
+}
+INPUTS = {
+    "start": ("real", ("stories", 2)),
+}
+TARGETS = {
+    "counted": ("real", ("stories", 16, 2)),
+}
+RANGES = {}
+PREDICTIONS = ("y",)
+METRICS = ("error",)
+DATA = "data/predators.npz"
+FIT = {"epochs": 400, "batch": 16, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# Hares and lynxes: how their numbers move, from nothing but counts of them. A neural differential e"
+    "quation (Chen and\n"
+    "# others, 2018): a network says what the slope of both is where they stand, and Runge and Kutta's me"
+    "thod follows it from\n"
+    "# the start to every count.\n"
+    "\n"
+    "model predators_ode\n"
+    "\n"
+    "dim stories\n"
+    "dim counts = 16                              # half a unit of time apart\n"
+    "\n"
+    "input  start[stories, 2]                     # hares, lynxes\n"
+    "target counted[stories, counts, 2]\n"
+    "\n"
+    "shared def slope(y[..., i]):\n"
+    "    h = tanh(dense(y, 32))\n"
+    "    return dense(h, i)\n"
+    "\n"
+    "def runge_kutta(y[..., i], step):\n"
+    "    k1 = slope(y)\n"
+    "    k2 = slope(y + step / 2 * k1)\n"
+    "    k3 = slope(y + step / 2 * k2)\n"
+    "    k4 = slope(y + step * k3)\n"
+    "    return y + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)\n"
+    "\n"
+    "y[b, 0, i]                           = start[b, i]\n"
+    "y[b: stories, (t: counts) + 1, i: 2] = runge_kutta(y, 0.5)[b, t, i]\n"
+    "off[b, t, i]                         = y[b, t + 1, i] - counted[b, t, i]\n"
+    "\n"
+    "predict y\n"
+    "loss    mean(off^2)\n"
+    "metric  error = sqrt(mean(off^2))\n"
+    "\n"
+    "optimize adam(lr = cosine(1e-2, steps = 10000))\n"
+    'data     "data/predators.npz"\n'
+    "fit      epochs = 400, batch = 16, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias: views of the flat buffer p, or of its
+    gradient."""
+    return p[0:64].reshape(2, 32), p[64:96], p[96:160].reshape(32, 2), p[160:162]
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def tanh(x):
+    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
+    a = min(abs(x), f4(10.0))
+    square = a * a
+    s = f4(-5.70498872745e-3)
+    s = s * square + f4(2.06390887954e-2)
+    s = s * square + f4(-5.37397155531e-2)
+    s = s * square + f4(1.33314422036e-1)
+    s = s * square + f4(-3.33332819422e-1)
+    near = s * square * a + a
+    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
+    return np.copysign(near if a < f4(0.625) else far, x)
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_y(y, start):
+    """y[b, 0, i] = start[b, i]                                                        predators_ode.grad:24"""
+    stories = y.shape[0]
+    for b in range(stories):
+        for i in range(2):
+            y[b, :, i] = f4(0.0)
+            y[b, 0, i] = start[b, i]
+
+
+@kernel
+def forward_y_(
+    slope_h_dense_sum,
+    y,
+    slope_h_weight,
+    y_runge_kutta_k1_sum,
+    slope_h_bias,
+    slope_h,
+    slope_dense_weight,
+    slope_2_h_dense_sum,
+    y_runge_kutta_k1,
+    slope_dense_bias,
+    y_runge_kutta_k2_slope_y,
+    y_runge_kutta_k2_sum,
+    slope_2_h,
+    slope_3_h_dense_sum,
+    y_runge_kutta_k2,
+    y_runge_kutta_k3_slope_y,
+    y_runge_kutta_k3_sum,
+    slope_3_h,
+    slope_4_h_dense_sum,
+    y_runge_kutta_k3,
+    y_runge_kutta_k4_slope_y,
+    y_runge_kutta_k4_sum,
+    slope_4_h,
+    y_runge_kutta_k4,
+):
+    """slope_h_dense_sum[b, t, o] = Σ_i y[b, t, i]*slope_h_weight[i, o]                predators_ode.grad:14
+    slope_h_dense[b, t, o] = slope_h_dense_sum[b, t, o] + slope_h_bias[o]              predators_ode.grad:14
+    slope_h[b, t, o] = tanh(slope_h_dense[b, t, o])                                    predators_ode.grad:14
+    y_runge_kutta_k1_sum[b, t, o2] = Σ_o slope_h[b, t, o]*slope_dense_weight[o, o2]    predators_ode.grad:15
+    y_runge_kutta_k1[b, t, o] = y_runge_kutta_k1_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, t, o]/4       predators_ode.grad:19
+    slope_2_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k2_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_2_h_dense[b, t, o] = slope_2_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_2_h[b, t, o] = tanh(slope_2_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k2_sum[b, t, o2] = Σ_o slope_2_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k2[b, t, o] = y_runge_kutta_k2_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, t, o]/4       predators_ode.grad:20
+    slope_3_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k3_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_3_h_dense[b, t, o] = slope_3_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_3_h[b, t, o] = tanh(slope_3_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k3_sum[b, t, o2] = Σ_o slope_3_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k3[b, t, o] = y_runge_kutta_k3_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, t, o]/2       predators_ode.grad:21
+    slope_4_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k4_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_4_h_dense[b, t, o] = slope_4_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k4[b, t, o] = y_runge_kutta_k4_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y[b, t + 1, i] += y[b, t, i] + y_runge_kutta_k1[b, t, i]/12 + y_runge_kutta_k2[b, t, i]/6
+            + y_runge_kutta_k3[b, t, i]/6 + y_runge_kutta_k4[b, t, i]/12  where t <= 15  predators_ode.grad:25
+    """
+    stories = y.shape[0]
+    for t in range(17):
+        for b in range(stories):
+            slope_h_dense_sum[:] = f4(0.0)
+            for i in range(2):
+                for o in range(32):
+                    slope_h_dense_sum[o] += y[b, t, i] * slope_h_weight[i, o]
+            y_runge_kutta_k1_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_h_dense = slope_h_dense_sum[o] + slope_h_bias[o]
+                slope_h[b, t, o] = tanh(slope_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k1_sum[o2] += slope_h[b, t, o] * slope_dense_weight[o, o2]
+            slope_2_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
+                for o2 in range(32):
+                    slope_2_h_dense_sum[o2] += y_runge_kutta_k2_slope_y[b, t, o] * slope_h_weight[o, o2]
+            y_runge_kutta_k2_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_2_h_dense = slope_2_h_dense_sum[o] + slope_h_bias[o]
+                slope_2_h[b, t, o] = tanh(slope_2_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k2_sum[o2] += slope_2_h[b, t, o] * slope_dense_weight[o, o2]
+            slope_3_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
+                for o2 in range(32):
+                    slope_3_h_dense_sum[o2] += y_runge_kutta_k3_slope_y[b, t, o] * slope_h_weight[o, o2]
+            y_runge_kutta_k3_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_3_h_dense = slope_3_h_dense_sum[o] + slope_h_bias[o]
+                slope_3_h[b, t, o] = tanh(slope_3_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k3_sum[o2] += slope_3_h[b, t, o] * slope_dense_weight[o, o2]
+            slope_4_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
+                for o2 in range(32):
+                    slope_4_h_dense_sum[o2] += y_runge_kutta_k4_slope_y[b, t, o] * slope_h_weight[o, o2]
+            y_runge_kutta_k4_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_4_h_dense = slope_4_h_dense_sum[o] + slope_h_bias[o]
+                slope_4_h[b, t, o] = tanh(slope_4_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k4_sum[o2] += slope_4_h[b, t, o] * slope_dense_weight[o, o2]
+            for o in range(2):
+                y_runge_kutta_k4[b, o] = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
+        if t <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    y[b, t + 1, i] += (
+                        y[b, t, i]
+                        + y_runge_kutta_k1[b, i] / f4(12.0)
+                        + y_runge_kutta_k2[b, i] / f4(6.0)
+                        + y_runge_kutta_k3[b, i] / f4(6.0)
+                        + y_runge_kutta_k4[b, i] / f4(12.0)
+                    )
+
+
+@kernel
+def loss_and_d_off(y, counted, d_off, d_y):
+    """off[b, t, i] = y[b, t + 1, i] - counted[b, t, i]                                predators_ode.grad:26
+    loss_sum = Σ_b,t,i off[b, t, i]^2                                                  predators_ode.grad:29
+    d_off[b, t, i] = 2*off[b, t, i]/(32*stories)                                       predators_ode.grad:29
+    d_y[b, t, i] = d_off[b, t - 1, i]  where t >= 1                                    predators_ode.grad:26
+    loss = loss_sum/(32*stories)                                                       predators_ode.grad:29
+    """
+    stories = y.shape[0]
+    loss_sum = 0.0
+    for b in range(stories):
+        for t in range(16):
+            for i in range(2):
+                off = y[b, t + 1, i] - counted[b, t, i]
+                loss_sum += off * off
+                d_off[t, i] = f4(2.0) * off / f4(32 * stories)
+        for t in range(17):
+            for i in range(2):
+                d_y[b, t, i] = f4(0.0)
+                if t > 0:
+                    d_y[b, t, i] = d_off[t - 1, i]
+    loss = loss_sum / (32 * stories)
+    return loss
+
+
+@kernel
+def backward_y_runge_kutta_k4(
+    d_y_runge_kutta_k4,
+    d_y,
+    d_y_runge_kutta_k4_slope_y,
+    slope_dense_weight,
+    d_slope_4_h_dense,
+    slope_4_h,
+    slope_h_weight,
+    d_y_runge_kutta_k3,
+    d_y_runge_kutta_k3_slope_y,
+    d_slope_3_h_dense,
+    slope_3_h,
+    d_y_runge_kutta_k2,
+    d_y_runge_kutta_k2_slope_y,
+    d_slope_2_h_dense,
+    slope_2_h,
+    d_y_runge_kutta_k1,
+    d_slope_h_dense,
+    slope_h,
+):
+    """d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i]/12  where k <= 15                predators_ode.grad:25
+    d_slope_4_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k4[b, k, o]    predators_ode.grad:15
+    d_slope_4_h_dense[b, k, i] = d_slope_4_h[b, k, i]*(1 - slope_4_h[b, k, i]^2)       predators_ode.grad:14
+    d_y_runge_kutta_k4_slope_y[b, k, i2] = Σ_i slope_h_weight[i2, i]*d_slope_4_h_dense[b, k,
+            i]                                                                         predators_ode.grad:14
+    d_y_runge_kutta_k3[b, k, m] = d_y_runge_kutta_k4_slope_y[b, k, m]/2                predators_ode.grad:21
+    d_y_runge_kutta_k3[b, k, i] += d_y[b, k + 1, i]/6  where k <= 15                   predators_ode.grad:25
+    d_slope_3_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k3[b, k, o]    predators_ode.grad:15
+    d_slope_3_h_dense[b, k, i] = d_slope_3_h[b, k, i]*(1 - slope_3_h[b, k, i]^2)       predators_ode.grad:14
+    d_y_runge_kutta_k3_slope_y[b, k, i2] = Σ_i slope_h_weight[i2, i]*d_slope_3_h_dense[b, k,
+            i]                                                                         predators_ode.grad:14
+    d_y_runge_kutta_k2[b, k, m] = d_y_runge_kutta_k3_slope_y[b, k, m]/4                predators_ode.grad:20
+    d_y_runge_kutta_k2[b, k, i] += d_y[b, k + 1, i]/6  where k <= 15                   predators_ode.grad:25
+    d_slope_2_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k2[b, k, o]    predators_ode.grad:15
+    d_slope_2_h_dense[b, k, i] = d_slope_2_h[b, k, i]*(1 - slope_2_h[b, k, i]^2)       predators_ode.grad:14
+    d_y_runge_kutta_k2_slope_y[b, k, i2] = Σ_i slope_h_weight[i2, i]*d_slope_2_h_dense[b, k,
+            i]                                                                         predators_ode.grad:14
+    d_y[b, k, m] += d_y_runge_kutta_k4_slope_y[b, k, m] + d_y_runge_kutta_k2_slope_y[b, k, m]
+            + d_y_runge_kutta_k3_slope_y[b, k, m]                                      predators_ode.grad:21
+    d_y_runge_kutta_k1[b, k, m] = d_y_runge_kutta_k2_slope_y[b, k, m]/4                predators_ode.grad:19
+    d_y_runge_kutta_k1[b, k, i] += d_y[b, k + 1, i]/12  where k <= 15                  predators_ode.grad:25
+    d_slope_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k1[b, k, o]      predators_ode.grad:15
+    d_slope_h_dense[b, k, i] = d_slope_h[b, k, i]*(1 - slope_h[b, k, i]^2)             predators_ode.grad:14
+    d_y[b, k, i2] += Σ_i slope_h_weight[i2, i]*d_slope_h_dense[b, k, i]                predators_ode.grad:14
+    d_y[b, k, i] += d_y[b, k + 1, i]  where k <= 15                                    predators_ode.grad:25
+    """
+    stories = d_y_runge_kutta_k4.shape[0]
+    d_y_runge_kutta_k4[:, 16:] = f4(0.0)
+    for k in range(16, -1, -1):
+        if k <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i] / f4(12.0)
+        for b in range(stories):
+            d_y_runge_kutta_k4_slope_y[b, :] = f4(0.0)
+            for i in range(32):
+                d_slope_4_h = f4(0.0)
+                for o in range(2):
+                    d_slope_4_h += slope_dense_weight[i, o] * d_y_runge_kutta_k4[b, k, o]
+                d_slope_4_h_dense[b, k, i] = d_slope_4_h * (f4(1.0) - slope_4_h[b, k, i] * slope_4_h[b, k, i])
+                for i2 in range(2):
+                    d_y_runge_kutta_k4_slope_y[b, i2] += slope_h_weight[i2, i] * d_slope_4_h_dense[b, k, i]
+            for m in range(2):
+                d_y_runge_kutta_k3[b, k, m] = d_y_runge_kutta_k4_slope_y[b, m] / f4(2.0)
+        if k <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    d_y_runge_kutta_k3[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
+        for b in range(stories):
+            d_y_runge_kutta_k3_slope_y[b, :] = f4(0.0)
+            for i in range(32):
+                d_slope_3_h = f4(0.0)
+                for o in range(2):
+                    d_slope_3_h += slope_dense_weight[i, o] * d_y_runge_kutta_k3[b, k, o]
+                d_slope_3_h_dense[b, k, i] = d_slope_3_h * (f4(1.0) - slope_3_h[b, k, i] * slope_3_h[b, k, i])
+                for i2 in range(2):
+                    d_y_runge_kutta_k3_slope_y[b, i2] += slope_h_weight[i2, i] * d_slope_3_h_dense[b, k, i]
+            for m in range(2):
+                d_y_runge_kutta_k2[b, k, m] = d_y_runge_kutta_k3_slope_y[b, m] / f4(4.0)
+        if k <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    d_y_runge_kutta_k2[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
+        for b in range(stories):
+            d_y_runge_kutta_k2_slope_y[:] = f4(0.0)
+            for i in range(32):
+                d_slope_2_h = f4(0.0)
+                for o in range(2):
+                    d_slope_2_h += slope_dense_weight[i, o] * d_y_runge_kutta_k2[b, k, o]
+                d_slope_2_h_dense[b, k, i] = d_slope_2_h * (f4(1.0) - slope_2_h[b, k, i] * slope_2_h[b, k, i])
+                for i2 in range(2):
+                    d_y_runge_kutta_k2_slope_y[i2] += slope_h_weight[i2, i] * d_slope_2_h_dense[b, k, i]
+            for m in range(2):
+                d_y[b, k, m] += (
+                    d_y_runge_kutta_k4_slope_y[b, m] + d_y_runge_kutta_k2_slope_y[m] + d_y_runge_kutta_k3_slope_y[b, m]
+                )
+                d_y_runge_kutta_k1[b, k, m] = d_y_runge_kutta_k2_slope_y[m] / f4(4.0)
+        if k <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    d_y_runge_kutta_k1[b, k, i] += d_y[b, k + 1, i] / f4(12.0)
+        for b in range(stories):
+            for i in range(32):
+                d_slope_h = f4(0.0)
+                for o in range(2):
+                    d_slope_h += slope_dense_weight[i, o] * d_y_runge_kutta_k1[b, k, o]
+                d_slope_h_dense[b, k, i] = d_slope_h * (f4(1.0) - slope_h[b, k, i] * slope_h[b, k, i])
+                for i2 in range(2):
+                    d_y[b, k, i2] += slope_h_weight[i2, i] * d_slope_h_dense[b, k, i]
+        if k <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    d_y[b, k, i] += d_y[b, k + 1, i]
+
+
+@kernel
+def backward_slope_dense_bias(d_slope_dense_bias, d_slope_dense_weight, d_y_runge_kutta_k4, slope_4_h):
+    """d_slope_dense_bias[o] = Σ_b,j d_y_runge_kutta_k4[b, j, o]                       predators_ode.grad:15
+    d_slope_dense_weight[i, o] = Σ_b,j slope_4_h[b, j, i]*d_y_runge_kutta_k4[b, j, o]  predators_ode.grad:15
+    """
+    stories = d_y_runge_kutta_k4.shape[0]
+    d_slope_dense_bias[:] = f4(0.0)
+    d_slope_dense_weight[:, :] = f4(0.0)
+    for b in range(stories):
+        for j in range(17):
+            for o in range(2):
+                d_slope_dense_bias[o] += d_y_runge_kutta_k4[b, j, o]
+                for i in range(32):
+                    d_slope_dense_weight[i, o] += slope_4_h[b, j, i] * d_y_runge_kutta_k4[b, j, o]
+
+
+@kernel
+def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_dense_weight, slope_3_h):
+    """d_slope_dense_bias[o] += Σ_b,j d_y_runge_kutta_k3[b, j, o]                      predators_ode.grad:15
+    d_slope_dense_weight[i, o] += Σ_b,j slope_3_h[b, j, i]*d_y_runge_kutta_k3[b, j, o]  predators_ode.grad:15
+    """
+    stories = d_y_runge_kutta_k3.shape[0]
+    for b in range(stories):
+        for j in range(17):
+            for o in range(2):
+                d_slope_dense_bias[o] += d_y_runge_kutta_k3[b, j, o]
+                for i in range(32):
+                    d_slope_dense_weight[i, o] += slope_3_h[b, j, i] * d_y_runge_kutta_k3[b, j, o]
+
+
+@kernel
+def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y):
+    """d_slope_h_bias[o] = Σ_b,j d_slope_4_h_dense[b, j, o]                            predators_ode.grad:14
+    d_slope_h_weight[i, o] = Σ_b,j y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j,
+            o]                                                                         predators_ode.grad:14
+    """
+    stories = d_slope_4_h_dense.shape[0]
+    d_slope_h_bias[:] = f4(0.0)
+    d_slope_h_weight[:, :] = f4(0.0)
+    for b in range(stories):
+        for j in range(17):
+            for o in range(32):
+                d_slope_h_bias[o] += d_slope_4_h_dense[b, j, o]
+                for i in range(2):
+                    d_slope_h_weight[i, o] += y_runge_kutta_k4_slope_y[b, j, i] * d_slope_4_h_dense[b, j, o]
+
+
+@kernel
+def backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, y_runge_kutta_k3_slope_y):
+    """d_slope_h_bias[o] += Σ_b,j d_slope_3_h_dense[b, j, o]                           predators_ode.grad:14
+    d_slope_h_weight[i, o] += Σ_b,j y_runge_kutta_k3_slope_y[b, j, i]*d_slope_3_h_dense[b, j,
+            o]                                                                         predators_ode.grad:14
+    """
+    stories = d_slope_3_h_dense.shape[0]
+    for b in range(stories):
+        for j in range(17):
+            for o in range(32):
+                d_slope_h_bias[o] += d_slope_3_h_dense[b, j, o]
+                for i in range(2):
+                    d_slope_h_weight[i, o] += y_runge_kutta_k3_slope_y[b, j, i] * d_slope_3_h_dense[b, j, o]
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """lr_cos = if t <= 0 then 0 else cos(pi*min(1, 0.0001*t - 0.0001))                predators_ode.grad:32
+    lr = if t <= 0 then 0.01*t else 0.005*lr_cos + 0.005                               predators_ode.grad:32
+    rate_pow = 0.9^t                                                                   predators_ode.grad:32
+    rate = lr/(1 - rate_pow)                                                           predators_ode.grad:32
+    unbias_pow = 0.999^t                                                               predators_ode.grad:32
+    unbias = 1/sqrt(1 - unbias_pow)                                                    predators_ode.grad:32
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                       predators_ode.grad:32
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                 predators_ode.grad:32
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                          predators_ode.grad:32
+    """
+    size = m.shape[0]
+    lr_cos = 0.0 if t <= 0.0 else np.cos(np.pi * min(0.0001 * t - 0.0001, 1.0))
+    lr = 0.01 * t if t <= 0.0 else 0.005 * lr_cos + 0.005
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_y_2(
+    slope_h_dense_sum,
+    y,
+    slope_h_weight,
+    y_runge_kutta_k1_sum,
+    slope_h_bias,
+    slope_dense_weight,
+    slope_2_h_dense_sum,
+    y_runge_kutta_k1,
+    slope_dense_bias,
+    y_runge_kutta_k2_sum,
+    slope_3_h_dense_sum,
+    y_runge_kutta_k2,
+    y_runge_kutta_k3_sum,
+    slope_4_h_dense_sum,
+    y_runge_kutta_k3,
+    y_runge_kutta_k4_sum,
+    y_runge_kutta_k4,
+):
+    """slope_h_dense_sum[b, t, o] = Σ_i y[b, t, i]*slope_h_weight[i, o]                predators_ode.grad:14
+    slope_h_dense[b, t, o] = slope_h_dense_sum[b, t, o] + slope_h_bias[o]              predators_ode.grad:14
+    slope_h[b, t, o] = tanh(slope_h_dense[b, t, o])                                    predators_ode.grad:14
+    y_runge_kutta_k1_sum[b, t, o2] = Σ_o slope_h[b, t, o]*slope_dense_weight[o, o2]    predators_ode.grad:15
+    y_runge_kutta_k1[b, t, o] = y_runge_kutta_k1_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, t, o]/4       predators_ode.grad:19
+    slope_2_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k2_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_2_h_dense[b, t, o] = slope_2_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_2_h[b, t, o] = tanh(slope_2_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k2_sum[b, t, o2] = Σ_o slope_2_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k2[b, t, o] = y_runge_kutta_k2_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, t, o]/4       predators_ode.grad:20
+    slope_3_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k3_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_3_h_dense[b, t, o] = slope_3_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_3_h[b, t, o] = tanh(slope_3_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k3_sum[b, t, o2] = Σ_o slope_3_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k3[b, t, o] = y_runge_kutta_k3_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, t, o]/2       predators_ode.grad:21
+    slope_4_h_dense_sum[b, t, o2] = Σ_o y_runge_kutta_k4_slope_y[b, t, o]*slope_h_weight[o,
+            o2]                                                                        predators_ode.grad:14
+    slope_4_h_dense[b, t, o] = slope_4_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
+    slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
+    y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
+    y_runge_kutta_k4[b, t, o] = y_runge_kutta_k4_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
+    y[b, t + 1, i] += y[b, t, i] + y_runge_kutta_k1[b, t, i]/12 + y_runge_kutta_k2[b, t, i]/6
+            + y_runge_kutta_k3[b, t, i]/6 + y_runge_kutta_k4[b, t, i]/12  where t <= 15  predators_ode.grad:25
+    """
+    stories = y.shape[0]
+    for t in range(17):
+        for b in range(stories):
+            slope_h_dense_sum[:] = f4(0.0)
+            for i in range(2):
+                for o in range(32):
+                    slope_h_dense_sum[o] += y[b, t, i] * slope_h_weight[i, o]
+            y_runge_kutta_k1_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_h_dense = slope_h_dense_sum[o] + slope_h_bias[o]
+                slope_h = tanh(slope_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k1_sum[o2] += slope_h * slope_dense_weight[o, o2]
+            slope_2_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k2_slope_y = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
+                for o2 in range(32):
+                    slope_2_h_dense_sum[o2] += y_runge_kutta_k2_slope_y * slope_h_weight[o, o2]
+            y_runge_kutta_k2_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_2_h_dense = slope_2_h_dense_sum[o] + slope_h_bias[o]
+                slope_2_h = tanh(slope_2_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k2_sum[o2] += slope_2_h * slope_dense_weight[o, o2]
+            slope_3_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k3_slope_y = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
+                for o2 in range(32):
+                    slope_3_h_dense_sum[o2] += y_runge_kutta_k3_slope_y * slope_h_weight[o, o2]
+            y_runge_kutta_k3_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_3_h_dense = slope_3_h_dense_sum[o] + slope_h_bias[o]
+                slope_3_h = tanh(slope_3_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k3_sum[o2] += slope_3_h * slope_dense_weight[o, o2]
+            slope_4_h_dense_sum[:] = f4(0.0)
+            for o in range(2):
+                y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k4_slope_y = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
+                for o2 in range(32):
+                    slope_4_h_dense_sum[o2] += y_runge_kutta_k4_slope_y * slope_h_weight[o, o2]
+            y_runge_kutta_k4_sum[:] = f4(0.0)
+            for o in range(32):
+                slope_4_h_dense = slope_4_h_dense_sum[o] + slope_h_bias[o]
+                slope_4_h = tanh(slope_4_h_dense)
+                for o2 in range(2):
+                    y_runge_kutta_k4_sum[o2] += slope_4_h * slope_dense_weight[o, o2]
+            for o in range(2):
+                y_runge_kutta_k4[b, o] = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
+        if t <= 15:
+            for b in range(stories):
+                for i in range(2):
+                    y[b, t + 1, i] += (
+                        y[b, t, i]
+                        + y_runge_kutta_k1[b, i] / f4(12.0)
+                        + y_runge_kutta_k2[b, i] / f4(6.0)
+                        + y_runge_kutta_k3[b, i] / f4(6.0)
+                        + y_runge_kutta_k4[b, i] / f4(12.0)
+                    )
+
+
+@kernel
+def forward_loss(y, counted):
+    """off[b, t, i] = y[b, t + 1, i] - counted[b, t, i]                                predators_ode.grad:26
+    loss_sum = Σ_b,t,i off[b, t, i]^2                                                  predators_ode.grad:29
+    loss = loss_sum/(32*stories)                                                       predators_ode.grad:29
+    error = sqrt(loss_sum/(32*stories))                                                predators_ode.grad:30
+    """
+    stories = y.shape[0]
+    loss_sum = 0.0
+    for b in range(stories):
+        for t in range(16):
+            for i in range(2):
+                off = y[b, t + 1, i] - counted[b, t, i]
+                loss_sum += off * off
+    loss = loss_sum / (32 * stories)
+    error = np.sqrt(loss_sum / (32 * stories))
+    return loss, error
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, start, counted):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    stories = start.shape[0]
+    slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
+    d_slope_h_weight, d_slope_h_bias, d_slope_dense_weight, d_slope_dense_bias = parts(d_params)
+    y = work[0 : 34 * stories].reshape(stories, 17, 2)  # kept for d_off and d_y
+    slope_h_dense_sum = work[34 * stories : 34 * stories + 32]
+    slope_h = work[34 * stories + 32 : 578 * stories + 32].reshape(stories, 17, 32)
+    y_runge_kutta_k1_sum = work[578 * stories + 32 : 578 * stories + 34]
+    y_runge_kutta_k1 = work[578 * stories + 34 : 580 * stories + 34].reshape(stories, 2)
+    y_runge_kutta_k2_slope_y = work[580 * stories + 34 : 614 * stories + 34].reshape(stories, 17, 2)
+    slope_2_h_dense_sum = work[614 * stories + 34 : 614 * stories + 66]
+    slope_2_h = work[614 * stories + 66 : 1158 * stories + 66].reshape(stories, 17, 32)
+    y_runge_kutta_k2_sum = work[1158 * stories + 66 : 1158 * stories + 68]
+    y_runge_kutta_k2 = work[1158 * stories + 68 : 1160 * stories + 68].reshape(stories, 2)
+    y_runge_kutta_k3_slope_y = work[1160 * stories + 68 : 1194 * stories + 68].reshape(stories, 17, 2)
+    slope_3_h_dense_sum = work[1194 * stories + 68 : 1194 * stories + 100]
+    slope_3_h = work[1194 * stories + 100 : 1738 * stories + 100].reshape(stories, 17, 32)
+    y_runge_kutta_k3_sum = work[1738 * stories + 100 : 1738 * stories + 102]
+    y_runge_kutta_k3 = work[1738 * stories + 102 : 1740 * stories + 102].reshape(stories, 2)
+    y_runge_kutta_k4_slope_y = work[1740 * stories + 102 : 1774 * stories + 102].reshape(stories, 17, 2)
+    slope_4_h_dense_sum = work[1774 * stories + 102 : 1774 * stories + 134]
+    slope_4_h = work[1774 * stories + 134 : 2318 * stories + 134].reshape(stories, 17, 32)
+    y_runge_kutta_k4_sum = work[2318 * stories + 134 : 2318 * stories + 136]
+    y_runge_kutta_k4 = work[2318 * stories + 136 : 2320 * stories + 136].reshape(stories, 2)
+    d_off = work[1774 * stories + 102 : 1774 * stories + 134].reshape(16, 2)
+    d_y = work[2320 * stories + 136 : 2354 * stories + 136].reshape(stories, 17, 2)
+    d_y_runge_kutta_k4 = work[2354 * stories + 136 : 2388 * stories + 136].reshape(stories, 17, 2)
+    d_slope_4_h_dense = work[2388 * stories + 136 : 2932 * stories + 136].reshape(stories, 17, 32)
+    d_y_runge_kutta_k4_slope_y = work[2318 * stories + 136 : 2320 * stories + 136].reshape(stories, 2)
+    d_y_runge_kutta_k3 = work[2932 * stories + 136 : 2966 * stories + 136].reshape(stories, 17, 2)
+    d_slope_3_h_dense = work[2966 * stories + 136 : 3510 * stories + 136].reshape(stories, 17, 32)
+    d_y_runge_kutta_k3_slope_y = work[1738 * stories + 102 : 1740 * stories + 102].reshape(stories, 2)
+    d_y_runge_kutta_k2 = work[3510 * stories + 136 : 3544 * stories + 136].reshape(stories, 17, 2)
+    d_slope_2_h_dense = work[3544 * stories + 136 : 4088 * stories + 136].reshape(stories, 17, 32)
+    d_y_runge_kutta_k2_slope_y = work[2318 * stories + 134 : 2318 * stories + 136]
+    d_y_runge_kutta_k1 = work[4088 * stories + 136 : 4122 * stories + 136].reshape(stories, 17, 2)
+    d_slope_h_dense = work[4122 * stories + 136 : 4666 * stories + 136].reshape(stories, 17, 32)
+
+    # forward
+    forward_y(y, start)
+    forward_y_(
+        slope_h_dense_sum,
+        y,
+        slope_h_weight,
+        y_runge_kutta_k1_sum,
+        slope_h_bias,
+        slope_h,
+        slope_dense_weight,
+        slope_2_h_dense_sum,
+        y_runge_kutta_k1,
+        slope_dense_bias,
+        y_runge_kutta_k2_slope_y,
+        y_runge_kutta_k2_sum,
+        slope_2_h,
+        slope_3_h_dense_sum,
+        y_runge_kutta_k2,
+        y_runge_kutta_k3_slope_y,
+        y_runge_kutta_k3_sum,
+        slope_3_h,
+        slope_4_h_dense_sum,
+        y_runge_kutta_k3,
+        y_runge_kutta_k4_slope_y,
+        y_runge_kutta_k4_sum,
+        slope_4_h,
+        y_runge_kutta_k4,
+    )
+    loss = loss_and_d_off(y, counted, d_off, d_y)
+
+    # backward
+    backward_y_runge_kutta_k4(
+        d_y_runge_kutta_k4,
+        d_y,
+        d_y_runge_kutta_k4_slope_y,
+        slope_dense_weight,
+        d_slope_4_h_dense,
+        slope_4_h,
+        slope_h_weight,
+        d_y_runge_kutta_k3,
+        d_y_runge_kutta_k3_slope_y,
+        d_slope_3_h_dense,
+        slope_3_h,
+        d_y_runge_kutta_k2,
+        d_y_runge_kutta_k2_slope_y,
+        d_slope_2_h_dense,
+        slope_2_h,
+        d_y_runge_kutta_k1,
+        d_slope_h_dense,
+        slope_h,
+    )
+    backward_slope_dense_bias(d_slope_dense_bias, d_slope_dense_weight, d_y_runge_kutta_k4, slope_4_h)
+    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_dense_weight, slope_3_h)
+    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k2, d_slope_dense_weight, slope_2_h)
+    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k1, d_slope_dense_weight, slope_h)
+    backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y)
+    backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, y_runge_kutta_k3_slope_y)
+    backward_slope_h_bias_(d_slope_h_bias, d_slope_2_h_dense, d_slope_h_weight, y_runge_kutta_k2_slope_y)
+    backward_slope_h_bias_(d_slope_h_bias, d_slope_h_dense, d_slope_h_weight, y)
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:162]
+    g = d_params[0:162]
+    m = moments[0:162]
+    v = moments[162:324]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, start, counted):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    return -1, -1, differentiate(params, d_params, work, start, counted)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, start, counted):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 324:
+        raise ValueError("params or state are of another model")
+    loss = differentiate(params, d_params, work, start, counted)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, start, y):
+    """One forward pass: fills y."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    stories = start.shape[0]
+    slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
+    slope_h_dense_sum = work[0:32]
+    y_runge_kutta_k1_sum = work[32:34]
+    y_runge_kutta_k1 = work[34 : 2 * stories + 34].reshape(stories, 2)
+    slope_2_h_dense_sum = work[2 * stories + 34 : 2 * stories + 66]
+    y_runge_kutta_k2_sum = work[2 * stories + 66 : 2 * stories + 68]
+    y_runge_kutta_k2 = work[2 * stories + 68 : 4 * stories + 68].reshape(stories, 2)
+    slope_3_h_dense_sum = work[4 * stories + 68 : 4 * stories + 100]
+    y_runge_kutta_k3_sum = work[4 * stories + 100 : 4 * stories + 102]
+    y_runge_kutta_k3 = work[4 * stories + 102 : 6 * stories + 102].reshape(stories, 2)
+    slope_4_h_dense_sum = work[6 * stories + 102 : 6 * stories + 134]
+    y_runge_kutta_k4_sum = work[6 * stories + 134 : 6 * stories + 136]
+    y_runge_kutta_k4 = work[6 * stories + 136 : 8 * stories + 136].reshape(stories, 2)
+    forward_y(y, start)
+    forward_y_2(
+        slope_h_dense_sum,
+        y,
+        slope_h_weight,
+        y_runge_kutta_k1_sum,
+        slope_h_bias,
+        slope_dense_weight,
+        slope_2_h_dense_sum,
+        y_runge_kutta_k1,
+        slope_dense_bias,
+        y_runge_kutta_k2_sum,
+        slope_3_h_dense_sum,
+        y_runge_kutta_k2,
+        y_runge_kutta_k3_sum,
+        slope_4_h_dense_sum,
+        y_runge_kutta_k3,
+        y_runge_kutta_k4_sum,
+        y_runge_kutta_k4,
+    )
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, start, counted):
+    """One forward pass: returns loss, error."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    stories = start.shape[0]
+    slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
+    y = work[0 : 34 * stories].reshape(stories, 17, 2)
+    slope_h_dense_sum = work[34 * stories : 34 * stories + 32]
+    y_runge_kutta_k1_sum = work[34 * stories + 32 : 34 * stories + 34]
+    y_runge_kutta_k1 = work[34 * stories + 34 : 36 * stories + 34].reshape(stories, 2)
+    slope_2_h_dense_sum = work[36 * stories + 34 : 36 * stories + 66]
+    y_runge_kutta_k2_sum = work[36 * stories + 66 : 36 * stories + 68]
+    y_runge_kutta_k2 = work[36 * stories + 68 : 38 * stories + 68].reshape(stories, 2)
+    slope_3_h_dense_sum = work[38 * stories + 68 : 38 * stories + 100]
+    y_runge_kutta_k3_sum = work[38 * stories + 100 : 38 * stories + 102]
+    y_runge_kutta_k3 = work[38 * stories + 102 : 40 * stories + 102].reshape(stories, 2)
+    slope_4_h_dense_sum = work[40 * stories + 102 : 40 * stories + 134]
+    y_runge_kutta_k4_sum = work[40 * stories + 134 : 40 * stories + 136]
+    y_runge_kutta_k4 = work[40 * stories + 136 : 42 * stories + 136].reshape(stories, 2)
+    forward_y(y, start)
+    forward_y_2(
+        slope_h_dense_sum,
+        y,
+        slope_h_weight,
+        y_runge_kutta_k1_sum,
+        slope_h_bias,
+        slope_dense_weight,
+        slope_2_h_dense_sum,
+        y_runge_kutta_k1,
+        slope_dense_bias,
+        y_runge_kutta_k2_sum,
+        slope_3_h_dense_sum,
+        y_runge_kutta_k2,
+        y_runge_kutta_k3_sum,
+        slope_4_h_dense_sum,
+        y_runge_kutta_k3,
+        y_runge_kutta_k4_sum,
+        y_runge_kutta_k4,
+    )
+    loss, error = forward_loss(y, counted)
+    return -1, -1, loss, error
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, stories):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 4666 * stories + 136:
+            self.work[0] = np.empty(4666 * stories + 136, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["slope.h.weight"] = np.sqrt(3 / 17) * (2.0 * rng.random((2, 32)) - 1.0)
+    params["slope.dense.weight"] = np.sqrt(3 / 17) * (2.0 * rng.random((32, 2)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(324, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, start, counted):
+    """One training step on one batch, in place; returns the loss.
+
+    start: float32 [stories, 2]; counted: float32 [stories, counts = 16, 2].
+    """
+    start, counted = _checked(start, counted)
+    step = state.step + 1
+    _, _, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(start.shape[0]), start, counted
+    )
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, start, counted, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    start, counted = _checked(start, counted)
+    stories = start.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(4666 * stories + 136, f4), start, counted)
+    return loss, gradients
+
+
+def predict(params, start, seed=0):
+    """The prediction y: [stories, 17, 2]. start: float32 [stories, 2]."""
+    (start,) = _checked_inputs(start)
+    stories = start.shape[0]
+    y = np.empty((stories, 17, 2), f4)
+    predict_entry(params.flat, np.empty(8 * stories + 136, f4), start, y)
+    return y
+
+
+def evaluate(params, start, counted, seed=0):
+    """The loss and the metrics, without changing anything."""
+    start, counted = _checked(start, counted)
+    stories = start.shape[0]
+    _, _, loss, error = evaluate_entry(params.flat, np.empty(42 * stories + 136, f4), start, counted)
+    return {"loss": float(loss), "error": float(error)}
+
+
+def _checked_inputs(start):
+    start = _array("start", start, "fiu", "numbers", f4)
+    if start.ndim != 2 or start.shape[1] != 2 or start.size == 0:
+        raise ValueError(f"start is [stories, 2]; got {list(start.shape)}")
+    return (start,)
+
+
+def _checked(start, counted):
+    (start,) = _checked_inputs(start)
+    counted = _array("counted", counted, "fiu", "numbers", f4)
+    if (
+        counted.ndim != 3
+        or counted.shape[0] != start.shape[0]
+        or counted.shape[1] != 16
+        or counted.shape[2] != 2
+        or counted.size == 0
+    ):
+        raise ValueError(
+            f"counted is [stories, counts = 16, 2] with stories = {start.shape[0]}; got {list(counted.shape)}"
+        )
+    return start, counted
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()

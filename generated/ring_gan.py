@@ -1,0 +1,1387 @@
+"""ring_gan: the network of ring_gan.grad, its gradient and its training step, as loops and matrix products.
+
+    h = relu(dense(noise, 64))                                                                ring_gan.grad:12
+    h = relu(dense(h, 64))                                                                    ring_gan.grad:13
+    return dense(h, 2)                                                                        ring_gan.grad:14
+    h = relu(dense(q, 64))                                                                    ring_gan.grad:17
+    h = relu(dense(h, 64))                                                                    ring_gan.grad:18
+    return dense(h, 1)                                                                        ring_gan.grad:19
+    noise[b: batch, i: 8] = normal()                                                          ring_gan.grad:21
+    slope    = grad(likely, real)                                                             ring_gan.grad:26
+    mistakes = mean(softplus(-likely)) + mean(softplus(critic(stop_gradient(made)))) + mea …  ring_gan.grad:27
+    some[n: 1000, i: 8] = normal()                                                            ring_gan.grad:31
+    place[k: 8, i: 2]   = if i == 0 then cos(pi * k / 4) else sin(pi * k / 4)                 ring_gan.grad:33
+    far[n, k]   = sqrt(sum[i]((points[n, i] - place[k, i])^2))                                ring_gan.grad:34
+    close[n, k] = if far[n, k] < 0.15 then 1 else 0                                           ring_gan.grad:35
+    predict points                                                                            ring_gan.grad:37
+    loss    mean(softplus(-critic(made)))                                                     ring_gan.grad:38
+    metric  near   = sum(close) / 1000                                                        ring_gan.grad:39
+    metric  places = sum[k](if sum[n](close[n, k]) > 62 then 1 else 0)                        ring_gan.grad:40
+
+Sizes       batch (any size)
+Parameters  maker_h_weight[8, 64]  maker_h_bias[64]  maker_h_2_weight[64, 64]  maker_h_2_bias[64]
+            maker_dense_weight[64, 2]  maker_dense_bias[2]  critic_h_weight[2, 64]  critic_h_bias[64]
+            critic_h_2_weight[64, 64]  critic_h_2_bias[64]  critic_dense_weight[64, 1]  critic_dense_bias[1]  (9 283
+            float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape; dY_dX is the derivative of Y's sum by X, too
+
+Emitted by gradc 0.1.0 from ring_gan.grad, sha256 f2f793b9. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+i8 = np.int64
+u4 = np.uint32
+u8 = np.uint64
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_f2f793b9"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "ring_gan"
+DTYPE = "float32"
+HASH = "f2f793b9"
+PARAMS = {
+    "maker.h.weight": (0, (8, 64)),
+    "maker.h.bias": (512, (64,)),
+    "maker.h_2.weight": (576, (64, 64)),
+    "maker.h_2.bias": (4672, (64,)),
+    "maker.dense.weight": (4736, (64, 2)),
+    "maker.dense.bias": (4864, (2,)),
+    "critic.h.weight": (4866, (2, 64)),
+    "critic.h.bias": (4994, (64,)),
+    "critic.h_2.weight": (5058, (64, 64)),
+    "critic.h_2.bias": (9154, (64,)),
+    "critic.dense.weight": (9218, (64, 1)),
+    "critic.dense.bias": (9282, (1,)),
+}
+SIZE = 9283
+MOMENTS = {
+    "maker.h.weight.m": (0, (8, 64)),
+    "maker.h.bias.m": (512, (64,)),
+    "maker.h_2.weight.m": (576, (64, 64)),
+    "maker.h_2.bias.m": (4672, (64,)),
+    "maker.dense.weight.m": (4736, (64, 2)),
+    "maker.dense.bias.m": (4864, (2,)),
+    "maker.h.weight.v": (4866, (8, 64)),
+    "maker.h.bias.v": (5378, (64,)),
+    "maker.h_2.weight.v": (5442, (64, 64)),
+    "maker.h_2.bias.v": (9538, (64,)),
+    "maker.dense.weight.v": (9602, (64, 2)),
+    "maker.dense.bias.v": (9730, (2,)),
+    "critic.h.weight.m": (9732, (2, 64)),
+    "critic.h.bias.m": (9860, (64,)),
+    "critic.h_2.weight.m": (9924, (64, 64)),
+    "critic.h_2.bias.m": (14020, (64,)),
+    "critic.dense.weight.m": (14084, (64, 1)),
+    "critic.dense.bias.m": (14148, (1,)),
+    "critic.h.weight.v": (14149, (2, 64)),
+    "critic.h.bias.v": (14277, (64,)),
+    "critic.h_2.weight.v": (14341, (64, 64)),
+    "critic.h_2.bias.v": (18437, (64,)),
+    "critic.dense.weight.v": (18501, (64, 1)),
+    "critic.dense.bias.v": (18565, (1,)),
+}
+INPUTS = {}
+TARGETS = {
+    "real": ("real", ("batch", 2)),
+}
+RANGES = {}
+PREDICTIONS = ("points",)
+METRICS = ("near", "places")
+DATA = "data/ring.npz"
+FIT = {"epochs": 150, "batch": 128, "validation": 0.1, "seed": 0}
+SOURCE = (
+    "# Two networks play against each other (Goodfellow and others, 2014): one makes points of random num"
+    "bers, the other tells\n"
+    "# made points from real ones, which lie around eight places on a circle. Each learns from the other'"
+    "s mistakes, until\n"
+    "# what is made cannot be told apart.\n"
+    "\n"
+    "model ring_gan\n"
+    "\n"
+    "dim batch\n"
+    "\n"
+    "target real[batch, 2]\n"
+    "\n"
+    "shared def maker(noise[n, i]):\n"
+    "    h = relu(dense(noise, 64))\n"
+    "    h = relu(dense(h, 64))\n"
+    "    return dense(h, 2)\n"
+    "\n"
+    "shared def critic(q[n, i]):                  # above 0: real\n"
+    "    h = relu(dense(q, 64))\n"
+    "    h = relu(dense(h, 64))\n"
+    "    return dense(h, 1)\n"
+    "\n"
+    "noise[b: batch, i: 8] = normal()\n"
+    "made   = maker(noise)\n"
+    "likely = critic(real)\n"
+    "\n"
+    "# The critic's loss, and what keeps it from growing steep where the real points are (Mescheder and o"
+    "thers, 2018).\n"
+    "slope    = grad(likely, real)\n"
+    "mistakes = mean(softplus(-likely)) + mean(softplus(critic(stop_gradient(made)))) + mean(slope^2)\n"
+    "\n"
+    "# A thousand points: how many are within three standard deviations of one of the eight places, and h"
+    "ow many of the\n"
+    "# places have at least half of their share.\n"
+    "some[n: 1000, i: 8] = normal()\n"
+    "points = maker(some)\n"
+    "place[k: 8, i: 2]   = if i == 0 then cos(pi * k / 4) else sin(pi * k / 4)\n"
+    "far[n, k]   = sqrt(sum[i]((points[n, i] - place[k, i])^2))\n"
+    "close[n, k] = if far[n, k] < 0.15 then 1 else 0\n"
+    "\n"
+    "predict points\n"
+    "loss    mean(softplus(-critic(made)))\n"
+    "metric  near   = sum(close) / 1000\n"
+    "metric  places = sum[k](if sum[n](close[n, k]) > 62 then 1 else 0)\n"
+    "\n"
+    "optimize adam(lr = cosine(1e-3, steps = 9000), beta1 = 0.5)\n"
+    "optimize critic.* with adam(lr = cosine(1e-3, steps = 9000), beta1 = 0.5) for mistakes\n"
+    'data     "data/ring.npz"\n'
+    "fit      epochs = 150, batch = 128, validation = 0.1, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """maker_h_weight, maker_h_bias, maker_h_2_weight, maker_h_2_bias, maker_dense_weight, maker_dense_bias,
+    critic_h_weight, critic_h_bias, critic_h_2_weight, critic_h_2_bias, critic_dense_weight, critic_dense_bias: views
+    of the flat buffer p, or of its gradient."""
+    return (
+        p[0:512].reshape(8, 64),
+        p[512:576],
+        p[576:4672].reshape(64, 64),
+        p[4672:4736],
+        p[4736:4864].reshape(64, 2),
+        p[4864:4866],
+        p[4866:4994].reshape(2, 64),
+        p[4994:5058],
+        p[5058:9154].reshape(64, 64),
+        p[9154:9218],
+        p[9218:9282].reshape(64, 1),
+        p[9282:9283],
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+@vector
+def softplus(x):
+    """ln(1 + e^x) within 2 ulp, as max(x, 0) + ln(1 + e^-|x|)."""
+    e = exp(-abs(x))
+    u = f4(1.0) + e
+    return max(x, f4(0.0)) + (log_of_normal(u) + (e - (u - f4(1.0))) / u)
+
+
+@vector
+def quarter_turns(x):
+    """x = 2π (n / 4 + f) with f from -⅛ to ⅛, for every x: n modulo 4 in the last bits of an int64, and f in float64.
+
+    Payne and Hanek's reduction without a table: x times a 28-bit piece of 1 / 2π is exact in float64, and its whole
+    turns are dropped before the pieces are added, the largest first, so that f keeps its digits where they cancel.
+    """
+    x = f8(min(max(x, f4(-3.4028235e38)), f4(3.4028235e38)))
+    a = x * 0.15915494039654732
+    b = x * 2.6953480142255515e-09
+    c = x * 4.038449450981451e-18
+    d = x * 1.9241762118391763e-26
+    e = x * 4.1707168783816406e-35
+    a = a - np.rint(a)
+    b = b - np.rint(b)
+    c = c - np.rint(c)
+    d = d - np.rint(d)
+    e = e - np.rint(e)
+    # floats of the size of this sum lie ¼ apart
+    shifted = f8(a + b + c + d + e + 1688849860263936.0)
+    return shifted.view(i8), a - (shifted - 1688849860263936.0) + b + c + d + e + x * 3.877041902507235e-43
+
+
+@vector
+def sin_of_turns(n, f):
+    """sin 2π(n / 4 + f) to 2^-34 in float64, by minimax polynomials for sin(2πf) / f and cos 2πf."""
+    square = f * f
+    s = 41.47294862252118
+    s = s * square - 76.69786995625331
+    s = s * square + 81.60520474626563
+    s = s * square - 41.34170215350498
+    s = (s * square + 6.283185307152453) * f
+    c = 59.22040730959103
+    c = c * square - 85.44285212234978
+    c = c * square + 64.93931620846661
+    c = c * square - 19.739208650358012
+    c = c * square + 0.9999999999526005
+    value = c if n & i8(1) else s
+    return -value if n & i8(2) else value
+
+
+@vector
+def sin(x):
+    """sin x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n, f))
+    value = value if abs(x) > f4(2e-4) else x
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+@vector
+def cos(x):
+    """cos x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n + i8(1), f))
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+@vector
+def philox(key, place):
+    """64 random bits for a key and a place: Philox-2x32-10 of Salmon, Moraes, Dror and Shaw (2011).
+
+    The counter is the place, its upper half crossed with the key's, the cipher's key is the key's lower half: keys give
+    streams of 2^32 places that do not meet. No product is above 64 bits, so that it is the same as plain Python.
+    """
+    x = u8(place) & u8(0xFFFFFFFF)
+    y = (u8(place) ^ u8(key)) >> u8(32)
+    k = u8(key) & u8(0xFFFFFFFF)
+    for _ in range(10):
+        product = u8(0xD256D193) * x
+        x = (product >> u8(32)) ^ k ^ y
+        y = product & u8(0xFFFFFFFF)
+        k = (k + u8(0x9E3779B9)) & u8(0xFFFFFFFF)
+    return (x << u8(32)) | y
+
+
+@vector
+def random_key(seed, number):
+    """The key of a site under a step's seed, or the seed of a step: 63 random bits for both numbers."""
+    return i8(philox(seed, number) >> u8(1))
+
+
+@vector
+def cos_of_turn(bits):
+    """cos 2πu for 32 bits of u, to 2^-23: Cephes' polynomials in the nearest quarter of the turn."""
+    shifted = bits + u8(0x20000000)
+    x = f4(i4(shifted & u8(0x3FFFFFFF)) - i4(0x20000000)) * f4(1.4629181e-09)
+    z = x * x
+    s = f4(-1.9515295891e-4)
+    s = s * z + f4(8.3321608736e-3)
+    s = s * z - f4(1.6666654611e-1)
+    s = s * z * x + x
+    c = f4(2.443315711809948e-5)
+    c = c * z - f4(1.388731625493765e-3)
+    c = c * z + f4(4.166664568298827e-2)
+    c = c * z * z - f4(0.5) * z + f4(1.0)
+    quarter = shifted >> u8(30)
+    value = s if quarter & u8(1) else c
+    return -value if (quarter + u8(1)) & u8(2) else value
+
+
+@vector
+def normal(key, place):
+    """A normal number, of mean 0 and variance 1, by Box and Muller: √(-2 ln u) cos 2πv; |it| is 6.8 at most.
+
+    u is (k + ½) / 2^32 for the upper half k of the random bits, v the lower half over 2^32.
+    """
+    bits = philox(key, place)
+    u = f4(u4(bits >> u8(32))) * f4(2.3283064e-10) + f4(1.1641532e-10)
+    return np.sqrt(f4(-2.0) * log_of_normal(u)) * cos_of_turn(bits & u8(0xFFFFFFFF))
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    ensure_blas()
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
+        a_by_rows = a.strides[1] == item or k == 1
+        b_by_rows = b.strides[1] == item or n == 1
+        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
+        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
+        out_step = out.strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b.ctypes.data + first * b.strides[1],
+                b_least if b_step < b_least else b_step,
+                a.ctypes.data,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out.ctypes.data + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_noise(noise, noise_normal_key):
+    """noise[b, i] = normal(noise_normal_key, 8*b + i)                                      ring_gan.grad:21"""
+    batch = noise.shape[0]
+    for b in range(batch):
+        for i in range(8):
+            noise[b, i] = normal(noise_normal_key, 8 * b + i)
+
+
+@kernel
+def forward_maker_h(maker_h, maker_h_bias):
+    """maker_h_dense[b, o] = maker_h_dense_sum[b, o] + maker_h_bias[o]                      ring_gan.grad:12
+    maker_h[b, o] = if maker_h_dense[b, o] > 0 then maker_h_dense[b, o] else 0              ring_gan.grad:12
+    """
+    batch = maker_h.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            maker_h_dense = maker_h[b, o] + maker_h_bias[o]
+            maker_h[b, o] = maker_h_dense if maker_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_critic_2_h(
+    made_sum,
+    maker_h_2,
+    maker_h_2_bias,
+    maker_dense_weight,
+    critic_2_h_dense_sum,
+    made,
+    maker_dense_bias,
+    critic_h_weight,
+    critic_h_bias,
+    critic_2_h,
+):
+    """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
+    maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
+    made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
+    made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
+    critic_2_h_dense_sum[b, o2] = Σ_o critic_h_weight[o, o2]*made[b, o]                     ring_gan.grad:17
+    critic_2_h_dense[b, o] = critic_2_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
+    critic_2_h[b, o] = if critic_2_h_dense[b, o] > 0 then critic_2_h_dense[b, o] else 0     ring_gan.grad:17
+    """
+    batch = maker_h_2.shape[0]
+    for b in range(batch):
+        made_sum[:] = f4(0.0)
+        for o in range(64):
+            maker_h_2_dense = maker_h_2[b, o] + maker_h_2_bias[o]
+            maker_h_2[b, o] = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
+            for o2 in range(2):
+                made_sum[o2] += maker_h_2[b, o] * maker_dense_weight[o, o2]
+        critic_2_h_dense_sum[:] = f4(0.0)
+        for o in range(2):
+            made[b, o] = made_sum[o] + maker_dense_bias[o]
+            for o2 in range(64):
+                critic_2_h_dense_sum[o2] += critic_h_weight[o, o2] * made[b, o]
+        for o in range(64):
+            critic_2_h_dense = critic_2_h_dense_sum[o] + critic_h_bias[o]
+            critic_2_h[b, o] = critic_2_h_dense if critic_2_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_critic_h_dense_sum(critic_h_dense_sum, real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense):
+    """critic_h_dense_sum[b, o] = Σ_i real[b, i]*critic_h_weight[i, o]                      ring_gan.grad:17
+    critic_h_dense[b, o] = critic_h_dense_sum[b, o] + critic_h_bias[o]                      ring_gan.grad:17
+    critic_h[b, o] = if critic_h_dense[b, o] > 0 then critic_h_dense[b, o] else 0           ring_gan.grad:17
+    """
+    batch = real.shape[0]
+    for b in range(batch):
+        critic_h_dense_sum[:] = f4(0.0)
+        for i in range(2):
+            for o in range(64):
+                critic_h_dense_sum[o] += real[b, i] * critic_h_weight[i, o]
+        for o in range(64):
+            critic_h_dense = critic_h_dense_sum[o] + critic_h_bias[o]
+            dmistakes_dcritic_h_dense[b, o] = critic_h_dense if critic_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_dmistakes_dcritic_h_2_dense(
+    critic_h_2,
+    critic_h_2_bias,
+    critic_dense_weight,
+    dlikely_dcritic_h_2_dense,
+    critic_dense_bias,
+    dmistakes_dlikely,
+    dmistakes_dcritic_h_2_dense,
+):
+    """critic_h_2_dense[b, o] = critic_h_2_dense_sum[b, o] + critic_h_2_bias[o]             ring_gan.grad:18
+    critic_h_2[b, o] = if critic_h_2_dense[b, o] > 0 then critic_h_2_dense[b, o] else 0     ring_gan.grad:18
+    likely_sum[b, 0] = Σ_o critic_h_2[b, o]*critic_dense_weight[o, 0]                       ring_gan.grad:19
+    dlikely_dcritic_h_2_dense[b, o] = if critic_h_2[b, o] > 0 then critic_dense_weight[o, 0] else
+            0                                                                               ring_gan.grad:18
+    likely[b, 0] = likely_sum[b, 0] + critic_dense_bias[0]                                  ring_gan.grad:19
+    dmistakes_dlikely[b, 0] = -sigmoid(-likely[b, 0])/batch                                 ring_gan.grad:27
+    dmistakes_dcritic_h_2[b, i] = critic_dense_weight[i, 0]*dmistakes_dlikely[b, 0]         ring_gan.grad:19
+    dmistakes_dcritic_h_2_dense[b, i] = if critic_h_2[b, i] > 0 then dmistakes_dcritic_h_2[b, i]
+            else 0                                                                          ring_gan.grad:18
+    """
+    batch = critic_h_2.shape[0]
+    for b in range(batch):
+        likely_sum = f4(0.0)
+        for o in range(64):
+            critic_h_2_dense = critic_h_2[b, o] + critic_h_2_bias[o]
+            critic_h_2[b, o] = critic_h_2_dense if critic_h_2_dense > f4(0.0) else f4(0.0)
+            likely_sum += critic_h_2[b, o] * critic_dense_weight[o, 0]
+            dlikely_dcritic_h_2_dense[b, o] = critic_dense_weight[o, 0] if critic_h_2[b, o] > f4(0.0) else f4(0.0)
+        likely = likely_sum + critic_dense_bias[0]
+        dmistakes_dlikely[b] = -sigmoid(-likely) / f4(batch)
+        for i in range(64):
+            dmistakes_dcritic_h_2 = critic_dense_weight[i, 0] * dmistakes_dlikely[b]
+            dmistakes_dcritic_h_2_dense[b, i] = dmistakes_dcritic_h_2 if critic_h_2[b, i] > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_dmistakes_ddlikely_dcritic_h(
+    slope,
+    dlikely_dcritic_h_dense,
+    dmistakes_dcritic_h_dense,
+    critic_h_weight,
+    dmistakes_ddlikely_dcritic_h_dense_sum,
+    dmistakes_dslope,
+    dmistakes_ddlikely_dcritic_h,
+):
+    """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17
+    slope[b, i] = Σ_o critic_h_weight[i, o]*dlikely_dcritic_h_dense[b, o]                   ring_gan.grad:17
+    dmistakes_dslope[b, m] = 2*slope[b, m]/(2*batch)                                        ring_gan.grad:27
+    dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_m critic_h_weight[m, o]*dmistakes_dslope[b,
+            m]                                                                              ring_gan.grad:17
+    dmistakes_ddlikely_dcritic_h[b, o] = if critic_h[b, o] > 0 then
+            dmistakes_ddlikely_dcritic_h_dense_sum[b, o] else 0                             ring_gan.grad:17
+    """
+    batch = dlikely_dcritic_h_dense.shape[0]
+    for b in range(batch):
+        slope[:] = f4(0.0)
+        for o in range(64):
+            dlikely_dcritic_h_dense[b, o] = (
+                dlikely_dcritic_h_dense[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
+            )
+            for i in range(2):
+                slope[i] += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
+        dmistakes_ddlikely_dcritic_h_dense_sum[:] = f4(0.0)
+        for m in range(2):
+            dmistakes_dslope[b, m] = f4(2.0) * slope[m] / f4(2 * batch)
+            for o in range(64):
+                dmistakes_ddlikely_dcritic_h_dense_sum[o] += critic_h_weight[m, o] * dmistakes_dslope[b, m]
+        for o in range(64):
+            dmistakes_ddlikely_dcritic_h[b, o] = (
+                dmistakes_ddlikely_dcritic_h_dense_sum[o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
+            )
+
+
+@kernel
+def loss_and_d_critic_3_h_2_dense(
+    dmistakes_dcritic_dense_bias,
+    dmistakes_dcritic_dense_weight,
+    dmistakes_dcritic_h_2_bias,
+    critic_2_h_2_dense_sum,
+    critic_h_2_bias,
+    critic_2_h_2,
+    critic_dense_weight,
+    critic_dense_bias,
+    d_critic_3_h_2_dense,
+    dmistakes_dcritic_2_h_2_dense,
+):
+    """critic_2_h_2_dense[b, o] = critic_2_h_2_dense_sum[b, o] + critic_h_2_bias[o]         ring_gan.grad:18
+    critic_2_h_2[b, o] = if critic_2_h_2_dense[b, o] > 0 then critic_2_h_2_dense[b, o] else 0  ring_gan.grad:18
+    critic_2_dense_sum[b, 0] = Σ_o critic_2_h_2[b, o]*critic_dense_weight[o, 0]             ring_gan.grad:19
+    critic_2_dense[b, 0] = critic_2_dense_sum[b, 0] + critic_dense_bias[0]                  ring_gan.grad:19
+    loss_log[b, 0] = softplus(-critic_2_dense[b, 0])                                        ring_gan.grad:38
+    loss_sum = Σ_b loss_log[b, 0]                                                           ring_gan.grad:38
+    d_critic_3_dense[b, 0] = -sigmoid(-critic_2_dense[b, 0])/batch                          ring_gan.grad:38
+    d_critic_3_h_2[b, i] = critic_dense_weight[i, 0]*d_critic_3_dense[b, 0]                 ring_gan.grad:19
+    d_critic_3_h_2_dense[b, i] = if critic_2_h_2[b, i] > 0 then d_critic_3_h_2[b, i] else 0  ring_gan.grad:18
+    dmistakes_dcritic_2_dense[b, 0] = sigmoid(critic_2_dense[b, 0])/batch                   ring_gan.grad:27
+    dmistakes_dcritic_dense_bias[0] = Σ_b dmistakes_dcritic_2_dense[b, 0]                   ring_gan.grad:19
+    dmistakes_dcritic_dense_weight[i, 0] = Σ_b critic_2_h_2[b, i]*dmistakes_dcritic_2_dense[b, 0]  ring_gan.grad:19
+    dmistakes_dcritic_2_h_2[b, i] = critic_dense_weight[i, 0]*dmistakes_dcritic_2_dense[b, 0]  ring_gan.grad:19
+    dmistakes_dcritic_2_h_2_dense[b, i] = if critic_2_h_2[b, i] > 0 then
+            dmistakes_dcritic_2_h_2[b, i] else 0                                            ring_gan.grad:18
+    dmistakes_dcritic_h_2_bias[i] = Σ_b dmistakes_dcritic_2_h_2_dense[b, i]                 ring_gan.grad:18
+    loss = loss_sum/batch                                                                   ring_gan.grad:38
+    """
+    batch = critic_2_h_2_dense_sum.shape[0]
+    loss_sum = 0.0
+    dmistakes_dcritic_dense_bias[:] = f4(0.0)
+    dmistakes_dcritic_dense_weight[:, :] = f4(0.0)
+    dmistakes_dcritic_h_2_bias[:] = f4(0.0)
+    for b in range(batch):
+        critic_2_dense_sum = f4(0.0)
+        for o in range(64):
+            critic_2_h_2_dense = critic_2_h_2_dense_sum[b, o] + critic_h_2_bias[o]
+            critic_2_h_2[o] = critic_2_h_2_dense if critic_2_h_2_dense > f4(0.0) else f4(0.0)
+            critic_2_dense_sum += critic_2_h_2[o] * critic_dense_weight[o, 0]
+        critic_2_dense = critic_2_dense_sum + critic_dense_bias[0]
+        loss_log = softplus(-critic_2_dense)
+        loss_sum += loss_log
+        d_critic_3_dense = -sigmoid(-critic_2_dense) / f4(batch)
+        for i in range(64):
+            d_critic_3_h_2 = critic_dense_weight[i, 0] * d_critic_3_dense
+            d_critic_3_h_2_dense[b, i] = d_critic_3_h_2 if critic_2_h_2[i] > f4(0.0) else f4(0.0)
+        dmistakes_dcritic_2_dense = sigmoid(critic_2_dense) / f4(batch)
+        dmistakes_dcritic_dense_bias[0] += dmistakes_dcritic_2_dense
+        for i in range(64):
+            dmistakes_dcritic_dense_weight[i, 0] += critic_2_h_2[i] * dmistakes_dcritic_2_dense
+        for i in range(64):
+            dmistakes_dcritic_2_h_2 = critic_dense_weight[i, 0] * dmistakes_dcritic_2_dense
+            dmistakes_dcritic_2_h_2_dense[b, i] = dmistakes_dcritic_2_h_2 if critic_2_h_2[i] > f4(0.0) else f4(0.0)
+            dmistakes_dcritic_h_2_bias[i] += dmistakes_dcritic_2_h_2_dense[b, i]
+    loss = loss_sum / batch
+    return loss
+
+
+@kernel
+def backward_made(
+    d_maker_dense_bias,
+    d_maker_dense_weight,
+    d_maker_h_2_bias,
+    d_made,
+    critic_2_h,
+    d_critic_3_h,
+    critic_h_weight,
+    d_maker_h_2,
+    maker_h_2,
+    maker_dense_weight,
+    d_maker_h_2_dense,
+):
+    """d_critic_3_h_dense[b, o] = if critic_2_h[b, o] > 0 then d_critic_3_h[b, o] else 0    ring_gan.grad:17
+    d_made[b, i] = Σ_o critic_h_weight[i, o]*d_critic_3_h_dense[b, o]                       ring_gan.grad:17
+    d_maker_dense_bias[o] = Σ_b d_made[b, o]                                                ring_gan.grad:14
+    d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i]*d_made[b, o]                           ring_gan.grad:14
+    d_maker_h_2[b, i] = Σ_o maker_dense_weight[i, o]*d_made[b, o]                           ring_gan.grad:14
+    d_maker_h_2_dense[b, o] = if maker_h_2[b, o] > 0 then d_maker_h_2[b, o] else 0          ring_gan.grad:13
+    d_maker_h_2_bias[o] = Σ_b d_maker_h_2_dense[b, o]                                       ring_gan.grad:13
+    """
+    batch = critic_2_h.shape[0]
+    d_maker_dense_bias[:] = f4(0.0)
+    d_maker_dense_weight[:, :] = f4(0.0)
+    d_maker_h_2_bias[:] = f4(0.0)
+    for b in range(batch):
+        d_made[:] = f4(0.0)
+        for o in range(64):
+            d_critic_3_h_dense = d_critic_3_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
+            for i in range(2):
+                d_made[i] += critic_h_weight[i, o] * d_critic_3_h_dense
+        d_maker_h_2[:] = f4(0.0)
+        for o in range(2):
+            d_maker_dense_bias[o] += d_made[o]
+            for i in range(64):
+                d_maker_dense_weight[i, o] += maker_h_2[b, i] * d_made[o]
+            for i in range(64):
+                d_maker_h_2[i] += maker_dense_weight[i, o] * d_made[o]
+        for o in range(64):
+            d_maker_h_2_dense[b, o] = d_maker_h_2[o] if maker_h_2[b, o] > f4(0.0) else f4(0.0)
+            d_maker_h_2_bias[o] += d_maker_h_2_dense[b, o]
+
+
+@kernel
+def backward_maker_h_dense(d_maker_h_bias, d_maker_h_dense, maker_h):
+    """d_maker_h_dense[b, o] = if maker_h[b, o] > 0 then d_maker_h[b, o] else 0             ring_gan.grad:12
+    d_maker_h_bias[o] = Σ_b d_maker_h_dense[b, o]                                           ring_gan.grad:12
+    """
+    batch = d_maker_h_dense.shape[0]
+    d_maker_h_bias[:] = f4(0.0)
+    for b in range(batch):
+        for o in range(64):
+            d_maker_h_dense[b, o] = d_maker_h_dense[b, o] if maker_h[b, o] > f4(0.0) else f4(0.0)
+            d_maker_h_bias[o] += d_maker_h_dense[b, o]
+
+
+@kernel
+def forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely):
+    """dmistakes_dcritic_dense_bias[0] += Σ_b dmistakes_dlikely[b, 0]                       ring_gan.grad:19"""
+    batch = dmistakes_dlikely.shape[0]
+    for b in range(batch):
+        dmistakes_dcritic_dense_bias[0] += dmistakes_dlikely[b]
+
+
+@kernel
+def forward_dmistakes_dcritic_dense_weight(
+    critic_h_2,
+    dmistakes_ddlikely_dcritic_h_2_dense_sum,
+    dmistakes_dcritic_dense_weight,
+):
+    """dmistakes_ddlikely_dcritic_h_2[b, o] = if critic_h_2[b, o] > 0 then
+            dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] else 0                        ring_gan.grad:18
+    dmistakes_dcritic_dense_weight[o, 0] += Σ_b dmistakes_ddlikely_dcritic_h_2[b, o]        ring_gan.grad:19
+    """
+    batch = critic_h_2.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            dmistakes_ddlikely_dcritic_h_2 = (
+                dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] if critic_h_2[b, o] > f4(0.0) else f4(0.0)
+            )
+            dmistakes_dcritic_dense_weight[o, 0] += dmistakes_ddlikely_dcritic_h_2
+
+
+@kernel
+def forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely):
+    """dmistakes_dcritic_dense_weight[i, 0] += Σ_b critic_h_2[b, i]*dmistakes_dlikely[b, 0]  ring_gan.grad:19"""
+    batch = critic_h_2.shape[0]
+    for b in range(batch):
+        for i in range(64):
+            dmistakes_dcritic_dense_weight[i, 0] += critic_h_2[b, i] * dmistakes_dlikely[b]
+
+
+@kernel
+def forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense):
+    """dmistakes_dcritic_h_2_bias[o] += Σ_b dmistakes_dcritic_h_2_dense[b, o]               ring_gan.grad:18"""
+    batch = dmistakes_dcritic_h_2_dense.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            dmistakes_dcritic_h_2_bias[o] += dmistakes_dcritic_h_2_dense[b, o]
+
+
+@kernel
+def forward_dmistakes_dcritic_h_weight(
+    dmistakes_dcritic_h_bias,
+    dmistakes_dcritic_h_weight,
+    critic_2_h,
+    dmistakes_dcritic_2_h,
+    made,
+):
+    """dmistakes_dcritic_2_h_dense[b, o] = if critic_2_h[b, o] > 0 then dmistakes_dcritic_2_h[b, o]
+            else 0                                                                       ring_gan.grad:17
+    dmistakes_dcritic_h_bias[o] = Σ_b dmistakes_dcritic_2_h_dense[b, o]                     ring_gan.grad:17
+    dmistakes_dcritic_h_weight[i, o] = Σ_b dmistakes_dcritic_2_h_dense[b, o]*made[b, i]     ring_gan.grad:17
+    """
+    batch = critic_2_h.shape[0]
+    dmistakes_dcritic_h_bias[:] = f4(0.0)
+    dmistakes_dcritic_h_weight[:, :] = f4(0.0)
+    for b in range(batch):
+        for o in range(64):
+            dmistakes_dcritic_2_h_dense = dmistakes_dcritic_2_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
+            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_2_h_dense
+            for i in range(2):
+                dmistakes_dcritic_h_weight[i, o] += dmistakes_dcritic_2_h_dense * made[b, i]
+
+
+@kernel
+def forward_dmistakes_dcritic_h_bias(dmistakes_dcritic_h_dense, dmistakes_dcritic_h, dmistakes_dcritic_h_bias):
+    """dmistakes_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dmistakes_dcritic_h[b, o] else 0  ring_gan.grad:17
+    dmistakes_dcritic_h_bias[o] += Σ_b dmistakes_dcritic_h_dense[b, o]                      ring_gan.grad:17
+    """
+    batch = dmistakes_dcritic_h_dense.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            dmistakes_dcritic_h_dense[b, o] = (
+                dmistakes_dcritic_h[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
+            )
+            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_h_dense[b, o]
+
+
+@kernel
+def forward_dmistakes_dcritic_h_weight_(
+    dmistakes_dcritic_h_weight,
+    dlikely_dcritic_h_dense,
+    dmistakes_dslope,
+    real,
+    dmistakes_dcritic_h_dense,
+):
+    """dmistakes_dcritic_h_weight[i, o] += Σ_b dlikely_dcritic_h_dense[b, o]*dmistakes_dslope[b, i]  ring_gan.grad:17
+    dmistakes_dcritic_h_weight[i, o] += Σ_b real[b, i]*dmistakes_dcritic_h_dense[b, o]      ring_gan.grad:17
+    """
+    batch = dlikely_dcritic_h_dense.shape[0]
+    for i in range(2):
+        for b in range(batch):
+            for o in range(64):
+                dmistakes_dcritic_h_weight[i, o] += dlikely_dcritic_h_dense[b, o] * dmistakes_dslope[b, i]
+        for b in range(batch):
+            for o in range(64):
+                dmistakes_dcritic_h_weight[i, o] += real[b, i] * dmistakes_dcritic_h_dense[b, o]
+
+
+@kernel
+def adam(m, g, v, p, t):
+    """lr_cos = if t <= 0 then 0 else cos(pi*min(1, t/9000 - 1/9000))                       ring_gan.grad:42
+    lr = if t <= 0 then 0.001*t else 0.0005*lr_cos + 0.0005                                 ring_gan.grad:42
+    rate_pow = 0.5^t                                                                        ring_gan.grad:42
+    rate = lr/(1 - rate_pow)                                                                ring_gan.grad:42
+    unbias_pow = 0.999^t                                                                    ring_gan.grad:42
+    unbias = 1/sqrt(1 - unbias_pow)                                                         ring_gan.grad:42
+    m_2[n] = m[n]/2 + g[n]/2                                                                ring_gan.grad:42
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                      ring_gan.grad:42
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                               ring_gan.grad:42
+    """
+    size = m.shape[0]
+    lr_cos = 0.0 if t <= 0.0 else np.cos(np.pi * min(t / 9000.0 - 1.0 / 9000.0, 1.0))
+    lr = 0.001 * t if t <= 0.0 else 0.0005 * lr_cos + 0.0005
+    rate_pow = 0.5**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        m_2 = m[n] / f4(2.0) + g[n] / f4(2.0)
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_some(some, some_normal_key):
+    """some[n, i] = normal(some_normal_key, i + 8*n)                                        ring_gan.grad:31"""
+    for n in range(1000):
+        for i in range(8):
+            some[n, i] = normal(some_normal_key, i + 8 * n)
+
+
+@kernel
+def forward_maker_2_h(maker_2_h, maker_h_bias):
+    """maker_2_h_dense[n, o] = maker_2_h_dense_sum[n, o] + maker_h_bias[o]                  ring_gan.grad:12
+    maker_2_h[n, o] = if maker_2_h_dense[n, o] > 0 then maker_2_h_dense[n, o] else 0        ring_gan.grad:12
+    """
+    for n in range(1000):
+        for o in range(64):
+            maker_2_h_dense = maker_2_h[n, o] + maker_h_bias[o]
+            maker_2_h[n, o] = maker_2_h_dense if maker_2_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias):
+    """maker_2_h_2_dense[n, o] = maker_2_h_2_dense_sum[n, o] + maker_h_2_bias[o]            ring_gan.grad:13
+    maker_2_h_2[n, o] = if maker_2_h_2_dense[n, o] > 0 then maker_2_h_2_dense[n, o] else 0  ring_gan.grad:13
+    points_sum[n, o2] = Σ_o maker_2_h_2[n, o]*maker_dense_weight[o, o2]                     ring_gan.grad:14
+    points[n, o] = points_sum[n, o] + maker_dense_bias[o]                                   ring_gan.grad:14
+    """
+    for n in range(1000):
+        points_sum[:] = f4(0.0)
+        for o in range(64):
+            maker_2_h_2_dense = maker_2_h_2_dense_sum[n, o] + maker_h_2_bias[o]
+            maker_2_h_2 = maker_2_h_2_dense if maker_2_h_2_dense > f4(0.0) else f4(0.0)
+            for o2 in range(2):
+                points_sum[o2] += maker_2_h_2 * maker_dense_weight[o, o2]
+        for o in range(2):
+            points[n, o] = points_sum[o] + maker_dense_bias[o]
+
+
+@kernel
+def forward_critic_3_h(
+    made_sum,
+    maker_h_2_dense_sum,
+    maker_h_2_bias,
+    maker_dense_weight,
+    critic_3_h_dense_sum,
+    maker_dense_bias,
+    critic_h_weight,
+    critic_h_bias,
+    critic_3_h,
+):
+    """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
+    maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
+    made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
+    made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
+    critic_3_h_dense_sum[b, o2] = Σ_o made[b, o]*critic_h_weight[o, o2]                     ring_gan.grad:17
+    critic_3_h_dense[b, o] = critic_3_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
+    critic_3_h[b, o] = if critic_3_h_dense[b, o] > 0 then critic_3_h_dense[b, o] else 0     ring_gan.grad:17
+    """
+    batch = maker_h_2_dense_sum.shape[0]
+    for b in range(batch):
+        made_sum[:] = f4(0.0)
+        for o in range(64):
+            maker_h_2_dense = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]
+            maker_h_2 = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
+            for o2 in range(2):
+                made_sum[o2] += maker_h_2 * maker_dense_weight[o, o2]
+        critic_3_h_dense_sum[:] = f4(0.0)
+        for o in range(2):
+            made = made_sum[o] + maker_dense_bias[o]
+            for o2 in range(64):
+                critic_3_h_dense_sum[o2] += made * critic_h_weight[o, o2]
+        for o in range(64):
+            critic_3_h_dense = critic_3_h_dense_sum[o] + critic_h_bias[o]
+            critic_3_h[b, o] = critic_3_h_dense if critic_3_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_places(far_sum, points):
+    """place_cos[k] = cos(pi*k/4)                                                           ring_gan.grad:33
+    place_sin[k] = sin(pi*k/4)                                                              ring_gan.grad:33
+    place_[k, i] = if i == 0 then place_cos[k] else place_sin[k]                            ring_gan.grad:33
+    far_sum[n, k] = Σ_i (points[n, i] - place_[k, i])^2                                     ring_gan.grad:34
+    far[n, k] = sqrt(far_sum[n, k])                                                         ring_gan.grad:34
+    close[n, k] = if far[n, k] < 0.15 then 1 else 0                                         ring_gan.grad:35
+    near_sum = Σ_n,k close[n, k]                                                            ring_gan.grad:39
+    places_sum[k] = Σ_n close[n, k]                                                         ring_gan.grad:40
+    places_ = Σ_k (if places_sum[k] > 62 then 1 else 0)                                     ring_gan.grad:40
+    near = 0.001*near_sum                                                                   ring_gan.grad:39
+    """
+    near_sum = 0
+    places_ = 0
+    for k in range(8):
+        place_cos = cos(f4(np.pi) * f4(k) / f4(4.0))
+        place_sin = sin(f4(np.pi) * f4(k) / f4(4.0))
+        far_sum[:] = f4(0.0)
+        for i in range(2):
+            place_ = place_cos if i == 0 else place_sin
+            for n in range(1000):
+                far_sum[n] += (points[n, i] - place_) ** 2
+        places_sum = 0
+        for n in range(1000):
+            far = np.sqrt(far_sum[n])
+            close = 1 if far < f4(0.15) else 0
+            near_sum += close
+            places_sum += close
+        places_ += 1 if places_sum > 62 else 0
+    near = 0.001 * near_sum
+    return places_, near
+
+
+@kernel
+def forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias):
+    """critic_3_h_2_dense[b, o] = critic_3_h_2_dense_sum[b, o] + critic_h_2_bias[o]         ring_gan.grad:18
+    critic_3_h_2[b, o] = if critic_3_h_2_dense[b, o] > 0 then critic_3_h_2_dense[b, o] else 0  ring_gan.grad:18
+    critic_3_dense_sum[b, 0] = Σ_o critic_3_h_2[b, o]*critic_dense_weight[o, 0]             ring_gan.grad:19
+    critic_3_dense[b, 0] = critic_3_dense_sum[b, 0] + critic_dense_bias[0]                  ring_gan.grad:19
+    loss_log[b, 0] = softplus(-critic_3_dense[b, 0])                                        ring_gan.grad:38
+    loss_sum = Σ_b loss_log[b, 0]                                                           ring_gan.grad:38
+    loss = loss_sum/batch                                                                   ring_gan.grad:38
+    """
+    batch = critic_3_h_2_dense_sum.shape[0]
+    loss_sum = 0.0
+    for b in range(batch):
+        critic_3_dense_sum = f4(0.0)
+        for o in range(64):
+            critic_3_h_2_dense = critic_3_h_2_dense_sum[b, o] + critic_h_2_bias[o]
+            critic_3_h_2 = critic_3_h_2_dense if critic_3_h_2_dense > f4(0.0) else f4(0.0)
+            critic_3_dense_sum += critic_3_h_2 * critic_dense_weight[o, 0]
+        critic_3_dense = critic_3_dense_sum + critic_dense_bias[0]
+        loss_log = softplus(-critic_3_dense)
+        loss_sum += loss_log
+    loss = loss_sum / batch
+    return loss
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, seed, real):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = real.shape[0]
+    noise_normal_key = random_key(seed, 1)
+    (
+        maker_h_weight,
+        maker_h_bias,
+        maker_h_2_weight,
+        maker_h_2_bias,
+        maker_dense_weight,
+        maker_dense_bias,
+        critic_h_weight,
+        critic_h_bias,
+        critic_h_2_weight,
+        critic_h_2_bias,
+        critic_dense_weight,
+        critic_dense_bias,
+    ) = parts(params)
+    (
+        d_maker_h_weight,
+        d_maker_h_bias,
+        d_maker_h_2_weight,
+        d_maker_h_2_bias,
+        d_maker_dense_weight,
+        d_maker_dense_bias,
+        dmistakes_dcritic_h_weight,
+        dmistakes_dcritic_h_bias,
+        dmistakes_dcritic_h_2_weight,
+        dmistakes_dcritic_h_2_bias,
+        dmistakes_dcritic_dense_weight,
+        dmistakes_dcritic_dense_bias,
+    ) = parts(d_params)
+    noise = work[0 : 8 * batch].reshape(batch, 8)  # kept for d_maker_h_weight
+    maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)  # kept for d_maker_h_2_weight and d_maker_h_dense
+    maker_h_2 = work[72 * batch : 136 * batch].reshape(batch, 64)  # kept for d_made and d_maker_dense_bias
+    made_sum = work[136 * batch : 136 * batch + 2]
+    made = work[136 * batch + 2 : 138 * batch + 2].reshape(batch, 2)
+    critic_2_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
+    critic_2_h = work[138 * batch + 66 : 202 * batch + 66].reshape(batch, 64)  # kept for d_made and d_maker_dense_bias
+    critic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
+    critic_h_2 = work[266 * batch + 66 : 330 * batch + 66].reshape(batch, 64)
+    dlikely_dcritic_h_2_dense = work[330 * batch + 66 : 394 * batch + 66].reshape(batch, 64)
+    dmistakes_dlikely = work[394 * batch + 66 : 395 * batch + 66]
+    dmistakes_dcritic_h_2_dense = work[395 * batch + 66 : 459 * batch + 66].reshape(batch, 64)
+    dlikely_dcritic_h_dense = work[459 * batch + 66 : 523 * batch + 66].reshape(batch, 64)
+    slope = work[136 * batch : 136 * batch + 2]
+    dmistakes_dslope = work[523 * batch + 66 : 525 * batch + 66].reshape(batch, 2)
+    dmistakes_ddlikely_dcritic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
+    dmistakes_ddlikely_dcritic_h = work[525 * batch + 66 : 589 * batch + 66].reshape(batch, 64)
+    critic_2_h_2_dense_sum = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
+    critic_2_h_2 = work[138 * batch + 2 : 138 * batch + 66]
+    d_critic_3_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_2_h_2_dense = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
+    d_critic_3_h = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
+    d_made = work[136 * batch : 136 * batch + 2]
+    d_maker_h_2 = work[138 * batch + 2 : 138 * batch + 66]
+    d_maker_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
+    d_maker_h_dense = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
+    dmistakes_ddlikely_dcritic_h_2_dense_sum = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_2_h = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_h = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_h_dense = work[202 * batch + 66 : 266 * batch + 66].reshape(batch, 64)
+    forward_noise(noise, noise_normal_key)
+    gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
+    forward_maker_h(maker_h, maker_h_bias)
+    # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
+    gemm(maker_h, maker_h_2_weight, maker_h_2, False)
+    forward_critic_2_h(
+        made_sum,
+        maker_h_2,
+        maker_h_2_bias,
+        maker_dense_weight,
+        critic_2_h_dense_sum,
+        made,
+        maker_dense_bias,
+        critic_h_weight,
+        critic_h_bias,
+        critic_2_h,
+    )
+    forward_critic_h_dense_sum(critic_h_dense_sum, real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense)
+    # critic_h_2_dense_sum[b, o] = Σ_i critic_h[b, i] critic_h_2_weight[i, o]
+    gemm(dmistakes_dcritic_h_dense, critic_h_2_weight, critic_h_2, False)
+    forward_dmistakes_dcritic_h_2_dense(
+        critic_h_2,
+        critic_h_2_bias,
+        critic_dense_weight,
+        dlikely_dcritic_h_2_dense,
+        critic_dense_bias,
+        dmistakes_dlikely,
+        dmistakes_dcritic_h_2_dense,
+    )
+    # dlikely_dcritic_h[b, i] = Σ_o dlikely_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
+    gemm(dlikely_dcritic_h_2_dense, critic_h_2_weight.T, dlikely_dcritic_h_dense, False)
+    forward_dmistakes_ddlikely_dcritic_h(
+        slope,
+        dlikely_dcritic_h_dense,
+        dmistakes_dcritic_h_dense,
+        critic_h_weight,
+        dmistakes_ddlikely_dcritic_h_dense_sum,
+        dmistakes_dslope,
+        dmistakes_ddlikely_dcritic_h,
+    )
+    # critic_2_h_2_dense_sum[b, o] = Σ_i critic_2_h[b, i] critic_h_2_weight[i, o]
+    gemm(critic_2_h, critic_h_2_weight, critic_2_h_2_dense_sum, False)
+    loss = loss_and_d_critic_3_h_2_dense(
+        dmistakes_dcritic_dense_bias,
+        dmistakes_dcritic_dense_weight,
+        dmistakes_dcritic_h_2_bias,
+        critic_2_h_2_dense_sum,
+        critic_h_2_bias,
+        critic_2_h_2,
+        critic_dense_weight,
+        critic_dense_bias,
+        d_critic_3_h_2_dense,
+        dmistakes_dcritic_2_h_2_dense,
+    )
+    # d_critic_3_h[b, i] = Σ_o d_critic_3_h_2_dense[b, o] critic_h_2_weight[i, o]
+    gemm(d_critic_3_h_2_dense, critic_h_2_weight.T, d_critic_3_h, False)
+    backward_made(
+        d_maker_dense_bias,
+        d_maker_dense_weight,
+        d_maker_h_2_bias,
+        d_made,
+        critic_2_h,
+        d_critic_3_h,
+        critic_h_weight,
+        d_maker_h_2,
+        maker_h_2,
+        maker_dense_weight,
+        d_maker_h_2_dense,
+    )
+    # d_maker_h[b, i] = Σ_o d_maker_h_2_dense[b, o] maker_h_2_weight[i, o]
+    gemm(d_maker_h_2_dense, maker_h_2_weight.T, d_maker_h_dense, False)
+    # d_maker_h_2_weight[i, o] = Σ_b maker_h[b, i] d_maker_h_2_dense[b, o]
+    gemm(maker_h.T, d_maker_h_2_dense, d_maker_h_2_weight, False)
+    backward_maker_h_dense(d_maker_h_bias, d_maker_h_dense, maker_h)
+    # d_maker_h_weight[i, o] = Σ_b noise[b, i] d_maker_h_dense[b, o]
+    gemm(noise.T, d_maker_h_dense, d_maker_h_weight, False)
+    forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely)
+    # dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] = Σ_i dmistakes_ddlikely_dcritic_h[b, i] critic_h_2_weight[i, o]
+    gemm(dmistakes_ddlikely_dcritic_h, critic_h_2_weight, dmistakes_ddlikely_dcritic_h_2_dense_sum, False)
+    forward_dmistakes_dcritic_dense_weight(
+        critic_h_2, dmistakes_ddlikely_dcritic_h_2_dense_sum, dmistakes_dcritic_dense_weight
+    )
+    forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely)
+    forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense)
+    # dmistakes_dcritic_h_2_weight[i, o] = Σ_b critic_2_h[b, i] dmistakes_dcritic_2_h_2_dense[b, o]
+    gemm(critic_2_h.T, dmistakes_dcritic_2_h_2_dense, dmistakes_dcritic_h_2_weight, False)
+    # dmistakes_dcritic_h_2_weight[i, o] += Σ_b dmistakes_ddlikely_dcritic_h[b, i] dlikely_dcritic_h_2_dense[b, o]
+    gemm(dmistakes_ddlikely_dcritic_h.T, dlikely_dcritic_h_2_dense, dmistakes_dcritic_h_2_weight, True)
+    # dmistakes_dcritic_h_2_weight[i, o] += Σ_b critic_h[b, i] dmistakes_dcritic_h_2_dense[b, o]
+    gemm(dmistakes_dcritic_h_dense.T, dmistakes_dcritic_h_2_dense, dmistakes_dcritic_h_2_weight, True)
+    # dmistakes_dcritic_2_h[b, i] = Σ_o dmistakes_dcritic_2_h_2_dense[b, o] critic_h_2_weight[i, o]
+    gemm(dmistakes_dcritic_2_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_2_h, False)
+    forward_dmistakes_dcritic_h_weight(
+        dmistakes_dcritic_h_bias, dmistakes_dcritic_h_weight, critic_2_h, dmistakes_dcritic_2_h, made
+    )
+    # dmistakes_dcritic_h[b, i] = Σ_o dmistakes_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
+    gemm(dmistakes_dcritic_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_h, False)
+    forward_dmistakes_dcritic_h_bias(dmistakes_dcritic_h_dense, dmistakes_dcritic_h, dmistakes_dcritic_h_bias)
+    forward_dmistakes_dcritic_h_weight_(
+        dmistakes_dcritic_h_weight, dlikely_dcritic_h_dense, dmistakes_dslope, real, dmistakes_dcritic_h_dense
+    )
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    p = params[0:4866]
+    g = d_params[0:4866]
+    m = moments[0:4866]
+    v = moments[4866:9732]
+    adam(m, g, v, p, t)
+    p = params[4866:9283]
+    g = d_params[4866:9283]
+    m = moments[9732:14149]
+    v = moments[14149:18566]
+    adam(m, g, v, p, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, seed, real):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    return -1, -1, differentiate(params, d_params, work, seed, real)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, seed, real):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 18566:
+        raise ValueError("params or state are of another model")
+    loss = differentiate(params, d_params, work, random_key(seed, t), real)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, seed, points):
+    """One forward pass: fills points."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    some_normal_key = random_key(seed, 11)
+    (
+        maker_h_weight,
+        maker_h_bias,
+        maker_h_2_weight,
+        maker_h_2_bias,
+        maker_dense_weight,
+        maker_dense_bias,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+    ) = parts(params)
+    some = work[0:8000].reshape(1000, 8)
+    maker_2_h = work[8000:72000].reshape(1000, 64)
+    maker_2_h_2_dense_sum = work[72000:136000].reshape(1000, 64)
+    points_sum = work[0:2]
+    forward_some(some, some_normal_key)
+    gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
+    forward_maker_2_h(maker_2_h, maker_h_bias)
+    # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
+    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
+    forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, seed, real):
+    """One forward pass: returns loss, near, places_."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    batch = real.shape[0]
+    noise_normal_key = random_key(seed, 1)
+    some_normal_key = random_key(seed, 11)
+    (
+        maker_h_weight,
+        maker_h_bias,
+        maker_h_2_weight,
+        maker_h_2_bias,
+        maker_dense_weight,
+        maker_dense_bias,
+        critic_h_weight,
+        critic_h_bias,
+        critic_h_2_weight,
+        critic_h_2_bias,
+        critic_dense_weight,
+        critic_dense_bias,
+    ) = parts(params)
+    noise = work[0 : 8 * batch].reshape(batch, 8)
+    maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)
+    maker_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
+    made_sum = work[0:2]
+    critic_3_h_dense_sum = work[8 * batch : 8 * batch + 64]
+    critic_3_h = work[136 * batch : 200 * batch].reshape(batch, 64)
+    some = work[200 * batch : 200 * batch + 8000].reshape(1000, 8)
+    maker_2_h = work[200 * batch + 8000 : 200 * batch + 72000].reshape(1000, 64)
+    maker_2_h_2_dense_sum = work[200 * batch + 72000 : 200 * batch + 136000].reshape(1000, 64)
+    points_sum = work[0:2]
+    points = work[200 * batch : 200 * batch + 2000].reshape(1000, 2)
+    far_sum = work[200 * batch + 72000 : 200 * batch + 73000]
+    critic_3_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
+    forward_noise(noise, noise_normal_key)
+    gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
+    forward_maker_h(maker_h, maker_h_bias)
+    # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
+    gemm(maker_h, maker_h_2_weight, maker_h_2_dense_sum, False)
+    forward_critic_3_h(
+        made_sum,
+        maker_h_2_dense_sum,
+        maker_h_2_bias,
+        maker_dense_weight,
+        critic_3_h_dense_sum,
+        maker_dense_bias,
+        critic_h_weight,
+        critic_h_bias,
+        critic_3_h,
+    )
+    forward_some(some, some_normal_key)
+    gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
+    forward_maker_2_h(maker_2_h, maker_h_bias)
+    # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
+    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
+    forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias)
+    places_, near = forward_places(far_sum, points)
+    # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
+    gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
+    loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)
+    return -1, -1, loss, near, places_
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 781 * batch + 66:
+            self.work[0] = np.empty(781 * batch + 66, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["maker.h.weight"] = np.sqrt(1 / 12) * (2.0 * rng.random((8, 64)) - 1.0)
+    params["maker.h_2.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 64)) - 1.0)
+    params["maker.dense.weight"] = np.sqrt(1 / 11) * (2.0 * rng.random((64, 2)) - 1.0)
+    params["critic.h.weight"] = np.sqrt(1 / 11) * (2.0 * rng.random((2, 64)) - 1.0)
+    params["critic.h_2.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 64)) - 1.0)
+    params["critic.dense.weight"] = np.sqrt(6 / 65) * (2.0 * rng.random((64, 1)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(18566, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, real):
+    """One training step on one batch, in place; returns the loss. real: float32 [batch, 2]."""
+    (real,) = _checked(real)
+    step = state.step + 1
+    _, _, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(real.shape[0]), _seed(state.seed), real
+    )
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, real, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    (real,) = _checked(real)
+    batch = real.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(781 * batch + 66, f4), _seed(seed), real)
+    return loss, gradients
+
+
+def predict(params, seed=0):
+    """The prediction points: [1000, 2]. ."""
+    points = np.empty((1000, 2), f4)
+    predict_entry(params.flat, np.empty(136000, f4), _seed(seed), points)
+    return points
+
+
+def evaluate(params, real, seed=0):
+    """The loss and the metrics, without changing anything."""
+    (real,) = _checked(real)
+    batch = real.shape[0]
+    _, _, loss, near, places_ = evaluate_entry(params.flat, np.empty(200 * batch + 136000, f4), _seed(seed), real)
+    return {"loss": float(loss), "near": float(near), "places": float(places_)}
+
+
+def _checked(real):
+    real = _array("real", real, "fiu", "numbers", f4)
+    if real.ndim != 2 or real.shape[1] != 2 or real.size == 0:
+        raise ValueError(f"real is [batch, 2]; got {list(real.shape)}")
+    return (real,)
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _seed(seed):
+    if not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed is a whole number; got {seed!r}")
+    return int(seed) % 2**63
