@@ -148,7 +148,9 @@ class World:
     def raise_errors(self) -> None:
         """Gives up if anything is wrong so far."""
         if self.diagnostics:
-            ordered = sorted(self.diagnostics, key=lambda d: d.span or Span("", 0, 0, 0, 0))
+            # where something else is wrong, what depends on what is known by halves
+            found = [each for each in self.diagnostics if each.code != "cycle"] or self.diagnostics
+            ordered = sorted(found, key=lambda d: d.span or Span("", 0, 0, 0, 0))
             raise GradcError(ordered, self.texts(ordered))
 
     def texts(self, diagnostics: Iterable[Diagnostic]) -> dict[str, str]:
