@@ -100,6 +100,8 @@ class Driver:
     functions: Names
     rows: IndexExpr | None = None
     after: tuple[Step, ...] = ()
+    flow: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()
+    """What each step of the program reads and writes."""
 
     def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
@@ -109,6 +111,7 @@ class Driver:
         self.rows = rows.extent if rows is not None else None
         self.after = rows.after if rows is not None else ()
         program = replace(program, steps=rows.steps) if rows is not None else program
+        self.flow = tuple((frozenset(read_by(step)), frozenset(written_by(step))) for step in program.steps)
         lines = self.work_views(program, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
@@ -117,8 +120,8 @@ class Driver:
             lines += self.step(program, at, around, label)
         for size in program.work.values():
             dims |= dict.fromkeys(size.dims)
-        touched = {name for step in program.steps for name in read_by(step)}
-        written = (program.buffers[name] for step in program.steps for name in written_by(step))
+        touched = {name for read, _ in self.flow for name in read}
+        written = (program.buffers[name] for _, names in self.flow for name in names)
         touched |= {buffer.shares for buffer in written if buffer.shares}
         leaves = {name for name in touched if program.graph.tensors[name].role}
         order = [name for name in program.graph.tensors if name in leaves]
@@ -137,7 +140,7 @@ class Driver:
 
     def work_views(self, program: Program, around: Surroundings) -> list[str]:
         """`h = work[0 : batch * 32].reshape(batch, 32)`, for each tensor that lives in the work space."""
-        touched = {name for step in program.steps for name in (*written_by(step), *read_by(step))}
+        touched = {name for both in self.flow for names in both for name in names}
         touched = {program.buffers[name].shares or name for name in touched if name in program.buffers}
         stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and b.tensor in touched]
         views = [work_view(buffer, around, {}) for buffer in stored]
@@ -173,11 +176,11 @@ class Driver:
         """Why a value of the forward pass is still there in the backward pass."""
         if name.startswith("d_"):
             return ""
-        lying = [name, *(n for n, b in program.buffers.items() if b.shares == name)]
+        lying = {name, *(n for n, b in program.buffers.items() if b.shares == name)}
         users = [
             target
-            for step in program.steps
-            if set(read_by(step)) & set(lying) and not set(written_by(step)) & set(lying)
+            for step, (read, written) in zip(program.steps, self.flow, strict=True)
+            if read & lying and not written & lying
             for target in written_by(step)
             if target.startswith("d_")
         ]
@@ -188,7 +191,8 @@ class Driver:
 
     def step(self, program: Program, at: int, around: Surroundings, label: str) -> list[str]:
         """The lines of the step at a place among the program's."""
-        after = {name for later in (*program.steps[at + 1 :], *self.after) for name in read_by(later)}
+        after = {name for read, _ in self.flow[at + 1 :] for name in read}
+        after |= {name for later in self.after for name in read_by(later)}
         outside = frozenset(after | set(program.graph.outputs.values()))
         return self.lines(program, program.steps[at], _Site(around, label, outside))
 

@@ -10,7 +10,7 @@ Proofs put each index at the end of its range that makes an expression smallest,
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 Monomial: TypeAlias = tuple["Atom", ...]
@@ -570,6 +570,7 @@ def _multipliers(expr: IndexExpr, fact: IndexExpr) -> Iterator[IndexExpr]:
                 yield times
 
 
+@lru_cache(maxsize=65536)
 def never_negative(expr: IndexExpr) -> bool:
     """Whether expr ≥ 0 for all sizes of its dims, each at least 1: with n = 1 + n', no coefficient is negative.
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges
+from gradc.graph.index import ONE, ZERO, IndexExpr, never_negative
 from gradc.graph.nodes import Equation, Graph
 from gradc.graph.tensors import Index, Kind
 
@@ -269,7 +269,7 @@ def _fitting(slots: list[_Slot], size: IndexExpr, start: int) -> _Slot | None:
     """The smallest free slot that is certainly long enough."""
     best: _Slot | None = None
     for slot in slots:
-        fits = slot.free_after < start and Ranges().nonnegative(slot.size - size)
-        if fits and (best is None or Ranges().nonnegative(best.size - slot.size)):
+        fits = slot.free_after < start and never_negative(slot.size - size)
+        if fits and (best is None or never_negative(best.size - slot.size)):
             best = slot
     return best
