@@ -36,8 +36,9 @@ params = module.init(seed=1)
 state = module.init_state(params)
 before = module.evaluate(params, *arrays)["loss"]
 losses = [module.train_step(params, state, *arrays) for _ in range({steps})]
+random = hasattr(module, "_seed")
 if {falls}:
-    assert losses[0] == before or abs(losses[0] - before) < 1e-5 * abs(before)
+    assert random or losses[0] == before or abs(losses[0] - before) < 1e-5 * abs(before)
     assert losses[-1] < losses[0], losses
 assert (params.flat != module.init(seed=1).flat).any()
 assert np.isfinite(params.flat).all()

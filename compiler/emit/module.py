@@ -260,7 +260,7 @@ class _Module:
     def pass_doc(self) -> str:
         does = "returns the loss and fills d_params"
         if self.spec.carries:
-            does = "returns the loss, fills d_params, gives the states in params their next values"
+            does = "returns the loss, fills d_params, gives states their next values"
         return f"One forward and one backward pass: {does}."
 
     def sharded_text(self, driver: Driver, program: Program, rows: Rows) -> str:

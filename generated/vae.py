@@ -1,0 +1,1124 @@
+"""vae: the network of vae.grad, its gradient and its training step, as loops and matrix products.
+
+    h = relu(dense(z, 256))                                                                 vae.grad:12
+    return sigmoid(dense(h, 64))                                                            vae.grad:13
+    h      = relu(dense(x, 256))                                                            vae.grad:15
+    centre = dense(h, codes)                                                                vae.grad:16
+    spread = dense(h, codes)                                                                vae.grad:17
+    z[b, k] = centre[b, k] + exp(spread[b, k]) * normal()                                   vae.grad:19
+    p       = decode(z)                                                                     vae.grad:20
+    far[b]  = sum[i](((x[b, i] - p[b, i]) / exp(width))^2 / 2 + width + log(2 * pi) / 2)    vae.grad:24
+    told[b] = sum[k]((centre[b, k]^2 + exp(2 * spread[b, k]) - 1) / 2 - spread[b, k])       vae.grad:25
+    loss mean(far + told)                                                                   vae.grad:26
+    noise[b: batch, k: codes] = normal()                                                    vae.grad:28
+    predict picture = decode(centre)                                                        vae.grad:29
+    predict sample  = decode(noise)                                                         vae.grad:30
+    metric nats  = mean(told)                                                               vae.grad:32
+    metric error = mean(squared_error(picture, x))                                          vae.grad:33
+
+Sizes       batch (any size), pixels = 64, codes = 8
+Parameters  h_weight[64, 256]  h_bias[256]  centre_weight[256, 8]  centre_bias[8]  spread_weight[256, 8]
+            spread_bias[8]  decode_h_weight[8, 256]  decode_h_bias[256]  decode_dense_weight[256, 64]
+            decode_dense_bias[64]  width[]  (39 505 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from vae.grad, sha256 af28d595. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+i8 = np.int64
+u4 = np.uint32
+u8 = np.uint64
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_af28d595"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "vae"
+DTYPE = "float32"
+HASH = "af28d595"
+PARAMS = {
+    "h.weight": (0, (64, 256)),
+    "h.bias": (16384, (256,)),
+    "centre.weight": (16640, (256, 8)),
+    "centre.bias": (18688, (8,)),
+    "spread.weight": (18696, (256, 8)),
+    "spread.bias": (20744, (8,)),
+    "decode.h.weight": (20752, (8, 256)),
+    "decode.h.bias": (22800, (256,)),
+    "decode.dense.weight": (23056, (256, 64)),
+    "decode.dense.bias": (39440, (64,)),
+    "width": (39504, ()),
+}
+SIZE = 39505
+MOMENTS = {
+    "h.weight.m": (0, (64, 256)),
+    "h.bias.m": (16384, (256,)),
+    "centre.weight.m": (16640, (256, 8)),
+    "centre.bias.m": (18688, (8,)),
+    "spread.weight.m": (18696, (256, 8)),
+    "spread.bias.m": (20744, (8,)),
+    "decode.h.weight.m": (20752, (8, 256)),
+    "decode.h.bias.m": (22800, (256,)),
+    "decode.dense.weight.m": (23056, (256, 64)),
+    "decode.dense.bias.m": (39440, (64,)),
+    "width.m": (39504, ()),
+    "h.weight.v": (39505, (64, 256)),
+    "h.bias.v": (55889, (256,)),
+    "centre.weight.v": (56145, (256, 8)),
+    "centre.bias.v": (58193, (8,)),
+    "spread.weight.v": (58201, (256, 8)),
+    "spread.bias.v": (60249, (8,)),
+    "decode.h.weight.v": (60257, (8, 256)),
+    "decode.h.bias.v": (62305, (256,)),
+    "decode.dense.weight.v": (62561, (256, 64)),
+    "decode.dense.bias.v": (78945, (64,)),
+    "width.v": (79009, ()),
+}
+INPUTS = {
+    "x": ("real", ("batch", 64)),
+}
+TARGETS = {}
+RANGES = {}
+PREDICTIONS = ("picture", "sample")
+METRICS = ("nats", "error")
+DATA = "data/digits.npz"
+FIT = {"epochs": 200, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# A variational autoencoder of handwritten digits, 8 × 8 pixels: pictures to few numbers and back, a"
+    "nd new pictures\n"
+    '# (Kingma and Welling, "Auto-encoding variational Bayes", 2014).\n'
+    "\n"
+    "model vae\n"
+    "\n"
+    "dim batch\n"
+    "dim pixels = 64, codes = 8\n"
+    "\n"
+    "input x[batch, pixels]                       # from 0 (paper) to 1 (ink)\n"
+    "\n"
+    "shared def decode(z[n, k]):\n"
+    "    h = relu(dense(z, 256))\n"
+    "    return sigmoid(dense(h, 64))\n"
+    "\n"
+    "h      = relu(dense(x, 256))\n"
+    "centre = dense(h, codes)\n"
+    "spread = dense(h, codes)                     # the logarithm of a standard deviation\n"
+    "\n"
+    "z[b, k] = centre[b, k] + exp(spread[b, k]) * normal()     # a draw that the gradient passes through\n"
+    "p       = decode(z)\n"
+    "\n"
+    "# minus the logarithm of a lower bound of x's likelihood: pixels are normal numbers around p, all of"
+    " one trained width\n"
+    "param width ~ -2                             # the logarithm of a standard deviation, too\n"
+    "far[b]  = sum[i](((x[b, i] - p[b, i]) / exp(width))^2 / 2 + width + log(2 * pi) / 2)\n"
+    "told[b] = sum[k]((centre[b, k]^2 + exp(2 * spread[b, k]) - 1) / 2 - spread[b, k])    # KL(code's law"
+    ", normal law)\n"
+    "loss mean(far + told)\n"
+    "\n"
+    "noise[b: batch, k: codes] = normal()\n"
+    "predict picture = decode(centre)\n"
+    "predict sample  = decode(noise)              # of nothing but chance\n"
+    "\n"
+    "metric nats  = mean(told)\n"
+    "metric error = mean(squared_error(picture, x))\n"
+    "\n"
+    "optimize adam(lr = cosine(2e-3, steps = 9000))\n"
+    'data     "data/digits.npz"\n'
+    "fit      epochs = 200, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_bias, centre_weight, centre_bias, spread_weight, spread_bias, decode_h_weight, decode_h_bias,
+    decode_dense_weight, decode_dense_bias, width: views of the flat buffer p, or of its gradient."""
+    return (
+        p[0:16384].reshape(64, 256),
+        p[16384:16640],
+        p[16640:18688].reshape(256, 8),
+        p[18688:18696],
+        p[18696:20744].reshape(256, 8),
+        p[20744:20752],
+        p[20752:22800].reshape(8, 256),
+        p[22800:23056],
+        p[23056:39440].reshape(256, 64),
+        p[39440:39504],
+        p[39504:39505],
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def expm1(x):
+    """e^x - 1 within 1.5 ulp, near 0 too, as 2^n (e^r - 1) + (2^n - 1) with Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-18.0)), f4(88.72283))
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r
+    # half the result, since 2^128 is no float
+    half = i4((shifted.view(i4) - i4(0x4B400000 - 126)) << i4(23)).view(f4)
+    e = (half * e + (half - f4(0.5))) * f4(2.0)
+    e = f4(np.inf) if x > f4(88.72283) else e
+    return x if abs(x) < f4(1e-8) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+@vector
+def philox(key, place):
+    """64 random bits for a key and a place: Philox-2x32-10 of Salmon, Moraes, Dror and Shaw (2011).
+
+    The counter is the place, its upper half crossed with the key's, the cipher's key is the key's lower half: keys give
+    streams of 2^32 places that do not meet. No product is above 64 bits, so that it is the same as plain Python.
+    """
+    x = u8(place) & u8(0xFFFFFFFF)
+    y = (u8(place) ^ u8(key)) >> u8(32)
+    k = u8(key) & u8(0xFFFFFFFF)
+    for _ in range(10):
+        product = u8(0xD256D193) * x
+        x = (product >> u8(32)) ^ k ^ y
+        y = product & u8(0xFFFFFFFF)
+        k = (k + u8(0x9E3779B9)) & u8(0xFFFFFFFF)
+    return (x << u8(32)) | y
+
+
+@vector
+def random_key(seed, number):
+    """The key of a site under a step's seed, or the seed of a step: 63 random bits for both numbers."""
+    return i8(philox(seed, number) >> u8(1))
+
+
+@vector
+def cos_of_turn(bits):
+    """cos 2πu for 32 bits of u, to 2^-23: Cephes' polynomials in the nearest quarter of the turn."""
+    shifted = bits + u8(0x20000000)
+    x = f4(i4(shifted & u8(0x3FFFFFFF)) - i4(0x20000000)) * f4(1.4629181e-09)
+    z = x * x
+    s = f4(-1.9515295891e-4)
+    s = s * z + f4(8.3321608736e-3)
+    s = s * z - f4(1.6666654611e-1)
+    s = s * z * x + x
+    c = f4(2.443315711809948e-5)
+    c = c * z - f4(1.388731625493765e-3)
+    c = c * z + f4(4.166664568298827e-2)
+    c = c * z * z - f4(0.5) * z + f4(1.0)
+    quarter = shifted >> u8(30)
+    value = s if quarter & u8(1) else c
+    return -value if (quarter + u8(1)) & u8(2) else value
+
+
+@vector
+def normal(key, place):
+    """A normal number, of mean 0 and variance 1, by Box and Muller: √(-2 ln u) cos 2πv; |it| is 6.8 at most.
+
+    u is (k + ½) / 2^32 for the upper half k of the random bits, v the lower half over 2^32.
+    """
+    bits = philox(key, place)
+    u = f4(u4(bits >> u8(32))) * f4(2.3283064e-10) + f4(1.1641532e-10)
+    return np.sqrt(f4(-2.0) * log_of_normal(u)) * cos_of_turn(bits & u8(0xFFFFFFFF))
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    ensure_blas()
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
+        a_by_rows = a.strides[1] == item or k == 1
+        b_by_rows = b.strides[1] == item or n == 1
+        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
+        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
+        out_step = out.strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b.ctypes.data + first * b.strides[1],
+                b_least if b_step < b_least else b_step,
+                a.ctypes.data,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out.ctypes.data + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h(h, h_bias, first, last):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                             vae.grad:15
+    h[b, o] = if h_dense[b, o] > 0 then h_dense[b, o] else 0                                     vae.grad:15
+    """
+    for b in range(first, last):
+        for o in range(256):
+            h_dense = h[b, o] + h_bias[o]
+            h[b, o] = h_dense if h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_centre(d_centre, centre_bias, first, last):
+    """centre[b, o] = centre_sum[b, o] + centre_bias[o]                                          vae.grad:16"""
+    for b in range(first, last):
+        for o in range(8):
+            d_centre[b, o] = d_centre[b, o] + centre_bias[o]
+
+
+@kernel
+def forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_normal_key, first, last):
+    """spread[b, o] = spread_sum[b, o] + spread_bias[o]                                          vae.grad:17
+    z_exp[b, o] = exp(spread[b, o])                                                              vae.grad:19
+    z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
+    z[b, o] = centre[b, o] + z_exp[b, o]*z_normal[b, o]                                          vae.grad:19
+    told_expm1[b, o] = expm1(2*spread[b, o])                                                     vae.grad:25
+    told[b] = Σ_o (centre[b, o]^2/2 + told_expm1[b, o]/2 - spread[b, o])                         vae.grad:25
+    """
+    for b in range(first, last):
+        total = f4(0.0)
+        for o in range(8):
+            spread = z_exp[b, o] + spread_bias[o]
+            z_exp[b, o] = exp(spread)
+            z_normal[b, o] = normal(z_normal_key, 8 * b + o)
+            z[b, o] = d_centre[b, o] + z_exp[b, o] * z_normal[b, o]
+            told_expm1[b, o] = expm1(f4(2.0) * spread)
+            total += d_centre[b, o] * d_centre[b, o] / f4(2.0) + told_expm1[b, o] / f4(2.0) - spread
+        told[b] = total
+
+
+@kernel
+def d_far_exp_sum_and_d_decode_dense(
+    d_decode_dense_bias,
+    d_decode_dense,
+    decode_dense_bias,
+    x,
+    told,
+    far_scale,
+    far_offset,
+    d_p_scale,
+    d_far_exp_sum_scale,
+    first,
+    last,
+):
+    """decode_dense[b, o] = decode_dense_sum[b, o] + decode_dense_bias[o]                        vae.grad:13
+    p[b, o] = sigmoid(decode_dense[b, o])                                                        vae.grad:20
+    far[b] = Σ_o ((x[b, o] - p[b, o])^2*far_scale + far_offset)                                  vae.grad:24
+    d_p[b, o] = -d_p_scale*(x[b, o] - p[b, o])                                                   vae.grad:24
+    d_decode_dense[b, o] = d_p[b, o]*p[b, o]*(1 - p[b, o])                                       vae.grad:20
+    d_far_exp_sum = Σ_b,o (x[b, o] - p[b, o])^2*d_far_exp_sum_scale                              vae.grad:24
+    d_decode_dense_bias[o] = Σ_b d_decode_dense[b, o]                                            vae.grad:13
+    loss_sum = Σ_b (far[b] + told[b])                                                            vae.grad:26
+    """
+    d_far_exp_sum = 0.0
+    d_decode_dense_bias[:] = f4(0.0)
+    loss_sum = 0.0
+    for b in range(first, last):
+        far = f4(0.0)
+        for o in range(64):
+            decode_dense = d_decode_dense[b, o] + decode_dense_bias[o]
+            p = sigmoid(decode_dense)
+            far += (x[b, o] - p) ** 2 * f4(far_scale) + f4(far_offset)
+            d_p = -f4(d_p_scale) * (x[b, o] - p)
+            d_decode_dense[b, o] = d_p * p * (f4(1.0) - p)
+            d_far_exp_sum += (x[b, o] - p) ** 2 * f4(d_far_exp_sum_scale)
+            d_decode_dense_bias[o] += d_decode_dense[b, o]
+        loss_sum += far + told[b]
+    return d_far_exp_sum, loss_sum
+
+
+@kernel
+def backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last):
+    """d_decode_h_dense[b, o] = if decode_h[b, o] > 0 then d_decode_h[b, o] else 0               vae.grad:12
+    d_decode_h_bias[o] = Σ_b d_decode_h_dense[b, o]                                              vae.grad:12
+    """
+    d_decode_h_bias[:] = f4(0.0)
+    for b in range(first, last):
+        for o in range(256):
+            d_decode_h_dense[b, o] = d_decode_h_dense[b, o] if decode_h[b, o] > f4(0.0) else f4(0.0)
+            d_decode_h_bias[o] += d_decode_h_dense[b, o]
+
+
+@kernel
+def backward_centre(d_spread_bias, d_centre_bias, d_centre, d_spread, z_normal, told_expm1, z_exp, first, last):
+    """d_centre[b, k] = centre[b, k]/batch + d_z[b, k]                                           vae.grad:25
+    d_z_exp[b, k] = d_z[b, k]*z_normal[b, k]                                                     vae.grad:19
+    d_spread[b, k] = (told_expm1[b, k] + 1)/batch + d_z_exp[b, k]*z_exp[b, k] - 1/batch          vae.grad:25
+    d_spread_bias[k] = Σ_b d_spread[b, k]                                                        vae.grad:17
+    d_centre_bias[k] = Σ_b d_centre[b, k]                                                        vae.grad:16
+    """
+    batch = d_centre.shape[0]
+    d_spread_bias[:] = f4(0.0)
+    d_centre_bias[:] = f4(0.0)
+    for b in range(first, last):
+        for k in range(8):
+            d_centre[b, k] = d_centre[b, k] / f4(batch) + d_spread[b, k]
+            d_z_exp = d_spread[b, k] * z_normal[b, k]
+            d_spread[b, k] = (told_expm1[b, k] + f4(1.0)) / f4(batch) + d_z_exp * z_exp[b, k] - f4(1.0) / f4(batch)
+            d_spread_bias[k] += d_spread[b, k]
+            d_centre_bias[k] += d_centre[b, k]
+
+
+@kernel
+def adam(m, g, v, p_, t):
+    """lr_cos = if t <= 0 then 0 else cos(pi*min(1, t/9000 - 1/9000))                            vae.grad:35
+    lr = if t <= 0 then 0.002*t else 0.001*lr_cos + 0.001                                        vae.grad:35
+    rate_pow = 0.9^t                                                                             vae.grad:35
+    rate = lr/(1 - rate_pow)                                                                     vae.grad:35
+    unbias_pow = 0.999^t                                                                         vae.grad:35
+    unbias = 1/sqrt(1 - unbias_pow)                                                              vae.grad:35
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                                 vae.grad:35
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                           vae.grad:35
+    p_2[n] = p_[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                                   vae.grad:35
+    """
+    size = m.shape[0]
+    lr_cos = 0.0 if t <= 0.0 else np.cos(np.pi * min(t / 9000.0 - 1.0 / 9000.0, 1.0))
+    lr = 0.002 * t if t <= 0.0 else 0.001 * lr_cos + 0.001
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = p_[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p_[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_h_(h, h_bias):
+    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                             vae.grad:15
+    h[b, o] = if h_dense[b, o] > 0 then h_dense[b, o] else 0                                     vae.grad:15
+    """
+    batch = h.shape[0]
+    for b in range(batch):
+        for o in range(256):
+            h_dense = h[b, o] + h_bias[o]
+            h[b, o] = h_dense if h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_centre_(centre, centre_bias):
+    """centre[b, o] = centre_sum[b, o] + centre_bias[o]                                          vae.grad:16"""
+    batch = centre.shape[0]
+    for b in range(batch):
+        for o in range(8):
+            centre[b, o] = centre[b, o] + centre_bias[o]
+
+
+@kernel
+def forward_noise(noise, noise_normal_key):
+    """noise[b, k] = normal(noise_normal_key, 8*b + k)                                           vae.grad:28"""
+    batch = noise.shape[0]
+    for b in range(batch):
+        for k in range(8):
+            noise[b, k] = normal(noise_normal_key, 8 * b + k)
+
+
+@kernel
+def forward_picture(picture, decode_dense_bias):
+    """decode_2_dense[b, o] = decode_2_dense_sum[b, o] + decode_dense_bias[o]                    vae.grad:13
+    picture[b, o] = sigmoid(decode_2_dense[b, o])                                                vae.grad:29
+    """
+    batch = picture.shape[0]
+    for b in range(batch):
+        for o in range(64):
+            decode_2_dense = picture[b, o] + decode_dense_bias[o]
+            picture[b, o] = sigmoid(decode_2_dense)
+
+
+@kernel
+def forward_nats(told, z, spread_bias, centre, z_normal_key):
+    """spread[b, o] = spread_sum[b, o] + spread_bias[o]                                          vae.grad:17
+    z_exp[b, o] = exp(spread[b, o])                                                              vae.grad:19
+    z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
+    z[b, o] = centre[b, o] + z_exp[b, o]*z_normal[b, o]                                          vae.grad:19
+    told_expm1[b, o] = expm1(2*spread[b, o])                                                     vae.grad:25
+    told[b] = Σ_o (centre[b, o]^2/2 + told_expm1[b, o]/2 - spread[b, o])                         vae.grad:25
+    nats_sum = Σ_b told[b]                                                                       vae.grad:32
+    nats = nats_sum/batch                                                                        vae.grad:32
+    """
+    batch = told.shape[0]
+    nats_sum = 0.0
+    for b in range(batch):
+        total = f4(0.0)
+        for o in range(8):
+            spread = z[b, o] + spread_bias[o]
+            z_exp = exp(spread)
+            z_normal = normal(z_normal_key, 8 * b + o)
+            z[b, o] = centre[b, o] + z_exp * z_normal
+            told_expm1 = expm1(f4(2.0) * spread)
+            total += centre[b, o] * centre[b, o] / f4(2.0) + told_expm1 / f4(2.0) - spread
+        told[b] = total
+        nats_sum += told[b]
+    nats = nats_sum / batch
+    return nats
+
+
+@kernel
+def forward_loss(decode_dense_sum, decode_dense_bias, x, told, far_scale, far_offset):
+    """decode_dense[b, o] = decode_dense_sum[b, o] + decode_dense_bias[o]                        vae.grad:13
+    p[b, o] = sigmoid(decode_dense[b, o])                                                        vae.grad:20
+    far[b] = Σ_o ((x[b, o] - p[b, o])^2*far_scale + far_offset)                                  vae.grad:24
+    loss_sum = Σ_b (far[b] + told[b])                                                            vae.grad:26
+    loss = loss_sum/batch                                                                        vae.grad:26
+    """
+    batch = decode_dense_sum.shape[0]
+    loss_sum = 0.0
+    for b in range(batch):
+        far = f4(0.0)
+        for o in range(64):
+            decode_dense = decode_dense_sum[b, o] + decode_dense_bias[o]
+            p = sigmoid(decode_dense)
+            far += (x[b, o] - p) ** 2 * f4(far_scale) + f4(far_offset)
+        loss_sum += far + told[b]
+    loss = loss_sum / batch
+    return loss
+
+
+@kernel
+def forward_error(decode_2_dense_sum, decode_dense_bias, x):
+    """decode_2_dense[b, o] = decode_2_dense_sum[b, o] + decode_dense_bias[o]                    vae.grad:13
+    picture[b, o] = sigmoid(decode_2_dense[b, o])                                                vae.grad:29
+    error_sum = Σ_b,o (picture[b, o] - x[b, o])^2                                                vae.grad:33
+    error = error_sum/(64*batch)                                                                 vae.grad:33
+    """
+    batch = decode_2_dense_sum.shape[0]
+    error_sum = 0.0
+    for b in range(batch):
+        for o in range(64):
+            decode_2_dense = decode_2_dense_sum[b, o] + decode_dense_bias[o]
+            picture = sigmoid(decode_2_dense)
+            error_sum += (picture - x[b, o]) ** 2
+    error = error_sum / (64 * batch)
+    return error
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def over_rows(params, d_params, first, last, work, seed, x):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
+    batch = x.shape[0]
+    z_normal_key = random_key(seed, 4)
+    (
+        h_weight,
+        h_bias,
+        centre_weight,
+        centre_bias,
+        spread_weight,
+        spread_bias,
+        decode_h_weight,
+        decode_h_bias,
+        decode_dense_weight,
+        decode_dense_bias,
+        width,
+    ) = parts(params)
+    (
+        d_h_weight,
+        d_h_bias,
+        d_centre_weight,
+        d_centre_bias,
+        d_spread_weight,
+        d_spread_bias,
+        d_decode_h_weight,
+        d_decode_h_bias,
+        d_decode_dense_weight,
+        d_decode_dense_bias,
+        d_width_place,
+    ) = parts(d_params)
+    h = work[0 : 256 * batch].reshape(batch, 256)  # kept for d_spread_weight and d_centre_weight
+    z_exp = work[264 * batch : 272 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
+    z_normal = work[272 * batch : 280 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
+    z = work[280 * batch : 288 * batch].reshape(batch, 8)  # kept for d_decode_h_weight
+    told_expm1 = work[288 * batch : 296 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
+    told = work[296 * batch : 297 * batch]  # kept for d_decode_dense and d_decode_dense_bias
+    decode_h = work[297 * batch : 553 * batch].reshape(batch, 256)  # kept for d_decode_h_dense and d_decode_h_bias
+    d_decode_dense = work[553 * batch : 617 * batch].reshape(batch, 64)
+    d_decode_h_dense = work[617 * batch : 873 * batch].reshape(batch, 256)
+    d_centre = work[256 * batch : 264 * batch].reshape(batch, 8)
+    d_spread = work[873 * batch : 881 * batch].reshape(batch, 8)
+    d_h_dense = work[617 * batch : 873 * batch].reshape(batch, 256)
+
+    # forward
+    far_exp = np.exp(width[0])
+    far_scale = 0.5 / (far_exp * far_exp)
+    far_log = np.log(2.0 * np.pi)
+    far_offset = width[0] + far_log / 2.0
+    d_p_scale = 1.0 / (batch * (far_exp * far_exp))
+    d_far_exp_sum_scale = 1.0 / far_exp**3
+    gemm(x[first:last], h_weight, h[first:last], False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h(h, h_bias, first, last)
+    # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
+    gemm(h[first:last], centre_weight, d_centre[first:last], False)
+    forward_centre(d_centre, centre_bias, first, last)
+    gemm(h[first:last], spread_weight, z_exp[first:last], False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_normal_key, first, last)
+    # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
+    gemm(z[first:last], decode_h_weight, decode_h[first:last], False)
+    forward_h(decode_h, decode_h_bias, first, last)
+    # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
+    gemm(decode_h[first:last], decode_dense_weight, d_decode_dense[first:last], False)
+    d_far_exp_sum, loss_sum = d_far_exp_sum_and_d_decode_dense(
+        d_decode_dense_bias,
+        d_decode_dense,
+        decode_dense_bias,
+        x,
+        told,
+        far_scale,
+        far_offset,
+        d_p_scale,
+        d_far_exp_sum_scale,
+        first,
+        last,
+    )
+
+    # backward
+    # d_decode_h[b, i] = Σ_o d_decode_dense[b, o] decode_dense_weight[i, o]
+    gemm(d_decode_dense[first:last], decode_dense_weight.T, d_decode_h_dense[first:last], False)
+    backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last)
+    # d_z[b, i] = Σ_o d_decode_h_dense[b, o] decode_h_weight[i, o]
+    gemm(d_decode_h_dense[first:last], decode_h_weight.T, d_spread[first:last], False)
+    backward_centre(d_spread_bias, d_centre_bias, d_centre, d_spread, z_normal, told_expm1, z_exp, first, last)
+    # d_decode_dense_weight[i, o] = Σ_b decode_h[b, i] d_decode_dense[b, o]
+    gemm(decode_h[first:last].T, d_decode_dense[first:last], d_decode_dense_weight, False)
+    # d_decode_h_weight[i, o] = Σ_b z[b, i] d_decode_h_dense[b, o]
+    gemm(z[first:last].T, d_decode_h_dense[first:last], d_decode_h_weight, False)
+    # d_h[b, i] = Σ_o d_spread[b, o] spread_weight[i, o]
+    gemm(d_spread[first:last], spread_weight.T, d_h_dense[first:last], False)
+    # d_h[b, i] += Σ_o d_centre[b, o] centre_weight[i, o]
+    gemm(d_centre[first:last], centre_weight.T, d_h_dense[first:last], True)
+    # d_spread_weight[i, o] = Σ_b h[b, i] d_spread[b, o]
+    gemm(h[first:last].T, d_spread[first:last], d_spread_weight, False)
+    # d_centre_weight[i, o] = Σ_b h[b, i] d_centre[b, o]
+    gemm(h[first:last].T, d_centre[first:last], d_centre_weight, False)
+    backward_decode_h_dense(d_h_bias, d_h_dense, h, first, last)
+    gemm(x[first:last].T, d_h_dense[first:last], d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    d_width_place[0] = 0.0
+    return d_far_exp_sum, loss_sum
+
+
+@inlined
+def of_sums(params, d_params, batch, d_far_exp_sum, loss_sum):
+    """The loss, of the sums over all rows."""
+    _, _, _, _, _, _, _, _, _, _, width = parts(params)
+    _, _, _, _, _, _, _, _, _, _, d_width_place = parts(d_params)
+    far_exp = np.exp(width[0])
+    loss = loss_sum / batch
+    d_width = 64.0 - far_exp * d_far_exp_sum / batch
+    d_width_place[0] = d_width
+    return loss
+
+
+@inlined
+def differentiate(params, d_params, work, seed, x):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    d_far_exp_sum, loss_sum = over_rows(params, d_params, 0, x.shape[0], work, seed, x)
+    return of_sums(params, d_params, batch, d_far_exp_sum, loss_sum)
+
+
+@inlined
+def update(params, d_params, moments, t, first, last):
+    """One step of adam, in place; t counts steps from 1."""
+    p_ = params[first:last]
+    g = d_params[first:last]
+    m = moments[first:last]
+    v = moments[first + 39505 : last + 39505]
+    adam(m, g, v, p_, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, seed, x):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    return -1, -1, differentiate(params, d_params, work, seed, x)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, seed, x):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 79010:
+        raise ValueError("params or state are of another model")
+    loss = differentiate(params, d_params, work, random_key(seed, t), x)
+    update(params, d_params, moments, t, 0, 39505)
+    return -1, -1, loss
+
+
+@entry
+def share_entry(params, d_params, first, last, t, seed, work, x):
+    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    d_far_exp_sum, loss_sum = over_rows(params, d_params, first, last, work, random_key(seed, t), x)
+    return -1, -1, d_far_exp_sum, loss_sum
+
+
+@entry
+def sums_entry(params, shares, batch, d_far_exp_sum, loss_sum):
+    """The loss, of the sums of all shares."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    return of_sums(params, shares[0], batch, d_far_exp_sum, loss_sum)
+
+
+@entry
+def added_entry(params, shares, moments, t, first, last):
+    """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
+    if params.size != SIZE or moments.size != 79010:
+        raise ValueError("params or state are of another model")
+    d_params = shares[0]
+    sums = d_params[first:last]
+    for worker in range(1, shares.shape[0]):
+        share = shares[worker, first:last]
+        for n in range(share.size):
+            sums[n] += share[n]
+    update(params, d_params, moments, t, first, last)
+
+
+@entry
+def predict_entry(params, work, seed, x, picture, sample):
+    """One forward pass: fills picture and sample."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    batch = x.shape[0]
+    noise_normal_key = random_key(seed, 7)
+    (
+        h_weight,
+        h_bias,
+        centre_weight,
+        centre_bias,
+        _,
+        _,
+        decode_h_weight,
+        decode_h_bias,
+        decode_dense_weight,
+        decode_dense_bias,
+        _,
+    ) = parts(params)
+    h = work[0 : 256 * batch].reshape(batch, 256)
+    centre = work[256 * batch : 264 * batch].reshape(batch, 8)
+    noise = work[0 : 8 * batch].reshape(batch, 8)
+    decode_2_h = work[264 * batch : 520 * batch].reshape(batch, 256)
+    decode_3_h = work[264 * batch : 520 * batch].reshape(batch, 256)
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h_(h, h_bias)
+    gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
+    forward_centre_(centre, centre_bias)
+    forward_noise(noise, noise_normal_key)
+    # decode_2_h_dense_sum[b, o] = Σ_i centre[b, i] decode_h_weight[i, o]
+    gemm(centre, decode_h_weight, decode_2_h, False)
+    forward_h_(decode_2_h, decode_h_bias)
+    # decode_2_dense_sum[b, o] = Σ_i decode_2_h[b, i] decode_dense_weight[i, o]
+    gemm(decode_2_h, decode_dense_weight, picture, False)
+    forward_picture(picture, decode_dense_bias)
+    # decode_3_h_dense_sum[b, o] = Σ_i noise[b, i] decode_h_weight[i, o]
+    gemm(noise, decode_h_weight, decode_3_h, False)
+    forward_h_(decode_3_h, decode_h_bias)
+    # decode_3_dense_sum[b, o] = Σ_i decode_3_h[b, i] decode_dense_weight[i, o]
+    gemm(decode_3_h, decode_dense_weight, sample, False)
+    forward_picture(sample, decode_dense_bias)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, seed, x):
+    """One forward pass: returns loss, nats, error."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    batch = x.shape[0]
+    z_normal_key = random_key(seed, 4)
+    (
+        h_weight,
+        h_bias,
+        centre_weight,
+        centre_bias,
+        spread_weight,
+        spread_bias,
+        decode_h_weight,
+        decode_h_bias,
+        decode_dense_weight,
+        decode_dense_bias,
+        width,
+    ) = parts(params)
+    h = work[0 : 256 * batch].reshape(batch, 256)
+    centre = work[256 * batch : 264 * batch].reshape(batch, 8)
+    z = work[264 * batch : 272 * batch].reshape(batch, 8)
+    told = work[0:batch]
+    decode_h = work[272 * batch : 528 * batch].reshape(batch, 256)
+    decode_dense_sum = work[528 * batch : 592 * batch].reshape(batch, 64)
+    decode_2_h = work[272 * batch : 528 * batch].reshape(batch, 256)
+    decode_2_dense_sum = work[528 * batch : 592 * batch].reshape(batch, 64)
+    far_exp = np.exp(width[0])
+    far_scale = 0.5 / (far_exp * far_exp)
+    far_log = np.log(2.0 * np.pi)
+    far_offset = width[0] + far_log / 2.0
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h_(h, h_bias)
+    gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
+    forward_centre_(centre, centre_bias)
+    gemm(h, spread_weight, z, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    nats = forward_nats(told, z, spread_bias, centre, z_normal_key)
+    gemm(z, decode_h_weight, decode_h, False)  # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
+    forward_h_(decode_h, decode_h_bias)
+    # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
+    gemm(decode_h, decode_dense_weight, decode_dense_sum, False)
+    loss = forward_loss(decode_dense_sum, decode_dense_bias, x, told, far_scale, far_offset)
+    # decode_2_h_dense_sum[b, o] = Σ_i centre[b, i] decode_h_weight[i, o]
+    gemm(centre, decode_h_weight, decode_2_h, False)
+    forward_h_(decode_2_h, decode_h_bias)
+    # decode_2_dense_sum[b, o] = Σ_i decode_2_h[b, i] decode_dense_weight[i, o]
+    gemm(decode_2_h, decode_dense_weight, decode_2_dense_sum, False)
+    error = forward_error(decode_2_dense_sum, decode_dense_bias, x)
+    return -1, -1, loss, nats, error
+
+
+# ------------------------------------------------------------------ for callers
+
+
+ROW_WORK = 100352
+"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows):
+    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one;
+                # a library that is loaded after it was made would not be limited
+                ensure_blas()
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Workers:
+    """A pool of threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.pool, self.one_blas_thread = None, None, OneBlasThread()
+
+    def map(self, function, count):
+        if self.process != os.getpid():
+            self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
+            self.one_blas_thread = OneBlasThread()
+        with self.one_blas_thread:
+            return list(self.pool.map(function, range(count)))
+
+
+WORKERS = Workers()
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+        self.shards = []
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 881 * batch:
+            self.work[0] = np.empty(881 * batch, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((64, 256)) - 1.0)
+    params["centre.weight"] = np.sqrt(1 / 44) * (2.0 * rng.random((256, 8)) - 1.0)
+    params["spread.weight"] = np.sqrt(1 / 44) * (2.0 * rng.random((256, 8)) - 1.0)
+    params["decode.h.weight"] = np.sqrt(1 / 44) * (2.0 * rng.random((8, 256)) - 1.0)
+    params["decode.dense.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((256, 64)) - 1.0)
+    params["width"] = -2.0
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(79010, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x):
+    """One training step on one batch, in place; returns the loss. x: float32 [batch, pixels = 64]."""
+    (x,) = _checked(x)
+    step = state.step + 1
+    if (shards := shards_of(x.shape[0])) > 1:
+        return _step_in_shards(params, state, shards, x)
+    _, _, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), _seed(state.seed), x
+    )
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def _step_in_shards(params, state, shards, x):
+    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
+    rows = x.shape[0]
+    batch = x.shape[0]
+    if len(state.shards) != shards or state.shards[0][0].size < 881 * batch:
+        state.shards = [(np.empty(881 * batch, f4),) for _ in range(shards)]
+        state.shares = np.empty((shards, SIZE), f4)
+    step = state.step + 1
+
+    def share(worker):
+        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        return share_entry(
+            params.flat, state.shares[worker], first, last, step, _seed(state.seed), *state.shards[worker], x
+        )
+
+    done = WORKERS.map(share, shards)
+    d_far_exp_sum, loss_sum = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
+    loss = sums_entry(params.flat, state.shares, x.shape[0], d_far_exp_sum, loss_sum)
+
+    def added(worker):
+        first, last = 39505 * worker // shards, 39505 * (worker + 1) // shards
+        added_entry(params.flat, state.shares, state.flat, step, first, last)
+
+    WORKERS.map(added, shards)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    (x,) = _checked(x)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(881 * batch, f4), _seed(seed), x)
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction picture: [batch, 64], sample: [batch, 64]. x: float32 [batch, pixels = 64]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    picture = np.empty((batch, 64), f4)
+    sample = np.empty((batch, 64), f4)
+    predict_entry(params.flat, np.empty(520 * batch, f4), _seed(seed), x, picture, sample)
+    return {"picture": picture, "sample": sample}
+
+
+def evaluate(params, x, seed=0):
+    """The loss and the metrics, without changing anything."""
+    (x,) = _checked(x)
+    batch = x.shape[0]
+    _, _, loss, nats, error = evaluate_entry(params.flat, np.empty(592 * batch, f4), _seed(seed), x)
+    return {"loss": float(loss), "nats": float(nats), "error": float(error)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 64 or x.size == 0:
+        raise ValueError(f"x is [batch, pixels = 64]; got {list(x.shape)}")
+    return (x,)
+
+
+_checked = _checked_inputs
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _seed(seed):
+    if not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed is a whole number; got {seed!r}")
+    return int(seed) % 2**63
