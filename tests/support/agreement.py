@@ -44,7 +44,7 @@ class Expected:
 
 def by_jax(model: RandomModel) -> Expected:
     """JAX's values and gradients, in float64, an operation at a time."""
-    data = {**model.inputs, **model.targets}
+    data = {**model.inputs, **model.targets, **model.states}
 
     def loss(params: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
         outputs = model.evaluated(jnp, {**data, **params})
@@ -137,7 +137,7 @@ def sources_of(stages: Stages, text: str, dtype: str) -> Sources:
 def results(module: Any, model: RandomModel, fill: float | None = None) -> dict[str, Array]:
     """All that a module computes, by the names of `wanted`; with fresh arrays full of `fill`, if that is given."""
     params = module.init(0)
-    for name, value in model.params.items():
+    for name, value in (*model.params.items(), *model.states.items()):
         params[name] = value
     arguments = [*model.inputs.values(), *model.targets.values()]
     if fill is None:
@@ -164,6 +164,9 @@ def _results(module: Any, params: Any, model: RandomModel, arguments: list[Array
                 yield f"predict {name} alone", alone(params, *given)
         for name, value in module.evaluate(params, *arguments).items():
             yield ("loss again" if name == "loss" else f"metric {name}"), value
+        if model.states and not hasattr(module.step_entry, "py_func"):  # it would be compiled for this alone
+            module.train_step(params, module.init_state(params), *arguments)
+            yield from ((f"next {name}", np.array(params[name])) for name in model.states)
 
 
 def check_module(source: Sources, model: RandomModel, expected: Expected) -> None:

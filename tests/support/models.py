@@ -63,13 +63,14 @@ class RandomModel:
     inputs: Mapping[str, Array]
     targets: Mapping[str, Array]
     params: Mapping[str, Array]
+    states: Mapping[str, Array]
     steps: tuple[tuple[str, Callable[[World], Stored]], ...]
     outputs: Mapping[str, str]
-    """`loss`, `metric m` and `predict p`, each with the name of the tensor that holds it."""
+    """`loss`, `metric m`, `predict p` and `next s`, each with the name of the tensor that holds it."""
 
     @property
     def values(self) -> dict[str, Array]:
-        return {**self.inputs, **self.targets, **self.params}
+        return {**self.inputs, **self.targets, **self.params, **self.states}
 
     def evaluated(self, xp: Any, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by their names."""
@@ -81,7 +82,7 @@ class RandomModel:
         return {label: world.tensors[name].array for label, name in self.outputs.items()}
 
     def __repr__(self) -> str:
-        leaves = {"inputs": self.inputs, "targets": self.targets, "params": self.params}
+        leaves = {"inputs": self.inputs, "targets": self.targets, "params": self.params, "states": self.states}
         rows = ["", "TEXT = '''\\", self.text.rstrip(), "'''", f"DIMS = {dict(self.dims)}"]
         for role, arrays in leaves.items():
             rows.append(f"{role.upper()} = {{")
@@ -161,7 +162,7 @@ class Builder:
         self.values[name] = value.astype(bool) if kind == "bool" else np.asarray(value)
         suffix = {"whole": f" : int({below.text if below else ''})", "bool": " : bool", "real": ""}[kind]
         axes = f"[{', '.join(size.text for size in sizes)}]" if sizes else ""
-        law = " ~ normal()" if role == "param" else ""
+        law = " ~ normal()" if role in ("param", "state") else ""
         self.head.append(f"{role} {name}{axes}{suffix}{law}")
         self.enter(Known(name, sizes, kind, below, role == "target"), role)
 
@@ -278,6 +279,22 @@ class Builder:
             self.lines.append(f"metric score = {found.term.text}")
             self.hand_out("metric score", found)
 
+    def draw_states(self) -> None:
+        """Perhaps a state that follows a tensor of fixed size, or a mean."""
+        choices = self.choices
+        if not choices.chance(40):
+            return
+        followed = choices.pick([tensor for tensor in self.known if tensor.kind == "real"])
+        found = leaf(followed)
+        if followed.rank and not all(size.static for size in followed.sizes):
+            found = reduced(found, "mean")
+        self.leaf("s1", "state", found.sizes)
+        self.world.store("s1", self.values["s1"])
+        old = leaf(Known("s1", found.sizes))
+        moved = old.like(binary(binary(number(0.75), "*", old.term), "+", found.term))
+        self.lines.append(f"update s1 = {moved.term.text}")
+        self.hand_out("next s1", moved)
+
     def good(self, found: Whole) -> bool:
         self.world.gap = float("inf")
         shape, names = [size.value for size in found.sizes], axis_names(len(found.sizes))
@@ -292,15 +309,13 @@ class Builder:
 
     def model(self) -> RandomModel:
         free = {name: size.value for name, size in self.dims.items() if not size.static}
-        leaves: dict[str, dict[str, Array]] = {"input": {}, "target": {}, "param": {}}
+        leaves: dict[str, dict[str, Array]] = {"input": {}, "target": {}, "param": {}, "state": {}}
         for name, role in self.roles.items():
             leaves[role][name] = self.values[name]
         calls = any("layer" in line or "normed" in line or "moments" in line for line in self.lines)
         definitions = self.library.lines if calls else ()
         text = "\n".join([*self.head, "", *definitions, *self.lines, ""])
-        return RandomModel(
-            text, self.seed, free, leaves["input"], leaves["target"], leaves["param"], tuple(self.steps), self.outputs
-        )
+        return RandomModel(text, self.seed, free, *leaves.values(), tuple(self.steps), self.outputs)
 
 
 def made_from(entropy: bytes, most: int = 5) -> RandomModel:
@@ -315,6 +330,7 @@ def made_from(entropy: bytes, most: int = 5) -> RandomModel:
     builder.accept(simplest("h0", builder.known, choices))
     builder.draw_loss()
     builder.draw_outputs()
+    builder.draw_states()
     return builder.model()
 
 
