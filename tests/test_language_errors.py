@@ -193,6 +193,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a recurrence that reads its own place": ("o[i, t] = s[i, t] + o?[i, t - 1] + o[i, t]", "cycle", "o depends on"),
     "two tensors of each other": ("a[i] = b[i] + r[i]\nb[i] = a[i] + r[i]", "cycle", "a → b → a"),
     "tensors that measure each other": ("a[i] = b[i]\nb[i] = a[i]", "cycle", "a → b → a"),
+    "a recurrence that a call hides from its extents": (
+        "o[i, 0] = r[i]\no[i, (t: 5) + 1] = dense(o, 5)[i, t]",
+        "cycle",
+        "o depends on itself, and nothing else tells what index i runs over",
+    ),
     "a cycle through a whole tensor": ("a[i] = b[i] + r[i]\nu = tanh(a)\nb[i] = u[i]", "cycle", "depend on each other"),
     # definitions
     "too few arguments": ("o = dense(x)", "missing-argument", "dense wants units"),

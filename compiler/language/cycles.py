@@ -110,15 +110,23 @@ def waits_for(world: World, group: Group) -> bool:
 # ---------------------------------------------------------------- refusals
 
 
-def cycle_refusal(entry: Thunk | Group) -> Refused:
-    """What is said of an equation that needs its own value before it has one."""
+def cycle_refusal(entry: Thunk | Group, index: str = "") -> Refused:
+    """What is said of an equation that needs its own value before it has one, or its own extents to find an index'."""
     way = way_to(entry, (entry,)) or [entry, entry]
     spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way[:-1]]
     names = [each.name for each in way]
     calls = nodes(*(root for each in way for root in _right_sides(each)))
     if any(isinstance(node, syntax.Call) and node.function == "grad" for node in calls):
         return _gradient_error(names, spans)
-    return _cycle_error(names, spans)
+    return _measure_error(names, spans, index) if index else _cycle_error(names, spans)
+
+
+def _measure_error(names: Sequence[str], spans: Sequence[Span], index: str) -> Refused:
+    who = f"{names[0]} depends on itself" if len(set(names)) == 1 else "these depend on each other"
+    message = f"{who}, and nothing else tells what index {index} runs over: {' → '.join(names)}"
+    labels = [Label(span, "") for span in dict.fromkeys(spans)]
+    return Refused("cycle", message, spans[0], labels,
+                   f"in a recurrence, where each reads what is earlier or later, state it, as in [{index}: 10]")  # fmt: skip
 
 
 def _right_sides(entry: Thunk | Group) -> Iterator[syntax.Expression]:

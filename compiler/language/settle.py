@@ -55,7 +55,7 @@ class Settling:
         self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
-                raise cycle_refusal(self.told.circular)
+                raise cycle_refusal(self.told.circular, variable.name)
             if variable.extent is None:
                 raise _undetermined(variable)
             self._check_positive(variable)
