@@ -114,7 +114,7 @@ class Callers:
             "@kernel",
             "def first_outside(values, size):",
             f'{INDENT}"""The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""',
-            f"{INDENT}flat = values.reshape(values.size)",
+            f"{INDENT}flat = view(values, 0, (values.size,))",
             f"{INDENT}for n in range(flat.size):",
             f"{INDENT * 2}if flat[n] < 0 or flat[n] >= size:",
             f"{INDENT * 3}return n",

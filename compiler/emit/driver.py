@@ -5,7 +5,7 @@ kernel.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import ONE, IndexExpr, dim
@@ -139,7 +139,7 @@ class Driver:
     # ------------------------------------------------------------ views
 
     def work_views(self, program: Program, around: Surroundings) -> list[str]:
-        """`h = work[0 : batch * 32].reshape(batch, 32)`, for each tensor that lives in the work space."""
+        """`h = view(work, 0, (batch, 32))`, for each tensor that lives in the work space."""
         touched = {name for both in self.flow for names in both for name in names}
         touched = {program.buffers[name].shares or name for name in touched if name in program.buffers}
         stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and b.tensor in touched]
@@ -308,7 +308,7 @@ class Driver:
         leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
         if any(len(group) > 1 for group in groups) and not leading:
             shape = [index_text(_product_of(part), around) for part in parts]
-            text += f".reshape({', '.join(shape)})"
+            text = f"view({text}, 0, {shape_text(shape)})"
             groups = (groups[0][:1], groups[1][:1])
         places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
                   for part in parts]  # fmt: skip
@@ -316,14 +316,17 @@ class Driver:
             places[0] = ":".join(RANGE.values())
         while places and places[-1] == ":":
             places.pop()
-        text += f"[{', '.join(places)}]" if places else ""
+        if cut and len(places) == 1:
+            text = f"rows({text}, {', '.join(RANGE.values())})"
+        elif places:
+            text += f"[{', '.join(places)}]"
         if any(len(group) > 1 for group in groups):
             first, last = map(dim, RANGE)
             plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
             sizes = [_product_of(part) for part in parts[-2:]]
             if cut:
                 sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
-            text += f".reshape({', '.join(index_text(size, plain) for size in sizes)})"
+            text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
         return f"{text}.T" if operand.transposed else text
 
 
@@ -388,26 +391,16 @@ def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
 
 def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Kind, IndexExpr], str]) -> str:
     """A stretch of the work space in the tensor's shape."""
-    size = ONE
-    for extent in buffer.extents:
-        size *= extent
     assert buffer.offset is not None, "a stored tensor has an offset"
-    start = starts.get((buffer.kind, buffer.offset))
-    if start is not None:
-        end = starts.get((buffer.kind, buffer.offset + size)) or f"{start} + {index_text(size, around)}"
-        colon = " : " if " " in end else ":"
-        text = f"{WORK_NAMES[buffer.kind]}[{start}{colon}{end}]"
-    else:
-        text = f"{WORK_NAMES[buffer.kind]}[{slice_text(buffer.offset, buffer.offset + size, around)}]"
-    if len(buffer.extents) > 1:
-        text += f".reshape({', '.join(index_text(extent, around) for extent in buffer.extents)})"
-    return text
+    start = starts.get((buffer.kind, buffer.offset)) or index_text(buffer.offset, around)
+    shape = shape_text(index_text(extent, around) for extent in buffer.extents)
+    return f"view({WORK_NAMES[buffer.kind]}, {start}, {shape})"
 
 
-def slice_text(start: IndexExpr, end: IndexExpr, around: Surroundings) -> str:
-    """`0:64`, `batch * 32 : batch * 64`, as ruff's formatter sets them."""
-    low, high = index_text(start, around), index_text(end, around)
-    return f"{low}:{high}" if f"{low}{high}".isalnum() else f"{low} : {high}"
+def shape_text(sizes: Iterable[str]) -> str:
+    """The sizes as a tuple."""
+    shown = list(sizes)
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
 
 
 def product_text(gemm: Gemm, names: Names) -> str:

@@ -15,7 +15,7 @@ from gradc.schedule.program import Program, Storage, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
-from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows
+from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows, shape_text
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .lines import laid_out
@@ -92,6 +92,9 @@ class _Module:
         kernels = "\n\n\n".join([*map(self.kernel_text, self.table.kernels), *([outside] if outside else [])])
         for kernel in self.table.kernels:
             self.calls |= dict.fromkeys(kernel.calls)
+        parts = self.parts_text()
+        laid = (name for name in ("view", "rows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
+        self.calls |= dict.fromkeys(laid)
         prelude = prelude_source(self.calls, spec.dtype)
         wrappers = callers.text()
         return render(
@@ -106,7 +109,7 @@ class _Module:
             dtype=spec.dtype,
             real=self.real,
             interface=self.interface(),
-            parts=self.parts_text(),
+            parts=parts,
             prelude=prelude,
             kernels=kernels,
             drivers=drivers,
@@ -159,14 +162,14 @@ class _Module:
         return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
     def imports(self, callers: str) -> tuple[str, ...]:
-        names: dict[str, list[str]] = {"numba": ["njit"]}
+        names: dict[str, set[str]] = {"numba": {"njit"}}
         threads: tuple[str, ...] = ()
         optional: tuple[str, ...] = ()
         for line in prelude_imports(self.calls):
-            _, module, _, name = line.split()
-            names.setdefault(module, []).append(name)
+            module, _, imported = line.removeprefix("from ").partition(" import ")
+            names.setdefault(module, set()).update(imported.split(", "))
         if "special." in callers:
-            names["scipy"] = ["special"]
+            names["scipy"] = {"special"}
         if self.rows is not None:
             threads = THREAD_IMPORTS
             optional = OPTIONAL_IMPORTS
@@ -204,8 +207,7 @@ class _Module:
     def parts_text(self) -> str:
         views = []
         for p in self.spec.parameters:
-            view = f"p[{p.offset}:{p.offset + p.size}]"
-            views.append(view if len(p.shape) <= 1 else f"{view}.reshape({', '.join(map(str, p.shape))})")
+            views.append(f"view(p, {p.offset}, {shape_text(map(str, p.shape or (1,)))})")
         names = ", ".join(self.names.of(p.name) for p in self.spec.parameters)
         if not views:
             return "# The model has no parameters."
@@ -400,36 +402,34 @@ class _Module:
     def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
         names = driver.names
         start, size = update.offset, _product(update.shape)
-        shape = f".reshape({', '.join(map(str, update.shape))})" if len(update.shape) > 1 else ""
         body = driver.body(update.program, update.rule)
         self.calls |= dict.fromkeys(body.calls)
         ends, stretch = self.stretch(start, size)
-        views = {leaf: f"{of}[{stretch(0, size)}]{shape}" for leaf, of in (("p", "params"), ("g", "d_params"))}
+        views = {leaf: stretch(of, 0, update.shape) for leaf, of in (("p", "params"), ("g", "d_params"))}
         for moment in update.moments:
-            own = shape if moment.shape == update.shape else ""
-            views[moment.leaf] = f"moments[{stretch(moment.offset - start, moment.size)}]{own}"
+            views[moment.leaf] = stretch("moments", moment.offset - start, moment.shape)
         words = set(re.findall(r"\w+", "\n".join(body.lines)))
         work = update.program.work.items()
         space = [f"{WORK_NAMES[kind]} = np.empty({size}, {self.callers.dtype(kind)})" for kind, size in work]
         used = [f"{names.of(leaf)} = {view}" for leaf, view in views.items() if names.of(leaf) in words]
         return [*ends, *space, *used, *body.lines]
 
-    def stretch(self, start: int, size: int) -> tuple[list[str], Callable[[int, int], str]]:
+    def stretch(self, start: int, size: int) -> tuple[list[str], Callable[[str, int, tuple[int, ...]], str]]:
         """How a stretch of a buffer is cut out, so far after that of the parameters, and lines that tell its ends."""
-        if not self.cuts_updates:
-            return [], lambda after, length: f"{start + after}:{start + after + length}"
         first, last = RANGE.values()
         lines = []
-        if size != self.spec.trained:
+        if self.cuts_updates and size != self.spec.trained:
             low = f"max({first}, {start})" if start else first
             lines = [f"begin = {low}", f"end = max(begin, min({last}, {start + size}))"]
             first, last = "begin", "end"
 
-        def shifted(after: int, _: int) -> str:
-            sign = "+" if after > 0 else "-"
-            return f"{first} {sign} {abs(after)} : {last} {sign} {abs(after)}" if after else f"{first}:{last}"
+        def text(buffer: str, after: int, shape: tuple[int, ...]) -> str:
+            if not self.cuts_updates:
+                return f"view({buffer}, {start + after}, {shape_text(map(str, shape or (1,)))})"
+            moved = f" {'+' if after > 0 else '-'} {abs(after)}" if after else ""
+            return f"rows({buffer}, {first}{moved}, {last}{moved})"
 
-        return lines, shifted
+        return lines, text
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         body = driver.body(program)

@@ -23,6 +23,7 @@ MODULE_NAMES = (
     *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types"),
+    *("intrinsic", "cgutils", "make_array", "populate_array", "count"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),

@@ -89,14 +89,14 @@ class ShardedCallers(Callers):
     def added_entry(self) -> str:
         """The shares' sum and the optimizer's step."""
         what = "of the parameters first .. last - 1, " if self.cut else ""
-        ends = ":".join(RANGE_NAMES) if self.cut else f"0:{self.spec.trained}"
+        ends = ", ".join(RANGE_NAMES) if self.cut else f"0, {self.spec.trained}"
         lines = [
             f'"""Adds up the shares {what}in their order, then takes one step of the optimizer."""',
             *own("params", "moments", moments=self.spec.moments),
             "d_params = shares[0]",
-            f"sums = d_params[{ends}]",
+            f"sums = rows(d_params, {ends})",
             "for worker in range(1, shares.shape[0]):",
-            f"{INDENT}share = shares[worker, {ends}]",
+            f"{INDENT}share = rows(shares[worker], {ends})",
             f"{INDENT}for n in range(share.size):",
             f"{INDENT * 2}sums[n] += share[n]",
             *self.updated(RANGE_NAMES),
@@ -123,19 +123,19 @@ class ShardedCallers(Callers):
 
     def sharded_text(self) -> str:
         """`train_step` for long steps."""
-        rows = self.dim_source(self.rows.dim, "all")
+        count = self.dim_source(self.rows.dim, "all")
         needed = [row for row in self.dims_of(self.program, "all") if self.work_needs(self.program, row)]
         seed = self.called_seed(self.program, "state.seed")
         shared = ["params.flat", "state.shares[worker]", *RANGE_NAMES, *(["step", *seed] if seed else [])]
         lines = [
             '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
-            f"rows = {rows}",
-            *(row for row in needed if row != f"rows = {rows}"),
+            f"count = {count}",
+            *needed,
             *self.space(),
             "step = state.step + 1",
             "",
             "def share(worker):",
-            f"{INDENT}first, last = rows * worker // shards, rows * (worker + 1) // shards",
+            f"{INDENT}first, last = count * worker // shards, count * (worker + 1) // shards",
             *indented(call_rows("return share_entry", [*shared, "*state.shards[worker]", *self.passed("all")])),
             "",
             "done = WORKERS.map(share, shards)",

@@ -91,7 +91,9 @@ def _overload(_function: Callable[..., Any], **_options: Any) -> Any:
 
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=None),
-    "numba.extending": SimpleNamespace(overload=_overload),
+    "numba.core": SimpleNamespace(cgutils=None),
+    "numba.extending": SimpleNamespace(overload=_overload, intrinsic=_same),
+    "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
     "numba.np.linalg": SimpleNamespace(ensure_blas=None),
 }
 

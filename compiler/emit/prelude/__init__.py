@@ -11,9 +11,12 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
+WHOLE = ("view", "rows", "gemm")
+"""Each with a file of its own, which is one definition."""
+
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
-    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "gemm"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", *WHOLE),
     *("random_key", "uniform", "normal"),
 )
 
@@ -34,9 +37,9 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
 
 def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
     """The import lines that the definitions of `names` need besides those of `np` and `njit`, sorted."""
-    if "gemm" not in names:
-        return ()
-    return tuple(line for line in _text("gemm.py").splitlines() if line.startswith("from numba"))
+    wanted = set(names)
+    texts = [_text(f"{name}.py") for name in WHOLE if name in wanted]
+    return tuple(sorted({line for text in texts for line in text.splitlines() if line.startswith("from numba")}))
 
 
 def prelude_words(names: Iterable[str], dtype: str) -> tuple[str, ...]:
@@ -63,10 +66,10 @@ def _used_by(definition: str, definitions: dict[str, str]) -> set[str]:
 
 
 def _definitions(dtype: str) -> dict[str, str]:
-    """Every definition for one dtype by its name, in the order of the files. gemm's file is one definition."""
+    """Every definition for one dtype by its name, in the order of the files."""
     blocks = [block for family in FAMILIES for block in _body(f"{family}_{dtype}.py").split("\n\n\n")]
     named = {match[1]: block for block in blocks if (match := re.search(r"^def (\w+)", block, flags=re.MULTILINE))}
-    return named | {"gemm": _body("gemm.py")}
+    return named | {name: _body(f"{name}.py") for name in WHOLE}
 
 
 def _body(file: str) -> str:

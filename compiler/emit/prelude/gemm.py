@@ -4,7 +4,9 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
 from numba.np.linalg import ensure_blas
 
 from .scope import f4, f8, kernel
@@ -18,7 +20,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -29,7 +41,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
