@@ -416,9 +416,11 @@ def product_text(gemm: Gemm, names: Names) -> str:
 
 
 def first_backward_step(program: Program) -> int:
-    """The first step from which on only adjoints are computed; 0 where there is no such turn."""
+    """The first step after the loss from which on each computes an adjoint; 0 where there is no such turn."""
+    results = {name for label, name in program.graph.outputs.items() if not label.startswith("gradient ")}
     for at in reversed(range(len(program.steps))):
-        if not all(name.startswith("d_") for name in written_by(program.steps[at])):
+        written = set(written_by(program.steps[at]))
+        if written & results or not any(name.startswith("d_") for name in written):
             return at + 1 if at + 1 < len(program.steps) else 0
     return 0
 
@@ -455,8 +457,12 @@ def kernel_name(kernel: Kernel, step: Nest | Sequential, given: frozenset[str]) 
         kept = [name for name in adjoints if name not in given]
         return f"{result}_and_{(kept or adjoints)[0]}"
     if result:
-        return f"forward_{result}"
+        return _with_direction(result)
     if adjoints and len(adjoints) == len(shown):
         return f"backward_{adjoints[0].removeprefix('d_')}"
     own = [name for name in shown if not name.startswith("d_")]
-    return f"forward_{(own or targets)[-1]}"
+    return _with_direction((own or targets)[-1])
+
+
+def _with_direction(name: str) -> str:
+    return f"backward_{name.removeprefix('d_')}" if name.startswith("d_") else f"forward_{name}"

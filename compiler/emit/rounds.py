@@ -60,8 +60,13 @@ def narrowed(loop: Index, guards: Iterable[Guard], known: Collection[str],
             lows.append(-(rest // factor))
         else:
             highs.append(rest // -factor + 1)
+    cut = not loop.low.terms and loop.high == rows
+    free = Ranges()
+    if not cut:
+        lows = [a for a in dict.fromkeys(lows) if not any(b != a and free.nonnegative(b - a) for b in lows)]
+        highs = [a for a in dict.fromkeys(highs) if not any(b != a and free.nonnegative(a - b) for b in highs)]
     low, high = ([index_text(end, around) for end in dict.fromkeys(ends)] for ends in (lows, highs))
-    if not loop.low.terms and loop.high == rows:
+    if cut:
         low[0], high[0] = RANGE.values()
     return (
         low[0] if len(low) == 1 else f"max({', '.join(low)})",

@@ -131,7 +131,8 @@ def _style(around: Surroundings, kind: Kind, plain: bool) -> Style:
     def read(leaf: Read) -> Piece:
         text = around.read(leaf.tensor, leaf.subscripts)
         tensor = around.tensors[leaf.tensor]
-        lifted = typed and (tensor.kind is not Kind.REAL or not tensor.axes)
+        # true and false stand in conditions alone
+        lifted = typed and tensor.kind is not Kind.BOOL and (tensor.kind is Kind.WHOLE or not tensor.axes)
         return Piece(f"f4({text})" if lifted else text)
 
     def value(expr: IndexExpr) -> Piece:

@@ -3,6 +3,7 @@
     d_h_bias[j] = Σ_b d_h_dense[b, j]                                               digits.grad:9
 """
 
+import re
 import textwrap
 from dataclasses import replace
 
@@ -15,6 +16,10 @@ from .names import Names
 
 WIDEST = 110
 """Columns of a docstring row; beyond them it goes on in the next."""
+
+SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
+HARD = "\xa0"
+"""Stands for a space at which no row ends."""
 
 REDUCERS = {
     Reducer.SUM: "Σ", Reducer.PROD: "Π", Reducer.MAX: "max", Reducer.MIN: "min", Reducer.ARGMAX: "argmax",
@@ -49,5 +54,7 @@ def equation_text(equation: Equation, names: Names, adds: bool = False) -> str:
 def with_place(text: str, equation: Equation, width: int) -> str:
     """The text, and at the right the line of the model that it comes from."""
     place = place_in_text(equation.origin)
-    *above, last = textwrap.wrap(text, WIDEST - len(place), subsequent_indent="        ", break_long_words=False)
+    whole = SUBSCRIPTS.sub(lambda match: match[0].replace(" ", HARD), text)
+    rows = textwrap.wrap(whole, WIDEST - len(place), subsequent_indent="        ", break_long_words=False)
+    *above, last = (row.replace(HARD, " ") for row in rows)
     return "\n".join([*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"])

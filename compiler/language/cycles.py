@@ -125,8 +125,8 @@ def _measure_error(names: Sequence[str], spans: Sequence[Span], index: str) -> R
     who = f"{names[0]} depends on itself" if len(set(names)) == 1 else "these depend on each other"
     message = f"{who}, and nothing else tells what index {index} runs over: {' → '.join(names)}"
     labels = [Label(span, "") for span in dict.fromkeys(spans)]
-    mend = f"in a recurrence, where each reads what is earlier or later, state it, as in [{index}: 10]"
-    return Refused("cycle", message, spans[0], labels, mend)
+    return Refused("cycle", message, spans[0], labels,
+                   f"in a recurrence, where each reads what is earlier or later, state it: [{index}: 10]")  # fmt: skip
 
 
 def _right_sides(entry: Thunk | Group) -> Iterator[syntax.Expression]:
