@@ -259,31 +259,52 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm)
+@overload(gemm, inline="always")
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
-    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
-    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
-    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    product = blas_product(out.dtype)
+
+    def call(a, b, out, accumulate):
+        # addresses and steps: compiled once, not for each order of axes
+        sizes = out.shape[0], out.shape[1], a.shape[1]
+        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+
+    return call
+
+
+PRODUCTS = {}
+
+
+def blas_product(dtype):
+    """The compiled product of matrices of this type, given by their addresses and steps in bytes.
+
+    BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
+    2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    if dtype in PRODUCTS:
+        return PRODUCTS[dtype]
     ensure_blas()
     letter, size, address = types.char, types.intp, types.intp
     arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
     xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
-    single = out.dtype == types.float32
+    single = dtype == types.float32
     kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
     item = 4 if single else 8
     numbers = np.array([0, 1], f4 if single else f8)
 
-    def product(a, b, out, accumulate):
-        m, n, k = out.shape[0], out.shape[1], a.shape[1]
-        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
-        a_by_rows = a.strides[1] == item or k == 1
-        b_by_rows = b.strides[1] == item or n == 1
-        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
-        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
-        out_step = out.strides[0] // item
+    @kernel
+    def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
+        a, b, out = places
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_strides[1] == item or k == 1
+        b_by_rows = b_strides[1] == item or n == 1
+        a_step = (a_strides[0] if a_by_rows else a_strides[1]) // item
+        b_step = (b_strides[0] if b_by_rows else b_strides[1]) // item
+        out_step = out_strides[0] // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
         zero = numbers.ctypes.data
         beta = zero + item if accumulate else zero
@@ -301,15 +322,16 @@ def compiled_gemm(a, b, out, accumulate):
                 m,
                 k,
                 zero + item,
-                b.ctypes.data + first * b.strides[1],
+                b + first * b_strides[1],
                 b_least if b_step < b_least else b_step,
-                a.ctypes.data,
+                a,
                 a_least if a_step < a_least else a_step,
                 beta,
-                out.ctypes.data + first * item,
+                out + first * item,
                 n if out_step < n else out_step,
             )
 
+    PRODUCTS[dtype] = product
     return product
 
 
@@ -431,16 +453,18 @@ def forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n):
 
 
 @kernel
-def forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n):
+def forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
     for i in range(2 * n):
-        du_dh_dense_x[i, :] = f4(0.0)
         for o in range(24):
             du_dh_dense[i, o] = du_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense[i, o]
+        for i2 in range(2):
+            total = f4(0.0)
+            for o in range(24):
+                total += h_weight[i2, o] * du_dh_dense[i, o]
+            du_dh_dense_x[i, i2] = total
 
 
 @kernel
@@ -803,18 +827,19 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux
 
 
 @kernel
-def backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
+def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
     """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) -
             2*d_dux_dh[i, o]*du_dh[i, o]*h[i, o]                                          burgers.grad:18
     d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
     """
     for i in range(2 * n):
         for o in range(24):
-            d_dux_ddu_dh_dense = (
+            d_dux_ddu_dh_dense[o] = (
                 d_dux_ddu_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * h[i, o]
             )
-            for i2 in range(2):
-                d_h_weight[i2, o] += dux_ddu_dh_dense_x[i, i2] * d_dux_ddu_dh_dense
+        for i2 in range(2):
+            for o in range(24):
+                d_h_weight[i2, o] += dux_ddu_dh_dense_x[i, i2] * d_dux_ddu_dh_dense[o]
 
 
 @kernel
@@ -959,18 +984,19 @@ def backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n):
 
 
 @kernel
-def backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n):
+def backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n):
     """d_h_dense[i, o] = d_h[i, o]*(1 - h[i, o]^2)                                           burgers.grad:18
-    d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
     d_h_bias[o] = Σ_i d_h_dense[i, o]                                                        burgers.grad:18
+    d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
     """
     d_h_bias[:] = f4(0.0)
     for i in range(2 * n):
         for o in range(24):
-            d_h_dense = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                d_h_weight[i2, o] += h_dense_x[i, i2] * d_h_dense
-            d_h_bias[o] += d_h_dense
+            d_h_dense[o] = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            d_h_bias[o] += d_h_dense[o]
+        for i2 in range(2):
+            for o in range(24):
+                d_h_weight[i2, o] += h_dense_x[i, i2] * d_h_dense[o]
 
 
 @kernel
@@ -1097,16 +1123,18 @@ def forward_error(u, q, v, u_sin, known):
 
 
 @kernel
-def forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n):
+def forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
     for i in range(2 * n):
-        du_dh_dense_x[i, :] = f4(0.0)
         for o in range(24):
-            du_dh_dense = dux_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            for i2 in range(2):
-                du_dh_dense_x[i, i2] += h_weight[i2, o] * du_dh_dense
+            du_dh_dense[o] = dux_dh[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+        for i2 in range(2):
+            total = f4(0.0)
+            for o in range(24):
+                total += h_weight[i2, o] * du_dh_dense[o]
+            du_dh_dense_x[i, i2] = total
 
 
 @kernel
@@ -1207,7 +1235,7 @@ def differentiate(params, d_params, work, q, known):
     u_sin = work[2 * n : 3 * n]
     dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)  # kept for d_v
     dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
-    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_weight and d_h_bias
+    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_dense and d_h_bias
     h_dense_sum = work[11 * n : 11 * n + 24]
     h = work[11 * n + 24 : 59 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
     h_2 = work[59 * n + 24 : 107 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
@@ -1220,11 +1248,11 @@ def differentiate(params, d_params, work, q, known):
     dux_dv = work[254 * n + 24 : 256 * n + 24]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
     du_dh_2 = work[256 * n + 24 : 304 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
     du_dh_2_dense = work[304 * n + 24 : 352 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
-    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_h_weight and d_du_dh_dense_sum
+    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_dense and d_h_weight
     du_dh_dense = work[400 * n + 24 : 448 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
     du_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
     du_dq = work[452 * n + 24 : 454 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
-    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)  # kept for d_h_weight
+    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
     dux_ddu_dh = work[454 * n + 24 : 502 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
     dux_dh = work[502 * n + 24 : 550 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
     dux_ddu_dh_2_dense_sum = work[598 * n + 24 : 646 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
@@ -1256,6 +1284,7 @@ def differentiate(params, d_params, work, q, known):
     d_dux_ddu_dh_2 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
     d_dux_ddu_dh_2_dense = work[1422 * n + 24 : 1470 * n + 24].reshape(2 * n, 24)
     d_dux_ddu_dh = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+    d_dux_ddu_dh_dense = work[11 * n : 11 * n + 24]
     d_du_dh_dense_sum = work[11 * n : 11 * n + 24]
     d_du_dh = work[1518 * n + 24 : 1566 * n + 24].reshape(2 * n, 24)
     d_h = work[550 * n + 24 : 598 * n + 24].reshape(2 * n, 24)
@@ -1263,6 +1292,7 @@ def differentiate(params, d_params, work, q, known):
     d_h_3_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)
     d_du_dh_3 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
     d_h_2_dense = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
+    d_h_dense = work[11 * n : 11 * n + 24]
 
     # forward
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
@@ -1278,7 +1308,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
     gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(du_dh_dense_x, du_dh_dense, du_dh, h, h_weight, n)
+    forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
     forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
@@ -1294,7 +1324,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2, True)  # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(dux_dh_2_dense, dux_dh_2, h_2, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(dux_dh_dense_x, dux_dh_dense, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
     forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored)
@@ -1331,7 +1361,7 @@ def differentiate(params, d_params, work, q, known):
     backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n)
     # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
     gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
-    backward_h_weight(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
+    backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
     backward_du_dh_dense_sum(
         d_du_dh_dense_sum,
         d_du_dq,
@@ -1379,7 +1409,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(d_h_3_dense, h_3_weight.T, d_h_2_dense, True)  # d_h_2[j, i] += Σ_o d_h_3_dense[j, o] h_3_weight[i, o]
     backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n)
     gemm(d_h_2_dense, h_2_weight.T, d_h, True)  # d_h[j, i] += Σ_o d_h_2_dense[j, o] h_2_weight[i, o]
-    backward_h_weight_(d_h_bias, d_h, h, d_h_weight, h_dense_x, n)
+    backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n)
     # d_h_2_weight[i, o] = Σ_j d_dux_dh[j, i] dux_dh_2_dense[j, o]
     gemm(d_dux_dh.T, dux_dh_2_dense, d_h_2_weight, False)
     # d_h_2_weight[i, o] += Σ_j dux_ddu_dh[j, i] d_dux_ddu_dh_2_dense[j, o]
@@ -1472,6 +1502,7 @@ def evaluate_entry(params, work, q, known):
     dux_dv = work[202 * n + 24 : 204 * n + 24]
     du_dh_2 = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
     du_dh_2_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
+    du_dh_dense = work[7 * n : 7 * n + 24]
     du_dh_dense_x = work[154 * n + 24 : 158 * n + 24].reshape(2 * n, 2)
     du_dq = work[152 * n + 24 : 154 * n + 24].reshape(n, 2)
     dux_ddu_dh_dense_sum = work[7 * n : 7 * n + 24]
@@ -1482,6 +1513,7 @@ def evaluate_entry(params, work, q, known):
     dux_ddu_dv_sum = work[5 * n : 7 * n]
     dux_dh_3_dense = work[204 * n + 24 : 252 * n + 24].reshape(2 * n, 24)
     dux_dh_2_dense = work[348 * n + 24 : 396 * n + 24].reshape(2 * n, 24)
+    dux_dh_dense = work[7 * n : 7 * n + 24]
     dux_dh_dense_x = work[348 * n + 24 : 352 * n + 24].reshape(2 * n, 2)
     dux_dq = work[202 * n + 24 : 204 * n + 24].reshape(n, 2)
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
@@ -1497,7 +1529,7 @@ def evaluate_entry(params, work, q, known):
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
     gemm(du_dh_2_dense, h_2_weight.T, dux_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(du_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
     forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
@@ -1514,7 +1546,7 @@ def evaluate_entry(params, work, q, known):
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
     forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(dux_dh_dense_x, dux_dh, h, h_weight, n)
+    forward_du_dh_dense_x_(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
     forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = forward_loss(u, du_dq, dux_dq)

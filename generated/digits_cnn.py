@@ -457,8 +457,8 @@ def backward_h_max_pool2d_x(
     first,
     last,
 ):
-    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] = d_h[b,
-            i, j, k]                                                                   digits_cnn.grad:13
+    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] =
+            d_h[b, i, j, k]                                                            digits_cnn.grad:13
     d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
             else 0                                                                        digits_cnn.grad:13
     d_h_bias[o] = Σ_b,i,j d_h_conv2d[b, i, j, o]                                          digits_cnn.grad:13
@@ -712,11 +712,11 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     forward_f(f, f_bias, first, last)
     # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
     gemm(f[first:last], logits_weight, logits_sum[first:last], False)
+
+    # backward
     loss_sum = loss_sum_and_d_logits(
         d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
     )
-
-    # backward
     # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(d_logits[first:last], logits_weight.T, d_f_dense[first:last], False)
     # d_logits_weight[i, o] = Σ_b f[b, i] d_logits[b, o]

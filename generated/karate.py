@@ -317,27 +317,37 @@ def backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, pers
 
 
 @kernel
-def backward_h(d_logits_weight, d_h, d_logits_around_part, h_around_degree, logits_weight, h, d_h_around_sum, d_first):
+def backward_logits_dense(
+    d_logits_weight,
+    d_logits_dense,
+    d_logits_around_part,
+    h_around_degree,
+    logits_weight,
+    h,
+    d_h_around_sum,
+    d_first,
+):
     """d_logits_dense[n, j] = d_logits_around_part[n, j]/sqrt(h_around_degree[n])             karate.grad:16
-    d_h[n, i] = Σ_j d_logits_dense[n, j]*logits_weight[i, j]                                  karate.grad:23
-    d_logits_weight[i, j] = Σ_n d_logits_dense[n, j]*h[n, i]                                  karate.grad:23
-    d_h_around[n, j] = if h[n, j] > 0 then d_h[n, j] else 0                                   karate.grad:22
-    d_h_around_sum[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                          karate.grad:17
-    d_h_around_part[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                         karate.grad:17
+    d_h[n, i] = Σ_o d_logits_dense[n, o]*logits_weight[i, o]                                  karate.grad:23
+    d_h_around[n, i] = if h[n, i] > 0 then d_h[n, i] else 0                                   karate.grad:22
+    d_h_around_sum[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                          karate.grad:17
+    d_h_around_part[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                         karate.grad:17
+    d_logits_weight[i, o] = Σ_n d_logits_dense[n, o]*h[n, i]                                  karate.grad:23
     """
     d_logits_weight[:, :] = f4(0.0)
     for n in range(34):
-        d_h[:] = f4(0.0)
         for j in range(2):
-            d_logits_dense = d_logits_around_part[n, j] / np.sqrt(f4(h_around_degree[n]))
-            for i in range(16):
-                d_h[i] += d_logits_dense * logits_weight[i, j]
-            for i in range(16):
-                d_logits_weight[i, j] += d_logits_dense * h[n, i]
-        for j in range(16):
-            d_h_around = d_h[j] if h[n, j] > f4(0.0) else f4(0.0)
-            d_h_around_sum[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
-            d_first[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+            d_logits_dense[j] = d_logits_around_part[n, j] / np.sqrt(f4(h_around_degree[n]))
+        for i in range(16):
+            d_h = f4(0.0)
+            for o in range(2):
+                d_h += d_logits_dense[o] * logits_weight[i, o]
+            d_h_around = d_h if h[n, i] > f4(0.0) else f4(0.0)
+            d_h_around_sum[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+        for i in range(16):
+            for o in range(2):
+                d_logits_weight[i, o] += d_logits_dense[o] * h[n, i]
 
 
 @kernel
@@ -497,7 +507,7 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     d_first, d_logits_weight = parts(d_params)
     h_around_degree = places[0:34]  # kept for d_logits and d_logits_sum
     h_around_sum = work[544:1088].reshape(34, 16)
-    h = work[0:544].reshape(34, 16)  # kept for d_h and d_logits_weight
+    h = work[0:544].reshape(34, 16)  # kept for d_logits_dense and d_h_around_sum
     logits_dense = work[1088:1090]
     logits_around_part = work[1090:1158].reshape(34, 2)
     logits_sum = work[544:612].reshape(34, 2)
@@ -507,7 +517,7 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     d_logits = work[1158:1160]
     d_logits_sum = work[1090:1158].reshape(34, 2)
     d_logits_around_part = work[544:612].reshape(34, 2)
-    d_h = work[1160:1176]
+    d_logits_dense = work[1158:1160]
     d_h_around_sum = work[1228:1772].reshape(34, 16)
 
     # forward
@@ -525,7 +535,16 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
         told, d_logits, p_logsumexp_softmax, club, d_logits_sum, h_around_degree, d_logits_around_part, loss_sum_2
     )
     backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person)
-    backward_h(d_logits_weight, d_h, d_logits_around_part, h_around_degree, logits_weight, h, d_h_around_sum, d_first)
+    backward_logits_dense(
+        d_logits_weight,
+        d_logits_dense,
+        d_logits_around_part,
+        h_around_degree,
+        logits_weight,
+        h,
+        d_h_around_sum,
+        d_first,
+    )
     backward_h_around_part(d_first, friend, d_h_around_sum, person)
     backward_first(d_first, h_around_degree)
     return loss

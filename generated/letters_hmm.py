@@ -255,7 +255,7 @@ def forward_next(change, change_exp, next_, d_change):
 
 
 @kernel
-def forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit):
+def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -264,7 +264,6 @@ def forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit)
     emit_inverse[s] = if emit_total[s] == 0 then 0 else 1/emit_total[s]                  letters_hmm.grad:21
     given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
-    so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                          letters_hmm.grad:26
     given_logsumexp_softmax[s, j] = emit_inverse[s]*emit_exp[s, j]                       letters_hmm.grad:21
     """
     batch = seen.shape[0]
@@ -285,10 +284,18 @@ def forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit)
         for b in range(batch):
             for t in range(time):
                 seen[b, t, s] = given[letters[b, t]]
-            so_far[b, :, s] = f4(0.0)
-            so_far[b, 0, s] = first_[s] + seen[b, 0, s]
         for j in range(27):
             d_emit[s, j] = emit_inverse * emit_exp[j]
+
+
+@kernel
+def forward_so_far(so_far, first_, seen):
+    """so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                       letters_hmm.grad:26"""
+    batch = so_far.shape[0]
+    for b in range(batch):
+        for s in range(16):
+            so_far[b, :, s] = f4(0.0)
+            so_far[b, 0, s] = first_[s] + seen[b, 0, s]
 
 
 @kernel
@@ -412,12 +419,13 @@ def backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, 
                     d_next[r, s] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
         for s in range(16):
             d_start[s] += d_so_far[b, 0, s]
-            d_seen[:] = f4(0.0)
-            d_seen[0] = d_so_far[b, 0, s]
-            for t in range(time):
+            d_seen[:, s] = f4(0.0)
+            d_seen[0, s] = d_so_far[b, 0, s]
+        for t in range(time):
+            for s in range(16):
                 if t > 0:
-                    d_seen[t] += d_so_far[b, t, s]
-                d_given[s, letters[b, t]] += d_seen[t]
+                    d_seen[t, s] += d_so_far[b, t, s]
+                d_given[s, letters[b, t]] += d_seen[t, s]
 
 
 @kernel
@@ -531,7 +539,7 @@ def forward_next_(change, next_):
 
 
 @kernel
-def forward_so_far_2(emit, given, seen, letters, so_far, first_):
+def forward_seen_(emit, given, seen, letters):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -539,7 +547,6 @@ def forward_so_far_2(emit, given, seen, letters, so_far, first_):
     given_logsumexp[s] = log(emit_total[s]) + emit_shift[s]                              letters_hmm.grad:21
     given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
-    so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                          letters_hmm.grad:26
     """
     batch = seen.shape[0]
     time = seen.shape[1]
@@ -558,8 +565,6 @@ def forward_so_far_2(emit, given, seen, letters, so_far, first_):
         for b in range(batch):
             for t in range(time):
                 seen[b, t, s] = given[letters[b, t]]
-            so_far[b, :, s] = f4(0.0)
-            so_far[b, 0, s] = first_[s] + seen[b, 0, s]
 
 
 @kernel
@@ -601,12 +606,13 @@ def forward_posterior(posterior, dtotal_dso_far):
         for s in range(16):
             posterior[b, :, s] = f4(0.0)
             posterior[b, 0, s] = dtotal_dso_far[b, 0, s]
-            for t in range(1, time):
+        for t in range(1, time):
+            for s in range(16):
                 posterior[b, t, s] += dtotal_dso_far[b, t, s]
 
 
 @kernel
-def forward_so_far_3(so_far_logsumexp_max, so_far, next_, seen):
+def forward_so_far_2(so_far_logsumexp_max, so_far, next_, seen):
     """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
     so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
             so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
@@ -710,7 +716,7 @@ def differentiate(params, d_params, work, letters):
     so_far_exp = work[start_2:start_3]
     d_so_far = work[start_6:start_7].reshape(batch, time, 16)
     d_next = work[start_3:start_4].reshape(16, 16)
-    d_seen = work[start_7 : start_7 + time]
+    d_seen = work[start_7 : start_7 + 16 * time].reshape(time, 16)
     d_given = work[start_10 : start_10 + 432].reshape(16, 27)
     first_logsumexp_softmax = work[0:16]  # kept for d_start
 
@@ -719,7 +725,8 @@ def differentiate(params, d_params, work, letters):
     first_logsumexp, start_inverse = forward_first_logsumexp(first_logsumexp_softmax, start, start_shift)
     forward_first(first_, start, first_logsumexp)
     forward_next(change, change_exp, next_, d_change)
-    forward_so_far(emit, emit_exp, given, seen, letters, so_far, first_, d_emit)
+    forward_seen(emit, emit_exp, given, seen, letters, d_emit)
+    forward_so_far(so_far, first_, seen)
     forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     loss = loss_and_d_so_far(so_far, so_far_exp, d_so_far)
@@ -801,7 +808,8 @@ def predict_entry(params, work, letters, posterior):
     first_logsumexp = forward_first_logsumexp_(start, start_shift)
     forward_first(first_, start, first_logsumexp)
     forward_next_(change, next_)
-    forward_so_far_2(emit, given, seen, letters, so_far, first_)
+    forward_seen_(emit, given, seen, letters)
+    forward_so_far(so_far, first_, seen)
     forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far)
@@ -831,8 +839,9 @@ def evaluate_entry(params, work, letters):
     first_logsumexp = forward_first_logsumexp_(start, start_shift)
     forward_first(first_, start, first_logsumexp)
     forward_next_(change, next_)
-    forward_so_far_2(emit, given, seen, letters, so_far, first_)
-    forward_so_far_3(so_far_logsumexp_max, so_far, next_, seen)
+    forward_seen_(emit, given, seen, letters)
+    forward_so_far(so_far, first_, seen)
+    forward_so_far_2(so_far_logsumexp_max, so_far, next_, seen)
     loss, perplexity = forward_loss(so_far)
     return -1, -1, loss, perplexity
 

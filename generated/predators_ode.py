@@ -327,17 +327,16 @@ def loss_and_d_off(y, counted, d_off, d_y):
 def backward_y_runge_kutta_k4(
     d_y_runge_kutta_k4,
     d_y,
-    d_y_runge_kutta_k4_slope_y,
     slope_dense_weight,
     d_slope_4_h_dense,
     slope_4_h,
+    d_y_runge_kutta_k4_slope_y,
     slope_h_weight,
     d_y_runge_kutta_k3,
-    d_y_runge_kutta_k3_slope_y,
     d_slope_3_h_dense,
     slope_3_h,
+    d_y_runge_kutta_k3_slope_y,
     d_y_runge_kutta_k2,
-    d_y_runge_kutta_k2_slope_y,
     d_slope_2_h_dense,
     slope_2_h,
     d_y_runge_kutta_k1,
@@ -347,27 +346,24 @@ def backward_y_runge_kutta_k4(
     """d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i]/12  where k <= 15                predators_ode.grad:25
     d_slope_4_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k4[b, k, o]    predators_ode.grad:15
     d_slope_4_h_dense[b, k, i] = d_slope_4_h[b, k, i]*(1 - slope_4_h[b, k, i]^2)       predators_ode.grad:14
-    d_y_runge_kutta_k4_slope_y[b, k, i2] = Σ_i
-            slope_h_weight[i2, i]*d_slope_4_h_dense[b, k, i]                           predators_ode.grad:14
-    d_y_runge_kutta_k3[b, k, m] = d_y_runge_kutta_k4_slope_y[b, k, m]/2                predators_ode.grad:21
+    d_y_runge_kutta_k4_slope_y[b, k, i] = Σ_o slope_h_weight[i, o]*d_slope_4_h_dense[b, k, o]  predators_ode.grad:14
+    d_y_runge_kutta_k3[b, k, i] = d_y_runge_kutta_k4_slope_y[b, k, i]/2                predators_ode.grad:21
     d_y_runge_kutta_k3[b, k, i] += d_y[b, k + 1, i]/6  where k <= 15                   predators_ode.grad:25
     d_slope_3_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k3[b, k, o]    predators_ode.grad:15
     d_slope_3_h_dense[b, k, i] = d_slope_3_h[b, k, i]*(1 - slope_3_h[b, k, i]^2)       predators_ode.grad:14
-    d_y_runge_kutta_k3_slope_y[b, k, i2] = Σ_i
-            slope_h_weight[i2, i]*d_slope_3_h_dense[b, k, i]                           predators_ode.grad:14
-    d_y_runge_kutta_k2[b, k, m] = d_y_runge_kutta_k3_slope_y[b, k, m]/4                predators_ode.grad:20
+    d_y_runge_kutta_k3_slope_y[b, k, i] = Σ_o slope_h_weight[i, o]*d_slope_3_h_dense[b, k, o]  predators_ode.grad:14
+    d_y_runge_kutta_k2[b, k, i] = d_y_runge_kutta_k3_slope_y[b, k, i]/4                predators_ode.grad:20
     d_y_runge_kutta_k2[b, k, i] += d_y[b, k + 1, i]/6  where k <= 15                   predators_ode.grad:25
     d_slope_2_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k2[b, k, o]    predators_ode.grad:15
     d_slope_2_h_dense[b, k, i] = d_slope_2_h[b, k, i]*(1 - slope_2_h[b, k, i]^2)       predators_ode.grad:14
-    d_y_runge_kutta_k2_slope_y[b, k, i2] = Σ_i
-            slope_h_weight[i2, i]*d_slope_2_h_dense[b, k, i]                           predators_ode.grad:14
-    d_y[b, k, m] += d_y_runge_kutta_k4_slope_y[b, k, m] + d_y_runge_kutta_k2_slope_y[b, k, m]
-            + d_y_runge_kutta_k3_slope_y[b, k, m]                                      predators_ode.grad:21
-    d_y_runge_kutta_k1[b, k, m] = d_y_runge_kutta_k2_slope_y[b, k, m]/4                predators_ode.grad:19
+    d_y_runge_kutta_k2_slope_y[b, k, i] = Σ_o slope_h_weight[i, o]*d_slope_2_h_dense[b, k, o]  predators_ode.grad:14
+    d_y[b, k, i] += d_y_runge_kutta_k4_slope_y[b, k, i] + d_y_runge_kutta_k2_slope_y[b, k, i]
+            + d_y_runge_kutta_k3_slope_y[b, k, i]                                      predators_ode.grad:21
+    d_y_runge_kutta_k1[b, k, i] = d_y_runge_kutta_k2_slope_y[b, k, i]/4                predators_ode.grad:19
     d_y_runge_kutta_k1[b, k, i] += d_y[b, k + 1, i]/12  where k <= 15                  predators_ode.grad:25
     d_slope_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k1[b, k, o]      predators_ode.grad:15
     d_slope_h_dense[b, k, i] = d_slope_h[b, k, i]*(1 - slope_h[b, k, i]^2)             predators_ode.grad:14
-    d_y[b, k, i2] += Σ_i slope_h_weight[i2, i]*d_slope_h_dense[b, k, i]                predators_ode.grad:14
+    d_y[b, k, i] += Σ_o slope_h_weight[i, o]*d_slope_h_dense[b, k, o]                  predators_ode.grad:14
     d_y[b, k, i] += d_y[b, k + 1, i]  where k <= 15                                    predators_ode.grad:25
     """
     stories = d_y_runge_kutta_k4.shape[0]
@@ -378,49 +374,51 @@ def backward_y_runge_kutta_k4(
                 for i in range(2):
                     d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i] / f4(12.0)
         for b in range(stories):
-            d_y_runge_kutta_k4_slope_y[b, :] = f4(0.0)
             for i in range(32):
                 d_slope_4_h = f4(0.0)
                 for o in range(2):
                     d_slope_4_h += slope_dense_weight[i, o] * d_y_runge_kutta_k4[b, k, o]
                 d_slope_4_h_dense[b, k, i] = d_slope_4_h * (f4(1.0) - slope_4_h[b, k, i] * slope_4_h[b, k, i])
-                for i2 in range(2):
-                    d_y_runge_kutta_k4_slope_y[b, i2] += slope_h_weight[i2, i] * d_slope_4_h_dense[b, k, i]
-            for m in range(2):
-                d_y_runge_kutta_k3[b, k, m] = d_y_runge_kutta_k4_slope_y[b, m] / f4(2.0)
+            for i in range(2):
+                total = f4(0.0)
+                for o in range(32):
+                    total += slope_h_weight[i, o] * d_slope_4_h_dense[b, k, o]
+                d_y_runge_kutta_k4_slope_y[b, i] = total
+                d_y_runge_kutta_k3[b, k, i] = d_y_runge_kutta_k4_slope_y[b, i] / f4(2.0)
         if k <= 15:
             for b in range(stories):
                 for i in range(2):
                     d_y_runge_kutta_k3[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
         for b in range(stories):
-            d_y_runge_kutta_k3_slope_y[b, :] = f4(0.0)
             for i in range(32):
                 d_slope_3_h = f4(0.0)
                 for o in range(2):
                     d_slope_3_h += slope_dense_weight[i, o] * d_y_runge_kutta_k3[b, k, o]
                 d_slope_3_h_dense[b, k, i] = d_slope_3_h * (f4(1.0) - slope_3_h[b, k, i] * slope_3_h[b, k, i])
-                for i2 in range(2):
-                    d_y_runge_kutta_k3_slope_y[b, i2] += slope_h_weight[i2, i] * d_slope_3_h_dense[b, k, i]
-            for m in range(2):
-                d_y_runge_kutta_k2[b, k, m] = d_y_runge_kutta_k3_slope_y[b, m] / f4(4.0)
+            for i in range(2):
+                total_ = f4(0.0)
+                for o in range(32):
+                    total_ += slope_h_weight[i, o] * d_slope_3_h_dense[b, k, o]
+                d_y_runge_kutta_k3_slope_y[b, i] = total_
+                d_y_runge_kutta_k2[b, k, i] = d_y_runge_kutta_k3_slope_y[b, i] / f4(4.0)
         if k <= 15:
             for b in range(stories):
                 for i in range(2):
                     d_y_runge_kutta_k2[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
         for b in range(stories):
-            d_y_runge_kutta_k2_slope_y[:] = f4(0.0)
             for i in range(32):
                 d_slope_2_h = f4(0.0)
                 for o in range(2):
                     d_slope_2_h += slope_dense_weight[i, o] * d_y_runge_kutta_k2[b, k, o]
                 d_slope_2_h_dense[b, k, i] = d_slope_2_h * (f4(1.0) - slope_2_h[b, k, i] * slope_2_h[b, k, i])
-                for i2 in range(2):
-                    d_y_runge_kutta_k2_slope_y[i2] += slope_h_weight[i2, i] * d_slope_2_h_dense[b, k, i]
-            for m in range(2):
-                d_y[b, k, m] += (
-                    d_y_runge_kutta_k4_slope_y[b, m] + d_y_runge_kutta_k2_slope_y[m] + d_y_runge_kutta_k3_slope_y[b, m]
+            for i in range(2):
+                d_y_runge_kutta_k2_slope_y = f4(0.0)
+                for o in range(32):
+                    d_y_runge_kutta_k2_slope_y += slope_h_weight[i, o] * d_slope_2_h_dense[b, k, o]
+                d_y[b, k, i] += (
+                    d_y_runge_kutta_k4_slope_y[b, i] + d_y_runge_kutta_k2_slope_y + d_y_runge_kutta_k3_slope_y[b, i]
                 )
-                d_y_runge_kutta_k1[b, k, m] = d_y_runge_kutta_k2_slope_y[m] / f4(4.0)
+                d_y_runge_kutta_k1[b, k, i] = d_y_runge_kutta_k2_slope_y / f4(4.0)
         if k <= 15:
             for b in range(stories):
                 for i in range(2):
@@ -431,8 +429,11 @@ def backward_y_runge_kutta_k4(
                 for o in range(2):
                     d_slope_h += slope_dense_weight[i, o] * d_y_runge_kutta_k1[b, k, o]
                 d_slope_h_dense[b, k, i] = d_slope_h * (f4(1.0) - slope_h[b, k, i] * slope_h[b, k, i])
-                for i2 in range(2):
-                    d_y[b, k, i2] += slope_h_weight[i2, i] * d_slope_h_dense[b, k, i]
+            for i in range(2):
+                total_2 = d_y[b, k, i]
+                for o in range(32):
+                    total_2 += slope_h_weight[i, o] * d_slope_h_dense[b, k, o]
+                d_y[b, k, i] = total_2
         if k <= 15:
             for b in range(stories):
                 for i in range(2):
@@ -451,7 +452,8 @@ def backward_slope_dense_bias(d_slope_dense_bias, d_slope_dense_weight, d_y_rung
         for j in range(17):
             for o in range(2):
                 d_slope_dense_bias[o] += d_y_runge_kutta_k4[b, j, o]
-                for i in range(32):
+            for i in range(32):
+                for o in range(2):
                     d_slope_dense_weight[i, o] += slope_4_h[b, j, i] * d_y_runge_kutta_k4[b, j, o]
 
 
@@ -465,7 +467,8 @@ def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_d
         for j in range(17):
             for o in range(2):
                 d_slope_dense_bias[o] += d_y_runge_kutta_k3[b, j, o]
-                for i in range(32):
+            for i in range(32):
+                for o in range(2):
                     d_slope_dense_weight[i, o] += slope_3_h[b, j, i] * d_y_runge_kutta_k3[b, j, o]
 
 
@@ -482,7 +485,8 @@ def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y
         for j in range(17):
             for o in range(32):
                 d_slope_h_bias[o] += d_slope_4_h_dense[b, j, o]
-                for i in range(2):
+            for i in range(2):
+                for o in range(32):
                     d_slope_h_weight[i, o] += y_runge_kutta_k4_slope_y[b, j, i] * d_slope_4_h_dense[b, j, o]
 
 
@@ -497,7 +501,8 @@ def backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, 
         for j in range(17):
             for o in range(32):
                 d_slope_h_bias[o] += d_slope_3_h_dense[b, j, o]
-                for i in range(2):
+            for i in range(2):
+                for o in range(32):
                     d_slope_h_weight[i, o] += y_runge_kutta_k3_slope_y[b, j, i] * d_slope_3_h_dense[b, j, o]
 
 
@@ -699,7 +704,6 @@ def differentiate(params, d_params, work, start, counted):
     d_y_runge_kutta_k3_slope_y = work[1738 * stories + 102 : 1740 * stories + 102].reshape(stories, 2)
     d_y_runge_kutta_k2 = work[3510 * stories + 136 : 3544 * stories + 136].reshape(stories, 17, 2)
     d_slope_2_h_dense = work[3544 * stories + 136 : 4088 * stories + 136].reshape(stories, 17, 32)
-    d_y_runge_kutta_k2_slope_y = work[2318 * stories + 134 : 2318 * stories + 136]
     d_y_runge_kutta_k1 = work[4088 * stories + 136 : 4122 * stories + 136].reshape(stories, 17, 2)
     d_slope_h_dense = work[4122 * stories + 136 : 4666 * stories + 136].reshape(stories, 17, 32)
 
@@ -737,17 +741,16 @@ def differentiate(params, d_params, work, start, counted):
     backward_y_runge_kutta_k4(
         d_y_runge_kutta_k4,
         d_y,
-        d_y_runge_kutta_k4_slope_y,
         slope_dense_weight,
         d_slope_4_h_dense,
         slope_4_h,
+        d_y_runge_kutta_k4_slope_y,
         slope_h_weight,
         d_y_runge_kutta_k3,
-        d_y_runge_kutta_k3_slope_y,
         d_slope_3_h_dense,
         slope_3_h,
+        d_y_runge_kutta_k3_slope_y,
         d_y_runge_kutta_k2,
-        d_y_runge_kutta_k2_slope_y,
         d_slope_2_h_dense,
         slope_2_h,
         d_y_runge_kutta_k1,

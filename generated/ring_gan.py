@@ -372,31 +372,52 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm)
+@overload(gemm, inline="always")
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
-    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
-    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
-    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    product = blas_product(out.dtype)
+
+    def call(a, b, out, accumulate):
+        # addresses and steps: compiled once, not for each order of axes
+        sizes = out.shape[0], out.shape[1], a.shape[1]
+        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+
+    return call
+
+
+PRODUCTS = {}
+
+
+def blas_product(dtype):
+    """The compiled product of matrices of this type, given by their addresses and steps in bytes.
+
+    BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
+    2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    if dtype in PRODUCTS:
+        return PRODUCTS[dtype]
     ensure_blas()
     letter, size, address = types.char, types.intp, types.intp
     arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
     xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
-    single = out.dtype == types.float32
+    single = dtype == types.float32
     kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
     item = 4 if single else 8
     numbers = np.array([0, 1], f4 if single else f8)
 
-    def product(a, b, out, accumulate):
-        m, n, k = out.shape[0], out.shape[1], a.shape[1]
-        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
-        a_by_rows = a.strides[1] == item or k == 1
-        b_by_rows = b.strides[1] == item or n == 1
-        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
-        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
-        out_step = out.strides[0] // item
+    @kernel
+    def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
+        a, b, out = places
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_strides[1] == item or k == 1
+        b_by_rows = b_strides[1] == item or n == 1
+        a_step = (a_strides[0] if a_by_rows else a_strides[1]) // item
+        b_step = (b_strides[0] if b_by_rows else b_strides[1]) // item
+        out_step = out_strides[0] // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
         zero = numbers.ctypes.data
         beta = zero + item if accumulate else zero
@@ -414,15 +435,16 @@ def compiled_gemm(a, b, out, accumulate):
                 m,
                 k,
                 zero + item,
-                b.ctypes.data + first * b.strides[1],
+                b + first * b_strides[1],
                 b_least if b_step < b_least else b_step,
-                a.ctypes.data,
+                a,
                 a_least if a_step < a_least else a_step,
                 beta,
-                out.ctypes.data + first * item,
+                out + first * item,
                 n if out_step < n else out_step,
             )
 
+    PRODUCTS[dtype] = product
     return product
 
 
@@ -544,36 +566,35 @@ def forward_dmistakes_dcritic_h_2_dense(
 
 @kernel
 def forward_dmistakes_ddlikely_dcritic_h(
-    slope,
     dlikely_dcritic_h_dense,
     dmistakes_dcritic_h_dense,
-    critic_h_weight,
     dmistakes_ddlikely_dcritic_h_dense_sum,
+    critic_h_weight,
     dmistakes_dslope,
     dmistakes_ddlikely_dcritic_h,
 ):
     """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17
     slope[b, i] = Σ_o critic_h_weight[i, o]*dlikely_dcritic_h_dense[b, o]                   ring_gan.grad:17
-    dmistakes_dslope[b, m] = 2*slope[b, m]/(2*batch)                                        ring_gan.grad:27
-    dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_m
-            critic_h_weight[m, o]*dmistakes_dslope[b, m]                                    ring_gan.grad:17
+    dmistakes_dslope[b, i] = 2*slope[b, i]/(2*batch)                                        ring_gan.grad:27
+    dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_i
+            critic_h_weight[i, o]*dmistakes_dslope[b, i]                                    ring_gan.grad:17
     dmistakes_ddlikely_dcritic_h[b, o] = if critic_h[b, o] > 0 then
             dmistakes_ddlikely_dcritic_h_dense_sum[b, o] else 0                             ring_gan.grad:17
     """
     batch = dlikely_dcritic_h_dense.shape[0]
     for b in range(batch):
-        slope[:] = f4(0.0)
         for o in range(64):
             dlikely_dcritic_h_dense[b, o] = (
                 dlikely_dcritic_h_dense[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
-            for i in range(2):
-                slope[i] += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
         dmistakes_ddlikely_dcritic_h_dense_sum[:] = f4(0.0)
-        for m in range(2):
-            dmistakes_dslope[b, m] = f4(2.0) * slope[m] / f4(2 * batch)
+        for i in range(2):
+            slope = f4(0.0)
             for o in range(64):
-                dmistakes_ddlikely_dcritic_h_dense_sum[o] += critic_h_weight[m, o] * dmistakes_dslope[b, m]
+                slope += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
+            dmistakes_dslope[b, i] = f4(2.0) * slope / f4(2 * batch)
+            for o in range(64):
+                dmistakes_ddlikely_dcritic_h_dense_sum[o] += critic_h_weight[i, o] * dmistakes_dslope[b, i]
         for o in range(64):
             dmistakes_ddlikely_dcritic_h[b, o] = (
                 dmistakes_ddlikely_dcritic_h_dense_sum[o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
@@ -642,47 +663,49 @@ def loss_and_d_critic_3_h_2_dense(
 
 
 @kernel
-def backward_made(
+def backward_critic_3_h_dense(
     d_maker_dense_bias,
     d_maker_dense_weight,
     d_maker_h_2_bias,
-    d_made,
+    d_critic_3_h_dense,
     critic_2_h,
     d_critic_3_h,
+    d_made,
     critic_h_weight,
-    d_maker_h_2,
     maker_h_2,
     maker_dense_weight,
     d_maker_h_2_dense,
 ):
     """d_critic_3_h_dense[b, o] = if critic_2_h[b, o] > 0 then d_critic_3_h[b, o] else 0    ring_gan.grad:17
     d_made[b, i] = Σ_o critic_h_weight[i, o]*d_critic_3_h_dense[b, o]                       ring_gan.grad:17
-    d_maker_dense_bias[o] = Σ_b d_made[b, o]                                                ring_gan.grad:14
+    d_maker_dense_bias[i] = Σ_b d_made[b, i]                                                ring_gan.grad:14
     d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i]*d_made[b, o]                           ring_gan.grad:14
     d_maker_h_2[b, i] = Σ_o maker_dense_weight[i, o]*d_made[b, o]                           ring_gan.grad:14
-    d_maker_h_2_dense[b, o] = if maker_h_2[b, o] > 0 then d_maker_h_2[b, o] else 0          ring_gan.grad:13
-    d_maker_h_2_bias[o] = Σ_b d_maker_h_2_dense[b, o]                                       ring_gan.grad:13
+    d_maker_h_2_dense[b, i] = if maker_h_2[b, i] > 0 then d_maker_h_2[b, i] else 0          ring_gan.grad:13
+    d_maker_h_2_bias[i] = Σ_b d_maker_h_2_dense[b, i]                                       ring_gan.grad:13
     """
     batch = critic_2_h.shape[0]
     d_maker_dense_bias[:] = f4(0.0)
     d_maker_dense_weight[:, :] = f4(0.0)
     d_maker_h_2_bias[:] = f4(0.0)
     for b in range(batch):
-        d_made[:] = f4(0.0)
         for o in range(64):
-            d_critic_3_h_dense = d_critic_3_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
-            for i in range(2):
-                d_made[i] += critic_h_weight[i, o] * d_critic_3_h_dense
-        d_maker_h_2[:] = f4(0.0)
-        for o in range(2):
-            d_maker_dense_bias[o] += d_made[o]
-            for i in range(64):
+            d_critic_3_h_dense[o] = d_critic_3_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
+        for i in range(2):
+            total = f4(0.0)
+            for o in range(64):
+                total += critic_h_weight[i, o] * d_critic_3_h_dense[o]
+            d_made[i] = total
+            d_maker_dense_bias[i] += d_made[i]
+        for i in range(64):
+            for o in range(2):
                 d_maker_dense_weight[i, o] += maker_h_2[b, i] * d_made[o]
-            for i in range(64):
-                d_maker_h_2[i] += maker_dense_weight[i, o] * d_made[o]
-        for o in range(64):
-            d_maker_h_2_dense[b, o] = d_maker_h_2[o] if maker_h_2[b, o] > f4(0.0) else f4(0.0)
-            d_maker_h_2_bias[o] += d_maker_h_2_dense[b, o]
+        for i in range(64):
+            d_maker_h_2 = f4(0.0)
+            for o in range(2):
+                d_maker_h_2 += maker_dense_weight[i, o] * d_made[o]
+            d_maker_h_2_dense[b, i] = d_maker_h_2 if maker_h_2[b, i] > f4(0.0) else f4(0.0)
+            d_maker_h_2_bias[i] += d_maker_h_2_dense[b, i]
 
 
 @kernel
@@ -747,6 +770,7 @@ def forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcr
 def forward_dmistakes_dcritic_h_weight(
     dmistakes_dcritic_h_bias,
     dmistakes_dcritic_h_weight,
+    dmistakes_dcritic_2_h_dense,
     critic_2_h,
     dmistakes_dcritic_2_h,
     made,
@@ -761,10 +785,11 @@ def forward_dmistakes_dcritic_h_weight(
     dmistakes_dcritic_h_weight[:, :] = f4(0.0)
     for b in range(batch):
         for o in range(64):
-            dmistakes_dcritic_2_h_dense = dmistakes_dcritic_2_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
-            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_2_h_dense
-            for i in range(2):
-                dmistakes_dcritic_h_weight[i, o] += dmistakes_dcritic_2_h_dense * made[b, i]
+            dmistakes_dcritic_2_h_dense[o] = dmistakes_dcritic_2_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
+            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_2_h_dense[o]
+        for i in range(2):
+            for o in range(64):
+                dmistakes_dcritic_h_weight[i, o] += dmistakes_dcritic_2_h_dense[o] * made[b, i]
 
 
 @kernel
@@ -906,37 +931,42 @@ def forward_critic_3_h(
 
 
 @kernel
-def forward_places(far_sum, points):
+def forward_far_sum(place_, far_sum, points):
     """place_cos[k] = cos(pi*k/4)                                                           ring_gan.grad:33
     place_sin[k] = sin(pi*k/4)                                                              ring_gan.grad:33
     place_[k, i] = if i == 0 then place_cos[k] else place_sin[k]                            ring_gan.grad:33
     far_sum[n, k] = Σ_i (points[n, i] - place_[k, i])^2                                     ring_gan.grad:34
-    far[n, k] = sqrt(far_sum[n, k])                                                         ring_gan.grad:34
-    close[n, k] = if far[n, k] < 0.15 then 1 else 0                                         ring_gan.grad:35
-    near_sum = Σ_n,k close[n, k]                                                            ring_gan.grad:39
-    places_sum[k] = Σ_n close[n, k]                                                         ring_gan.grad:40
-    places_ = Σ_k (if places_sum[k] > 62 then 1 else 0)                                     ring_gan.grad:40
-    near = 0.001*near_sum                                                                   ring_gan.grad:39
     """
-    near_sum = 0
-    places_ = 0
     for k in range(8):
         place_cos = cos(f4(np.pi) * f4(k) / f4(4.0))
         place_sin = sin(f4(np.pi) * f4(k) / f4(4.0))
-        far_sum[:] = f4(0.0)
         for i in range(2):
-            place_ = place_cos if i == 0 else place_sin
-            for n in range(1000):
-                far_sum[n] += (points[n, i] - place_) ** 2
-        places_sum = 0
+            place_[i] = place_cos if i == 0 else place_sin
         for n in range(1000):
-            far = np.sqrt(far_sum[n])
+            total = f4(0.0)
+            for i in range(2):
+                total += (points[n, i] - place_[i]) ** 2
+            far_sum[n, k] = total
+
+
+@kernel
+def forward_near(places_sum, far_sum):
+    """far[n, k] = sqrt(far_sum[n, k])                                                      ring_gan.grad:34
+    close[n, k] = if far[n, k] < 0.15 then 1 else 0                                         ring_gan.grad:35
+    near_sum = Σ_n,k close[n, k]                                                            ring_gan.grad:39
+    places_sum[k] = Σ_n close[n, k]                                                         ring_gan.grad:40
+    near = 0.001*near_sum                                                                   ring_gan.grad:39
+    """
+    near_sum = 0
+    places_sum[:] = 0
+    for n in range(1000):
+        for k in range(8):
+            far = np.sqrt(far_sum[n, k])
             close = 1 if far < f4(0.15) else 0
             near_sum += close
-            places_sum += close
-        places_ += 1 if places_sum > 62 else 0
+            places_sum[k] += close
     near = 0.001 * near_sum
-    return places_, near
+    return near
 
 
 @kernel
@@ -962,6 +992,15 @@ def forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, c
         loss_sum += loss_log
     loss = loss_sum / batch
     return loss
+
+
+@kernel
+def forward_places(places_sum):
+    """places_ = Σ_k (if places_sum[k] > 62 then 1 else 0)                                  ring_gan.grad:40"""
+    places_ = 0
+    for k in range(8):
+        places_ += 1 if places_sum[k] > 62 else 0
+    return places_
 
 
 # ------------------------------------------------------------------ forward, backward, update
@@ -1002,18 +1041,17 @@ def differentiate(params, d_params, work, seed, real):
     ) = parts(d_params)
     noise = work[0 : 8 * batch].reshape(batch, 8)  # kept for d_maker_h_weight
     maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)  # kept for d_maker_h_2_weight and d_maker_h_dense
-    maker_h_2 = work[72 * batch : 136 * batch].reshape(batch, 64)  # kept for d_made and d_maker_dense_bias
+    maker_h_2 = work[72 * batch : 136 * batch].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
     made_sum = work[136 * batch : 136 * batch + 2]
     made = work[136 * batch + 2 : 138 * batch + 2].reshape(batch, 2)
     critic_2_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
-    critic_2_h = work[138 * batch + 66 : 202 * batch + 66].reshape(batch, 64)  # kept for d_made and d_maker_dense_bias
+    critic_2_h = work[138 * batch + 66 : 202 * batch + 66].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
     critic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
     critic_h_2 = work[266 * batch + 66 : 330 * batch + 66].reshape(batch, 64)
     dlikely_dcritic_h_2_dense = work[330 * batch + 66 : 394 * batch + 66].reshape(batch, 64)
     dmistakes_dlikely = work[394 * batch + 66 : 395 * batch + 66]
     dmistakes_dcritic_h_2_dense = work[395 * batch + 66 : 459 * batch + 66].reshape(batch, 64)
     dlikely_dcritic_h_dense = work[459 * batch + 66 : 523 * batch + 66].reshape(batch, 64)
-    slope = work[136 * batch : 136 * batch + 2]
     dmistakes_dslope = work[523 * batch + 66 : 525 * batch + 66].reshape(batch, 2)
     dmistakes_ddlikely_dcritic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
     dmistakes_ddlikely_dcritic_h = work[525 * batch + 66 : 589 * batch + 66].reshape(batch, 64)
@@ -1022,12 +1060,13 @@ def differentiate(params, d_params, work, seed, real):
     d_critic_3_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
     dmistakes_dcritic_2_h_2_dense = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
     d_critic_3_h = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
+    d_critic_3_h_dense = work[138 * batch + 2 : 138 * batch + 66]
     d_made = work[136 * batch : 136 * batch + 2]
-    d_maker_h_2 = work[138 * batch + 2 : 138 * batch + 66]
     d_maker_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
     d_maker_h_dense = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
     dmistakes_ddlikely_dcritic_h_2_dense_sum = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
     dmistakes_dcritic_2_h = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_2_h_dense = work[138 * batch + 2 : 138 * batch + 66]
     dmistakes_dcritic_h = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
     dmistakes_dcritic_h_dense = work[202 * batch + 66 : 266 * batch + 66].reshape(batch, 64)
     forward_noise(noise, noise_normal_key)
@@ -1062,11 +1101,10 @@ def differentiate(params, d_params, work, seed, real):
     # dlikely_dcritic_h[b, i] = Σ_o dlikely_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(dlikely_dcritic_h_2_dense, critic_h_2_weight.T, dlikely_dcritic_h_dense, False)
     forward_dmistakes_ddlikely_dcritic_h(
-        slope,
         dlikely_dcritic_h_dense,
         dmistakes_dcritic_h_dense,
-        critic_h_weight,
         dmistakes_ddlikely_dcritic_h_dense_sum,
+        critic_h_weight,
         dmistakes_dslope,
         dmistakes_ddlikely_dcritic_h,
     )
@@ -1086,15 +1124,15 @@ def differentiate(params, d_params, work, seed, real):
     )
     # d_critic_3_h[b, i] = Σ_o d_critic_3_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(d_critic_3_h_2_dense, critic_h_2_weight.T, d_critic_3_h, False)
-    backward_made(
+    backward_critic_3_h_dense(
         d_maker_dense_bias,
         d_maker_dense_weight,
         d_maker_h_2_bias,
-        d_made,
+        d_critic_3_h_dense,
         critic_2_h,
         d_critic_3_h,
+        d_made,
         critic_h_weight,
-        d_maker_h_2,
         maker_h_2,
         maker_dense_weight,
         d_maker_h_2_dense,
@@ -1123,7 +1161,12 @@ def differentiate(params, d_params, work, seed, real):
     # dmistakes_dcritic_2_h[b, i] = Σ_o dmistakes_dcritic_2_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(dmistakes_dcritic_2_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_2_h, False)
     forward_dmistakes_dcritic_h_weight(
-        dmistakes_dcritic_h_bias, dmistakes_dcritic_h_weight, critic_2_h, dmistakes_dcritic_2_h, made
+        dmistakes_dcritic_h_bias,
+        dmistakes_dcritic_h_weight,
+        dmistakes_dcritic_2_h_dense,
+        critic_2_h,
+        dmistakes_dcritic_2_h,
+        made,
     )
     # dmistakes_dcritic_h[b, i] = Σ_o dmistakes_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(dmistakes_dcritic_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_h, False)
@@ -1201,7 +1244,7 @@ def predict_entry(params, work, seed, points):
 
 
 @entry
-def evaluate_entry(params, work, seed, real):
+def evaluate_entry(params, work, places, seed, real):
     """One forward pass: returns loss, near, places_."""
     if params.size != SIZE:
         raise ValueError("params are of another model")
@@ -1233,7 +1276,9 @@ def evaluate_entry(params, work, seed, real):
     maker_2_h_2_dense_sum = work[200 * batch + 72000 : 200 * batch + 136000].reshape(1000, 64)
     points_sum = work[0:2]
     points = work[200 * batch : 200 * batch + 2000].reshape(1000, 2)
-    far_sum = work[200 * batch + 72000 : 200 * batch + 73000]
+    place_ = work[0:2]
+    far_sum = work[200 * batch + 72000 : 200 * batch + 80000].reshape(1000, 8)
+    places_sum = places[0:8]
     critic_3_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
     forward_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
@@ -1257,10 +1302,12 @@ def evaluate_entry(params, work, seed, real):
     # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
     gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
     forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias)
-    places_, near = forward_places(far_sum, points)
+    forward_far_sum(place_, far_sum, points)
+    near = forward_near(places_sum, far_sum)
     # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
     loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)
+    places_ = forward_places(places_sum)
     return -1, -1, loss, near, places_
 
 
@@ -1358,7 +1405,9 @@ def evaluate(params, real, seed=0):
     """The loss and the metrics, without changing anything."""
     (real,) = _checked(real)
     batch = real.shape[0]
-    _, _, loss, near, places_ = evaluate_entry(params.flat, np.empty(200 * batch + 136000, f4), _seed(seed), real)
+    _, _, loss, near, places_ = evaluate_entry(
+        params.flat, np.empty(200 * batch + 136000, f4), np.empty(8, np.int64), _seed(seed), real
+    )
     return {"loss": float(loss), "near": float(near), "places": float(places_)}
 
 
