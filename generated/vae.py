@@ -714,6 +714,8 @@ def over_rows(params, d_params, first, last, work, seed, x):
     forward_h(decode_h, decode_h_bias, first, last)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
     gemm(decode_h[first:last], decode_dense_weight, d_decode_dense[first:last], False)
+
+    # backward
     d_far_exp_sum, loss_sum = d_far_exp_sum_and_d_decode_dense(
         d_decode_dense_bias,
         d_decode_dense,
@@ -727,8 +729,6 @@ def over_rows(params, d_params, first, last, work, seed, x):
         first,
         last,
     )
-
-    # backward
     # d_decode_h[b, i] = Σ_o d_decode_dense[b, o] decode_dense_weight[i, o]
     gemm(d_decode_dense[first:last], decode_dense_weight.T, d_decode_h_dense[first:last], False)
     backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last)
