@@ -357,21 +357,21 @@ def forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
 
 
 @kernel
-def forward_h(h_dense_sum, h_dense_x, q, mirrored, h_weight, h_bias, h):
+def forward_h(h_dense_x, q, mirrored, h_weight, h_bias, h):
     """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
-    h_dense_sum[i, o] = Σ_j h_dense_x[i, j]*h_weight[j, o]                                   burgers.grad:18
+    h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
     h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
     h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
     """
     n = q.shape[0]
     for i in range(2 * n):
-        h_dense_sum[:] = f4(0.0)
         for j in range(2):
             h_dense_x[i, j] = q[i, j] if i < n else mirrored[i - n, j]
-            for o in range(24):
-                h_dense_sum[o] += h_dense_x[i, j] * h_weight[j, o]
         for o in range(24):
-            h_dense = h_dense_sum[o] + h_bias[o]
+            h_dense_sum = f4(0.0)
+            for i2 in range(2):
+                h_dense_sum += h_dense_x[i, i2] * h_weight[i2, o]
+            h_dense = h_dense_sum + h_bias[o]
             h[i, o] = tanh(h_dense)
 
 
@@ -489,31 +489,32 @@ def forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq):
 def forward_du_dq(du_dq, du_dh_dense_x):
     """du_dq[i, j] += du_dh_dense_x[i, j]  where i < n                                       burgers.grad:18"""
     n = du_dq.shape[0]
-    for i in range(n):
+    for i in range(min(2 * n, n)):
         for j in range(2):
             du_dq[i, j] += du_dh_dense_x[i, j]
 
 
 @kernel
-def forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh):
+def forward_dux_dh(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, d_h, h_weight, dux_ddu_dh, h, dux_dh, du_dh):
     """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
     dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
-    dux_ddu_dh_dense_sum[i, o] = Σ_j dux_ddu_dh_dense_x[i, j]*h_weight[j, o]                 burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
     dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
     dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
     """
     n = dux_ddu_dq.shape[0]
     for i in range(2 * n):
-        d_h[i, :] = f4(0.0)
         for j in range(2):
             dux_ddu_dh_dense_x[i, j] = f4(0.0)
             if n > i:
                 dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]
             if i >= n:
                 dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]
-            for o in range(24):
-                d_h[i, o] += dux_ddu_dh_dense_x[i, j] * h_weight[j, o]
         for o in range(24):
+            total = f4(0.0)
+            for i2 in range(2):
+                total += dux_ddu_dh_dense_x[i, i2] * h_weight[i2, o]
+            d_h[i, o] = total
             dux_ddu_dh[i, o] = d_h[i, o] * (f4(1.0) - h[i, o] * h[i, o])
             dux_dh[i, o] = -f4(2.0) * du_dh[i, o] * d_h[i, o] * h[i, o]
 
@@ -546,7 +547,7 @@ def forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum,
 def forward_dux_dv_2(dux_dv, dux_ddu_dq, q):
     """dux_dv[r, 0] += -dux_ddu_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r               burgers.grad:21"""
     n = dux_ddu_dq.shape[0]
-    for r in range(n, 2 * n):
+    for r in range(max(0, n), 2 * n):
         dux_dv[r] -= dux_ddu_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
 
 
@@ -560,8 +561,8 @@ def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
 
 @kernel
 def forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
-            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
+            o]*h_3[i, o]                                                                  burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -657,7 +658,7 @@ def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
-    for r in range(n, 2 * n):
+    for r in range(max(0, n), 2 * n):
         d_v[r] += f4(2.0) * d_dux_dq[r - n, 1] * dux_ddu_dq[r - n, 0] * q[r - n, 0]
 
 
@@ -673,7 +674,7 @@ def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
-    for r in range(n, 2 * n):
+    for r in range(max(0, n), 2 * n):
         d_v[r] += f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 1] * q[r - n, 0]
 
 
@@ -689,7 +690,7 @@ def backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_6(d_v, d_du_dq, q):
     """d_v[r, 0] += 2*d_du_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r                burgers.grad:21"""
     n = d_du_dq.shape[0]
-    for r in range(n, 2 * n):
+    for r in range(max(0, n), 2 * n):
         d_v[r] += f4(2.0) * d_du_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
 
 
@@ -705,7 +706,7 @@ def backward_v_7(d_v, d_du_dq, q):
 def backward_v_8(d_v, d_u, q):
     """d_v[r, 0] += -d_u[r - n]*q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                burgers.grad:21"""
     n = d_u.shape[0]
-    for r in range(n, 2 * n):
+    for r in range(max(0, n), 2 * n):
         d_v[r] -= d_u[r - n] * q[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
 
 
@@ -743,42 +744,44 @@ def backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q):
 
 
 @kernel
-def backward_dux_dh_dense_sum(
+def backward_dux_dh_dense_x(
     d_h_weight,
-    d_dux_dh_dense_sum,
+    d_dux_dh_dense_x,
     d_dux_dq,
     d_dux_dmirrored,
-    h_weight,
     dux_dh_dense,
+    d_dux_dh_dense_sum,
+    h_weight,
     d_dux_dh,
     h,
 ):
     """d_dux_dh_dense_x[i, j] = d_dux_dq[i, j]  where i < n                                  burgers.grad:18
     d_dux_dh_dense_x[i, j] += d_dux_dmirrored[i - n, j]  where n <= i                        burgers.grad:18
-    d_dux_dh_dense_sum[i, o] = Σ_j d_dux_dh_dense_x[i, j]*h_weight[j, o]                     burgers.grad:18
     d_h_weight[j, o] = Σ_i d_dux_dh_dense_x[i, j]*dux_dh_dense[i, o]                         burgers.grad:18
+    d_dux_dh_dense_sum[i, o] = Σ_i2 d_dux_dh_dense_x[i, i2]*h_weight[i2, o]                  burgers.grad:18
     d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o]*(1 - h[i, o]^2)                                burgers.grad:18
     """
     n = d_dux_dq.shape[0]
     d_h_weight[:, :] = f4(0.0)
     for i in range(2 * n):
-        d_dux_dh_dense_sum[i, :] = f4(0.0)
         for j in range(2):
-            d_dux_dh_dense_x = f4(0.0)
+            d_dux_dh_dense_x[j] = f4(0.0)
             if n > i:
-                d_dux_dh_dense_x = d_dux_dq[i, j]
+                d_dux_dh_dense_x[j] = d_dux_dq[i, j]
             if i >= n:
-                d_dux_dh_dense_x += d_dux_dmirrored[i - n, j]
+                d_dux_dh_dense_x[j] += d_dux_dmirrored[i - n, j]
             for o in range(24):
-                d_dux_dh_dense_sum[i, o] += d_dux_dh_dense_x * h_weight[j, o]
-            for o in range(24):
-                d_h_weight[j, o] += d_dux_dh_dense_x * dux_dh_dense[i, o]
+                d_h_weight[j, o] += d_dux_dh_dense_x[j] * dux_dh_dense[i, o]
         for o in range(24):
+            total = f4(0.0)
+            for i2 in range(2):
+                total += d_dux_dh_dense_x[i2] * h_weight[i2, o]
+            d_dux_dh_dense_sum[i, o] = total
             d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o] * (f4(1.0) - h[i, o] * h[i, o])
 
 
 @kernel
-def backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
+def forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
     """d_dux_ddu_dh_3[j, i] = v_weight[i, 0]*d_dux_ddu_dv[j, 0]                              burgers.grad:20"""
     for j in range(2 * n):
         for i in range(24):
@@ -798,8 +801,8 @@ def backward_dux_dh_3(
     n,
 ):
     """d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                       burgers.grad:19
-    d_dux_ddu_dh_3_dense[i, o] = d_dux_ddu_dh_3[i, o]*(1 - h_3[i, o]^2) -
-            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*h_3[i, o]                                       burgers.grad:19
+    d_dux_ddu_dh_3_dense[i, o] = d_dux_ddu_dh_3[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
+            o]*du_dh_3[i, o]*h_3[i, o]                                                       burgers.grad:19
     d_v_weight[o, 0] = Σ_i d_dux_dh_3[i, o]*dux_dv[i, 0]                                     burgers.grad:20
     """
     d_v_weight[:, :] = f4(0.0)
@@ -815,8 +818,8 @@ def backward_dux_dh_3(
 
 @kernel
 def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n):
-    """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) -
-    2*d_dux_dh_2[i, o]*du_dh_2[i, o]*h_2[i, o]                                    burgers.grad:19
+    """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
+    o]*du_dh_2[i, o]*h_2[i, o]                                                    burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
@@ -828,8 +831,8 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux
 
 @kernel
 def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
-    """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) -
-            2*d_dux_dh[i, o]*du_dh[i, o]*h[i, o]                                          burgers.grad:18
+    """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i, o]*du_dh[i,
+            o]*h[i, o]                                                                    burgers.grad:18
     d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
     """
     for i in range(2 * n):
@@ -843,13 +846,13 @@ def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_
 
 
 @kernel
-def backward_du_dh_dense_sum(
-    d_du_dh_dense_sum,
+def backward_du_dh_dense_x(
+    d_du_dh_dense_x,
     d_du_dq,
     d_du_dmirrored,
-    h_weight,
     d_h_weight,
     du_dh_dense,
+    h_weight,
     d_du_dh,
     h,
     d_dux_dh,
@@ -861,35 +864,34 @@ def backward_du_dh_dense_sum(
 ):
     """d_du_dh_dense_x[i, j] = d_du_dq[i, j]  where i < n                                    burgers.grad:18
     d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]  where n <= i                          burgers.grad:18
-    d_du_dh_dense_sum[i, o] = Σ_j d_du_dh_dense_x[i, j]*h_weight[j, o]                       burgers.grad:18
     d_h_weight[j, o] += Σ_i d_du_dh_dense_x[i, j]*du_dh_dense[i, o]                          burgers.grad:18
-    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) -
-            2*d_dux_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                              burgers.grad:18
-    d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] -
-            2*d_du_dh_dense_sum[i, o]*du_dh[i, o]*h[i, o] -
-            2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
+    d_du_dh_dense_sum[i, o] = Σ_i2 d_du_dh_dense_x[i, i2]*h_weight[i2, o]                    burgers.grad:18
+    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i,
+            o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                                            burgers.grad:18
+    d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] - 2*d_du_dh_dense_sum[i,
+            o]*du_dh[i, o]*h[i, o] - 2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
             2*d_dux_dh[i, o]*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]                          burgers.grad:18
     """
     n = d_du_dq.shape[0]
     for i in range(2 * n):
-        d_du_dh_dense_sum[:] = f4(0.0)
         for j in range(2):
-            d_du_dh_dense_x = f4(0.0)
+            d_du_dh_dense_x[j] = f4(0.0)
             if n > i:
-                d_du_dh_dense_x = d_du_dq[i, j]
+                d_du_dh_dense_x[j] = d_du_dq[i, j]
             if i >= n:
-                d_du_dh_dense_x += d_du_dmirrored[i - n, j]
+                d_du_dh_dense_x[j] += d_du_dmirrored[i - n, j]
             for o in range(24):
-                d_du_dh_dense_sum[o] += d_du_dh_dense_x * h_weight[j, o]
-            for o in range(24):
-                d_h_weight[j, o] += d_du_dh_dense_x * du_dh_dense[i, o]
+                d_h_weight[j, o] += d_du_dh_dense_x[j] * du_dh_dense[i, o]
         for o in range(24):
+            d_du_dh_dense_sum = f4(0.0)
+            for i2 in range(2):
+                d_du_dh_dense_sum += d_du_dh_dense_x[i2] * h_weight[i2, o]
             d_du_dh[i, o] = (
-                d_du_dh_dense_sum[o] * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * d_h[i, o] * h[i, o]
+                d_du_dh_dense_sum * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * d_h[i, o] * h[i, o]
             )
             d_h[i, o] = (
                 -f4(2.0) * dux_dh[i, o] * d_dux_dh_dense_sum[i, o] * h[i, o]
-                - f4(2.0) * d_du_dh_dense_sum[o] * du_dh[i, o] * h[i, o]
+                - f4(2.0) * d_du_dh_dense_sum * du_dh[i, o] * h[i, o]
                 - f4(2.0) * d_dux_ddu_dh[i, o] * d_h[i, o] * h[i, o]
                 - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * d_h[i, o]
             )
@@ -908,12 +910,11 @@ def backward_du_dh_2(
     d_dux_ddu_dh_2,
     n,
 ):
-    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) -
-            2*d_dux_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                     burgers.grad:19
-    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] -
-            2*d_du_dh_2_dense_sum[i, o]*du_dh_2[i, o]*h_2[i, o] -
-            2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o] -
-            2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]                    burgers.grad:19
+    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
+            o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                                     burgers.grad:19
+    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] - 2*d_du_dh_2_dense_sum[i,
+            o]*du_dh_2[i, o]*h_2[i, o] - 2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i,
+            o] - 2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]               burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
@@ -945,12 +946,12 @@ def backward_h_3_dense(
     n,
 ):
     """d_h_3[i, o] = d_v[i, 0]*v_weight[o, 0] - 2*dux_dh_3[i, o]*d_dux_dh_3_dense_sum[i, o]*h_3[i, o]
-            - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] -
-            2*d_dux_ddu_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] -
-            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]                 burgers.grad:19
+            - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] - 2*d_dux_ddu_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] - 2*d_dux_dh_3[i, o]*du_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]                                               burgers.grad:19
     d_h_3_dense[i, o] = d_h_3[i, o]*(1 - h_3[i, o]^2)                                        burgers.grad:19
-    d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) -
-            2*d_dux_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
+    d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
+            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                                        burgers.grad:19
     d_h_3_bias[o] = Σ_i d_h_3_dense[i, o]                                                    burgers.grad:19
     """
     d_h_3_bias[:] = f4(0.0)
@@ -1060,21 +1061,21 @@ def forward_mirrored(mirrored, q, u):
 
 
 @kernel
-def forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h):
+def forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h):
     """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
-    h_dense_sum[i, o] = Σ_j h_dense_x[i, j]*h_weight[j, o]                                   burgers.grad:18
+    h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
     h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
     h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
     """
     n = q.shape[0]
     for i in range(2 * n):
-        h_dense_sum[:] = f4(0.0)
         for j in range(2):
-            h_dense_x = q[i, j] if i < n else mirrored[i - n, j]
-            for o in range(24):
-                h_dense_sum[o] += h_dense_x * h_weight[j, o]
+            h_dense_x[j] = q[i, j] if i < n else mirrored[i - n, j]
         for o in range(24):
-            h_dense = h_dense_sum[o] + h_bias[o]
+            h_dense_sum = f4(0.0)
+            for i2 in range(2):
+                h_dense_sum += h_dense_x[i2] * h_weight[i2, o]
+            h_dense = h_dense_sum + h_bias[o]
             h[i, o] = tanh(h_dense)
 
 
@@ -1138,27 +1139,27 @@ def forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n):
 
 
 @kernel
-def forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh):
+def forward_dux_dh_(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh):
     """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
     dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
-    dux_ddu_dh_dense_sum[i, o] = Σ_j dux_ddu_dh_dense_x[i, j]*h_weight[j, o]                 burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
     dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
     dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
     """
     n = dux_ddu_dq.shape[0]
     for i in range(2 * n):
-        dux_ddu_dh_dense_sum[:] = f4(0.0)
         for j in range(2):
-            dux_ddu_dh_dense_x = f4(0.0)
+            dux_ddu_dh_dense_x[j] = f4(0.0)
             if n > i:
-                dux_ddu_dh_dense_x = dux_ddu_dq[i, j]
+                dux_ddu_dh_dense_x[j] = dux_ddu_dq[i, j]
             if i >= n:
-                dux_ddu_dh_dense_x += dux_ddu_dmirrored[i - n, j]
-            for o in range(24):
-                dux_ddu_dh_dense_sum[o] += dux_ddu_dh_dense_x * h_weight[j, o]
+                dux_ddu_dh_dense_x[j] += dux_ddu_dmirrored[i - n, j]
         for o in range(24):
-            dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[o] * (f4(1.0) - h[i, o] * h[i, o])
-            dux_dh[i, o] = -f4(2.0) * dux_dh[i, o] * dux_ddu_dh_dense_sum[o] * h[i, o]
+            dux_ddu_dh_dense_sum = f4(0.0)
+            for i2 in range(2):
+                dux_ddu_dh_dense_sum += dux_ddu_dh_dense_x[i2] * h_weight[i2, o]
+            dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum * (f4(1.0) - h[i, o] * h[i, o])
+            dux_dh[i, o] = -f4(2.0) * dux_dh[i, o] * dux_ddu_dh_dense_sum * h[i, o]
 
 
 @kernel
@@ -1187,8 +1188,8 @@ def forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weigh
 
 @kernel
 def forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
-            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
+            o]*h_3[i, o]                                                                  burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -1236,67 +1237,67 @@ def differentiate(params, d_params, work, q, known):
     dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)  # kept for d_v
     dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
     h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_dense and d_h_bias
-    h_dense_sum = work[11 * n : 11 * n + 24]
-    h = work[11 * n + 24 : 59 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
-    h_2 = work[59 * n + 24 : 107 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
-    h_3 = work[107 * n + 24 : 155 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    h = work[11 * n : 59 * n].reshape(2 * n, 24)  # kept for d_dux_dh_dense_x and d_h_weight
+    h_2 = work[59 * n : 107 * n].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
+    h_3 = work[107 * n : 155 * n].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
     v = work[0 : 2 * n]
-    u = work[155 * n + 24 : 156 * n + 24]  # kept for d_u and d_dux_dq
-    du_dv = work[156 * n + 24 : 158 * n + 24]  # kept for d_v_weight
-    du_dh_3 = work[158 * n + 24 : 206 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    du_dh_3_dense = work[206 * n + 24 : 254 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dv = work[254 * n + 24 : 256 * n + 24]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    du_dh_2 = work[256 * n + 24 : 304 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
-    du_dh_2_dense = work[304 * n + 24 : 352 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
-    du_dh = work[352 * n + 24 : 400 * n + 24].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_dense and d_h_weight
-    du_dh_dense = work[400 * n + 24 : 448 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
-    du_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
-    du_dq = work[452 * n + 24 : 454 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
-    dux_ddu_dh_dense_x = work[448 * n + 24 : 452 * n + 24].reshape(2 * n, 2)
-    dux_ddu_dh = work[454 * n + 24 : 502 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
-    dux_dh = work[502 * n + 24 : 550 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_dense_sum and d_h_weight
-    dux_ddu_dh_2_dense_sum = work[598 * n + 24 : 646 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
-    dux_ddu_dh_2 = work[646 * n + 24 : 694 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dh_2 = work[694 * n + 24 : 742 * n + 24].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
-    dux_ddu_dh_3_dense_sum = work[742 * n + 24 : 790 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
-    dux_ddu_dh_3 = work[790 * n + 24 : 838 * n + 24].reshape(2 * n, 24)  # kept for d_v_weight
+    u = work[155 * n : 156 * n]  # kept for d_u and d_dux_dq
+    du_dv = work[156 * n : 158 * n]  # kept for d_v_weight
+    du_dh_3 = work[158 * n : 206 * n].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_3_dense = work[206 * n : 254 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dv = work[254 * n : 256 * n]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_2 = work[256 * n : 304 * n].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
+    du_dh_2_dense = work[304 * n : 352 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
+    du_dh = work[352 * n : 400 * n].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_dense and d_h_weight
+    du_dh_dense = work[400 * n : 448 * n].reshape(2 * n, 24)  # kept for d_du_dh_dense_x and d_h_weight
+    du_dh_dense_x = work[448 * n : 452 * n].reshape(2 * n, 2)
+    du_dq = work[452 * n : 454 * n].reshape(n, 2)  # kept for d_u and d_dux_dq
+    dux_ddu_dh_dense_x = work[448 * n : 452 * n].reshape(2 * n, 2)  # kept for d_dux_ddu_dh_dense and d_h_weight
+    dux_ddu_dh = work[454 * n : 502 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
+    dux_dh = work[502 * n : 550 * n].reshape(2 * n, 24)  # kept for d_du_dh_dense_x and d_h_weight
+    dux_ddu_dh_2_dense_sum = work[598 * n : 646 * n].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_2 = work[646 * n : 694 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dh_2 = work[694 * n : 742 * n].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_3_dense_sum = work[742 * n : 790 * n].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
+    dux_ddu_dh_3 = work[790 * n : 838 * n].reshape(2 * n, 24)  # kept for d_v_weight
     dux_ddu_dv_sum = work[5 * n : 7 * n]
-    dux_dh_3 = work[838 * n + 24 : 886 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
-    dux_dh_3_dense = work[886 * n + 24 : 934 * n + 24].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dh_2_dense = work[934 * n + 24 : 982 * n + 24].reshape(2 * n, 24)  # kept for d_h_2_weight
-    dux_dh_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)  # kept for d_dux_dh_dense_sum and d_h_weight
-    dux_dh_dense_x = work[1030 * n + 24 : 1034 * n + 24].reshape(2 * n, 2)
-    dux_dq = work[1034 * n + 24 : 1036 * n + 24].reshape(n, 2)  # kept for d_u and d_dux_dq
+    dux_dh_3 = work[838 * n : 886 * n].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
+    dux_dh_3_dense = work[886 * n : 934 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
+    dux_dh_2_dense = work[934 * n : 982 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
+    dux_dh_dense = work[982 * n : 1030 * n].reshape(2 * n, 24)  # kept for d_dux_dh_dense_x and d_h_weight
+    dux_dh_dense_x = work[1030 * n : 1034 * n].reshape(2 * n, 2)
+    dux_dq = work[1034 * n : 1036 * n].reshape(n, 2)  # kept for d_u and d_dux_dq
     d_u = work[2 * n : 3 * n]
     d_dux_dq = work[5 * n : 7 * n].reshape(n, 2)
     d_du_dq = work[0 : 2 * n].reshape(n, 2)
-    d_dux_dmirrored = work[1030 * n + 24 : 1032 * n + 24].reshape(n, 2)
-    d_du_dmirrored = work[1036 * n + 24 : 1038 * n + 24].reshape(n, 2)
-    d_v = work[1034 * n + 24 : 1036 * n + 24]
-    d_dux_ddu_dv = work[452 * n + 24 : 454 * n + 24]
-    d_dux_dh_dense_sum = work[1038 * n + 24 : 1086 * n + 24].reshape(2 * n, 24)
-    d_dux_dh = work[1086 * n + 24 : 1134 * n + 24].reshape(2 * n, 24)
-    d_dux_dh_2_dense_sum = work[1134 * n + 24 : 1182 * n + 24].reshape(2 * n, 24)
-    d_dux_dh_2 = work[1182 * n + 24 : 1230 * n + 24].reshape(2 * n, 24)
-    d_dux_dh_3_dense_sum = work[1230 * n + 24 : 1278 * n + 24].reshape(2 * n, 24)
-    d_dux_dh_3 = work[1278 * n + 24 : 1326 * n + 24].reshape(2 * n, 24)
-    d_dux_ddu_dh_3_dense = work[1326 * n + 24 : 1374 * n + 24].reshape(2 * n, 24)
-    d_dux_ddu_dh_2 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
-    d_dux_ddu_dh_2_dense = work[1422 * n + 24 : 1470 * n + 24].reshape(2 * n, 24)
-    d_dux_ddu_dh = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
-    d_dux_ddu_dh_dense = work[11 * n : 11 * n + 24]
-    d_du_dh_dense_sum = work[11 * n : 11 * n + 24]
+    d_dux_dmirrored = work[1030 * n : 1032 * n].reshape(n, 2)
+    d_du_dmirrored = work[1036 * n : 1038 * n].reshape(n, 2)
+    d_v = work[1034 * n : 1036 * n]
+    d_dux_ddu_dv = work[452 * n : 454 * n]
+    d_dux_dh_dense_x = work[3 * n : 3 * n + 2]
+    d_dux_dh_dense_sum = work[1038 * n : 1086 * n].reshape(2 * n, 24)
+    d_dux_dh = work[1086 * n : 1134 * n].reshape(2 * n, 24)
+    d_dux_dh_2_dense_sum = work[1134 * n : 1182 * n].reshape(2 * n, 24)
+    d_dux_dh_2 = work[1182 * n : 1230 * n].reshape(2 * n, 24)
+    d_dux_dh_3_dense_sum = work[1230 * n : 1278 * n].reshape(2 * n, 24)
+    d_dux_dh_3 = work[1278 * n : 1326 * n].reshape(2 * n, 24)
+    d_dux_ddu_dh_3_dense = work[1326 * n : 1374 * n].reshape(2 * n, 24)
+    d_dux_ddu_dh_2 = work[1374 * n : 1422 * n].reshape(2 * n, 24)
+    d_dux_ddu_dh_2_dense = work[1422 * n : 1470 * n].reshape(2 * n, 24)
+    d_dux_ddu_dh = work[1470 * n : 1518 * n].reshape(2 * n, 24)
+    d_dux_ddu_dh_dense = work[1518 * n : 1518 * n + 24]
+    d_du_dh_dense_x = work[254 * n : 254 * n + 2]
     d_du_dh = work[1518 * n + 24 : 1566 * n + 24].reshape(2 * n, 24)
-    d_h = work[550 * n + 24 : 598 * n + 24].reshape(2 * n, 24)
-    d_du_dh_2 = work[1038 * n + 24 : 1086 * n + 24].reshape(2 * n, 24)
-    d_h_3_dense = work[982 * n + 24 : 1030 * n + 24].reshape(2 * n, 24)
-    d_du_dh_3 = work[1374 * n + 24 : 1422 * n + 24].reshape(2 * n, 24)
-    d_h_2_dense = work[1470 * n + 24 : 1518 * n + 24].reshape(2 * n, 24)
-    d_h_dense = work[11 * n : 11 * n + 24]
+    d_h = work[550 * n : 598 * n].reshape(2 * n, 24)
+    d_du_dh_2 = work[1038 * n : 1086 * n].reshape(2 * n, 24)
+    d_h_3_dense = work[982 * n : 1030 * n].reshape(2 * n, 24)
+    d_du_dh_3 = work[1374 * n : 1422 * n].reshape(2 * n, 24)
+    d_h_2_dense = work[1470 * n : 1518 * n].reshape(2 * n, 24)
+    d_h_dense = work[1518 * n : 1518 * n + 24]
 
     # forward
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h(h_dense_sum, h_dense_x, q, mirrored, h_weight, h_bias, h)
+    forward_h(h_dense_x, q, mirrored, h_weight, h_bias, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
@@ -1311,7 +1312,7 @@ def differentiate(params, d_params, work, q, known):
     forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_dh(d_h, dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
+    forward_dux_dh(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, d_h, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_ddu_dh_2_dense_sum, False)
     forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_2, n)
@@ -1344,10 +1345,10 @@ def differentiate(params, d_params, work, q, known):
     backward_v_9(d_v, d_u, q)
     backward_dux_ddu_dv(d_dux_ddu_dv, d_dux_dq, q)
     backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q)
-    backward_dux_dh_dense_sum(
-        d_h_weight, d_dux_dh_dense_sum, d_dux_dq, d_dux_dmirrored, h_weight, dux_dh_dense, d_dux_dh, h
+    backward_dux_dh_dense_x(
+        d_h_weight, d_dux_dh_dense_x, d_dux_dq, d_dux_dmirrored, dux_dh_dense, d_dux_dh_dense_sum, h_weight, d_dux_dh, h
     )
-    backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
+    forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
     # d_dux_dh_2_dense_sum[j, o] = Σ_i d_dux_dh[j, i] h_2_weight[i, o]
     gemm(d_dux_dh, h_2_weight, d_dux_dh_2_dense_sum, False)
     forward_du_dh_2_dense(d_dux_dh_2, d_dux_dh_2_dense_sum, h_2, n)
@@ -1362,13 +1363,13 @@ def differentiate(params, d_params, work, q, known):
     # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
     gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
     backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
-    backward_du_dh_dense_sum(
-        d_du_dh_dense_sum,
+    backward_du_dh_dense_x(
+        d_du_dh_dense_x,
         d_du_dq,
         d_du_dmirrored,
-        h_weight,
         d_h_weight,
         du_dh_dense,
+        h_weight,
         d_du_dh,
         h,
         d_dux_dh,
@@ -1465,13 +1466,13 @@ def predict_entry(params, work, q, u):
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     mirrored = work[0 : 2 * n].reshape(n, 2)
-    h_dense_sum = work[2 * n : 2 * n + 24]
-    h = work[2 * n + 24 : 50 * n + 24].reshape(2 * n, 24)
-    h_2 = work[50 * n + 24 : 98 * n + 24].reshape(2 * n, 24)
-    h_3_dense_sum = work[2 * n + 24 : 50 * n + 24].reshape(2 * n, 24)
+    h_dense_x = work[2 * n : 2 * n + 2]
+    h = work[2 * n + 2 : 50 * n + 2].reshape(2 * n, 24)
+    h_2 = work[50 * n + 2 : 98 * n + 2].reshape(2 * n, 24)
+    h_3_dense_sum = work[2 * n + 2 : 50 * n + 2].reshape(2 * n, 24)
     v = work[0 : 2 * n]
     forward_mirrored(mirrored, q, u)
-    forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h)
+    forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3_dense_sum, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
@@ -1491,33 +1492,33 @@ def evaluate_entry(params, work, q, known):
     u_sin = work[2 * n : 3 * n]
     dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)
     dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
-    h_dense_sum = work[7 * n : 7 * n + 24]
-    h = work[7 * n + 24 : 55 * n + 24].reshape(2 * n, 24)
-    h_2 = work[55 * n + 24 : 103 * n + 24].reshape(2 * n, 24)
-    h_3 = work[103 * n + 24 : 151 * n + 24].reshape(2 * n, 24)
+    h_dense_x = work[7 * n : 7 * n + 2]
+    h = work[7 * n + 2 : 55 * n + 2].reshape(2 * n, 24)
+    h_2 = work[55 * n + 2 : 103 * n + 2].reshape(2 * n, 24)
+    h_3 = work[103 * n + 2 : 151 * n + 2].reshape(2 * n, 24)
     v = work[0 : 2 * n]
-    u = work[151 * n + 24 : 152 * n + 24]
-    du_dv = work[152 * n + 24 : 154 * n + 24]
-    du_dh_3_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
-    dux_dv = work[202 * n + 24 : 204 * n + 24]
-    du_dh_2 = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
-    du_dh_2_dense = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
-    du_dh_dense = work[7 * n : 7 * n + 24]
-    du_dh_dense_x = work[154 * n + 24 : 158 * n + 24].reshape(2 * n, 2)
-    du_dq = work[152 * n + 24 : 154 * n + 24].reshape(n, 2)
-    dux_ddu_dh_dense_sum = work[7 * n : 7 * n + 24]
-    dux_ddu_dh = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
-    dux_dh = work[300 * n + 24 : 348 * n + 24].reshape(2 * n, 24)
-    dux_ddu_dh_2 = work[154 * n + 24 : 202 * n + 24].reshape(2 * n, 24)
-    dux_ddu_dh_3_dense_sum = work[252 * n + 24 : 300 * n + 24].reshape(2 * n, 24)
+    u = work[151 * n + 2 : 152 * n + 2]
+    du_dv = work[152 * n + 2 : 154 * n + 2]
+    du_dh_3_dense = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
+    dux_dv = work[202 * n + 2 : 204 * n + 2]
+    du_dh_2 = work[252 * n + 2 : 300 * n + 2].reshape(2 * n, 24)
+    du_dh_2_dense = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
+    du_dh_dense = work[154 * n + 2 : 154 * n + 26]
+    du_dh_dense_x = work[348 * n + 2 : 352 * n + 2].reshape(2 * n, 2)
+    du_dq = work[152 * n + 2 : 154 * n + 2].reshape(n, 2)
+    dux_ddu_dh_dense_x = work[7 * n : 7 * n + 2]
+    dux_ddu_dh = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
+    dux_dh = work[300 * n + 2 : 348 * n + 2].reshape(2 * n, 24)
+    dux_ddu_dh_2 = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
+    dux_ddu_dh_3_dense_sum = work[252 * n + 2 : 300 * n + 2].reshape(2 * n, 24)
     dux_ddu_dv_sum = work[5 * n : 7 * n]
-    dux_dh_3_dense = work[204 * n + 24 : 252 * n + 24].reshape(2 * n, 24)
-    dux_dh_2_dense = work[348 * n + 24 : 396 * n + 24].reshape(2 * n, 24)
-    dux_dh_dense = work[7 * n : 7 * n + 24]
-    dux_dh_dense_x = work[348 * n + 24 : 352 * n + 24].reshape(2 * n, 2)
-    dux_dq = work[202 * n + 24 : 204 * n + 24].reshape(n, 2)
+    dux_dh_3_dense = work[204 * n + 2 : 252 * n + 2].reshape(2 * n, 24)
+    dux_dh_2_dense = work[352 * n + 2 : 400 * n + 2].reshape(2 * n, 24)
+    dux_dh_dense = work[352 * n + 2 : 352 * n + 26]
+    dux_dh_dense_x = work[348 * n + 2 : 352 * n + 2].reshape(2 * n, 2)
+    dux_dq = work[202 * n + 2 : 204 * n + 2].reshape(n, 2)
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_(h_dense_sum, q, mirrored, h_weight, h_bias, h)
+    forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
@@ -1532,7 +1533,7 @@ def evaluate_entry(params, work, q, known):
     forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n)
     forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_dh_(dux_ddu_dh_dense_sum, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
+    forward_dux_dh_(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_dh_2_dense, False)
     forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n)
@@ -1637,7 +1638,7 @@ def predict(params, q, seed=0):
     (q,) = _checked_inputs(q)
     n = q.shape[0]
     u = np.empty((n,), f4)
-    predict_entry(params.flat, np.empty(98 * n + 24, f4), q, u)
+    predict_entry(params.flat, np.empty(98 * n + 2, f4), q, u)
     return u
 
 
@@ -1645,7 +1646,7 @@ def evaluate(params, q, known, seed=0):
     """The loss and the metrics, without changing anything."""
     q, known = _checked(q, known)
     n = q.shape[0]
-    _, _, loss, error = evaluate_entry(params.flat, np.empty(396 * n + 24, f4), q, known)
+    _, _, loss, error = evaluate_entry(params.flat, np.empty(400 * n + 2, f4), q, known)
     return {"loss": float(loss), "error": float(error)}
 
 

@@ -293,7 +293,7 @@ def blas_product(dtype):
 
 
 @kernel
-def forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, first, last):
+def forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
     h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
             u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
@@ -301,29 +301,32 @@ def forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, f
     h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
     h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
     h_arg[b, i, j, k] = argmax_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                 digits_cnn.grad:13
+    d_h_weight_factor[b, i, j, u, v, 0] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1
+            and i + u <= 8 and j + v >= 1 and j + v <= 8                                  digits_cnn.grad:13
     """
     for b in range(first, last):
         for i in range(8):
             for j in range(8):
-                picture[b, i, j] = x[b, 8 * i + j]
+                picture[i, j] = x[b, 8 * i + j]
         for i in range(8):
             for j in range(8):
                 h_y[:] = f4(0.0)
                 for u in range(max(0, 1 - i), min(3, 9 - i)):
                     for v in range(max(0, 1 - j), min(3, 9 - j)):
                         for o in range(32):
-                            h_y[o] += picture[b, i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
+                            h_y[o] += picture[i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
                 for o in range(32):
                     h_conv2d = h_y[o] + h_bias[o]
-                    h_max_pool2d_x[b, i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
+                    d_h_conv2d[b, i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
         for i in range(4):
             for j in range(4):
-                h[b, i, j, :] = f4(-np.inf)
-                for u in range(2):
-                    for v in range(2):
-                        for k in range(32):
-                            value = h_max_pool2d_x[b, 2 * i + u, 2 * j + v, k]
-                            h[b, i, j, k] = value if value > h[b, i, j, k] or np.isnan(value) else h[b, i, j, k]
+                for k in range(32):
+                    largest_ = f4(-np.inf)
+                    for u in range(2):
+                        for v in range(2):
+                            value = d_h_conv2d[b, 2 * i + u, 2 * j + v, k]
+                            largest_ = value if value > largest_ or np.isnan(value) else largest_
+                    h[b, i, j, k] = largest_
         for i in range(4):
             for j in range(4):
                 for k in range(32):
@@ -331,10 +334,17 @@ def forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, f
                     best_ = f4(-np.inf)
                     for u in range(2):
                         for v in range(2):
-                            value_ = h_max_pool2d_x[b, 2 * i + u, 2 * j + v, k]
+                            value_ = d_h_conv2d[b, 2 * i + u, 2 * j + v, k]
                             if value_ > best_ or (np.isnan(value_) and not np.isnan(best_)):
                                 best_, best = value_, 2 * u + v
                     h_arg[b, i, j, k] = best
+        for i in range(8):
+            for j in range(8):
+                for u in range(3):
+                    for v in range(3):
+                        d_h_weight_factor[b, i, j, u, v, :] = f4(0.0)
+                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
+                            d_h_weight_factor[b, i, j, u, v, 0] = picture[i + u - 1, j + v - 1]
 
 
 @kernel
@@ -445,28 +455,14 @@ def backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last):
 
 
 @kernel
-def backward_h_max_pool2d_x(
-    d_h_bias,
-    d_h_weight,
-    d_h_max_pool2d_x,
-    h_arg,
-    d_h,
-    d_h_conv2d,
-    h_max_pool2d_x,
-    picture,
-    first,
-    last,
-):
-    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] =
-            d_h[b, i, j, k]                                                            digits_cnn.grad:13
+def backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last):
+    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] = d_h[b,
+            i, j, k]                                                                   digits_cnn.grad:13
     d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
             else 0                                                                        digits_cnn.grad:13
     d_h_bias[o] = Σ_b,i,j d_h_conv2d[b, i, j, o]                                          digits_cnn.grad:13
-    d_h_weight[u, v, 0, o] = Σ_b,i,j picture[b, i + u - 1, j + v - 1, 0]*d_h_conv2d[b, i, j, o]
-            where i + u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                 digits_cnn.grad:13
     """
     d_h_bias[:] = f4(0.0)
-    d_h_weight[:, :, :, :] = f4(0.0)
     for b in range(first, last):
         d_h_max_pool2d_x[:, :, :] = f4(0.0)
         for i in range(4):
@@ -478,12 +474,8 @@ def backward_h_max_pool2d_x(
         for i in range(8):
             for j in range(8):
                 for o in range(32):
-                    d_h_conv2d[o] = d_h_max_pool2d_x[i, j, o] if h_max_pool2d_x[b, i, j, o] > f4(0.0) else f4(0.0)
-                    d_h_bias[o] += d_h_conv2d[o]
-                for u in range(max(0, 1 - i), min(3, 9 - i)):
-                    for v in range(max(0, 1 - j), min(3, 9 - j)):
-                        for o in range(32):
-                            d_h_weight[u, v, 0, o] += picture[b, i + u - 1, j + v - 1] * d_h_conv2d[o]
+                    d_h_conv2d[b, i, j, o] = d_h_max_pool2d_x[i, j, o] if d_h_conv2d[b, i, j, o] > f4(0.0) else f4(0.0)
+                    d_h_bias[o] += d_h_conv2d[b, i, j, o]
 
 
 @kernel
@@ -544,12 +536,13 @@ def forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h):
                     h_max_pool2d_x[i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
         for i in range(4):
             for j in range(4):
-                h[b, i, j, :] = f4(-np.inf)
-                for u in range(2):
-                    for v in range(2):
-                        for k in range(32):
+                for k in range(32):
+                    largest_ = f4(-np.inf)
+                    for u in range(2):
+                        for v in range(2):
                             value = h_max_pool2d_x[2 * i + u, 2 * j + v, k]
-                            h[b, i, j, k] = value if value > h[b, i, j, k] or np.isnan(value) else h[b, i, j, k]
+                            largest_ = value if value > largest_ or np.isnan(value) else largest_
+                    h[b, i, j, k] = largest_
 
 
 @kernel
@@ -678,27 +671,27 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
-    picture = work[0 : 64 * batch].reshape(batch, 8, 8)  # kept for d_h_max_pool2d_x and d_h_conv2d
-    h_y = work[64 * batch : 64 * batch + 32]
-    h_max_pool2d_x = work[64 * batch + 32 : 2112 * batch + 32].reshape(batch, 8, 8, 32)
-    h = work[2112 * batch + 32 : 2624 * batch + 32].reshape(batch, 4, 4, 32)  # kept for d_g_weight
+    picture = work[0:64].reshape(8, 8)
+    h_y = work[64:96]
+    h = work[96 : 512 * batch + 96].reshape(batch, 4, 4, 32)  # kept for d_g_weight
     h_arg = places[0 : 512 * batch].reshape(batch, 4, 4, 32)  # kept for d_h_max_pool2d_x and d_h_conv2d
-    f_dense_x = work[3648 * batch + 32 : 4672 * batch + 32].reshape(batch, 1024)  # kept for d_f_weight
-    f = work[4672 * batch + 32 : 4736 * batch + 32].reshape(batch, 64)  # kept for d_logits_weight and d_f_dense
-    logits_sum = work[4736 * batch + 32 : 4746 * batch + 32].reshape(batch, 10)  # kept for d_logits and d_logits_bias
-    logits = work[64 * batch : 64 * batch + 10]
-    logits_exp = work[4746 * batch + 32 : 4746 * batch + 42]
-    d_logits = work[4746 * batch + 42 : 4756 * batch + 42].reshape(batch, 10)
-    d_f_dense = work[4756 * batch + 42 : 4820 * batch + 42].reshape(batch, 64)
-    d_f_dense_x = work[4820 * batch + 42 : 5844 * batch + 42].reshape(batch, 1024)
-    d_g = work[3648 * batch + 32 : 3648 * batch + 1056].reshape(4, 4, 64)
-    d_g_conv2d = work[2624 * batch + 32 : 3648 * batch + 32].reshape(batch, 4, 4, 64)
-    d_h = work[2112 * batch + 32 : 2624 * batch + 32].reshape(batch, 4, 4, 32)
-    d_h_max_pool2d_x = work[5844 * batch + 42 : 5844 * batch + 2090].reshape(8, 8, 32)
-    d_h_conv2d = work[64 * batch : 64 * batch + 32]
+    d_h_weight_factor = work[512 * batch + 96 : 1088 * batch + 96].reshape(batch, 8, 8, 3, 3, 1)
+    f_dense_x = work[4160 * batch + 96 : 5184 * batch + 96].reshape(batch, 1024)  # kept for d_f_weight
+    f = work[5184 * batch + 96 : 5248 * batch + 96].reshape(batch, 64)  # kept for d_logits_weight and d_f_dense
+    logits_sum = work[5248 * batch + 96 : 5258 * batch + 96].reshape(batch, 10)  # kept for d_logits and d_logits_bias
+    logits = work[64:74]
+    logits_exp = work[0:10]
+    d_logits = work[5258 * batch + 96 : 5268 * batch + 96].reshape(batch, 10)
+    d_f_dense = work[5268 * batch + 96 : 5332 * batch + 96].reshape(batch, 64)
+    d_f_dense_x = work[5332 * batch + 96 : 6356 * batch + 96].reshape(batch, 1024)
+    d_g = work[4160 * batch + 96 : 4160 * batch + 1120].reshape(4, 4, 64)
+    d_g_conv2d = work[3136 * batch + 96 : 4160 * batch + 96].reshape(batch, 4, 4, 64)
+    d_h = work[96 : 512 * batch + 96].reshape(batch, 4, 4, 32)
+    d_h_max_pool2d_x = work[6356 * batch + 96 : 6356 * batch + 2144].reshape(8, 8, 32)
+    d_h_conv2d = work[1088 * batch + 96 : 3136 * batch + 96].reshape(batch, 8, 8, 32)
 
     # forward
-    forward_h_arg(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h, h_arg, first, last)
+    forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
     # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -712,11 +705,11 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     forward_f(f, f_bias, first, last)
     # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
     gemm(f[first:last], logits_weight, logits_sum[first:last], False)
-
-    # backward
     loss_sum = loss_sum_and_d_logits(
         d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
     )
+
+    # backward
     # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(d_logits[first:last], logits_weight.T, d_f_dense[first:last], False)
     # d_logits_weight[i, o] = Σ_b f[b, i] d_logits[b, o]
@@ -741,8 +734,13 @@ def over_rows(params, d_params, first, last, work, places, x, y):
             for u in range(max(0, 1 - i), min(3, 5 - i)):
                 for v in range(max(0, 1 - j), min(3, 5 - j)):
                     gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
-    backward_h_max_pool2d_x(
-        d_h_bias, d_h_weight, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, h_max_pool2d_x, picture, first, last
+    backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last)
+    # d_h_weight[u, v, k, o] = Σ_b i j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
+    gemm(
+        d_h_weight_factor[first:last].reshape(64 * last - 64 * first, 9).T,
+        d_h_conv2d[first:last].reshape(64 * last - 64 * first, 32),
+        d_h_weight.reshape(9, 32),
+        False,
     )
     return (loss_sum,)
 
@@ -901,7 +899,7 @@ def evaluate_entry(params, work, x, y):
 # ------------------------------------------------------------------ for callers
 
 
-ROW_WORK = 1083264
+ROW_WORK = 1101696
 """Multiply-adds of one row's products: what tells whether a step is worth cutting."""
 
 
@@ -991,8 +989,8 @@ class State:
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 5844 * batch + 2090:
-            self.work[0] = np.empty(5844 * batch + 2090, f4)
+        if self.work[0].size < 6356 * batch + 2144:
+            self.work[0] = np.empty(6356 * batch + 2144, f4)
         if self.work[1].size < 512 * batch:
             self.work[1] = np.empty(512 * batch, np.int64)
         return self.work
@@ -1039,10 +1037,10 @@ def _step_in_shards(params, state, shards, x, y):
     batch = x.shape[0]
     if (
         len(state.shards) != shards
-        or state.shards[0][0].size < 5844 * batch + 2090
+        or state.shards[0][0].size < 6356 * batch + 2144
         or state.shards[0][1].size < 512 * batch
     ):
-        state.shards = [(np.empty(5844 * batch + 2090, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
+        state.shards = [(np.empty(6356 * batch + 2144, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
         state.shares = np.empty((shards, SIZE), f4)
     step = state.step + 1
 
@@ -1074,7 +1072,7 @@ def loss_and_gradients(params, x, y, seed=0):
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat, np.empty(5844 * batch + 2090, f4), np.empty(512 * batch, np.int64), x, y
+        params.flat, gradients.flat, np.empty(6356 * batch + 2144, f4), np.empty(512 * batch, np.int64), x, y
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))

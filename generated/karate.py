@@ -215,21 +215,21 @@ def forward_h_around_sum(h_around_sum, person, h, friend):
 
 
 @kernel
-def forward_logits_around_part(logits_dense, h, h_around_sum, h_around_degree, logits_weight, logits_around_part):
+def forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part):
     """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
     h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
-    logits_dense[n, o] = Σ_j h[n, j]*logits_weight[j, o]                                      karate.grad:23
-    logits_around_part[n, j] = logits_dense[n, j]/sqrt(h_around_degree[n])                    karate.grad:16
+    logits_dense[n, o] = Σ_i h[n, i]*logits_weight[i, o]                                      karate.grad:23
+    logits_around_part[n, o] = logits_dense[n, o]/sqrt(h_around_degree[n])                    karate.grad:16
     """
     for n in range(34):
-        logits_dense[:] = f4(0.0)
         for j in range(16):
             h_around = (h[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
             h[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
-            for o in range(2):
-                logits_dense[o] += h[n, j] * logits_weight[j, o]
-        for j in range(2):
-            logits_around_part[n, j] = logits_dense[j] / np.sqrt(f4(h_around_degree[n]))
+        for o in range(2):
+            logits_dense = f4(0.0)
+            for i in range(16):
+                logits_dense += h[n, i] * logits_weight[i, o]
+            logits_around_part[n, o] = logits_dense / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -392,28 +392,21 @@ def adam(m, g, v, p, t):
 
 
 @kernel
-def forward_logits_around_part_(
-    logits_dense,
-    h_around_part,
-    h_around_sum,
-    h_around_degree,
-    logits_weight,
-    logits_around_part,
-):
+def forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part):
     """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
     h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
-    logits_dense[n, o] = Σ_j h[n, j]*logits_weight[j, o]                                      karate.grad:23
-    logits_around_part[n, j] = logits_dense[n, j]/sqrt(h_around_degree[n])                    karate.grad:16
+    logits_dense[n, o] = Σ_i h[n, i]*logits_weight[i, o]                                      karate.grad:23
+    logits_around_part[n, o] = logits_dense[n, o]/sqrt(h_around_degree[n])                    karate.grad:16
     """
     for n in range(34):
-        logits_dense[:] = f4(0.0)
         for j in range(16):
             h_around = (h_around_part[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
-            h = h_around if h_around > f4(0.0) else f4(0.0)
-            for o in range(2):
-                logits_dense[o] += h * logits_weight[j, o]
-        for j in range(2):
-            logits_around_part[n, j] = logits_dense[j] / np.sqrt(f4(h_around_degree[n]))
+            h[j] = h_around if h_around > f4(0.0) else f4(0.0)
+        for o in range(2):
+            logits_dense = f4(0.0)
+            for i in range(16):
+                logits_dense += h[i] * logits_weight[i, o]
+            logits_around_part[n, o] = logits_dense / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -508,14 +501,13 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     h_around_degree = places[0:34]  # kept for d_logits and d_logits_sum
     h_around_sum = work[544:1088].reshape(34, 16)
     h = work[0:544].reshape(34, 16)  # kept for d_logits_dense and d_h_around_sum
-    logits_dense = work[1088:1090]
-    logits_around_part = work[1090:1158].reshape(34, 2)
+    logits_around_part = work[1088:1156].reshape(34, 2)
     logits_sum = work[544:612].reshape(34, 2)
-    logits = work[1088:1090]
+    logits = work[1156:1158]
     logits_exp = work[1158:1160]
     p_logsumexp_softmax = work[1160:1228].reshape(34, 2)  # kept for d_logits and d_logits_sum
     d_logits = work[1158:1160]
-    d_logits_sum = work[1090:1158].reshape(34, 2)
+    d_logits_sum = work[1088:1156].reshape(34, 2)
     d_logits_around_part = work[544:612].reshape(34, 2)
     d_logits_dense = work[1158:1160]
     d_h_around_sum = work[1228:1772].reshape(34, 16)
@@ -524,7 +516,7 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     forward_h_around_degree_sum(h_around_degree, person)
     forward_h_around_degree(h_around_degree, h, first_)
     forward_h_around_sum(h_around_sum, person, h, friend)
-    forward_logits_around_part(logits_dense, h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
+    forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
     forward_logits_sum(logits_sum, person, logits_around_part, friend)
     loss_sum_2, loss = forward_loss(
         logits, logits_around_part, logits_sum, h_around_degree, logits_exp, club, told, p_logsumexp_softmax
@@ -611,17 +603,15 @@ def predict_entry(params, work, places, person, friend, p):
     h_around_degree = places[0:34]
     h_around_part = work[0:544].reshape(34, 16)
     h_around_sum = work[544:1088].reshape(34, 16)
-    logits_dense = work[1088:1090]
-    logits_around_part = work[1090:1158].reshape(34, 2)
+    h = work[1088:1104]
+    logits_around_part = work[1104:1172].reshape(34, 2)
     logits_sum = work[544:612].reshape(34, 2)
     logits = work[1088:1090]
     logits_exp = work[0:2]
     forward_h_around_degree_sum(h_around_degree, person)
     forward_h_around_degree(h_around_degree, h_around_part, first_)
     forward_h_around_sum(h_around_sum, person, h_around_part, friend)
-    forward_logits_around_part_(
-        logits_dense, h_around_part, h_around_sum, h_around_degree, logits_weight, logits_around_part
-    )
+    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part)
     forward_logits_sum(logits_sum, person, logits_around_part, friend)
     forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, p)
     return -1, -1
@@ -645,16 +635,14 @@ def evaluate_entry(params, work, places, person, friend, club, told):
     h_around_degree = places[0:34]
     h_around_part = work[0:544].reshape(34, 16)
     h_around_sum = work[544:1088].reshape(34, 16)
-    logits_dense = work[1088:1090]
-    logits_around_part = work[1090:1158].reshape(34, 2)
+    h = work[1088:1104]
+    logits_around_part = work[1104:1172].reshape(34, 2)
     logits_sum = work[544:612].reshape(34, 2)
     logits = work[1088:1090]
     forward_h_around_degree_sum(h_around_degree, person)
     forward_h_around_degree(h_around_degree, h_around_part, first_)
     forward_h_around_sum(h_around_sum, person, h_around_part, friend)
-    forward_logits_around_part_(
-        logits_dense, h_around_part, h_around_sum, h_around_degree, logits_weight, logits_around_part
-    )
+    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part)
     forward_logits_sum(logits_sum, person, logits_around_part, friend)
     loss, accuracy = forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told)
     return -1, -1, loss, accuracy
@@ -758,7 +746,7 @@ def predict(params, person, friend, seed=0):
     """The prediction p: [34, 2]. person: whole numbers [ends] below 34; friend: whole numbers [ends] below 34."""
     person, friend = _checked_inputs(person, friend)
     p = np.empty((34, 2), f4)
-    bad, place = predict_entry(params.flat, np.empty(1158, f4), np.empty(34, np.int64), person, friend, p)
+    bad, place = predict_entry(params.flat, np.empty(1172, f4), np.empty(34, np.int64), person, friend, p)
     if bad >= 0:
         raise ValueError(_out_of_range(("person", "friend")[bad], (person, friend)[bad], place))
     return p
@@ -768,7 +756,7 @@ def evaluate(params, person, friend, club, told, seed=0):
     """The loss and the metrics, without changing anything."""
     person, friend, club, told = _checked(person, friend, club, told)
     bad, place, loss, accuracy = evaluate_entry(
-        params.flat, np.empty(1158, f4), np.empty(34, np.int64), person, friend, club, told
+        params.flat, np.empty(1172, f4), np.empty(34, np.int64), person, friend, club, told
     )
     if bad >= 0:
         raise ValueError(

@@ -299,7 +299,7 @@ def forward_so_far(so_far, first_, seen):
 
 
 @kernel
-def forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen):
+def forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen):
     """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
     so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
             so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
@@ -314,14 +314,11 @@ def forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total,
     batch = so_far.shape[0]
     for t in range(time - 1):
         for b in range(batch):
-            so_far_logsumexp_max[:] = f4(-np.inf)
-            for r in range(16):
-                for s in range(16):
-                    so_far_logsumexp_max[s] = max(so_far_logsumexp_max[s], so_far[b, t, r] + next_[r, s])
             for s in range(16):
-                so_far_logsumexp_shift = (
-                    so_far_logsumexp_max[s] if abs(so_far_logsumexp_max[s]) < f4(np.inf) else f4(0.0)
-                )
+                so_far_logsumexp_max = f4(-np.inf)
+                for r in range(16):
+                    so_far_logsumexp_max = max(so_far_logsumexp_max, so_far[b, t, r] + next_[r, s])
+                so_far_logsumexp_shift = so_far_logsumexp_max if abs(so_far_logsumexp_max) < f4(np.inf) else f4(0.0)
                 total = f4(0.0)
                 for r in range(16):
                     so_far_logsumexp_softmax[b, t, s, r] = exp(so_far[b, t, r] + next_[r, s] - so_far_logsumexp_shift)
@@ -394,9 +391,11 @@ def backward_so_far(d_so_far, so_far_logsumexp_softmax):
     batch = d_so_far.shape[0]
     for t in range(time - 2, -1, -1):
         for b in range(batch):
-            for s in range(16):
-                for r in range(16):
-                    d_so_far[b, t, r] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
+            for r in range(16):
+                total = d_so_far[b, t, r]
+                for s in range(16):
+                    total += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
+                d_so_far[b, t, r] = total
 
 
 @kernel
@@ -612,7 +611,7 @@ def forward_posterior(posterior, dtotal_dso_far):
 
 
 @kernel
-def forward_so_far_2(so_far_logsumexp_max, so_far, next_, seen):
+def forward_so_far_2(so_far, next_, seen):
     """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
     so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
             so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
@@ -627,14 +626,11 @@ def forward_so_far_2(so_far_logsumexp_max, so_far, next_, seen):
     batch = so_far.shape[0]
     for t in range(time - 1):
         for b in range(batch):
-            so_far_logsumexp_max[:] = f4(-np.inf)
-            for r in range(16):
-                for s in range(16):
-                    so_far_logsumexp_max[s] = max(so_far_logsumexp_max[s], so_far[b, t, r] + next_[r, s])
             for s in range(16):
-                so_far_logsumexp_shift = (
-                    so_far_logsumexp_max[s] if abs(so_far_logsumexp_max[s]) < f4(np.inf) else f4(0.0)
-                )
+                so_far_logsumexp_max = f4(-np.inf)
+                for r in range(16):
+                    so_far_logsumexp_max = max(so_far_logsumexp_max, so_far[b, t, r] + next_[r, s])
+                so_far_logsumexp_shift = so_far_logsumexp_max if abs(so_far_logsumexp_max) < f4(np.inf) else f4(0.0)
                 so_far_logsumexp_total = f4(0.0)
                 for r in range(16):
                     so_far_logsumexp_exp = exp(so_far[b, t, r] + next_[r, s] - so_far_logsumexp_shift)
@@ -710,7 +706,6 @@ def differentiate(params, d_params, work, letters):
     given = work[start_5:start_6]
     seen = work[start_6:start_7].reshape(batch, time, 16)
     so_far = work[start_7:start_8].reshape(batch, time, 16)  # kept for d_so_far
-    so_far_logsumexp_max = work[start_2:start_3]
     so_far_logsumexp_total = work[start_8:start_9].reshape(batch, time - 1, 16)
     so_far_logsumexp_softmax = work[start_9:start_10].reshape(batch, time - 1, 16, 16)  # kept for d_so_far and d_next
     so_far_exp = work[start_2:start_3]
@@ -727,7 +722,7 @@ def differentiate(params, d_params, work, letters):
     forward_next(change, change_exp, next_, d_change)
     forward_seen(emit, emit_exp, given, seen, letters, d_emit)
     forward_so_far(so_far, first_, seen)
-    forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     loss = loss_and_d_so_far(so_far, so_far_exp, d_so_far)
 
@@ -797,7 +792,6 @@ def predict_entry(params, work, letters, posterior):
     given = work[start_2_:start_3_]
     seen = work[start_3_:start_4_].reshape(batch, time, 16)
     so_far = work[start_4_:start_5_].reshape(batch, time, 16)
-    so_far_logsumexp_max = work[0:16]
     so_far_logsumexp_total = work[start_5_:start_6_].reshape(batch, time - 1, 16)
     so_far_logsumexp_softmax = work[start_6_ : start_6_ + 256 * batch * time - 256 * batch].reshape(
         batch, time - 1, 16, 16
@@ -810,7 +804,7 @@ def predict_entry(params, work, letters, posterior):
     forward_next_(change, next_)
     forward_seen_(emit, given, seen, letters)
     forward_so_far(so_far, first_, seen)
-    forward_so_far_(so_far_logsumexp_max, so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far)
     backward_so_far(dtotal_dso_far, so_far_logsumexp_softmax)
@@ -834,14 +828,13 @@ def evaluate_entry(params, work, letters):
     given = work[272:299]
     seen = work[299 : 16 * batch * time + 299].reshape(batch, time, 16)
     so_far = work[16 * batch * time + 299 : 32 * batch * time + 299].reshape(batch, time, 16)
-    so_far_logsumexp_max = work[0:16]
     start_shift = forward_start_shift(start)
     first_logsumexp = forward_first_logsumexp_(start, start_shift)
     forward_first(first_, start, first_logsumexp)
     forward_next_(change, next_)
     forward_seen_(emit, given, seen, letters)
     forward_so_far(so_far, first_, seen)
-    forward_so_far_2(so_far_logsumexp_max, so_far, next_, seen)
+    forward_so_far_2(so_far, next_, seen)
     loss, perplexity = forward_loss(so_far)
     return -1, -1, loss, perplexity
 

@@ -181,25 +181,21 @@ def forward_y(y, start):
 
 @kernel
 def forward_y_(
-    slope_h_dense_sum,
+    y_runge_kutta_k1_sum,
     y,
     slope_h_weight,
-    y_runge_kutta_k1_sum,
     slope_h_bias,
     slope_h,
     slope_dense_weight,
-    slope_2_h_dense_sum,
     y_runge_kutta_k1,
     slope_dense_bias,
     y_runge_kutta_k2_slope_y,
     y_runge_kutta_k2_sum,
     slope_2_h,
-    slope_3_h_dense_sum,
     y_runge_kutta_k2,
     y_runge_kutta_k3_slope_y,
     y_runge_kutta_k3_sum,
     slope_3_h,
-    slope_4_h_dense_sum,
     y_runge_kutta_k3,
     y_runge_kutta_k4_slope_y,
     y_runge_kutta_k4_sum,
@@ -212,22 +208,19 @@ def forward_y_(
     y_runge_kutta_k1_sum[b, t, o2] = Σ_o slope_h[b, t, o]*slope_dense_weight[o, o2]    predators_ode.grad:15
     y_runge_kutta_k1[b, t, o] = y_runge_kutta_k1_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, t, o]/4       predators_ode.grad:19
-    slope_2_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k2_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_2_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k2_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_2_h_dense[b, t, o] = slope_2_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_2_h[b, t, o] = tanh(slope_2_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k2_sum[b, t, o2] = Σ_o slope_2_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k2[b, t, o] = y_runge_kutta_k2_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, t, o]/4       predators_ode.grad:20
-    slope_3_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k3_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_3_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k3_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_3_h_dense[b, t, o] = slope_3_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_3_h[b, t, o] = tanh(slope_3_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k3_sum[b, t, o2] = Σ_o slope_3_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k3[b, t, o] = y_runge_kutta_k3_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, t, o]/2       predators_ode.grad:21
-    slope_4_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k4_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_4_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k4_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_4_h_dense[b, t, o] = slope_4_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
@@ -238,49 +231,48 @@ def forward_y_(
     stories = y.shape[0]
     for t in range(17):
         for b in range(stories):
-            slope_h_dense_sum[:] = f4(0.0)
-            for i in range(2):
-                for o in range(32):
-                    slope_h_dense_sum[o] += y[b, t, i] * slope_h_weight[i, o]
             y_runge_kutta_k1_sum[:] = f4(0.0)
             for o in range(32):
-                slope_h_dense = slope_h_dense_sum[o] + slope_h_bias[o]
+                slope_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_h_dense_sum += y[b, t, i] * slope_h_weight[i, o]
+                slope_h_dense = slope_h_dense_sum + slope_h_bias[o]
                 slope_h[b, t, o] = tanh(slope_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k1_sum[o2] += slope_h[b, t, o] * slope_dense_weight[o, o2]
-            slope_2_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
-                for o2 in range(32):
-                    slope_2_h_dense_sum[o2] += y_runge_kutta_k2_slope_y[b, t, o] * slope_h_weight[o, o2]
             y_runge_kutta_k2_sum[:] = f4(0.0)
             for o in range(32):
-                slope_2_h_dense = slope_2_h_dense_sum[o] + slope_h_bias[o]
+                slope_2_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_2_h_dense_sum += y_runge_kutta_k2_slope_y[b, t, i] * slope_h_weight[i, o]
+                slope_2_h_dense = slope_2_h_dense_sum + slope_h_bias[o]
                 slope_2_h[b, t, o] = tanh(slope_2_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k2_sum[o2] += slope_2_h[b, t, o] * slope_dense_weight[o, o2]
-            slope_3_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
-                for o2 in range(32):
-                    slope_3_h_dense_sum[o2] += y_runge_kutta_k3_slope_y[b, t, o] * slope_h_weight[o, o2]
             y_runge_kutta_k3_sum[:] = f4(0.0)
             for o in range(32):
-                slope_3_h_dense = slope_3_h_dense_sum[o] + slope_h_bias[o]
+                slope_3_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_3_h_dense_sum += y_runge_kutta_k3_slope_y[b, t, i] * slope_h_weight[i, o]
+                slope_3_h_dense = slope_3_h_dense_sum + slope_h_bias[o]
                 slope_3_h[b, t, o] = tanh(slope_3_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k3_sum[o2] += slope_3_h[b, t, o] * slope_dense_weight[o, o2]
-            slope_4_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
-                for o2 in range(32):
-                    slope_4_h_dense_sum[o2] += y_runge_kutta_k4_slope_y[b, t, o] * slope_h_weight[o, o2]
             y_runge_kutta_k4_sum[:] = f4(0.0)
             for o in range(32):
-                slope_4_h_dense = slope_4_h_dense_sum[o] + slope_h_bias[o]
+                slope_4_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_4_h_dense_sum += y_runge_kutta_k4_slope_y[b, t, i] * slope_h_weight[i, o]
+                slope_4_h_dense = slope_4_h_dense_sum + slope_h_bias[o]
                 slope_4_h[b, t, o] = tanh(slope_4_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k4_sum[o2] += slope_4_h[b, t, o] * slope_dense_weight[o, o2]
@@ -475,8 +467,8 @@ def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_d
 @kernel
 def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y):
     """d_slope_h_bias[o] = Σ_b,j d_slope_4_h_dense[b, j, o]                            predators_ode.grad:14
-    d_slope_h_weight[i, o] = Σ_b,j
-            y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j, o]               predators_ode.grad:14
+    d_slope_h_weight[i, o] = Σ_b,j y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j,
+            o]                                                                         predators_ode.grad:14
     """
     stories = d_slope_4_h_dense.shape[0]
     d_slope_h_bias[:] = f4(0.0)
@@ -493,8 +485,8 @@ def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y
 @kernel
 def backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, y_runge_kutta_k3_slope_y):
     """d_slope_h_bias[o] += Σ_b,j d_slope_3_h_dense[b, j, o]                           predators_ode.grad:14
-    d_slope_h_weight[i, o] += Σ_b,j
-            y_runge_kutta_k3_slope_y[b, j, i]*d_slope_3_h_dense[b, j, o]               predators_ode.grad:14
+    d_slope_h_weight[i, o] += Σ_b,j y_runge_kutta_k3_slope_y[b, j, i]*d_slope_3_h_dense[b, j,
+            o]                                                                         predators_ode.grad:14
     """
     stories = d_slope_3_h_dense.shape[0]
     for b in range(stories):
@@ -536,21 +528,20 @@ def adam(m, g, v, p, t):
 
 @kernel
 def forward_y_2(
-    slope_h_dense_sum,
+    y_runge_kutta_k1_sum,
     y,
     slope_h_weight,
-    y_runge_kutta_k1_sum,
     slope_h_bias,
     slope_dense_weight,
-    slope_2_h_dense_sum,
     y_runge_kutta_k1,
     slope_dense_bias,
+    y_runge_kutta_k2_slope_y,
     y_runge_kutta_k2_sum,
-    slope_3_h_dense_sum,
     y_runge_kutta_k2,
+    y_runge_kutta_k3_slope_y,
     y_runge_kutta_k3_sum,
-    slope_4_h_dense_sum,
     y_runge_kutta_k3,
+    y_runge_kutta_k4_slope_y,
     y_runge_kutta_k4_sum,
     y_runge_kutta_k4,
 ):
@@ -560,22 +551,19 @@ def forward_y_2(
     y_runge_kutta_k1_sum[b, t, o2] = Σ_o slope_h[b, t, o]*slope_dense_weight[o, o2]    predators_ode.grad:15
     y_runge_kutta_k1[b, t, o] = y_runge_kutta_k1_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, t, o]/4       predators_ode.grad:19
-    slope_2_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k2_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_2_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k2_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_2_h_dense[b, t, o] = slope_2_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_2_h[b, t, o] = tanh(slope_2_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k2_sum[b, t, o2] = Σ_o slope_2_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k2[b, t, o] = y_runge_kutta_k2_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, t, o]/4       predators_ode.grad:20
-    slope_3_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k3_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_3_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k3_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_3_h_dense[b, t, o] = slope_3_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_3_h[b, t, o] = tanh(slope_3_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k3_sum[b, t, o2] = Σ_o slope_3_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k3[b, t, o] = y_runge_kutta_k3_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
     y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, t, o]/2       predators_ode.grad:21
-    slope_4_h_dense_sum[b, t, o2] = Σ_o
-            y_runge_kutta_k4_slope_y[b, t, o]*slope_h_weight[o, o2]                    predators_ode.grad:14
+    slope_4_h_dense_sum[b, t, o] = Σ_i y_runge_kutta_k4_slope_y[b, t, i]*slope_h_weight[i, o]  predators_ode.grad:14
     slope_4_h_dense[b, t, o] = slope_4_h_dense_sum[b, t, o] + slope_h_bias[o]          predators_ode.grad:14
     slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
@@ -586,49 +574,48 @@ def forward_y_2(
     stories = y.shape[0]
     for t in range(17):
         for b in range(stories):
-            slope_h_dense_sum[:] = f4(0.0)
-            for i in range(2):
-                for o in range(32):
-                    slope_h_dense_sum[o] += y[b, t, i] * slope_h_weight[i, o]
             y_runge_kutta_k1_sum[:] = f4(0.0)
             for o in range(32):
-                slope_h_dense = slope_h_dense_sum[o] + slope_h_bias[o]
+                slope_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_h_dense_sum += y[b, t, i] * slope_h_weight[i, o]
+                slope_h_dense = slope_h_dense_sum + slope_h_bias[o]
                 slope_h = tanh(slope_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k1_sum[o2] += slope_h * slope_dense_weight[o, o2]
-            slope_2_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k2_slope_y = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
-                for o2 in range(32):
-                    slope_2_h_dense_sum[o2] += y_runge_kutta_k2_slope_y * slope_h_weight[o, o2]
+                y_runge_kutta_k2_slope_y[o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
             y_runge_kutta_k2_sum[:] = f4(0.0)
             for o in range(32):
-                slope_2_h_dense = slope_2_h_dense_sum[o] + slope_h_bias[o]
+                slope_2_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_2_h_dense_sum += y_runge_kutta_k2_slope_y[i] * slope_h_weight[i, o]
+                slope_2_h_dense = slope_2_h_dense_sum + slope_h_bias[o]
                 slope_2_h = tanh(slope_2_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k2_sum[o2] += slope_2_h * slope_dense_weight[o, o2]
-            slope_3_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k3_slope_y = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
-                for o2 in range(32):
-                    slope_3_h_dense_sum[o2] += y_runge_kutta_k3_slope_y * slope_h_weight[o, o2]
+                y_runge_kutta_k3_slope_y[o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
             y_runge_kutta_k3_sum[:] = f4(0.0)
             for o in range(32):
-                slope_3_h_dense = slope_3_h_dense_sum[o] + slope_h_bias[o]
+                slope_3_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_3_h_dense_sum += y_runge_kutta_k3_slope_y[i] * slope_h_weight[i, o]
+                slope_3_h_dense = slope_3_h_dense_sum + slope_h_bias[o]
                 slope_3_h = tanh(slope_3_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k3_sum[o2] += slope_3_h * slope_dense_weight[o, o2]
-            slope_4_h_dense_sum[:] = f4(0.0)
             for o in range(2):
                 y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k4_slope_y = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
-                for o2 in range(32):
-                    slope_4_h_dense_sum[o2] += y_runge_kutta_k4_slope_y * slope_h_weight[o, o2]
+                y_runge_kutta_k4_slope_y[o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
             y_runge_kutta_k4_sum[:] = f4(0.0)
             for o in range(32):
-                slope_4_h_dense = slope_4_h_dense_sum[o] + slope_h_bias[o]
+                slope_4_h_dense_sum = f4(0.0)
+                for i in range(2):
+                    slope_4_h_dense_sum += y_runge_kutta_k4_slope_y[i] * slope_h_weight[i, o]
+                slope_4_h_dense = slope_4_h_dense_sum + slope_h_bias[o]
                 slope_4_h = tanh(slope_4_h_dense)
                 for o2 in range(2):
                     y_runge_kutta_k4_sum[o2] += slope_4_h * slope_dense_weight[o, o2]
@@ -675,60 +662,52 @@ def differentiate(params, d_params, work, start, counted):
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     d_slope_h_weight, d_slope_h_bias, d_slope_dense_weight, d_slope_dense_bias = parts(d_params)
     y = work[0 : 34 * stories].reshape(stories, 17, 2)  # kept for d_off and d_y
-    slope_h_dense_sum = work[34 * stories : 34 * stories + 32]
-    slope_h = work[34 * stories + 32 : 578 * stories + 32].reshape(stories, 17, 32)
-    y_runge_kutta_k1_sum = work[578 * stories + 32 : 578 * stories + 34]
-    y_runge_kutta_k1 = work[578 * stories + 34 : 580 * stories + 34].reshape(stories, 2)
-    y_runge_kutta_k2_slope_y = work[580 * stories + 34 : 614 * stories + 34].reshape(stories, 17, 2)
-    slope_2_h_dense_sum = work[614 * stories + 34 : 614 * stories + 66]
-    slope_2_h = work[614 * stories + 66 : 1158 * stories + 66].reshape(stories, 17, 32)
-    y_runge_kutta_k2_sum = work[1158 * stories + 66 : 1158 * stories + 68]
-    y_runge_kutta_k2 = work[1158 * stories + 68 : 1160 * stories + 68].reshape(stories, 2)
-    y_runge_kutta_k3_slope_y = work[1160 * stories + 68 : 1194 * stories + 68].reshape(stories, 17, 2)
-    slope_3_h_dense_sum = work[1194 * stories + 68 : 1194 * stories + 100]
-    slope_3_h = work[1194 * stories + 100 : 1738 * stories + 100].reshape(stories, 17, 32)
-    y_runge_kutta_k3_sum = work[1738 * stories + 100 : 1738 * stories + 102]
-    y_runge_kutta_k3 = work[1738 * stories + 102 : 1740 * stories + 102].reshape(stories, 2)
-    y_runge_kutta_k4_slope_y = work[1740 * stories + 102 : 1774 * stories + 102].reshape(stories, 17, 2)
-    slope_4_h_dense_sum = work[1774 * stories + 102 : 1774 * stories + 134]
-    slope_4_h = work[1774 * stories + 134 : 2318 * stories + 134].reshape(stories, 17, 32)
-    y_runge_kutta_k4_sum = work[2318 * stories + 134 : 2318 * stories + 136]
-    y_runge_kutta_k4 = work[2318 * stories + 136 : 2320 * stories + 136].reshape(stories, 2)
-    d_off = work[1774 * stories + 102 : 1774 * stories + 134].reshape(16, 2)
-    d_y = work[2320 * stories + 136 : 2354 * stories + 136].reshape(stories, 17, 2)
-    d_y_runge_kutta_k4 = work[2354 * stories + 136 : 2388 * stories + 136].reshape(stories, 17, 2)
-    d_slope_4_h_dense = work[2388 * stories + 136 : 2932 * stories + 136].reshape(stories, 17, 32)
-    d_y_runge_kutta_k4_slope_y = work[2318 * stories + 136 : 2320 * stories + 136].reshape(stories, 2)
-    d_y_runge_kutta_k3 = work[2932 * stories + 136 : 2966 * stories + 136].reshape(stories, 17, 2)
-    d_slope_3_h_dense = work[2966 * stories + 136 : 3510 * stories + 136].reshape(stories, 17, 32)
-    d_y_runge_kutta_k3_slope_y = work[1738 * stories + 102 : 1740 * stories + 102].reshape(stories, 2)
-    d_y_runge_kutta_k2 = work[3510 * stories + 136 : 3544 * stories + 136].reshape(stories, 17, 2)
-    d_slope_2_h_dense = work[3544 * stories + 136 : 4088 * stories + 136].reshape(stories, 17, 32)
-    d_y_runge_kutta_k1 = work[4088 * stories + 136 : 4122 * stories + 136].reshape(stories, 17, 2)
-    d_slope_h_dense = work[4122 * stories + 136 : 4666 * stories + 136].reshape(stories, 17, 32)
+    slope_h = work[34 * stories : 578 * stories].reshape(stories, 17, 32)
+    y_runge_kutta_k1_sum = work[578 * stories : 578 * stories + 2]
+    y_runge_kutta_k1 = work[578 * stories + 2 : 580 * stories + 2].reshape(stories, 2)
+    y_runge_kutta_k2_slope_y = work[580 * stories + 2 : 614 * stories + 2].reshape(stories, 17, 2)
+    slope_2_h = work[614 * stories + 2 : 1158 * stories + 2].reshape(stories, 17, 32)
+    y_runge_kutta_k2_sum = work[1158 * stories + 2 : 1158 * stories + 4]
+    y_runge_kutta_k2 = work[1158 * stories + 4 : 1160 * stories + 4].reshape(stories, 2)
+    y_runge_kutta_k3_slope_y = work[1160 * stories + 4 : 1194 * stories + 4].reshape(stories, 17, 2)
+    slope_3_h = work[1194 * stories + 4 : 1738 * stories + 4].reshape(stories, 17, 32)
+    y_runge_kutta_k3_sum = work[1738 * stories + 4 : 1738 * stories + 6]
+    y_runge_kutta_k3 = work[1738 * stories + 6 : 1740 * stories + 6].reshape(stories, 2)
+    y_runge_kutta_k4_slope_y = work[1740 * stories + 6 : 1774 * stories + 6].reshape(stories, 17, 2)
+    slope_4_h = work[1774 * stories + 6 : 2318 * stories + 6].reshape(stories, 17, 32)
+    y_runge_kutta_k4_sum = work[2318 * stories + 6 : 2318 * stories + 8]
+    y_runge_kutta_k4 = work[2318 * stories + 8 : 2320 * stories + 8].reshape(stories, 2)
+    d_off = work[2320 * stories + 8 : 2320 * stories + 40].reshape(16, 2)
+    d_y = work[2320 * stories + 40 : 2354 * stories + 40].reshape(stories, 17, 2)
+    d_y_runge_kutta_k4 = work[2354 * stories + 40 : 2388 * stories + 40].reshape(stories, 17, 2)
+    d_slope_4_h_dense = work[2388 * stories + 40 : 2932 * stories + 40].reshape(stories, 17, 32)
+    d_y_runge_kutta_k4_slope_y = work[2318 * stories + 8 : 2320 * stories + 8].reshape(stories, 2)
+    d_y_runge_kutta_k3 = work[2932 * stories + 40 : 2966 * stories + 40].reshape(stories, 17, 2)
+    d_slope_3_h_dense = work[2966 * stories + 40 : 3510 * stories + 40].reshape(stories, 17, 32)
+    d_y_runge_kutta_k3_slope_y = work[1738 * stories + 6 : 1740 * stories + 6].reshape(stories, 2)
+    d_y_runge_kutta_k2 = work[3510 * stories + 40 : 3544 * stories + 40].reshape(stories, 17, 2)
+    d_slope_2_h_dense = work[3544 * stories + 40 : 4088 * stories + 40].reshape(stories, 17, 32)
+    d_y_runge_kutta_k1 = work[4088 * stories + 40 : 4122 * stories + 40].reshape(stories, 17, 2)
+    d_slope_h_dense = work[4122 * stories + 40 : 4666 * stories + 40].reshape(stories, 17, 32)
 
     # forward
     forward_y(y, start)
     forward_y_(
-        slope_h_dense_sum,
+        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
-        y_runge_kutta_k1_sum,
         slope_h_bias,
         slope_h,
         slope_dense_weight,
-        slope_2_h_dense_sum,
         y_runge_kutta_k1,
         slope_dense_bias,
         y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
         slope_2_h,
-        slope_3_h_dense_sum,
         y_runge_kutta_k2,
         y_runge_kutta_k3_slope_y,
         y_runge_kutta_k3_sum,
         slope_3_h,
-        slope_4_h_dense_sum,
         y_runge_kutta_k3,
         y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
@@ -803,35 +782,33 @@ def predict_entry(params, work, start, y):
         raise ValueError("params are of another model")
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
-    slope_h_dense_sum = work[0:32]
-    y_runge_kutta_k1_sum = work[32:34]
-    y_runge_kutta_k1 = work[34 : 2 * stories + 34].reshape(stories, 2)
-    slope_2_h_dense_sum = work[2 * stories + 34 : 2 * stories + 66]
-    y_runge_kutta_k2_sum = work[2 * stories + 66 : 2 * stories + 68]
-    y_runge_kutta_k2 = work[2 * stories + 68 : 4 * stories + 68].reshape(stories, 2)
-    slope_3_h_dense_sum = work[4 * stories + 68 : 4 * stories + 100]
-    y_runge_kutta_k3_sum = work[4 * stories + 100 : 4 * stories + 102]
-    y_runge_kutta_k3 = work[4 * stories + 102 : 6 * stories + 102].reshape(stories, 2)
-    slope_4_h_dense_sum = work[6 * stories + 102 : 6 * stories + 134]
-    y_runge_kutta_k4_sum = work[6 * stories + 134 : 6 * stories + 136]
-    y_runge_kutta_k4 = work[6 * stories + 136 : 8 * stories + 136].reshape(stories, 2)
+    y_runge_kutta_k1_sum = work[0:2]
+    y_runge_kutta_k1 = work[2 : 2 * stories + 2].reshape(stories, 2)
+    y_runge_kutta_k2_slope_y = work[2 * stories + 2 : 2 * stories + 4]
+    y_runge_kutta_k2_sum = work[2 * stories + 4 : 2 * stories + 6]
+    y_runge_kutta_k2 = work[2 * stories + 6 : 4 * stories + 6].reshape(stories, 2)
+    y_runge_kutta_k3_slope_y = work[4 * stories + 6 : 4 * stories + 8]
+    y_runge_kutta_k3_sum = work[4 * stories + 8 : 4 * stories + 10]
+    y_runge_kutta_k3 = work[4 * stories + 10 : 6 * stories + 10].reshape(stories, 2)
+    y_runge_kutta_k4_slope_y = work[6 * stories + 10 : 6 * stories + 12]
+    y_runge_kutta_k4_sum = work[6 * stories + 12 : 6 * stories + 14]
+    y_runge_kutta_k4 = work[6 * stories + 14 : 8 * stories + 14].reshape(stories, 2)
     forward_y(y, start)
     forward_y_2(
-        slope_h_dense_sum,
+        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
-        y_runge_kutta_k1_sum,
         slope_h_bias,
         slope_dense_weight,
-        slope_2_h_dense_sum,
         y_runge_kutta_k1,
         slope_dense_bias,
+        y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
-        slope_3_h_dense_sum,
         y_runge_kutta_k2,
+        y_runge_kutta_k3_slope_y,
         y_runge_kutta_k3_sum,
-        slope_4_h_dense_sum,
         y_runge_kutta_k3,
+        y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
         y_runge_kutta_k4,
     )
@@ -846,35 +823,33 @@ def evaluate_entry(params, work, start, counted):
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     y = work[0 : 34 * stories].reshape(stories, 17, 2)
-    slope_h_dense_sum = work[34 * stories : 34 * stories + 32]
-    y_runge_kutta_k1_sum = work[34 * stories + 32 : 34 * stories + 34]
-    y_runge_kutta_k1 = work[34 * stories + 34 : 36 * stories + 34].reshape(stories, 2)
-    slope_2_h_dense_sum = work[36 * stories + 34 : 36 * stories + 66]
-    y_runge_kutta_k2_sum = work[36 * stories + 66 : 36 * stories + 68]
-    y_runge_kutta_k2 = work[36 * stories + 68 : 38 * stories + 68].reshape(stories, 2)
-    slope_3_h_dense_sum = work[38 * stories + 68 : 38 * stories + 100]
-    y_runge_kutta_k3_sum = work[38 * stories + 100 : 38 * stories + 102]
-    y_runge_kutta_k3 = work[38 * stories + 102 : 40 * stories + 102].reshape(stories, 2)
-    slope_4_h_dense_sum = work[40 * stories + 102 : 40 * stories + 134]
-    y_runge_kutta_k4_sum = work[40 * stories + 134 : 40 * stories + 136]
-    y_runge_kutta_k4 = work[40 * stories + 136 : 42 * stories + 136].reshape(stories, 2)
+    y_runge_kutta_k1_sum = work[34 * stories : 34 * stories + 2]
+    y_runge_kutta_k1 = work[34 * stories + 2 : 36 * stories + 2].reshape(stories, 2)
+    y_runge_kutta_k2_slope_y = work[36 * stories + 2 : 36 * stories + 4]
+    y_runge_kutta_k2_sum = work[36 * stories + 4 : 36 * stories + 6]
+    y_runge_kutta_k2 = work[36 * stories + 6 : 38 * stories + 6].reshape(stories, 2)
+    y_runge_kutta_k3_slope_y = work[38 * stories + 6 : 38 * stories + 8]
+    y_runge_kutta_k3_sum = work[38 * stories + 8 : 38 * stories + 10]
+    y_runge_kutta_k3 = work[38 * stories + 10 : 40 * stories + 10].reshape(stories, 2)
+    y_runge_kutta_k4_slope_y = work[40 * stories + 10 : 40 * stories + 12]
+    y_runge_kutta_k4_sum = work[40 * stories + 12 : 40 * stories + 14]
+    y_runge_kutta_k4 = work[40 * stories + 14 : 42 * stories + 14].reshape(stories, 2)
     forward_y(y, start)
     forward_y_2(
-        slope_h_dense_sum,
+        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
-        y_runge_kutta_k1_sum,
         slope_h_bias,
         slope_dense_weight,
-        slope_2_h_dense_sum,
         y_runge_kutta_k1,
         slope_dense_bias,
+        y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
-        slope_3_h_dense_sum,
         y_runge_kutta_k2,
+        y_runge_kutta_k3_slope_y,
         y_runge_kutta_k3_sum,
-        slope_4_h_dense_sum,
         y_runge_kutta_k3,
+        y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
         y_runge_kutta_k4,
     )
@@ -919,8 +894,8 @@ class State:
 
     def work_for(self, stories):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 4666 * stories + 136:
-            self.work[0] = np.empty(4666 * stories + 136, f4)
+        if self.work[0].size < 4666 * stories + 40:
+            self.work[0] = np.empty(4666 * stories + 40, f4)
         return self.work
 
 
@@ -960,7 +935,7 @@ def loss_and_gradients(params, start, counted, seed=0):
     start, counted = _checked(start, counted)
     stories = start.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(4666 * stories + 136, f4), start, counted)
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(4666 * stories + 40, f4), start, counted)
     return loss, gradients
 
 
@@ -969,7 +944,7 @@ def predict(params, start, seed=0):
     (start,) = _checked_inputs(start)
     stories = start.shape[0]
     y = np.empty((stories, 17, 2), f4)
-    predict_entry(params.flat, np.empty(8 * stories + 136, f4), start, y)
+    predict_entry(params.flat, np.empty(8 * stories + 14, f4), start, y)
     return y
 
 
@@ -977,7 +952,7 @@ def evaluate(params, start, counted, seed=0):
     """The loss and the metrics, without changing anything."""
     start, counted = _checked(start, counted)
     stories = start.shape[0]
-    _, _, loss, error = evaluate_entry(params.flat, np.empty(42 * stories + 136, f4), start, counted)
+    _, _, loss, error = evaluate_entry(params.flat, np.empty(42 * stories + 14, f4), start, counted)
     return {"loss": float(loss), "error": float(error)}
 
 

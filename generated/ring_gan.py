@@ -478,7 +478,6 @@ def forward_critic_2_h(
     maker_h_2,
     maker_h_2_bias,
     maker_dense_weight,
-    critic_2_h_dense_sum,
     made,
     maker_dense_bias,
     critic_h_weight,
@@ -489,7 +488,7 @@ def forward_critic_2_h(
     maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
     made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
     made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
-    critic_2_h_dense_sum[b, o2] = Σ_o critic_h_weight[o, o2]*made[b, o]                     ring_gan.grad:17
+    critic_2_h_dense_sum[b, o] = Σ_i critic_h_weight[i, o]*made[b, i]                       ring_gan.grad:17
     critic_2_h_dense[b, o] = critic_2_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
     critic_2_h[b, o] = if critic_2_h_dense[b, o] > 0 then critic_2_h_dense[b, o] else 0     ring_gan.grad:17
     """
@@ -501,30 +500,29 @@ def forward_critic_2_h(
             maker_h_2[b, o] = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
             for o2 in range(2):
                 made_sum[o2] += maker_h_2[b, o] * maker_dense_weight[o, o2]
-        critic_2_h_dense_sum[:] = f4(0.0)
         for o in range(2):
             made[b, o] = made_sum[o] + maker_dense_bias[o]
-            for o2 in range(64):
-                critic_2_h_dense_sum[o2] += critic_h_weight[o, o2] * made[b, o]
         for o in range(64):
-            critic_2_h_dense = critic_2_h_dense_sum[o] + critic_h_bias[o]
+            critic_2_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_2_h_dense_sum += critic_h_weight[i, o] * made[b, i]
+            critic_2_h_dense = critic_2_h_dense_sum + critic_h_bias[o]
             critic_2_h[b, o] = critic_2_h_dense if critic_2_h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
-def forward_critic_h_dense_sum(critic_h_dense_sum, real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense):
+def forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense):
     """critic_h_dense_sum[b, o] = Σ_i real[b, i]*critic_h_weight[i, o]                      ring_gan.grad:17
     critic_h_dense[b, o] = critic_h_dense_sum[b, o] + critic_h_bias[o]                      ring_gan.grad:17
     critic_h[b, o] = if critic_h_dense[b, o] > 0 then critic_h_dense[b, o] else 0           ring_gan.grad:17
     """
     batch = real.shape[0]
     for b in range(batch):
-        critic_h_dense_sum[:] = f4(0.0)
-        for i in range(2):
-            for o in range(64):
-                critic_h_dense_sum[o] += real[b, i] * critic_h_weight[i, o]
         for o in range(64):
-            critic_h_dense = critic_h_dense_sum[o] + critic_h_bias[o]
+            critic_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_h_dense_sum += real[b, i] * critic_h_weight[i, o]
+            critic_h_dense = critic_h_dense_sum + critic_h_bias[o]
             dmistakes_dcritic_h_dense[b, o] = critic_h_dense if critic_h_dense > f4(0.0) else f4(0.0)
 
 
@@ -568,7 +566,6 @@ def forward_dmistakes_dcritic_h_2_dense(
 def forward_dmistakes_ddlikely_dcritic_h(
     dlikely_dcritic_h_dense,
     dmistakes_dcritic_h_dense,
-    dmistakes_ddlikely_dcritic_h_dense_sum,
     critic_h_weight,
     dmistakes_dslope,
     dmistakes_ddlikely_dcritic_h,
@@ -587,17 +584,17 @@ def forward_dmistakes_ddlikely_dcritic_h(
             dlikely_dcritic_h_dense[b, o] = (
                 dlikely_dcritic_h_dense[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
-        dmistakes_ddlikely_dcritic_h_dense_sum[:] = f4(0.0)
         for i in range(2):
             slope = f4(0.0)
             for o in range(64):
                 slope += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
             dmistakes_dslope[b, i] = f4(2.0) * slope / f4(2 * batch)
-            for o in range(64):
-                dmistakes_ddlikely_dcritic_h_dense_sum[o] += critic_h_weight[i, o] * dmistakes_dslope[b, i]
         for o in range(64):
+            dmistakes_ddlikely_dcritic_h_dense_sum = f4(0.0)
+            for i in range(2):
+                dmistakes_ddlikely_dcritic_h_dense_sum += critic_h_weight[i, o] * dmistakes_dslope[b, i]
             dmistakes_ddlikely_dcritic_h[b, o] = (
-                dmistakes_ddlikely_dcritic_h_dense_sum[o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
+                dmistakes_ddlikely_dcritic_h_dense_sum if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
 
 
@@ -898,7 +895,7 @@ def forward_critic_3_h(
     maker_h_2_dense_sum,
     maker_h_2_bias,
     maker_dense_weight,
-    critic_3_h_dense_sum,
+    made,
     maker_dense_bias,
     critic_h_weight,
     critic_h_bias,
@@ -908,7 +905,7 @@ def forward_critic_3_h(
     maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
     made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
     made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
-    critic_3_h_dense_sum[b, o2] = Σ_o made[b, o]*critic_h_weight[o, o2]                     ring_gan.grad:17
+    critic_3_h_dense_sum[b, o] = Σ_i made[b, i]*critic_h_weight[i, o]                       ring_gan.grad:17
     critic_3_h_dense[b, o] = critic_3_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
     critic_3_h[b, o] = if critic_3_h_dense[b, o] > 0 then critic_3_h_dense[b, o] else 0     ring_gan.grad:17
     """
@@ -920,13 +917,13 @@ def forward_critic_3_h(
             maker_h_2 = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
             for o2 in range(2):
                 made_sum[o2] += maker_h_2 * maker_dense_weight[o, o2]
-        critic_3_h_dense_sum[:] = f4(0.0)
         for o in range(2):
-            made = made_sum[o] + maker_dense_bias[o]
-            for o2 in range(64):
-                critic_3_h_dense_sum[o2] += made * critic_h_weight[o, o2]
+            made[o] = made_sum[o] + maker_dense_bias[o]
         for o in range(64):
-            critic_3_h_dense = critic_3_h_dense_sum[o] + critic_h_bias[o]
+            critic_3_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_3_h_dense_sum += made[i] * critic_h_weight[i, o]
+            critic_3_h_dense = critic_3_h_dense_sum + critic_h_bias[o]
             critic_3_h[b, o] = critic_3_h_dense if critic_3_h_dense > f4(0.0) else f4(0.0)
 
 
@@ -1044,31 +1041,28 @@ def differentiate(params, d_params, work, seed, real):
     maker_h_2 = work[72 * batch : 136 * batch].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
     made_sum = work[136 * batch : 136 * batch + 2]
     made = work[136 * batch + 2 : 138 * batch + 2].reshape(batch, 2)
-    critic_2_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
-    critic_2_h = work[138 * batch + 66 : 202 * batch + 66].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
-    critic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
-    critic_h_2 = work[266 * batch + 66 : 330 * batch + 66].reshape(batch, 64)
-    dlikely_dcritic_h_2_dense = work[330 * batch + 66 : 394 * batch + 66].reshape(batch, 64)
-    dmistakes_dlikely = work[394 * batch + 66 : 395 * batch + 66]
-    dmistakes_dcritic_h_2_dense = work[395 * batch + 66 : 459 * batch + 66].reshape(batch, 64)
-    dlikely_dcritic_h_dense = work[459 * batch + 66 : 523 * batch + 66].reshape(batch, 64)
-    dmistakes_dslope = work[523 * batch + 66 : 525 * batch + 66].reshape(batch, 2)
-    dmistakes_ddlikely_dcritic_h_dense_sum = work[138 * batch + 2 : 138 * batch + 66]
-    dmistakes_ddlikely_dcritic_h = work[525 * batch + 66 : 589 * batch + 66].reshape(batch, 64)
-    critic_2_h_2_dense_sum = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
-    critic_2_h_2 = work[138 * batch + 2 : 138 * batch + 66]
+    critic_2_h = work[138 * batch + 2 : 202 * batch + 2].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
+    critic_h_2 = work[266 * batch + 2 : 330 * batch + 2].reshape(batch, 64)
+    dlikely_dcritic_h_2_dense = work[330 * batch + 2 : 394 * batch + 2].reshape(batch, 64)
+    dmistakes_dlikely = work[394 * batch + 2 : 395 * batch + 2]
+    dmistakes_dcritic_h_2_dense = work[395 * batch + 2 : 459 * batch + 2].reshape(batch, 64)
+    dlikely_dcritic_h_dense = work[459 * batch + 2 : 523 * batch + 2].reshape(batch, 64)
+    dmistakes_dslope = work[523 * batch + 2 : 525 * batch + 2].reshape(batch, 2)
+    dmistakes_ddlikely_dcritic_h = work[525 * batch + 2 : 589 * batch + 2].reshape(batch, 64)
+    critic_2_h_2_dense_sum = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)  # kept for d_critic_3_h_2_dense
+    critic_2_h_2 = work[653 * batch + 2 : 653 * batch + 66]
     d_critic_3_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
     dmistakes_dcritic_2_h_2_dense = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
-    d_critic_3_h = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
-    d_critic_3_h_dense = work[138 * batch + 2 : 138 * batch + 66]
+    d_critic_3_h = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)
+    d_critic_3_h_dense = work[653 * batch + 2 : 653 * batch + 66]
     d_made = work[136 * batch : 136 * batch + 2]
     d_maker_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    d_maker_h_dense = work[589 * batch + 66 : 653 * batch + 66].reshape(batch, 64)
+    d_maker_h_dense = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)
     dmistakes_ddlikely_dcritic_h_2_dense_sum = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
     dmistakes_dcritic_2_h = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_2_h_dense = work[138 * batch + 2 : 138 * batch + 66]
+    dmistakes_dcritic_2_h_dense = work[653 * batch + 2 : 653 * batch + 66]
     dmistakes_dcritic_h = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_h_dense = work[202 * batch + 66 : 266 * batch + 66].reshape(batch, 64)
+    dmistakes_dcritic_h_dense = work[202 * batch + 2 : 266 * batch + 2].reshape(batch, 64)
     forward_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
     forward_maker_h(maker_h, maker_h_bias)
@@ -1079,14 +1073,13 @@ def differentiate(params, d_params, work, seed, real):
         maker_h_2,
         maker_h_2_bias,
         maker_dense_weight,
-        critic_2_h_dense_sum,
         made,
         maker_dense_bias,
         critic_h_weight,
         critic_h_bias,
         critic_2_h,
     )
-    forward_critic_h_dense_sum(critic_h_dense_sum, real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense)
+    forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense)
     # critic_h_2_dense_sum[b, o] = Σ_i critic_h[b, i] critic_h_2_weight[i, o]
     gemm(dmistakes_dcritic_h_dense, critic_h_2_weight, critic_h_2, False)
     forward_dmistakes_dcritic_h_2_dense(
@@ -1103,7 +1096,6 @@ def differentiate(params, d_params, work, seed, real):
     forward_dmistakes_ddlikely_dcritic_h(
         dlikely_dcritic_h_dense,
         dmistakes_dcritic_h_dense,
-        dmistakes_ddlikely_dcritic_h_dense_sum,
         critic_h_weight,
         dmistakes_dslope,
         dmistakes_ddlikely_dcritic_h,
@@ -1269,7 +1261,7 @@ def evaluate_entry(params, work, places, seed, real):
     maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)
     maker_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
     made_sum = work[0:2]
-    critic_3_h_dense_sum = work[8 * batch : 8 * batch + 64]
+    made = work[8 * batch : 8 * batch + 2]
     critic_3_h = work[136 * batch : 200 * batch].reshape(batch, 64)
     some = work[200 * batch : 200 * batch + 8000].reshape(1000, 8)
     maker_2_h = work[200 * batch + 8000 : 200 * batch + 72000].reshape(1000, 64)
@@ -1290,7 +1282,7 @@ def evaluate_entry(params, work, places, seed, real):
         maker_h_2_dense_sum,
         maker_h_2_bias,
         maker_dense_weight,
-        critic_3_h_dense_sum,
+        made,
         maker_dense_bias,
         critic_h_weight,
         critic_h_bias,

@@ -35,6 +35,8 @@ def guard_text(guard: Guard, around: Surroundings) -> str:
     below = above - guard.value
     if guard.relation is not Relation.AT_LEAST:
         return f"{index_text(above, around)} {guard.relation.value} {index_text(below, around)}"
+    if ((), -1) in guard.value.terms and (below - 1).constant is not None:
+        return f"{index_text(above, around)} > {index_text(below - 1, around)}"
     if ((), -1) in guard.value.terms:
         return f"{index_text(above, around)} > {index_text(below - 1, around)}"
     if above.constant is not None:

@@ -15,11 +15,13 @@ What is no matrix product (a dot product, a sum, a window of few channels) stays
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import mul
 
 import sympy
 
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import ONE, IndexExpr, index
+from gradc.graph.index import ONE, IndexExpr, Ranges, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of, reads_of
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Kind
@@ -108,7 +110,7 @@ class _Splitter:
         if not self.guards_fit(inner) or not self.thick_enough(inner[0], inner[1]):
             return False
         before = len(self.made.equations)
-        first, second = (self.stored(self.guarded(f)) for f in inner)
+        first, second = (self.stored(self.guarded(f), other) for f, other in zip(inner, inner[::-1], strict=True))
         if first is None or second is None or not self.add(first, second, outer):
             del self.made.equations[before:]
             return False
@@ -182,14 +184,15 @@ class _Splitter:
 
     # ------------------------------------------------------------ operands
 
-    def stored(self, factor: Factor) -> Read | None:
-        """The factor as a bare read: itself, or a tensor made for it. None for a window: loops are better."""
+    def stored(self, factor: Factor, other: Factor) -> Read | None:
+        """The factor as a bare read: itself, or a tensor made for it. None for a window, all of whose places one after
+        the other are more than the other factor: then loops are better."""
         body = factor.body
         if isinstance(body, Read) and not factor.guards:
             whole: Read = body
             if all(self.runs_whole(whole, at) for at in range(len(whole.subscripts))):
                 return whole
-        if any(isinstance(leaf, Read) and self.is_window(leaf) for leaf in leaves_of(factor.body)):
+        if any(map(self.is_window, reads_of(factor.body))) and not self.no_larger(factor, other):
             return None
         used = _mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
@@ -203,6 +206,12 @@ class _Splitter:
         made = Equation(name, place, domain, factor.guards, Reducer.SUM, factor.body, origin)
         self.made.equations.append(made)
         return Read(name, place)
+
+    def no_larger(self, factor: Factor, other: Factor) -> bool:
+        """Whether one factor has no more places than the other, whatever the free dims are."""
+        sizes = {i.name: i.extent for i in self.equation.indices}
+        own, others = (reduce(mul, (sizes[name] for name in sorted(f.indices)), ONE) for f in (factor, other))
+        return Ranges().nonnegative(others - own)
 
     def is_window(self, read: Read) -> bool:
         return any(len(set(place.indices) - self.fixed) > 1 for place in read.subscripts)

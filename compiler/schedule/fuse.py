@@ -18,7 +18,7 @@ from gradc.graph.nodes import Equation, Guard, Reducer, substitute
 from gradc.graph.recurrence import Ordered, Recurrence, equations_in
 from gradc.graph.tensors import Index
 
-from .costs import MOST_ARRAYS
+from .costs import MOST_ARRAYS, UNROLLED_ROUNDS
 from .memory import uses_of
 from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds
 
@@ -220,10 +220,20 @@ class _Insertion:
         return sorted(self.outer_first(left), key=lambda name: name != loop.index.name)
 
     def outer_first(self, left: list[str]) -> list[str]:
-        """A place and the best value so far are variables, not rows: an argmax runs over its own indices innermost."""
+        """A place and the best value so far are variables, not rows: an argmax runs over its own indices innermost, and
+        so does what reduces few places: those loops are unrolled, and the one around them runs in vectors."""
         written = [name for name in left if name in self.equation.written]
         argument = self.equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
-        return written if argument and written else left
+        return written if written and (argument or self.reduces_few()) else left
+
+    def reduces_few(self) -> bool:
+        """Whether all that is reduced is a small window: the same few rounds everywhere."""
+        rounds, guarded = 1, {name for guard in self.equation.guards for name in guard.value.indices}
+        for each in self.equation.reduced:
+            if each.extent.constant is None or each.name in guarded:
+                return False
+            rounds *= each.extent.constant
+        return 1 < rounds <= UNROLLED_ROUNDS
 
     def makes_what_is_needed(self, item: "_Loop | Statement") -> bool:
         return any(s.equation.target in self.needs or self.overwrites(s.equation) for s in _statements(item))
