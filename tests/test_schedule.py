@@ -186,4 +186,33 @@ def test_what_is_the_same_once_written_out_is_stored_once():
     program = _gradient(CAUSAL)
     assert not any(name.endswith((".past", ".softmax")) for name in program.buffers)
     squares = [name for name, buffer in program.buffers.items() if buffer.extents[-2:] == (dim("time"), dim("time"))]
-    assert squares == ["loss.seen.score", "loss.seen.weight"]
+    assert squares == ["loss.seen.score.sum", "loss.seen.weight"]
+
+
+CONVOLUTIONS = """
+dim batch
+input  x[batch, 8, 8, 1]
+target y[batch] : int(10)
+h = conv2d(x, 12, 3, padding = same) |> relu |> max_pool2d(2)
+g = conv2d(h, 16, 3, padding = same) |> relu
+logits = dense(global_avg_pool(g), 10)
+loss mean(cross_entropy(logits, y))
+"""
+
+
+def test_a_convolution_is_a_product_for_each_place_of_its_windows():
+    products = {step.equation.target: step for step in _products(_gradient(CONVOLUTIONS))}
+    assert {"g.y", "d_g.weight", "d_h"} < set(products)
+    forward, weight, back = products["g.y"], products["d_g.weight"], products["d_h"]
+    assert [i.name for i in forward.batch] == ["i", "j", "u", "v"]
+    assert (forward.a.rows, forward.a.columns) == (("b",), ("k",))
+    assert ([i.name for i in weight.batch], weight.a.columns) == (["u", "v", "i", "j"], ("b",))
+    assert ([i.name for i in back.batch], back.b.transposed) == (["i", "j", "u", "v"], True)
+    assert len(forward.equation.guards) == 4
+
+
+def test_a_window_of_one_channel_is_a_loop_and_its_weights_gradient_a_product():
+    program = _gradient(CONVOLUTIONS)
+    assert "h.y" in {name for step in program.steps if isinstance(step, Nest) for name in written_by(step)}
+    (product,) = [step for step in _products(program) if step.equation.target.startswith("d_h.weight")]
+    assert product.a.tensor == "d_h.weight.factor"

@@ -9,6 +9,7 @@ it, an index that nothing depends on becomes a factor. What is solved stays guar
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import sympy
 from sympy import Integer
@@ -34,15 +35,24 @@ def _guards(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     """Guards proven by the ranges and the others leave; with one that cannot hold the equation does."""
     if not equation.guards:
         return None
-    kept = list(dict.fromkeys(equation.guards))
-    plain = ranges_of(equation.indices)
+    kept = _unproven(equation.indices, equation.guards)
+    if kept is None:
+        return None if _last_of_output(equation, work) else ()
+    return (replace(equation, guards=kept),) if len(kept) != len(equation.guards) else None
+
+
+@lru_cache(maxsize=4096)
+def _unproven(indices: tuple[Index, ...], guards: tuple[Guard, ...]) -> tuple[Guard, ...] | None:
+    """The guards that neither the ranges nor the others imply; None with one that cannot hold. Equal layers share."""
+    kept = list(dict.fromkeys(guards))
+    plain = ranges_of(indices)
     for guard in tuple(kept):
         others = [other for other in kept if other is not guard]
         if proven(guard, plain) or (others and proven(guard, under(plain, others))):
             kept.remove(guard)
         elif proven(opposite(guard), plain):
-            return None if _last_of_output(equation, work) else ()
-    return (replace(equation, guards=tuple(kept)),) if len(kept) != len(equation.guards) else None
+            return None
+    return tuple(kept)
 
 
 def _last_of_output(equation: Equation, work: Work) -> bool:
