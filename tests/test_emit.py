@@ -9,6 +9,7 @@ import pytest
 from support.emitted import load_plain
 
 import gradc
+from gradc import pipeline
 from gradc.emit.lines import broken, parts
 from gradc.emit.names import Names, identifier
 from gradc.emit.style import Surroundings, index_text
@@ -123,3 +124,8 @@ def test_extrema_of_whole_numbers_start_from_whole_numbers(reducer, expected):
     module = load_plain(emit(text))
     loss, _ = module.loss_and_gradients(module.init(), np.zeros(2))
     assert loss == expected * 6
+
+
+def test_a_long_name_makes_no_long_line():
+    source = pipeline.emit("dim n = 2\nparam w[n] ~ ones\nloss sum(w^2)", file=f"{'long_' * 9}name.grad")
+    assert max(map(len, source.splitlines())) <= 120

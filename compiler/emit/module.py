@@ -124,14 +124,15 @@ class _Module:
 
     def title(self) -> str:
         what = "its gradient and its training step" if self.spec.gradient is not None else "forward"
-        return f"{file_in_text(self.spec.name)}: the network of {self.spec.file}, {what}, as loops and matrix products."
+        name, file = file_in_text(self.spec.name), self.spec.file
+        # the template has the quotes
+        return _wrapped(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
 
     def provenance(self) -> str:
         spec = self.spec
-        return (
-            f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. It needs NumPy, Numba and SciPy, "
-            "not gradc.\nThis file, all of it, is yours to use under any terms."
-        )
+        needs = "It needs NumPy, Numba and SciPy, not gradc."
+        first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. {needs}"
+        return _wrapped(first, "") + "\nThis file, all of it, is yours to use under any terms."
 
     def model_lines(self) -> str:
         shown = [(_shortened(_safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]

@@ -1,0 +1,840 @@
+"""digits_high_alone: the network of digits_high_alone.grad, its gradient and its training step, as loops and matrix
+products.
+
+    head     = dense(backbone, classes)           digits_high_alone.grad:14
+    predict p = softmax(head)                     digits_high_alone.grad:16
+    loss    mean(cross_entropy(head, y))          digits_high_alone.grad:17
+    metric  accuracy = mean(argmax(head) == y)    digits_high_alone.grad:18
+
+Sizes       batch (any size), classes = 5
+Parameters  backbone_features_weight[100, 256]  backbone_features_bias[256]  head_weight[256, 5]
+            head_bias[5]  (27 141 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from digits_high_alone.grad, sha256 8fb95661. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_8fb95661"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "digits_high_alone"
+DTYPE = "float32"
+HASH = "8fb95661"
+PARAMS = {
+    "backbone.features.weight": (0, (100, 256)),
+    "backbone.features.bias": (25600, (256,)),
+    "head.weight": (25856, (256, 5)),
+    "head.bias": (27136, (5,)),
+}
+SIZE = 27141
+MOMENTS = {
+    "backbone.features.weight.m": (0, (100, 256)),
+    "backbone.features.bias.m": (25600, (256,)),
+    "head.weight.m": (25856, (256, 5)),
+    "head.bias.m": (27136, (5,)),
+    "backbone.features.weight.v": (27141, (100, 256)),
+    "backbone.features.bias.v": (52741, (256,)),
+    "head.weight.v": (52997, (256, 5)),
+    "head.bias.v": (54277, (5,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 10, 10)),
+}
+TARGETS = {
+    "y": ("whole", ("batch",)),
+}
+RANGES = {
+    "y": 5,
+}
+PREDICTIONS = ("p",)
+METRICS = ("accuracy",)
+DATA = "data/digits_high.npz"
+FIT = {"epochs": 80, "batch": 8, "validation": 0.9}
+SOURCE = (
+    "# The network of digits_high.grad, trained from nothing on the same few pictures.\n"
+    "\n"
+    "model digits_high_alone\n"
+    "\n"
+    'use "parts/shifted_features.grad"\n'
+    "\n"
+    "dim batch\n"
+    "dim classes = 5\n"
+    "\n"
+    "input  x[batch, 10, 10]\n"
+    "target y[batch] : int(classes)               # 0 is the digit 5\n"
+    "\n"
+    "backbone = shifted_features(x)\n"
+    "head     = dense(backbone, classes)\n"
+    "\n"
+    "predict p = softmax(head)\n"
+    "loss    mean(cross_entropy(head, y))\n"
+    "metric  accuracy = mean(argmax(head) == y)\n"
+    "\n"
+    "optimize adamw(lr = 2e-3, weight_decay = 1e-2)\n"
+    'data     "data/digits_high.npz"\n'
+    "fit      epochs = 80, batch = 8, validation = 0.9\n"
+)
+
+
+@kernel
+def parts(p):
+    """backbone_features_weight, backbone_features_bias, head_weight, head_bias: views of the flat buffer p, or of its
+    gradient."""
+    return p[0:25600].reshape(100, 256), p[25600:25856], p[25856:27136].reshape(256, 5), p[27136:27141]
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@overload(gemm)
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
+    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
+    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    ensure_blas()
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = out.dtype == types.float32
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
+
+    def product(a, b, out, accumulate):
+        m, n, k = out.shape[0], out.shape[1], a.shape[1]
+        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
+        a_by_rows = a.strides[1] == item or k == 1
+        b_by_rows = b.strides[1] == item or n == 1
+        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
+        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
+        out_step = out.strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b.ctypes.data + first * b.strides[1],
+                b_least if b_step < b_least else b_step,
+                a.ctypes.data,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out.ctypes.data + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last):
+    """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
+    for b in range(first, last):
+        for k in range(100):
+            backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
+
+
+@kernel
+def forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last):
+    """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
+            backbone_features_bias[o]                                             shifted_features.grad:4
+    backbone[b, o] = if backbone_features_dense[b, o] > 0 then backbone_features_dense[b,
+            o] else 0                                                                shifted_features.grad:4
+    """
+    for b in range(first, last):
+        for o in range(256):
+            backbone_features_dense = d_backbone_features_dense[b, o] + backbone_features_bias[o]
+            d_backbone_features_dense[b, o] = backbone_features_dense if backbone_features_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def loss_sum_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head, first, last):
+    """head[b, o] = head_sum[b, o] + head_bias[o]                                  digits_high_alone.grad:14
+    head_max[b] = max_o head[b, o]                                                 digits_high_alone.grad:16
+    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0              digits_high_alone.grad:16
+    head_exp[b, j] = exp(head[b, j] - head_shift[b])                               digits_high_alone.grad:16
+    head_total[b] = Σ_j head_exp[b, j]                                             digits_high_alone.grad:16
+    p_logsumexp[b] = log(head_total[b]) + head_shift[b]                            digits_high_alone.grad:16
+    head_inverse[b] = if head_total[b] == 0 then 0 else 1/head_total[b]            digits_high_alone.grad:16
+    loss_cross_entropy[b] = p_logsumexp[b] - head[b, y[b]]                         digits_high_alone.grad:17
+    loss_sum = Σ_b loss_cross_entropy[b]                                           digits_high_alone.grad:17
+    p_logsumexp_softmax[b, j] = head_inverse[b]*head_exp[b, j]                     digits_high_alone.grad:16
+    d_head[b, j] = p_logsumexp_softmax[b, j]/batch                                 digits_high_alone.grad:16
+    d_head[b, y[b]] += -1/batch                                                    digits_high_alone.grad:17
+    d_head_bias[o] = Σ_b d_head[b, o]                                              digits_high_alone.grad:14
+    """
+    batch = head_sum.shape[0]
+    loss_sum = 0.0
+    d_head_bias[:] = f4(0.0)
+    for b in range(first, last):
+        head_max = f4(-np.inf)
+        for o in range(5):
+            head[o] = head_sum[b, o] + head_bias[o]
+            head_max = max(head_max, head[o])
+        head_shift = head_max if abs(head_max) < f4(np.inf) else f4(0.0)
+        head_total = f4(0.0)
+        for j in range(5):
+            head_exp[j] = exp(head[j] - head_shift)
+            head_total += head_exp[j]
+        p_logsumexp = log(head_total) + head_shift
+        head_inverse = f4(0.0) if head_total == f4(0.0) else f4(1.0) / head_total
+        loss_cross_entropy = p_logsumexp - head[y[b]]
+        loss_sum += loss_cross_entropy
+        for j in range(5):
+            p_logsumexp_softmax = head_inverse * head_exp[j]
+            d_head[b, j] = p_logsumexp_softmax / f4(batch)
+        d_head[b, y[b]] -= f4(1.0) / f4(batch)
+        for o in range(5):
+            d_head_bias[o] += d_head[b, o]
+    return loss_sum
+
+
+@kernel
+def backward_backbone_features_dense(d_backbone_features_bias, d_backbone_features_dense, d_backbone, first, last):
+    """d_backbone_features_dense[b, o] = if backbone[b, o] > 0 then d_backbone[b, o] else 0  shifted_features.grad:4
+    d_backbone_features_bias[o] = Σ_b d_backbone_features_dense[b, o]                shifted_features.grad:4
+    """
+    d_backbone_features_bias[:] = f4(0.0)
+    for b in range(first, last):
+        for o in range(256):
+            d_backbone_features_dense[b, o] = d_backbone[b, o] if d_backbone_features_dense[b, o] > f4(0.0) else f4(0.0)
+            d_backbone_features_bias[o] += d_backbone_features_dense[b, o]
+
+
+@kernel
+def adamw(p, m, g, v, t):
+    """rate_pow = 0.9^t                                                            digits_high_alone.grad:20
+    rate = 0.002/(1 - rate_pow)                                                    digits_high_alone.grad:20
+    unbias_pow = 0.999^t                                                           digits_high_alone.grad:20
+    unbias = 1/sqrt(1 - unbias_pow)                                                digits_high_alone.grad:20
+    p_2[n] = 0.99998*p[n]                                                          digits_high_alone.grad:20
+    m_2[n] = 0.9*m[n] + 0.1*g[n]                                                   digits_high_alone.grad:20
+    v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                             digits_high_alone.grad:20
+    p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                    digits_high_alone.grad:20
+    """
+    size = p.shape[0]
+    rate_pow = 0.9**t
+    rate = 0.002 / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        p_2 = f4(0.99998) * p[n]
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_3
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_backbone_features_dense_x_(backbone_features_dense_x, x):
+    """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
+    batch = backbone_features_dense_x.shape[0]
+    for b in range(batch):
+        for k in range(100):
+            backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
+
+
+@kernel
+def forward_backbone_(backbone, backbone_features_bias):
+    """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
+            backbone_features_bias[o]                                             shifted_features.grad:4
+    backbone[b, o] = if backbone_features_dense[b, o] > 0 then backbone_features_dense[b,
+            o] else 0                                                                shifted_features.grad:4
+    """
+    batch = backbone.shape[0]
+    for b in range(batch):
+        for o in range(256):
+            backbone_features_dense = backbone[b, o] + backbone_features_bias[o]
+            backbone[b, o] = backbone_features_dense if backbone_features_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_p(head, head_sum, head_bias, head_exp, p):
+    """head[b, o] = head_sum[b, o] + head_bias[o]                                  digits_high_alone.grad:14
+    head_max[b] = max_o head[b, o]                                                 digits_high_alone.grad:16
+    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0              digits_high_alone.grad:16
+    head_exp[b, j] = exp(head[b, j] - head_shift[b])                               digits_high_alone.grad:16
+    head_total[b] = Σ_j head_exp[b, j]                                             digits_high_alone.grad:16
+    head_inverse[b] = if head_total[b] == 0 then 0 else 1/head_total[b]            digits_high_alone.grad:16
+    p[b, i] = head_inverse[b]*head_exp[b, i]                                       digits_high_alone.grad:16
+    """
+    batch = head_sum.shape[0]
+    for b in range(batch):
+        head_max = f4(-np.inf)
+        for o in range(5):
+            head[o] = head_sum[b, o] + head_bias[o]
+            head_max = max(head_max, head[o])
+        head_shift = head_max if abs(head_max) < f4(np.inf) else f4(0.0)
+        head_total = f4(0.0)
+        for j in range(5):
+            head_exp[j] = exp(head[j] - head_shift)
+            head_total += head_exp[j]
+        head_inverse = f4(0.0) if head_total == f4(0.0) else f4(1.0) / head_total
+        for i in range(5):
+            p[b, i] = head_inverse * head_exp[i]
+
+
+@kernel
+def forward_loss(head, head_sum, head_bias, y):
+    """head[b, o] = head_sum[b, o] + head_bias[o]                                  digits_high_alone.grad:14
+    head_max[b] = max_o head[b, o]                                                 digits_high_alone.grad:16
+    accuracy_argmax[b] = argmax_o head[b, o]                                       digits_high_alone.grad:18
+    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0              digits_high_alone.grad:16
+    head_exp[b, j] = exp(head[b, j] - head_shift[b])                               digits_high_alone.grad:16
+    head_total[b] = Σ_j head_exp[b, j]                                             digits_high_alone.grad:16
+    p_logsumexp[b] = log(head_total[b]) + head_shift[b]                            digits_high_alone.grad:16
+    loss_cross_entropy[b] = p_logsumexp[b] - head[b, y[b]]                         digits_high_alone.grad:17
+    loss_sum = Σ_b loss_cross_entropy[b]                                           digits_high_alone.grad:17
+    accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)               digits_high_alone.grad:18
+    loss = loss_sum/batch                                                          digits_high_alone.grad:17
+    accuracy = accuracy_sum/batch                                                  digits_high_alone.grad:18
+    """
+    batch = head_sum.shape[0]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        head_max = f4(-np.inf)
+        accuracy_argmax = 0
+        best = f4(-np.inf)
+        for o in range(5):
+            head[o] = head_sum[b, o] + head_bias[o]
+            head_max = max(head_max, head[o])
+            value = head[o]
+            if value > best or (np.isnan(value) and not np.isnan(best)):
+                best, accuracy_argmax = value, o
+        head_shift = head_max if abs(head_max) < f4(np.inf) else f4(0.0)
+        head_total = f4(0.0)
+        for j in range(5):
+            head_exp = exp(head[j] - head_shift)
+            head_total += head_exp
+        p_logsumexp = log(head_total) + head_shift
+        loss_cross_entropy = p_logsumexp - head[y[b]]
+        loss_sum += loss_cross_entropy
+        accuracy_sum += 1 if accuracy_argmax == y[b] else 0
+    loss = loss_sum / batch
+    accuracy = accuracy_sum / batch
+    return loss, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def over_rows(params, d_params, first, last, work, x, y):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
+    batch = x.shape[0]
+    backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
+    d_backbone_features_weight, d_backbone_features_bias, d_head_weight, d_head_bias = parts(d_params)
+    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)  # kept for d_backbone_features_weight
+    head_sum = work[356 * batch : 361 * batch].reshape(batch, 5)  # kept for d_head and d_head_bias
+    head = work[361 * batch : 361 * batch + 5]
+    head_exp = work[361 * batch + 5 : 361 * batch + 10]
+    d_head = work[361 * batch + 10 : 366 * batch + 10].reshape(batch, 5)
+    d_backbone = work[366 * batch + 10 : 622 * batch + 10].reshape(batch, 256)
+    d_backbone_features_dense = work[100 * batch : 356 * batch].reshape(batch, 256)
+
+    # forward
+    forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last)
+    # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
+    gemm(backbone_features_dense_x[first:last], backbone_features_weight, d_backbone_features_dense[first:last], False)
+    forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last)
+    # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
+    gemm(d_backbone_features_dense[first:last], head_weight, head_sum[first:last], False)
+    loss_sum = loss_sum_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head, first, last)
+
+    # backward
+    # d_backbone[b, i] = Σ_o d_head[b, o] head_weight[i, o]
+    gemm(d_head[first:last], head_weight.T, d_backbone[first:last], False)
+    # d_head_weight[i, o] = Σ_b backbone[b, i] d_head[b, o]
+    gemm(d_backbone_features_dense[first:last].T, d_head[first:last], d_head_weight, False)
+    backward_backbone_features_dense(d_backbone_features_bias, d_backbone_features_dense, d_backbone, first, last)
+    # d_backbone_features_weight[i, o] = Σ_b backbone_features_dense_x[b, i] d_backbone_features_dense[b, o]
+    gemm(
+        backbone_features_dense_x[first:last].T,
+        d_backbone_features_dense[first:last],
+        d_backbone_features_weight,
+        False,
+    )
+    return (loss_sum,)
+
+
+@inlined
+def of_sums(d_params, batch, loss_sum):
+    """The loss, of the sums over all rows."""
+    loss = loss_sum / batch
+    return loss
+
+
+@inlined
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    (loss_sum,) = over_rows(params, d_params, 0, x.shape[0], work, x, y)
+    return of_sums(d_params, batch, loss_sum)
+
+
+@inlined
+def update(params, d_params, moments, t, first, last):
+    """One step of adamw, in place; t counts steps from 1."""
+    p = params[first:last]
+    g = d_params[first:last]
+    m = moments[first:last]
+    v = moments[first + 27141 : last + 27141]
+    adamw(p, m, g, v, t)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 5)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 54282:
+        raise ValueError("params or state are of another model")
+    place = first_outside(y, 5)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t, 0, 27141)
+    return -1, -1, loss
+
+
+@entry
+def share_entry(params, d_params, first, last, work, x, y):
+    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 5)
+    if place >= 0:
+        return 1, place, 0.0
+    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
+    return -1, -1, loss_sum
+
+
+@entry
+def sums_entry(shares, batch, loss_sum):
+    """The loss, of the sums of all shares."""
+    return of_sums(shares[0], batch, loss_sum)
+
+
+@entry
+def added_entry(params, shares, moments, t, first, last):
+    """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
+    if params.size != SIZE or moments.size != 54282:
+        raise ValueError("params or state are of another model")
+    d_params = shares[0]
+    sums = d_params[first:last]
+    for worker in range(1, shares.shape[0]):
+        share = shares[worker, first:last]
+        for n in range(share.size):
+            sums[n] += share[n]
+    update(params, d_params, moments, t, first, last)
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    batch = x.shape[0]
+    backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
+    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
+    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
+    head_sum = work[0 : 5 * batch].reshape(batch, 5)
+    head = work[100 * batch : 100 * batch + 5]
+    head_exp = work[356 * batch : 356 * batch + 5]
+    forward_backbone_features_dense_x_(backbone_features_dense_x, x)
+    # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
+    gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
+    forward_backbone_(backbone, backbone_features_bias)
+    gemm(backbone, head_weight, head_sum, False)  # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
+    forward_p(head, head_sum, head_bias, head_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(y, 5)
+    if place >= 0:
+        return 1, place, 0.0, 0.0
+    batch = x.shape[0]
+    backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
+    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
+    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
+    head_sum = work[0 : 5 * batch].reshape(batch, 5)
+    head = work[100 * batch : 100 * batch + 5]
+    forward_backbone_features_dense_x_(backbone_features_dense_x, x)
+    # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
+    gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
+    forward_backbone_(backbone, backbone_features_bias)
+    gemm(backbone, head_weight, head_sum, False)  # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
+    loss, accuracy = forward_loss(head, head_sum, head_bias, y)
+    return -1, -1, loss, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+ROW_WORK = 55040
+"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows):
+    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one;
+                # a library that is loaded after it was made would not be limited
+                ensure_blas()
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Workers:
+    """A pool of threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.pool, self.one_blas_thread = None, None, OneBlasThread()
+
+    def map(self, function, count):
+        if self.process != os.getpid():
+            self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
+            self.one_blas_thread = OneBlasThread()
+        with self.one_blas_thread:
+            return list(self.pool.map(function, range(count)))
+
+
+WORKERS = Workers()
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+        self.shards = []
+
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 622 * batch + 10:
+            self.work[0] = np.empty(622 * batch + 10, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["backbone.features.weight"] = np.sqrt(3 / 178) * (2.0 * rng.random((100, 256)) - 1.0)
+    params["head.weight"] = np.sqrt(2 / 87) * (2.0 * rng.random((256, 5)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(54282, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, 10, 10]; y: whole numbers [batch] below 5.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    if (shards := shards_of(x.shape[0])) > 1:
+        return _step_in_shards(params, state, shards, x, y)
+    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def _step_in_shards(params, state, shards, x, y):
+    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
+    rows = x.shape[0]
+    batch = x.shape[0]
+    if len(state.shards) != shards or state.shards[0][0].size < 622 * batch + 10:
+        state.shards = [(np.empty(622 * batch + 10, f4),) for _ in range(shards)]
+        state.shares = np.empty((shards, SIZE), f4)
+    step = state.step + 1
+
+    def share(worker):
+        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
+
+    done = WORKERS.map(share, shards)
+    bad, place, *_ = max(done, key=lambda result: result[0])
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    (loss_sum,) = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
+    loss = sums_entry(state.shares, x.shape[0], loss_sum)
+
+    def added(worker):
+        first, last = 27141 * worker // shards, 27141 * (worker + 1) // shards
+        added_entry(params.flat, state.shares, state.flat, step, first, last)
+
+    WORKERS.map(added, shards)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(622 * batch + 10, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch, 5]. x: float32 [batch, 10, 10]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    p = np.empty((batch, 5), f4)
+    predict_entry(params.flat, np.empty(356 * batch + 5, f4), x, p)
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(356 * batch, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return {"loss": float(loss), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 3 or x.shape[1] != 10 or x.shape[2] != 10 or x.size == 0:
+        raise ValueError(f"x is [batch, 10, 10]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
