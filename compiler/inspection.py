@@ -48,7 +48,10 @@ def inspect(text: str, *, file: str = "model.grad", stage: str = "python", of: s
         raise fail("unknown-stage", f"there is no stage {stage!r}", f"the stages are {', '.join(STAGES)}")
     if stage == "syntax" and of is None:
         return show_syntax.show(parse(text, file)) + "\n"
-    return STAGES[stage](_Model(text, graphs(text, file=file, folder=folder), dtype), of)
+    model = _Model(text, graphs(text, file=file, folder=folder), dtype)
+    if stage not in ("syntax", "graph") and model.frozen(of):
+        raise fail("frozen-parameter", f"{of} is frozen: nothing makes its gradient")
+    return STAGES[stage](model, of)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class _Model:
     def verified(self, graph: Graph) -> Graph:
         verify(graph, self.facts)
         return graph
+
+    def frozen(self, name: str | None) -> bool:
+        return any(leaf.frozen and leaf.name == name for leaf in self.stages.model.leaves)
 
     def unknown(self, name: str) -> GradcError:
         """No tensor of that name, at this stage."""

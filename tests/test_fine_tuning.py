@@ -62,6 +62,13 @@ def test_nothing_is_computed_for_what_is_frozen():
         np.testing.assert_allclose(gradients[name], expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("stage", ["gradient", "simplified", "program", "python"])
+def test_no_stage_has_the_gradient_of_what_is_frozen(stage):
+    with pytest.raises(gradc.GradcError, match=r"backbone\.h1\.bias is frozen: nothing makes its gradient"):
+        pipeline.inspect(MODEL + FROZEN, stage=stage, of="backbone.h1.bias")
+    assert "backbone.h1.bias" in pipeline.inspect(MODEL + FROZEN, stage="graph", of="backbone.h1.bias")
+
+
 def test_what_is_frozen_in_the_middle_passes_gradients_on():
     module, whole = module_of(MODEL + "freeze backbone.h2.*, head.bias\n"), module_of(MODEL)
     _, gradients = module.loss_and_gradients(module.init(3), X, Y)
