@@ -187,31 +187,52 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm)
+@overload(gemm, inline="always")
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
-    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows. BLAS counts
-    by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where
-    waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    product = blas_product(out.dtype)
+
+    def call(a, b, out, accumulate):
+        # addresses and steps: compiled once, not for each order of axes
+        sizes = out.shape[0], out.shape[1], a.shape[1]
+        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+
+    return call
+
+
+PRODUCTS = {}
+
+
+def blas_product(dtype):
+    """The compiled product of matrices of this type, given by their addresses and steps in bytes.
+
+    BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
+    2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    if dtype in PRODUCTS:
+        return PRODUCTS[dtype]
     ensure_blas()
     letter, size, address = types.char, types.intp, types.intp
     arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
     xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
-    single = out.dtype == types.float32
+    single = dtype == types.float32
     kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
     item = 4 if single else 8
     numbers = np.array([0, 1], f4 if single else f8)
 
-    def product(a, b, out, accumulate):
-        m, n, k = out.shape[0], out.shape[1], a.shape[1]
-        # plain comparisons and addresses: min, max and slices of arrays would be compiled for each kind of operand
-        a_by_rows = a.strides[1] == item or k == 1
-        b_by_rows = b.strides[1] == item or n == 1
-        a_step = a.strides[0] // item if a_by_rows else a.strides[1] // item
-        b_step = b.strides[0] // item if b_by_rows else b.strides[1] // item
-        out_step = out.strides[0] // item
+    @kernel
+    def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
+        a, b, out = places
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_strides[1] == item or k == 1
+        b_by_rows = b_strides[1] == item or n == 1
+        a_step = (a_strides[0] if a_by_rows else a_strides[1]) // item
+        b_step = (b_strides[0] if b_by_rows else b_strides[1]) // item
+        out_step = out_strides[0] // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
         zero = numbers.ctypes.data
         beta = zero + item if accumulate else zero
@@ -229,15 +250,16 @@ def compiled_gemm(a, b, out, accumulate):
                 m,
                 k,
                 zero + item,
-                b.ctypes.data + first * b.strides[1],
+                b + first * b_strides[1],
                 b_least if b_step < b_least else b_step,
-                a.ctypes.data,
+                a,
                 a_least if a_step < a_least else a_step,
                 beta,
-                out.ctypes.data + first * item,
+                out + first * item,
                 n if out_step < n else out_step,
             )
 
+    PRODUCTS[dtype] = product
     return product
 
 
