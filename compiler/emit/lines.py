@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 WIDTH = 120
+PAIR = 2
 LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), (" + ", " - "), (" * ", " / "))
 
 
@@ -15,10 +16,17 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
     target, value = text.split(sign, maxsplit=1)
     inner = indent + "    "
     at = _last_bracket(value)
-    if at and len(parts(value)) == 1 and len(indent + target + sign) + at < width:
+    fits = len(indent + target + sign) + at < width and len(inner + value[at + 1 : -1]) <= width
+    if at and fits and _opens(value, at):
         return [f"{indent}{target}{sign}{value[: at + 1]}", inner + value[at + 1 : -1], indent + value[-1]]
     rows = [inner + value] if len(inner + value) <= width else [inner + part for part in parts(value)]
     return [f"{indent}{target}{sign}(", *rows, f"{indent})"]
+
+
+def _opens(value: str, at: int) -> bool:
+    """Whether the bracket that ends the value is where it is broken: there is no looser operator, or one, with what is
+    in the bracket on its right."""
+    return len(parts(value)) == 1 or (len(parts(value)) == PAIR and value[at - 1] == " " and value[-1] == ")")
 
 
 def laid_out(rows: Iterable[str]) -> list[str]:
@@ -34,8 +42,17 @@ def _laid_out(row: str) -> list[str]:
     if text.startswith("if ") and text.endswith(":"):
         return [f"{indent}if (", *(f"{indent}    {part}" for part in parts(text[3:-1])), f"{indent}):"]
     if text.endswith(")") and (place := _last_bracket(text)):
-        return [f"{indent}{text[: place + 1]}", f"{indent}    {text[place + 1 : -1]}", f"{indent})"]
+        return [f"{indent}{text[: place + 1]}", *_arguments(f"{indent}    ", text[place + 1 : -1]), f"{indent})"]
     return [row]
+
+
+def _arguments(indent: str, text: str) -> list[str]:
+    """The arguments of a call in one row, or where that is too long in a row each."""
+    if len(indent + text) <= WIDTH:
+        return [indent + text]
+    starts = [0, *(at + 2 for at in outermost(text, ", "))]
+    ends = [*(at for at in outermost(text, ", ")), len(text)]
+    return [f"{indent}{text[start:end]}," for start, end in zip(starts, ends, strict=True)]
 
 
 def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:

@@ -151,7 +151,7 @@ class IndexExpr:
         (monomial, coefficient), *more = self.terms
         return coefficient if not more and not monomial else None
 
-    @property
+    @cached_property
     def bare(self) -> str | None:
         """The index it is, where it is nothing but one."""
         match self.terms:
@@ -209,6 +209,8 @@ class IndexExpr:
 
     def substitute(self, values: Mapping[str, "IndexExpr"]) -> "IndexExpr":
         """Indices replaced by expressions, everywhere."""
+        if self.bare in values:
+            return values[self.bare]
         if not any(name in values for name in self.indices):
             return self
         return self.map_atoms(lambda atom: _substituted(atom, values))

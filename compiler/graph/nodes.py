@@ -174,9 +174,9 @@ class Origin:
         return self if rule in self.trail else replace(self, trail=(*self.trail, rule))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Equation:
-    """For all `indices`, where every guard holds: target[write] ⊕= body."""
+    """For all `indices`, where every guard holds: target[write] ⊕= body. What is asked of it often is kept."""
 
     target: str
     write: tuple[IndexExpr, ...]
@@ -186,18 +186,18 @@ class Equation:
     body: sympy.Expr
     origin: Origin = field(compare=False)
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """The indices that the write mentions."""
         return tuple(dict.fromkeys(name for place in self.write for name in place.indices))
 
-    @property
+    @cached_property
     def reduced(self) -> tuple[Index, ...]:
         """The indices that the write does not mention."""
         written = set(self.written)
         return tuple(index for index in self.indices if index.name not in written)
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Read, ...]:
         """The distinct reads of the body, sorted."""
         return reads_of(self.body)
@@ -215,6 +215,10 @@ class Equation:
 
     def sources(self) -> tuple[str, ...]:
         """The tensors it reads: in the body, and through gathers in subscripts, guards and index values."""
+        return self._sources
+
+    @cached_property
+    def _sources(self) -> tuple[str, ...]:
         return _sources(self.body, (*self.write, *(guard.value for guard in self.guards)))
 
     def index_expressions(self) -> Iterator[IndexExpr]:

@@ -1,0 +1,1266 @@
+"""text_gru: the network of text_gru.grad, its gradient and its training step, as loops and matrix products.
+
+    h      = gru(embedding(x, letters, 32), 128)    text_gru.grad:13
+    logits = dense(h, letters)                      text_gru.grad:14
+    predict p = softmax(logits)                     text_gru.grad:16
+    loss    mean(cross_entropy(logits, y))          text_gru.grad:17
+    metric  bits = loss / log(2)                    text_gru.grad:18
+    metric  accuracy = mean(argmax(logits) == y)    text_gru.grad:19
+
+Sizes       batch (any size), time (any size), letters = 64
+Parameters  h_embedding_weight[64, 32]  h_gru_wx[32, 3, 128]  h_gru_wh[128, 3, 128]  h_gru_bias[3, 128]
+            h_gru_bias_h[128]  logits_weight[128, 64]  logits_bias[64]  (72 256 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from text_gru.grad, sha256 bc806d0e. It needs NumPy, Numba and SciPy, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+from numba.np.linalg import ensure_blas
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_bc806d0e"
+    try:
+        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return kernel(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "text_gru"
+DTYPE = "float32"
+HASH = "bc806d0e"
+PARAMS = {
+    "h.embedding.weight": (0, (64, 32)),
+    "h.gru.wx": (2048, (32, 3, 128)),
+    "h.gru.wh": (14336, (128, 3, 128)),
+    "h.gru.bias": (63488, (3, 128)),
+    "h.gru.bias_h": (63872, (128,)),
+    "logits.weight": (64000, (128, 64)),
+    "logits.bias": (72192, (64,)),
+}
+SIZE = 72256
+MOMENTS = {
+    "h.embedding.weight.m": (0, (64, 32)),
+    "h.gru.wx.m": (2048, (32, 3, 128)),
+    "h.gru.wh.m": (14336, (128, 3, 128)),
+    "h.gru.bias.m": (63488, (3, 128)),
+    "h.gru.bias_h.m": (63872, (128,)),
+    "logits.weight.m": (64000, (128, 64)),
+    "logits.bias.m": (72192, (64,)),
+    "h.embedding.weight.v": (72256, (64, 32)),
+    "h.gru.wx.v": (74304, (32, 3, 128)),
+    "h.gru.wh.v": (86592, (128, 3, 128)),
+    "h.gru.bias.v": (135744, (3, 128)),
+    "h.gru.bias_h.v": (136128, (128,)),
+    "logits.weight.v": (136256, (128, 64)),
+    "logits.bias.v": (144448, (64,)),
+}
+INPUTS = {
+    "x": ("whole", ("batch", "time")),
+}
+TARGETS = {
+    "y": ("whole", ("batch", "time")),
+}
+RANGES = {
+    "x": 64,
+    "y": 64,
+}
+PREDICTIONS = ("p",)
+METRICS = ("bits", "accuracy")
+DATA = "data/text.npz"
+FIT = {"epochs": 8, "batch": 64, "validation": 0.1, "seed": 0}
+SOURCE = (
+    "# Which letter comes next? A gated recurrent net reads Python's own language reference, letter by le"
+    "tter.\n"
+    "#\n"
+    "# `text_sample.py` lets the trained net write.\n"
+    "\n"
+    "model text_gru\n"
+    "\n"
+    "dim batch, time\n"
+    "dim letters = 64\n"
+    "\n"
+    "input  x[batch, time] : int(letters)\n"
+    "target y[batch, time] : int(letters)         # the text of x, a letter later\n"
+    "\n"
+    "h      = gru(embedding(x, letters, 32), 128)\n"
+    "logits = dense(h, letters)\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    mean(cross_entropy(logits, y))\n"
+    "metric  bits = loss / log(2)                 # a letter; less is better\n"
+    "metric  accuracy = mean(argmax(logits) == y)\n"
+    "\n"
+    "optimize adam(lr = cosine(1e-2, warmup = 50, steps = 760)), clip_norm = 1.0\n"
+    'data     "data/text.npz"\n'
+    "fit      epochs = 8, batch = 64, validation = 0.1, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias: views of the flat
+    buffer p, or of its gradient."""
+    return (
+        p[0:2048].reshape(64, 32),
+        p[2048:14336].reshape(32, 3, 128),
+        p[14336:63488].reshape(128, 3, 128),
+        p[63488:63872].reshape(3, 128),
+        p[63872:64000],
+        p[64000:72192].reshape(128, 64),
+        p[72192:72256],
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+@vector
+def tanh(x):
+    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
+    a = min(abs(x), f4(10.0))
+    square = a * a
+    s = f4(-5.70498872745e-3)
+    s = s * square + f4(2.06390887954e-2)
+    s = s * square + f4(-5.37397155531e-2)
+    s = s * square + f4(1.33314422036e-1)
+    s = s * square + f4(-3.33332819422e-1)
+    near = s * square * a + a
+    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
+    return np.copysign(near if a < f4(0.625) else far, x)
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@overload(gemm, inline="always")
+def compiled_gemm(a, b, out, accumulate):
+    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
+    """
+    product = blas_product(out.dtype)
+
+    def call(a, b, out, accumulate):
+        # addresses and steps: compiled once, not for each order of axes
+        sizes = out.shape[0], out.shape[1], a.shape[1]
+        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+
+    return call
+
+
+PRODUCTS = {}
+
+
+def blas_product(dtype):
+    """The compiled product of matrices of this type, given by their addresses and steps in bytes.
+
+    BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
+    2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    """
+    if dtype in PRODUCTS:
+        return PRODUCTS[dtype]
+    ensure_blas()
+    letter, size, address = types.char, types.intp, types.intp
+    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
+    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
+    single = dtype == types.float32
+    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
+    item = 4 if single else 8
+    numbers = np.array([0, 1], f4 if single else f8)
+
+    @kernel
+    def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
+        a, b, out = places
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_strides[1] == item or k == 1
+        b_by_rows = b_strides[1] == item or n == 1
+        a_step = (a_strides[0] if a_by_rows else a_strides[1]) // item
+        b_step = (b_strides[0] if b_by_rows else b_strides[1]) // item
+        out_step = out_strides[0] // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        zero = numbers.ctypes.data
+        beta = zero + item if accumulate else zero
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            columns = block if block < n - first else n - first
+            xxgemm(
+                kind,
+                plain if b_by_rows else turned,
+                plain if a_by_rows else turned,
+                columns,
+                m,
+                k,
+                zero + item,
+                b + first * b_strides[1],
+                b_least if b_step < b_least else b_step,
+                a,
+                a_least if a_step < a_least else a_step,
+                beta,
+                out + first * item,
+                n if out_step < n else out_step,
+            )
+
+    PRODUCTS[dtype] = product
+    return product
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h_embedding(h_embedding, h_embedding_weight, x, first, last):
+    """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
+    time = h_embedding.shape[1]
+    for b in range(first, last):
+        for t in range(time):
+            for u in range(32):
+                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
+
+
+@kernel
+def forward_h_gru_a(h_gru_a, h_gru_bias, first, last):
+    """h_gru_a[b, t, g, j] = h_gru_a_sum[b, t, g, j] + h_gru_bias[g, j]                     text_gru.grad:13"""
+    time = h_gru_a.shape[1]
+    for b in range(first, last):
+        for t in range(time):
+            for g in range(3):
+                for j in range(128):
+                    h_gru_a[b, t, g, j] = h_gru_a[b, t, g, j] + h_gru_bias[g, j]
+
+
+@kernel
+def forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, first, last, t):
+    """h_gru_r_exp_of[b, t, j] = -h_gru_a[b, t, 0, j] - h_gru_s[b, t, 0, j]                 text_gru.grad:13
+    h_gru_r[b, t, j] = sigmoid(-h_gru_r_exp_of[b, t, j])                                    text_gru.grad:13
+    h_gru_z_exp_of[b, t, j] = -h_gru_a[b, t, 1, j] - h_gru_s[b, t, 1, j]                    text_gru.grad:13
+    h_gru_z[b, t, j] = sigmoid(-h_gru_z_exp_of[b, t, j])                                    text_gru.grad:13
+    h_gru_n_tanh_of[b, t, j] = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j]*(h_gru_s[b, t, 2, j] +
+            h_gru_bias_h[j])                                                                text_gru.grad:13
+    h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of[b, t, j])                                       text_gru.grad:13
+    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t - 1 >= 0 then
+            h[b, t - 1, j] else 0)                                                          text_gru.grad:13
+    """
+    for b in range(first, last):
+        for j in range(128):
+            h_gru_r_exp_of = -h_gru_a[b, t, 0, j] - h_gru_s[b, t, 0, j]
+            h_gru_r[b, t, j] = sigmoid(-h_gru_r_exp_of)
+            h_gru_z_exp_of = -h_gru_a[b, t, 1, j] - h_gru_s[b, t, 1, j]
+            h_gru_z[b, t, j] = sigmoid(-h_gru_z_exp_of)
+            h_gru_n_tanh_of = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
+            h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of)
+            h[b, t, j] = h_gru_n[b, t, j] * (f4(1.0) - h_gru_z[b, t, j]) + h_gru_z[b, t, j] * (
+                h[b, t - 1, j] if t - 1 >= 0 else f4(0.0)
+            )
+
+
+@kernel
+def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
+    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:16
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:16
+    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                        text_gru.grad:16
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]      text_gru.grad:16
+    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]                    text_gru.grad:17
+    loss_sum = Σ_b,t loss_cross_entropy[b, t]                                               text_gru.grad:17
+    p_logsumexp_softmax[b, t, j] = logits_inverse[b, t]*logits_exp[b, t, j]                 text_gru.grad:16
+    d_logits[b, t, j] = p_logsumexp_softmax[b, t, j]/(batch*time)                           text_gru.grad:16
+    d_logits[b, t, y[b, t]] += -1/(batch*time)                                              text_gru.grad:17
+    d_logits_bias[o] = Σ_b,t d_logits[b, t, o]                                              text_gru.grad:14
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    loss_sum = 0.0
+    d_logits_bias[:] = f4(0.0)
+    for b in range(first, last):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_bias[o]
+                logits_max = max(logits_max, logits[o])
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp[j] = exp(logits[j] - logits_shift)
+                logits_total += logits_exp[j]
+            p_logsumexp = log(logits_total) + logits_shift
+            logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_sum += loss_cross_entropy
+            for j in range(64):
+                p_logsumexp_softmax = logits_inverse * logits_exp[j]
+                d_logits[b, t, j] = p_logsumexp_softmax / f4(batch * time)
+            d_logits[b, t, y[b, t]] -= f4(1.0) / f4(batch * time)
+            for o in range(64):
+                d_logits_bias[o] += d_logits[b, t, o]
+    return loss_sum
+
+
+@kernel
+def backward_h(d_h, h_gru_z, first, last, t):
+    """d_h[b, t, j] += d_h[b, t + 1, j]*h_gru_z[b, t + 1, j]  where t + 2 <= time           text_gru.grad:13"""
+    for b in range(first, last):
+        for j in range(128):
+            d_h[b, t, j] += d_h[b, t + 1, j] * h_gru_z[b, t + 1, j]
+
+
+@kernel
+def backward_h_gru_n_tanh_of(
+    d_h,
+    h_gru_z,
+    h,
+    h_gru_n,
+    d_h_gru_n_tanh_of,
+    h_gru_s,
+    h_gru_bias_h,
+    d_h_gru_s,
+    h_gru_r,
+    d_h_gru_z_exp_of,
+    d_h_gru_r_exp_of,
+    first,
+    last,
+    t,
+):
+    """d_h_gru_n[b, t, j] = d_h[b, t, j]*(1 - h_gru_z[b, t, j])                             text_gru.grad:13
+    d_h_gru_z[b, t, j] = d_h[b, t, j]*((if t - 1 >= 0 then h[b, t - 1, j] else 0) - h_gru_n[b, t,
+            j])                                                                             text_gru.grad:13
+    d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n[b, t, j]*(1 - h_gru_n[b, t, j]^2)                text_gru.grad:13
+    d_h_gru_r[b, t, j] = d_h_gru_n_tanh_of[b, t, j]*(h_gru_s[b, t, 2, j] + h_gru_bias_h[j])  text_gru.grad:13
+    d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                     text_gru.grad:13
+    d_h_gru_z_exp_of[b, t, j] = -d_h_gru_z[b, t, j]*h_gru_z[b, t, j]*(1 - h_gru_z[b, t, j])  text_gru.grad:13
+    d_h_gru_s[b, t, 1, j] += -d_h_gru_z_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_r_exp_of[b, t, j] = -d_h_gru_r[b, t, j]*h_gru_r[b, t, j]*(1 - h_gru_r[b, t, j])  text_gru.grad:13
+    d_h_gru_s[b, t, 0, j] += -d_h_gru_r_exp_of[b, t, j]                                     text_gru.grad:13
+    """
+    for b in range(first, last):
+        for j in range(128):
+            d_h_gru_n = d_h[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
+            d_h_gru_z = d_h[b, t, j] * ((h[b, t - 1, j] if t - 1 >= 0 else f4(0.0)) - h_gru_n[b, t, j])
+            d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n * (f4(1.0) - h_gru_n[b, t, j] * h_gru_n[b, t, j])
+            d_h_gru_r = d_h_gru_n_tanh_of[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
+            d_h_gru_s[b, t, :, j] = f4(0.0)
+            d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
+            d_h_gru_z_exp_of[b, t, j] = -d_h_gru_z * h_gru_z[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
+            d_h_gru_s[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
+            d_h_gru_r_exp_of[b, t, j] = -d_h_gru_r * h_gru_r[b, t, j] * (f4(1.0) - h_gru_r[b, t, j])
+            d_h_gru_s[b, t, 0, j] -= d_h_gru_r_exp_of[b, t, j]
+
+
+@kernel
+def backward_h_gru_a(
+    d_h_gru_bias_h,
+    d_h_gru_bias,
+    d_h_gru_a,
+    d_h_gru_n_tanh_of,
+    d_h_gru_z_exp_of,
+    d_h_gru_r_exp_of,
+    h_gru_r,
+    first,
+    last,
+):
+    """d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]                                   text_gru.grad:13
+    d_h_gru_a[b, t, 1, j] += -d_h_gru_z_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_a[b, t, 0, j] += -d_h_gru_r_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_bias_h[j] = Σ_b,t d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                   text_gru.grad:13
+    d_h_gru_bias[g, j] = Σ_b,t d_h_gru_a[b, t, g, j]                                        text_gru.grad:13
+    """
+    time = d_h_gru_a.shape[1]
+    d_h_gru_bias_h[:] = f4(0.0)
+    d_h_gru_bias[:, :] = f4(0.0)
+    for b in range(first, last):
+        for t in range(time):
+            for j in range(128):
+                d_h_gru_a[b, t, :, j] = f4(0.0)
+                d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]
+                d_h_gru_a[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
+                d_h_gru_a[b, t, 0, j] -= d_h_gru_r_exp_of[b, t, j]
+                d_h_gru_bias_h[j] += d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
+            for g in range(3):
+                for j in range(128):
+                    d_h_gru_bias[g, j] += d_h_gru_a[b, t, g, j]
+
+
+@kernel
+def backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last):
+    """d_h_gru_wh_factor[b, t, k] = h[b, t - 1, k]  where t >= 1                            text_gru.grad:13
+    d_h_gru_wh_factor_2[b, t, g, j] = d_h_gru_s[b, t, g, j]  where t >= 1                   text_gru.grad:13
+    """
+    time = d_h_gru_wh_factor.shape[1]
+    for b in range(first, last):
+        for t in range(time):
+            for k in range(128):
+                d_h_gru_wh_factor[b, t, k] = f4(0.0)
+                if t > 0:
+                    d_h_gru_wh_factor[b, t, k] = h[b, t - 1, k]
+            for g in range(3):
+                for j in range(128):
+                    d_h_gru_wh_factor_2[b, t, g, j] = f4(0.0)
+                    if t > 0:
+                        d_h_gru_wh_factor_2[b, t, g, j] = d_h_gru_s[b, t, g, j]
+
+
+@kernel
+def backward_h_embedding_weight(d_h_embedding_weight, x, d_h_embedding, first, last):
+    """d_h_embedding_weight[x[b, t], u] = d_h_embedding[b, t, u]                            text_gru.grad:13"""
+    time = x.shape[1]
+    d_h_embedding_weight[:, :] = f4(0.0)
+    for b in range(first, last):
+        for t in range(time):
+            for u in range(32):
+                d_h_embedding_weight[x[b, t], u] += d_h_embedding[b, t, u]
+
+
+@kernel
+def clip(gradient):
+    """gradient_norm_sum = Σ_n gradient[n]^2                                                text_gru.grad:21
+    gradient_norm = sqrt(gradient_norm_sum)                                                 text_gru.grad:21
+    clip_scale = min(1, 1/(gradient_norm + 1e-06))                                          text_gru.grad:21
+    """
+    gradient_norm_sum = 0.0
+    for n in range(72256):
+        gradient_norm_sum += gradient[n] * gradient[n]
+    gradient_norm = np.sqrt(gradient_norm_sum)
+    clip_scale = min(1.0 / (gradient_norm + 1e-06), 1.0)
+    return clip_scale
+
+
+@kernel
+def adam(g, m, v, p, t, clip_scale):
+    """lr_cos = if t <= 50 then 0 else cos(pi*min(1, t/710 - 51/710))                       text_gru.grad:21
+    lr = if t <= 50 then t/5100 else 0.005*lr_cos + 0.005                                   text_gru.grad:21
+    rate_pow = 0.9^t                                                                        text_gru.grad:21
+    rate = lr/(1 - rate_pow)                                                                text_gru.grad:21
+    unbias_pow = 0.999^t                                                                    text_gru.grad:21
+    unbias = 1/sqrt(1 - unbias_pow)                                                         text_gru.grad:21
+    g_2[n] = g[n]*clip_scale                                                                text_gru.grad:21
+    m_2[n] = 0.9*m[n] + 0.1*g_2[n]                                                          text_gru.grad:21
+    v_2[n] = 0.999*v[n] + 0.001*g_2[n]^2                                                    text_gru.grad:21
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                               text_gru.grad:21
+    """
+    size = g.shape[0]
+    lr_cos = 0.0 if t <= 50.0 else np.cos(np.pi * min(t / 710.0 - 51.0 / 710.0, 1.0))
+    lr = t / 5100.0 if t <= 50.0 else 0.005 * lr_cos + 0.005
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        g_2 = g[n] * f4(clip_scale)
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g_2
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g_2 * g_2)
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_h_embedding_(h_embedding, h_embedding_weight, x):
+    """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
+    batch = h_embedding.shape[0]
+    time = h_embedding.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for u in range(32):
+                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
+
+
+@kernel
+def forward_h_gru_a_(h_gru_a, h_gru_bias):
+    """h_gru_a[b, t, g, j] = h_gru_a_sum[b, t, g, j] + h_gru_bias[g, j]                     text_gru.grad:13"""
+    batch = h_gru_a.shape[0]
+    time = h_gru_a.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for g in range(3):
+                for j in range(128):
+                    h_gru_a[b, t, g, j] = h_gru_a[b, t, g, j] + h_gru_bias[g, j]
+
+
+@kernel
+def forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
+    """h_gru_r_exp_of[b, t, j] = -h_gru_a[b, t, 0, j] - h_gru_s[b, t, 0, j]                 text_gru.grad:13
+    h_gru_r[b, t, j] = sigmoid(-h_gru_r_exp_of[b, t, j])                                    text_gru.grad:13
+    h_gru_z_exp_of[b, t, j] = -h_gru_a[b, t, 1, j] - h_gru_s[b, t, 1, j]                    text_gru.grad:13
+    h_gru_z[b, t, j] = sigmoid(-h_gru_z_exp_of[b, t, j])                                    text_gru.grad:13
+    h_gru_n_tanh_of[b, t, j] = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j]*(h_gru_s[b, t, 2, j] +
+            h_gru_bias_h[j])                                                                text_gru.grad:13
+    h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of[b, t, j])                                       text_gru.grad:13
+    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t - 1 >= 0 then
+            h[b, t - 1, j] else 0)                                                          text_gru.grad:13
+    """
+    batch = h_gru_a.shape[0]
+    for b in range(batch):
+        for j in range(128):
+            h_gru_r_exp_of = -h_gru_a[b, t, 0, j] - h_gru_s[b, 0, j]
+            h_gru_r = sigmoid(-h_gru_r_exp_of)
+            h_gru_z_exp_of = -h_gru_a[b, t, 1, j] - h_gru_s[b, 1, j]
+            h_gru_z = sigmoid(-h_gru_z_exp_of)
+            h_gru_n_tanh_of = h_gru_a[b, t, 2, j] + h_gru_r * (h_gru_s[b, 2, j] + h_gru_bias_h[j])
+            h_gru_n = tanh(h_gru_n_tanh_of)
+            h[b, t, j] = h_gru_n * (f4(1.0) - h_gru_z) + h_gru_z * (h[b, t - 1, j] if t - 1 >= 0 else f4(0.0))
+
+
+@kernel
+def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
+    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:16
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:16
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]      text_gru.grad:16
+    p[b, t, i] = logits_inverse[b, t]*logits_exp[b, t, i]                                   text_gru.grad:16
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_bias[o]
+                logits_max = max(logits_max, logits[o])
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp[j] = exp(logits[j] - logits_shift)
+                logits_total += logits_exp[j]
+            logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+            for i in range(64):
+                p[b, t, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_bits_log(h_embedding, h_embedding_weight, x):
+    """bits_log = log(2)                                                                    text_gru.grad:18
+    h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                   text_gru.grad:13
+    """
+    batch = h_embedding.shape[0]
+    time = h_embedding.shape[1]
+    bits_log = np.log(2.0)
+    for b in range(batch):
+        for t in range(time):
+            for u in range(32):
+                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
+    return bits_log
+
+
+@kernel
+def forward_loss(logits, logits_sum, logits_bias, y, bits_log):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
+    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
+    accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                        text_gru.grad:19
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:16
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:16
+    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                        text_gru.grad:16
+    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]                    text_gru.grad:17
+    loss_sum = Σ_b,t loss_cross_entropy[b, t]                                               text_gru.grad:17
+    accuracy_sum = Σ_b,t (if accuracy_argmax[b, t] == y[b, t] then 1 else 0)                text_gru.grad:19
+    loss = loss_sum/(batch*time)                                                            text_gru.grad:17
+    bits = loss/bits_log                                                                    text_gru.grad:18
+    accuracy = accuracy_sum/(batch*time)                                                    text_gru.grad:19
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            accuracy_argmax = 0
+            best = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_bias[o]
+                logits_max = max(logits_max, logits[o])
+                value = logits[o]
+                if value > best or (np.isnan(value) and not np.isnan(best)):
+                    best, accuracy_argmax = value, o
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp = exp(logits[j] - logits_shift)
+                logits_total += logits_exp
+            p_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_sum += loss_cross_entropy
+            accuracy_sum += 1 if accuracy_argmax == y[b, t] else 0
+    loss = loss_sum / (batch * time)
+    bits = loss / bits_log
+    accuracy = accuracy_sum / (batch * time)
+    return loss, bits, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = values.reshape(values.size)
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def over_rows(params, d_params, first, last, work, x, y):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
+    batch = x.shape[0]
+    time = x.shape[1]
+    h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
+    (
+        d_h_embedding_weight,
+        d_h_gru_wx,
+        d_h_gru_wh,
+        d_h_gru_bias,
+        d_h_gru_bias_h,
+        d_logits_weight,
+        d_logits_bias,
+    ) = parts(d_params)
+    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)  # kept for d_h_gru_wx
+    h_gru_a = work[32 * batch * time : 416 * batch * time].reshape(batch, time, 3, 128)
+    h_gru_s = work[416 * batch * time : 800 * batch * time].reshape(batch, time, 3, 128)
+    h_gru_r = work[800 * batch * time : 928 * batch * time].reshape(batch, time, 128)
+    h_gru_z = work[928 * batch * time : 1056 * batch * time].reshape(batch, time, 128)
+    h_gru_n = work[1056 * batch * time : 1184 * batch * time].reshape(batch, time, 128)
+    h = work[1184 * batch * time : 1312 * batch * time].reshape(batch, time, 128)  # kept for d_h and d_h_gru_n_tanh_of
+    logits_sum = work[32 * batch * time : 96 * batch * time].reshape(batch, time, 64)
+    logits = work[1312 * batch * time : 1312 * batch * time + 64]
+    logits_exp = work[1312 * batch * time + 64 : 1312 * batch * time + 128]
+    d_logits = work[1312 * batch * time + 128 : 1376 * batch * time + 128].reshape(batch, time, 64)
+    d_h = work[32 * batch * time : 160 * batch * time].reshape(batch, time, 128)
+    d_h_gru_n_tanh_of = work[1376 * batch * time + 128 : 1504 * batch * time + 128].reshape(batch, time, 128)
+    d_h_gru_s = work[1504 * batch * time + 128 : 1888 * batch * time + 128].reshape(batch, time, 3, 128)
+    d_h_gru_z_exp_of = work[1888 * batch * time + 128 : 2016 * batch * time + 128].reshape(batch, time, 128)
+    d_h_gru_r_exp_of = work[2016 * batch * time + 128 : 2144 * batch * time + 128].reshape(batch, time, 128)
+    d_h_gru_a = work[416 * batch * time : 800 * batch * time].reshape(batch, time, 3, 128)
+    d_h_gru_wh_factor = work[2016 * batch * time + 128 : 2144 * batch * time + 128].reshape(batch, time, 128)
+    d_h_gru_wh_factor_2 = work[32 * batch * time : 416 * batch * time].reshape(batch, time, 3, 128)
+    d_h_embedding = work[1312 * batch * time + 128 : 1344 * batch * time + 128].reshape(batch, time, 32)
+
+    # forward
+    forward_h_embedding(h_embedding, h_embedding_weight, x, first, last)
+    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
+    gemm(
+        h_embedding[first:last].reshape(last * time - first * time, 32),
+        h_gru_wx.reshape(32, 384),
+        h_gru_a[first:last].reshape(last * time - first * time, 384),
+        False,
+    )
+    forward_h_gru_a(h_gru_a, h_gru_bias, first, last)
+    h_gru_s[first:last, :1] = f4(0.0)
+    for t in range(time):
+        if t > 0:
+            # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
+            gemm(
+                h[first:last, t - 1],
+                h_gru_wh.reshape(128, 384),
+                h_gru_s.reshape(batch, time, 384)[first:last, t],
+                False,
+            )
+        else:
+            h_gru_s[first:last, t, :, :] = f4(0.0)
+        forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, first, last, t)
+    # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
+    gemm(
+        h[first:last].reshape(last * time - first * time, 128),
+        logits_weight,
+        logits_sum[first:last].reshape(last * time - first * time, 64),
+        False,
+    )
+    loss_sum = loss_sum_and_d_logits(
+        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+    )
+
+    # backward
+    # d_h[b, t, i] = Σ_o d_logits[b, t, o] logits_weight[i, o]
+    gemm(
+        d_logits[first:last].reshape(last * time - first * time, 64),
+        logits_weight.T,
+        d_h[first:last].reshape(last * time - first * time, 128),
+        False,
+    )
+    for t in range(time - 1, -1, -1):
+        if time >= t + 2:
+            backward_h(d_h, h_gru_z, first, last, t)
+        if time >= t + 2:
+            # d_h[b, t, k] += Σ_g j d_h_gru_s[b, t + 1, g, j] h_gru_wh[k, g, j]
+            gemm(
+                d_h_gru_s.reshape(batch, time, 384)[first:last, t + 1],
+                h_gru_wh.reshape(128, 384).T,
+                d_h[first:last, t],
+                True,
+            )
+        backward_h_gru_n_tanh_of(
+            d_h,
+            h_gru_z,
+            h,
+            h_gru_n,
+            d_h_gru_n_tanh_of,
+            h_gru_s,
+            h_gru_bias_h,
+            d_h_gru_s,
+            h_gru_r,
+            d_h_gru_z_exp_of,
+            d_h_gru_r_exp_of,
+            first,
+            last,
+            t,
+        )
+    # d_logits_weight[i, o] = Σ_b t h[b, t, i] d_logits[b, t, o]
+    gemm(
+        h[first:last].reshape(last * time - first * time, 128).T,
+        d_logits[first:last].reshape(last * time - first * time, 64),
+        d_logits_weight,
+        False,
+    )
+    backward_h_gru_a(
+        d_h_gru_bias_h,
+        d_h_gru_bias,
+        d_h_gru_a,
+        d_h_gru_n_tanh_of,
+        d_h_gru_z_exp_of,
+        d_h_gru_r_exp_of,
+        h_gru_r,
+        first,
+        last,
+    )
+    backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last)
+    # d_h_gru_wh[k, g, j] = Σ_b t d_h_gru_wh_factor[b, t, k] d_h_gru_wh_factor_2[b, t, g, j]
+    gemm(
+        d_h_gru_wh_factor[first:last].reshape(last * time - first * time, 128).T,
+        d_h_gru_wh_factor_2[first:last].reshape(last * time - first * time, 384),
+        d_h_gru_wh.reshape(128, 384),
+        False,
+    )
+    # d_h_embedding[b, t, i] = Σ_g j d_h_gru_a[b, t, g, j] h_gru_wx[i, g, j]
+    gemm(
+        d_h_gru_a[first:last].reshape(last * time - first * time, 384),
+        h_gru_wx.reshape(32, 384).T,
+        d_h_embedding[first:last].reshape(last * time - first * time, 32),
+        False,
+    )
+    # d_h_gru_wx[i, g, j] = Σ_b t h_embedding[b, t, i] d_h_gru_a[b, t, g, j]
+    gemm(
+        h_embedding[first:last].reshape(last * time - first * time, 32).T,
+        d_h_gru_a[first:last].reshape(last * time - first * time, 384),
+        d_h_gru_wx.reshape(32, 384),
+        False,
+    )
+    backward_h_embedding_weight(d_h_embedding_weight, x, d_h_embedding, first, last)
+    return (loss_sum,)
+
+
+@inlined
+def of_sums(d_params, batch, time, loss_sum):
+    """The loss, of the sums over all rows."""
+    loss = loss_sum / (batch * time)
+    return loss
+
+
+@inlined
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    time = x.shape[1]
+    (loss_sum,) = over_rows(params, d_params, 0, x.shape[0], work, x, y)
+    return of_sums(d_params, batch, time, loss_sum)
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    gradient = d_params[0:72256]
+    clip_scale = clip(gradient)
+    p = params[0:72256]
+    g = d_params[0:72256]
+    m = moments[0:72256]
+    v = moments[72256:144512]
+    adam(g, m, v, p, t, clip_scale)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 144512:
+        raise ValueError("params or state are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def share_entry(params, d_params, first, last, work, x, y):
+    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0
+    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
+    return -1, -1, loss_sum
+
+
+@entry
+def sums_entry(shares, batch, time, loss_sum):
+    """The loss, of the sums of all shares."""
+    return of_sums(shares[0], batch, time, loss_sum)
+
+
+@entry
+def added_entry(params, shares, moments, t):
+    """Adds up the shares in their order, then takes one step of the optimizer."""
+    if params.size != SIZE or moments.size != 144512:
+        raise ValueError("params or state are of another model")
+    d_params = shares[0]
+    sums = d_params[0:72256]
+    for worker in range(1, shares.shape[0]):
+        share = shares[worker, 0:72256]
+        for n in range(share.size):
+            sums[n] += share[n]
+    update(params, d_params, moments, t)
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place
+    batch = x.shape[0]
+    time = x.shape[1]
+    h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
+    start_1 = 32 * batch * time
+    start_2 = start_1 + 384 * batch * time
+    start_3 = start_2 + 384 * batch
+    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)
+    h_gru_a = work[start_1:start_2].reshape(batch, time, 3, 128)
+    h_gru_s = work[start_2:start_3].reshape(batch, 3, 128)
+    h = work[start_3 : start_3 + 128 * batch * time].reshape(batch, time, 128)
+    logits_sum = work[start_1 : start_1 + 64 * batch * time].reshape(batch, time, 64)
+    logits = work[start_2 : start_2 + 64]
+    logits_exp = work[start_3 : start_3 + 64]
+    forward_h_embedding_(h_embedding, h_embedding_weight, x)
+    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
+    gemm(h_embedding.reshape(batch * time, 32), h_gru_wx.reshape(32, 384), h_gru_a.reshape(batch * time, 384), False)
+    forward_h_gru_a_(h_gru_a, h_gru_bias)
+    for t in range(time):
+        if t > 0:
+            # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
+            gemm(h[:, t - 1], h_gru_wh.reshape(128, 384), h_gru_s.reshape(batch, 384), False)
+        else:
+            h_gru_s[:, :, :] = f4(0.0)
+        forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
+    # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
+    gemm(h.reshape(batch * time, 128), logits_weight, logits_sum.reshape(batch * time, 64), False)
+    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, bits, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0, 0.0, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0, 0.0, 0.0
+    batch = x.shape[0]
+    time = x.shape[1]
+    h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
+    start_1_ = 32 * batch * time
+    start_2_ = start_1_ + 384 * batch * time
+    start_3_ = start_2_ + 384 * batch
+    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)
+    h_gru_a = work[start_1_:start_2_].reshape(batch, time, 3, 128)
+    h_gru_s = work[start_2_:start_3_].reshape(batch, 3, 128)
+    h = work[start_3_ : start_3_ + 128 * batch * time].reshape(batch, time, 128)
+    logits_sum = work[start_1_ : start_1_ + 64 * batch * time].reshape(batch, time, 64)
+    logits = work[start_2_ : start_2_ + 64]
+    bits_log = forward_bits_log(h_embedding, h_embedding_weight, x)
+    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
+    gemm(h_embedding.reshape(batch * time, 32), h_gru_wx.reshape(32, 384), h_gru_a.reshape(batch * time, 384), False)
+    forward_h_gru_a_(h_gru_a, h_gru_bias)
+    for t in range(time):
+        if t > 0:
+            # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
+            gemm(h[:, t - 1], h_gru_wh.reshape(128, 384), h_gru_s.reshape(batch, 384), False)
+        else:
+            h_gru_s[:, :, :] = f4(0.0)
+        forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
+    # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
+    gemm(h.reshape(batch * time, 128), logits_weight, logits_sum.reshape(batch * time, 64), False)
+    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_bias, y, bits_log)
+    return -1, -1, loss, bits, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+ROW_WORK = 208896
+"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows):
+    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one;
+                # a library that is loaded after it was made would not be limited
+                ensure_blas()
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Workers:
+    """A pool of threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.pool, self.one_blas_thread = None, None, OneBlasThread()
+
+    def map(self, function, count):
+        if self.process != os.getpid():
+            self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
+            self.one_blas_thread = OneBlasThread()
+        with self.one_blas_thread:
+            return list(self.pool.map(function, range(count)))
+
+
+WORKERS = Workers()
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+        self.shards = []
+
+    def work_for(self, batch, time):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 2144 * batch * time + 128:
+            self.work[0] = np.empty(2144 * batch * time + 128, f4)
+        return self.work
+
+
+def orthogonal(rng, shape):
+    """A random orthogonal matrix, the first axis against the rest (Saxe and others, 2014)."""
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+    return (q if rows >= columns else q.T).reshape(shape)
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.embedding.weight"] = rng.standard_normal((64, 32))
+    params["h.gru.wx"] = np.sqrt(0.0375) * (2.0 * rng.random((32, 3, 128)) - 1.0)
+    params["h.gru.wh"] = orthogonal(rng, (128, 3, 128))
+    params["logits.weight"] = np.sqrt(0.03125) * (2.0 * rng.random((128, 64)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(144512, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: whole numbers [batch, time] below 64; y: whole numbers [batch, time] below 64.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    if (shards := shards_of(x.shape[0])) > 1:
+        return _step_in_shards(params, state, shards, x, y)
+    bad, place, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0], x.shape[1]), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def _step_in_shards(params, state, shards, x, y):
+    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
+    rows = x.shape[0]
+    batch = x.shape[0]
+    time = x.shape[1]
+    if len(state.shards) != shards or state.shards[0][0].size < 2144 * batch * time + 128:
+        state.shards = [(np.empty(2144 * batch * time + 128, f4),) for _ in range(shards)]
+        state.shares = np.empty((shards, SIZE), f4)
+    step = state.step + 1
+
+    def share(worker):
+        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
+
+    done = WORKERS.map(share, shards)
+    bad, place, *_ = max(done, key=lambda result: result[0])
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    (loss_sum,) = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
+    loss = sums_entry(state.shares, x.shape[0], x.shape[1], loss_sum)
+    added_entry(params.flat, state.shares, state.flat, step)
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    time = x.shape[1]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(2144 * batch * time + 128, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch, time, 64]. x: whole numbers [batch, time] below 64."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    time = x.shape[1]
+    p = np.empty((batch, time, 64), f4)
+    bad, place = predict_entry(params.flat, np.empty(544 * batch * time + 384 * batch, f4), x, p)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x",)[bad], (x,)[bad], place))
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    time = x.shape[1]
+    bad, place, loss, bits, accuracy = evaluate_entry(params.flat, np.empty(544 * batch * time + 384 * batch, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return {"loss": float(loss), "bits": float(bits), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "iu", "whole numbers", np.int64)
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"x is [batch, time]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 2 or y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1] or y.size == 0:
+        raise ValueError(f"y is [batch, time] with batch = {x.shape[0]}, time = {x.shape[1]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
