@@ -26,7 +26,9 @@ RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
 
 def conditions_text(guards: Iterable[Guard], around: Surroundings) -> str:
     """Guards as one condition."""
-    return " and ".join(guard_text(guard, around) for guard in guards)
+    # one that reads a tensor after those that say that it is read inside
+    order = sorted(guards, key=lambda guard: bool(guard.value.gathers))
+    return " and ".join(guard_text(guard, around) for guard in order)
 
 
 def guard_text(guard: Guard, around: Surroundings) -> str:

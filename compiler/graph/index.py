@@ -209,7 +209,7 @@ class IndexExpr:
 
     def substitute(self, values: Mapping[str, "IndexExpr"]) -> "IndexExpr":
         """Indices replaced by expressions, everywhere."""
-        if self.bare in values:
+        if self.bare is not None and self.bare in values:
             return values[self.bare]
         if not any(name in values for name in self.indices):
             return self
