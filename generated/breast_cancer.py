@@ -22,7 +22,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -115,7 +117,7 @@ SOURCE = (
 @kernel
 def parts(p):
     """h_weight, h_bias, logit_weight, logit_bias: views of the flat buffer p, or of its gradient."""
-    return p[0:480].reshape(30, 16), p[480:496], p[496:512].reshape(16, 1), p[512:513]
+    return view(p, 0, (30, 16)), view(p, 480, (16,)), view(p, 496, (16, 1)), view(p, 512, (1,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -197,6 +199,36 @@ def softplus(x):
     return max(x, f4(0.0)) + (log_of_normal(u) + (e - (u - f4(1.0))) / u)
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -205,7 +237,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -216,7 +258,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -457,7 +499,7 @@ def forward_loss(y, loss_log, loss_sum_sigmoid):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -473,10 +515,10 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     d_h_weight, d_h_bias, d_logit_weight, d_logit_bias = parts(d_params)
-    h = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_logit_bias and d_h_dense
-    loss_log = work[16 * batch : 17 * batch]  # kept for d_logit_bias and d_h_dense
-    loss_sum_sigmoid = work[17 * batch : 18 * batch]  # kept for d_logit_bias and d_h_dense
-    d_h_dense = work[18 * batch : 34 * batch].reshape(batch, 16)
+    h = view(work, 0, (batch, 16))  # kept for d_logit_bias and d_h_dense
+    loss_log = view(work, 16 * batch, (batch,))  # kept for d_logit_bias and d_h_dense
+    loss_sum_sigmoid = view(work, 17 * batch, (batch,))  # kept for d_logit_bias and d_h_dense
+    d_h_dense = view(work, 18 * batch, (batch, 16))
 
     # forward
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
@@ -493,10 +535,10 @@ def differentiate(params, d_params, work, x, y):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:513]
-    g = d_params[0:513]
-    m = moments[0:513]
-    v = moments[513:1026]
+    p = view(params, 0, (513,))
+    g = view(d_params, 0, (513,))
+    m = view(moments, 0, (513,))
+    v = view(moments, 513, (513,))
     adam(m, g, v, p, t)
 
 
@@ -531,7 +573,7 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+    h_dense_sum = view(work, 0, (batch, 16))
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_p(h_dense_sum, h_bias, logit_weight, logit_bias, p)
     return -1, -1
@@ -547,9 +589,9 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0, 0.0
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
-    loss_log = work[16 * batch : 17 * batch]
-    loss_sum_sigmoid = work[17 * batch : 18 * batch]
+    h_dense_sum = view(work, 0, (batch, 16))
+    loss_log = view(work, 16 * batch, (batch,))
+    loss_sum_sigmoid = view(work, 17 * batch, (batch,))
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     accuracy, recall = forward_accuracy(h_dense_sum, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid)
     loss = forward_loss(y, loss_log, loss_sum_sigmoid)

@@ -26,7 +26,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -141,14 +143,14 @@ def parts(p):
     """h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias: views of the flat buffer p, or
     of its gradient."""
     return (
-        p[0:48].reshape(2, 24),
-        p[48:72],
-        p[72:648].reshape(24, 24),
-        p[648:672],
-        p[672:1248].reshape(24, 24),
-        p[1248:1272],
-        p[1272:1296].reshape(24, 1),
-        p[1296:1297],
+        view(p, 0, (2, 24)),
+        view(p, 48, (24,)),
+        view(p, 72, (24, 24)),
+        view(p, 648, (24,)),
+        view(p, 672, (24, 24)),
+        view(p, 1248, (24,)),
+        view(p, 1272, (24, 1)),
+        view(p, 1296, (1,)),
     )
 
 
@@ -251,6 +253,36 @@ def cos(x):
     return value if abs(x) < f4(np.inf) else f4(np.nan)
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -259,7 +291,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -270,7 +312,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -489,7 +531,7 @@ def forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq):
 def forward_du_dq(du_dq, du_dh_dense_x):
     """du_dq[i, j] += du_dh_dense_x[i, j]  where i < n                                       burgers.grad:18"""
     n = du_dq.shape[0]
-    for i in range(min(2 * n, n)):
+    for i in range(n):
         for j in range(2):
             du_dq[i, j] += du_dh_dense_x[i, j]
 
@@ -547,7 +589,7 @@ def forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum,
 def forward_dux_dv_2(dux_dv, dux_ddu_dq, q):
     """dux_dv[r, 0] += -dux_ddu_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r               burgers.grad:21"""
     n = dux_ddu_dq.shape[0]
-    for r in range(max(0, n), 2 * n):
+    for r in range(n, 2 * n):
         dux_dv[r] -= dux_ddu_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
 
 
@@ -561,8 +603,8 @@ def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
 
 @kernel
 def forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
-            o]*h_3[i, o]                                                                  burgers.grad:19
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
+            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -658,7 +700,7 @@ def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
-    for r in range(max(0, n), 2 * n):
+    for r in range(n, 2 * n):
         d_v[r] += f4(2.0) * d_dux_dq[r - n, 1] * dux_ddu_dq[r - n, 0] * q[r - n, 0]
 
 
@@ -674,7 +716,7 @@ def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
-    for r in range(max(0, n), 2 * n):
+    for r in range(n, 2 * n):
         d_v[r] += f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 1] * q[r - n, 0]
 
 
@@ -690,7 +732,7 @@ def backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q):
 def backward_v_6(d_v, d_du_dq, q):
     """d_v[r, 0] += 2*d_du_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r                burgers.grad:21"""
     n = d_du_dq.shape[0]
-    for r in range(max(0, n), 2 * n):
+    for r in range(n, 2 * n):
         d_v[r] += f4(2.0) * d_du_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
 
 
@@ -706,7 +748,7 @@ def backward_v_7(d_v, d_du_dq, q):
 def backward_v_8(d_v, d_u, q):
     """d_v[r, 0] += -d_u[r - n]*q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                burgers.grad:21"""
     n = d_u.shape[0]
-    for r in range(max(0, n), 2 * n):
+    for r in range(n, 2 * n):
         d_v[r] -= d_u[r - n] * q[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
 
 
@@ -781,7 +823,7 @@ def backward_dux_dh_dense_x(
 
 
 @kernel
-def forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
+def backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
     """d_dux_ddu_dh_3[j, i] = v_weight[i, 0]*d_dux_ddu_dv[j, 0]                              burgers.grad:20"""
     for j in range(2 * n):
         for i in range(24):
@@ -801,8 +843,8 @@ def backward_dux_dh_3(
     n,
 ):
     """d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                       burgers.grad:19
-    d_dux_ddu_dh_3_dense[i, o] = d_dux_ddu_dh_3[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
-            o]*du_dh_3[i, o]*h_3[i, o]                                                       burgers.grad:19
+    d_dux_ddu_dh_3_dense[i, o] = d_dux_ddu_dh_3[i, o]*(1 - h_3[i, o]^2) -
+            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*h_3[i, o]                                       burgers.grad:19
     d_v_weight[o, 0] = Σ_i d_dux_dh_3[i, o]*dux_dv[i, 0]                                     burgers.grad:20
     """
     d_v_weight[:, :] = f4(0.0)
@@ -818,8 +860,8 @@ def backward_dux_dh_3(
 
 @kernel
 def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n):
-    """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
-    o]*du_dh_2[i, o]*h_2[i, o]                                                    burgers.grad:19
+    """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) -
+    2*d_dux_dh_2[i, o]*du_dh_2[i, o]*h_2[i, o]                                    burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
@@ -831,8 +873,8 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux
 
 @kernel
 def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
-    """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i, o]*du_dh[i,
-            o]*h[i, o]                                                                    burgers.grad:18
+    """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) -
+            2*d_dux_dh[i, o]*du_dh[i, o]*h[i, o]                                          burgers.grad:18
     d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
     """
     for i in range(2 * n):
@@ -866,10 +908,11 @@ def backward_du_dh_dense_x(
     d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]  where n <= i                          burgers.grad:18
     d_h_weight[j, o] += Σ_i d_du_dh_dense_x[i, j]*du_dh_dense[i, o]                          burgers.grad:18
     d_du_dh_dense_sum[i, o] = Σ_i2 d_du_dh_dense_x[i, i2]*h_weight[i2, o]                    burgers.grad:18
-    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) - 2*d_dux_dh[i,
-            o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                                            burgers.grad:18
-    d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] - 2*d_du_dh_dense_sum[i,
-            o]*du_dh[i, o]*h[i, o] - 2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
+    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) -
+            2*d_dux_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                              burgers.grad:18
+    d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] -
+            2*d_du_dh_dense_sum[i, o]*du_dh[i, o]*h[i, o] -
+            2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
             2*d_dux_dh[i, o]*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]                          burgers.grad:18
     """
     n = d_du_dq.shape[0]
@@ -910,11 +953,12 @@ def backward_du_dh_2(
     d_dux_ddu_dh_2,
     n,
 ):
-    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) - 2*d_dux_dh_2[i,
-            o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                                     burgers.grad:19
-    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] - 2*d_du_dh_2_dense_sum[i,
-            o]*du_dh_2[i, o]*h_2[i, o] - 2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i,
-            o] - 2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]               burgers.grad:19
+    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) -
+            2*d_dux_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                     burgers.grad:19
+    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] -
+            2*d_du_dh_2_dense_sum[i, o]*du_dh_2[i, o]*h_2[i, o] -
+            2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o] -
+            2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]                    burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
@@ -946,12 +990,12 @@ def backward_h_3_dense(
     n,
 ):
     """d_h_3[i, o] = d_v[i, 0]*v_weight[o, 0] - 2*dux_dh_3[i, o]*d_dux_dh_3_dense_sum[i, o]*h_3[i, o]
-            - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] - 2*d_dux_ddu_dh_3[i,
-            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] - 2*d_dux_dh_3[i, o]*du_dh_3[i,
-            o]*dux_ddu_dh_3_dense_sum[i, o]                                               burgers.grad:19
+            - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] -
+            2*d_dux_ddu_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] -
+            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]                 burgers.grad:19
     d_h_3_dense[i, o] = d_h_3[i, o]*(1 - h_3[i, o]^2)                                        burgers.grad:19
-    d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) - 2*d_dux_dh_3[i,
-            o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                                        burgers.grad:19
+    d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) -
+            2*d_dux_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
     d_h_3_bias[o] = Σ_i d_h_3_dense[i, o]                                                    burgers.grad:19
     """
     d_h_3_bias[:] = f4(0.0)
@@ -1188,8 +1232,8 @@ def forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weigh
 
 @kernel
 def forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] - 2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i,
-            o]*h_3[i, o]                                                                  burgers.grad:19
+    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
+            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -1232,68 +1276,68 @@ def differentiate(params, d_params, work, q, known):
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     d_h_weight, d_h_bias, d_h_2_weight, d_h_2_bias, d_h_3_weight, d_h_3_bias, d_v_weight, d_v_bias = parts(d_params)
-    mirrored = work[0 : 2 * n].reshape(n, 2)
-    u_sin = work[2 * n : 3 * n]
-    dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)  # kept for d_v
-    dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
-    h_dense_x = work[7 * n : 11 * n].reshape(2 * n, 2)  # kept for d_h_dense and d_h_bias
-    h = work[11 * n : 59 * n].reshape(2 * n, 24)  # kept for d_dux_dh_dense_x and d_h_weight
-    h_2 = work[59 * n : 107 * n].reshape(2 * n, 24)  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
-    h_3 = work[107 * n : 155 * n].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    v = work[0 : 2 * n]
-    u = work[155 * n : 156 * n]  # kept for d_u and d_dux_dq
-    du_dv = work[156 * n : 158 * n]  # kept for d_v_weight
-    du_dh_3 = work[158 * n : 206 * n].reshape(2 * n, 24)  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    du_dh_3_dense = work[206 * n : 254 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dv = work[254 * n : 256 * n]  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    du_dh_2 = work[256 * n : 304 * n].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
-    du_dh_2_dense = work[304 * n : 352 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
-    du_dh = work[352 * n : 400 * n].reshape(2 * n, 24)  # kept for d_dux_ddu_dh_dense and d_h_weight
-    du_dh_dense = work[400 * n : 448 * n].reshape(2 * n, 24)  # kept for d_du_dh_dense_x and d_h_weight
-    du_dh_dense_x = work[448 * n : 452 * n].reshape(2 * n, 2)
-    du_dq = work[452 * n : 454 * n].reshape(n, 2)  # kept for d_u and d_dux_dq
-    dux_ddu_dh_dense_x = work[448 * n : 452 * n].reshape(2 * n, 2)  # kept for d_dux_ddu_dh_dense and d_h_weight
-    dux_ddu_dh = work[454 * n : 502 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
-    dux_dh = work[502 * n : 550 * n].reshape(2 * n, 24)  # kept for d_du_dh_dense_x and d_h_weight
-    dux_ddu_dh_2_dense_sum = work[598 * n : 646 * n].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
-    dux_ddu_dh_2 = work[646 * n : 694 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dh_2 = work[694 * n : 742 * n].reshape(2 * n, 24)  # kept for d_du_dh_2 and d_h_2
-    dux_ddu_dh_3_dense_sum = work[742 * n : 790 * n].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
-    dux_ddu_dh_3 = work[790 * n : 838 * n].reshape(2 * n, 24)  # kept for d_v_weight
-    dux_ddu_dv_sum = work[5 * n : 7 * n]
-    dux_dh_3 = work[838 * n : 886 * n].reshape(2 * n, 24)  # kept for d_h_3_dense and d_du_dh_3
-    dux_dh_3_dense = work[886 * n : 934 * n].reshape(2 * n, 24)  # kept for d_h_3_weight
-    dux_dh_2_dense = work[934 * n : 982 * n].reshape(2 * n, 24)  # kept for d_h_2_weight
-    dux_dh_dense = work[982 * n : 1030 * n].reshape(2 * n, 24)  # kept for d_dux_dh_dense_x and d_h_weight
-    dux_dh_dense_x = work[1030 * n : 1034 * n].reshape(2 * n, 2)
-    dux_dq = work[1034 * n : 1036 * n].reshape(n, 2)  # kept for d_u and d_dux_dq
-    d_u = work[2 * n : 3 * n]
-    d_dux_dq = work[5 * n : 7 * n].reshape(n, 2)
-    d_du_dq = work[0 : 2 * n].reshape(n, 2)
-    d_dux_dmirrored = work[1030 * n : 1032 * n].reshape(n, 2)
-    d_du_dmirrored = work[1036 * n : 1038 * n].reshape(n, 2)
-    d_v = work[1034 * n : 1036 * n]
-    d_dux_ddu_dv = work[452 * n : 454 * n]
-    d_dux_dh_dense_x = work[3 * n : 3 * n + 2]
-    d_dux_dh_dense_sum = work[1038 * n : 1086 * n].reshape(2 * n, 24)
-    d_dux_dh = work[1086 * n : 1134 * n].reshape(2 * n, 24)
-    d_dux_dh_2_dense_sum = work[1134 * n : 1182 * n].reshape(2 * n, 24)
-    d_dux_dh_2 = work[1182 * n : 1230 * n].reshape(2 * n, 24)
-    d_dux_dh_3_dense_sum = work[1230 * n : 1278 * n].reshape(2 * n, 24)
-    d_dux_dh_3 = work[1278 * n : 1326 * n].reshape(2 * n, 24)
-    d_dux_ddu_dh_3_dense = work[1326 * n : 1374 * n].reshape(2 * n, 24)
-    d_dux_ddu_dh_2 = work[1374 * n : 1422 * n].reshape(2 * n, 24)
-    d_dux_ddu_dh_2_dense = work[1422 * n : 1470 * n].reshape(2 * n, 24)
-    d_dux_ddu_dh = work[1470 * n : 1518 * n].reshape(2 * n, 24)
-    d_dux_ddu_dh_dense = work[1518 * n : 1518 * n + 24]
-    d_du_dh_dense_x = work[254 * n : 254 * n + 2]
-    d_du_dh = work[1518 * n + 24 : 1566 * n + 24].reshape(2 * n, 24)
-    d_h = work[550 * n : 598 * n].reshape(2 * n, 24)
-    d_du_dh_2 = work[1038 * n : 1086 * n].reshape(2 * n, 24)
-    d_h_3_dense = work[982 * n : 1030 * n].reshape(2 * n, 24)
-    d_du_dh_3 = work[1374 * n : 1422 * n].reshape(2 * n, 24)
-    d_h_2_dense = work[1470 * n : 1518 * n].reshape(2 * n, 24)
-    d_h_dense = work[1518 * n : 1518 * n + 24]
+    mirrored = view(work, 0, (n, 2))
+    u_sin = view(work, 2 * n, (n,))
+    dux_ddu_dq = view(work, 3 * n, (n, 2))  # kept for d_v
+    dux_ddu_dmirrored = view(work, 5 * n, (n, 2))
+    h_dense_x = view(work, 7 * n, (2 * n, 2))  # kept for d_h_dense and d_h_bias
+    h = view(work, 11 * n, (2 * n, 24))  # kept for d_dux_dh_dense_x and d_h_weight
+    h_2 = view(work, 59 * n, (2 * n, 24))  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
+    h_3 = view(work, 107 * n, (2 * n, 24))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    v = view(work, 0, (2 * n,))
+    u = view(work, 155 * n, (n,))  # kept for d_u and d_dux_dq
+    du_dv = view(work, 156 * n, (2 * n,))  # kept for d_v_weight
+    du_dh_3 = view(work, 158 * n, (2 * n, 24))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_3_dense = view(work, 206 * n, (2 * n, 24))  # kept for d_h_3_weight
+    dux_dv = view(work, 254 * n, (2 * n,))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_2 = view(work, 256 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
+    du_dh_2_dense = view(work, 304 * n, (2 * n, 24))  # kept for d_h_2_weight
+    du_dh = view(work, 352 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_dense and d_h_weight
+    du_dh_dense = view(work, 400 * n, (2 * n, 24))  # kept for d_du_dh_dense_x and d_h_weight
+    du_dh_dense_x = view(work, 448 * n, (2 * n, 2))
+    du_dq = view(work, 452 * n, (n, 2))  # kept for d_u and d_dux_dq
+    dux_ddu_dh_dense_x = view(work, 448 * n, (2 * n, 2))  # kept for d_dux_ddu_dh_dense and d_h_weight
+    dux_ddu_dh = view(work, 454 * n, (2 * n, 24))  # kept for d_h_2_weight
+    dux_dh = view(work, 502 * n, (2 * n, 24))  # kept for d_du_dh_dense_x and d_h_weight
+    dux_ddu_dh_2_dense_sum = view(work, 598 * n, (2 * n, 24))  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_2 = view(work, 646 * n, (2 * n, 24))  # kept for d_h_3_weight
+    dux_dh_2 = view(work, 694 * n, (2 * n, 24))  # kept for d_du_dh_2 and d_h_2
+    dux_ddu_dh_3_dense_sum = view(work, 742 * n, (2 * n, 24))  # kept for d_h_3_dense and d_du_dh_3
+    dux_ddu_dh_3 = view(work, 790 * n, (2 * n, 24))  # kept for d_v_weight
+    dux_ddu_dv_sum = view(work, 5 * n, (2 * n,))
+    dux_dh_3 = view(work, 838 * n, (2 * n, 24))  # kept for d_h_3_dense and d_du_dh_3
+    dux_dh_3_dense = view(work, 886 * n, (2 * n, 24))  # kept for d_h_3_weight
+    dux_dh_2_dense = view(work, 934 * n, (2 * n, 24))  # kept for d_h_2_weight
+    dux_dh_dense = view(work, 982 * n, (2 * n, 24))  # kept for d_dux_dh_dense_x and d_h_weight
+    dux_dh_dense_x = view(work, 1030 * n, (2 * n, 2))
+    dux_dq = view(work, 1034 * n, (n, 2))  # kept for d_u and d_dux_dq
+    d_u = view(work, 2 * n, (n,))
+    d_dux_dq = view(work, 5 * n, (n, 2))
+    d_du_dq = view(work, 0, (n, 2))
+    d_dux_dmirrored = view(work, 1030 * n, (n, 2))
+    d_du_dmirrored = view(work, 1036 * n, (n, 2))
+    d_v = view(work, 1034 * n, (2 * n,))
+    d_dux_ddu_dv = view(work, 452 * n, (2 * n,))
+    d_dux_dh_dense_x = view(work, 3 * n, (2,))
+    d_dux_dh_dense_sum = view(work, 1038 * n, (2 * n, 24))
+    d_dux_dh = view(work, 1086 * n, (2 * n, 24))
+    d_dux_dh_2_dense_sum = view(work, 1134 * n, (2 * n, 24))
+    d_dux_dh_2 = view(work, 1182 * n, (2 * n, 24))
+    d_dux_dh_3_dense_sum = view(work, 1230 * n, (2 * n, 24))
+    d_dux_dh_3 = view(work, 1278 * n, (2 * n, 24))
+    d_dux_ddu_dh_3_dense = view(work, 1326 * n, (2 * n, 24))
+    d_dux_ddu_dh_2 = view(work, 1374 * n, (2 * n, 24))
+    d_dux_ddu_dh_2_dense = view(work, 1422 * n, (2 * n, 24))
+    d_dux_ddu_dh = view(work, 1470 * n, (2 * n, 24))
+    d_dux_ddu_dh_dense = view(work, 1518 * n, (24,))
+    d_du_dh_dense_x = view(work, 254 * n, (2,))
+    d_du_dh = view(work, 1518 * n + 24, (2 * n, 24))
+    d_h = view(work, 550 * n, (2 * n, 24))
+    d_du_dh_2 = view(work, 1038 * n, (2 * n, 24))
+    d_h_3_dense = view(work, 982 * n, (2 * n, 24))
+    d_du_dh_3 = view(work, 1374 * n, (2 * n, 24))
+    d_h_2_dense = view(work, 1470 * n, (2 * n, 24))
+    d_h_dense = view(work, 1518 * n, (24,))
 
     # forward
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
@@ -1348,7 +1392,7 @@ def differentiate(params, d_params, work, q, known):
     backward_dux_dh_dense_x(
         d_h_weight, d_dux_dh_dense_x, d_dux_dq, d_dux_dmirrored, dux_dh_dense, d_dux_dh_dense_sum, h_weight, d_dux_dh, h
     )
-    forward_d_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
+    backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
     # d_dux_dh_2_dense_sum[j, o] = Σ_i d_dux_dh[j, i] h_2_weight[i, o]
     gemm(d_dux_dh, h_2_weight, d_dux_dh_2_dense_sum, False)
     forward_du_dh_2_dense(d_dux_dh_2, d_dux_dh_2_dense_sum, h_2, n)
@@ -1433,10 +1477,10 @@ def differentiate(params, d_params, work, q, known):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:1297]
-    g = d_params[0:1297]
-    m = moments[0:1297]
-    v_ = moments[1297:2594]
+    p = view(params, 0, (1297,))
+    g = view(d_params, 0, (1297,))
+    m = view(moments, 0, (1297,))
+    v_ = view(moments, 1297, (1297,))
     adam(m, g, v_, p, t)
 
 
@@ -1465,12 +1509,12 @@ def predict_entry(params, work, q, u):
         raise ValueError("params are of another model")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
-    mirrored = work[0 : 2 * n].reshape(n, 2)
-    h_dense_x = work[2 * n : 2 * n + 2]
-    h = work[2 * n + 2 : 50 * n + 2].reshape(2 * n, 24)
-    h_2 = work[50 * n + 2 : 98 * n + 2].reshape(2 * n, 24)
-    h_3_dense_sum = work[2 * n + 2 : 50 * n + 2].reshape(2 * n, 24)
-    v = work[0 : 2 * n]
+    mirrored = view(work, 0, (n, 2))
+    h_dense_x = view(work, 2 * n, (2,))
+    h = view(work, 2 * n + 2, (2 * n, 24))
+    h_2 = view(work, 50 * n + 2, (2 * n, 24))
+    h_3_dense_sum = view(work, 2 * n + 2, (2 * n, 24))
+    v = view(work, 0, (2 * n,))
     forward_mirrored(mirrored, q, u)
     forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
@@ -1488,35 +1532,35 @@ def evaluate_entry(params, work, q, known):
         raise ValueError("params are of another model")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
-    mirrored = work[0 : 2 * n].reshape(n, 2)
-    u_sin = work[2 * n : 3 * n]
-    dux_ddu_dq = work[3 * n : 5 * n].reshape(n, 2)
-    dux_ddu_dmirrored = work[5 * n : 7 * n].reshape(n, 2)
-    h_dense_x = work[7 * n : 7 * n + 2]
-    h = work[7 * n + 2 : 55 * n + 2].reshape(2 * n, 24)
-    h_2 = work[55 * n + 2 : 103 * n + 2].reshape(2 * n, 24)
-    h_3 = work[103 * n + 2 : 151 * n + 2].reshape(2 * n, 24)
-    v = work[0 : 2 * n]
-    u = work[151 * n + 2 : 152 * n + 2]
-    du_dv = work[152 * n + 2 : 154 * n + 2]
-    du_dh_3_dense = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
-    dux_dv = work[202 * n + 2 : 204 * n + 2]
-    du_dh_2 = work[252 * n + 2 : 300 * n + 2].reshape(2 * n, 24)
-    du_dh_2_dense = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
-    du_dh_dense = work[154 * n + 2 : 154 * n + 26]
-    du_dh_dense_x = work[348 * n + 2 : 352 * n + 2].reshape(2 * n, 2)
-    du_dq = work[152 * n + 2 : 154 * n + 2].reshape(n, 2)
-    dux_ddu_dh_dense_x = work[7 * n : 7 * n + 2]
-    dux_ddu_dh = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
-    dux_dh = work[300 * n + 2 : 348 * n + 2].reshape(2 * n, 24)
-    dux_ddu_dh_2 = work[154 * n + 2 : 202 * n + 2].reshape(2 * n, 24)
-    dux_ddu_dh_3_dense_sum = work[252 * n + 2 : 300 * n + 2].reshape(2 * n, 24)
-    dux_ddu_dv_sum = work[5 * n : 7 * n]
-    dux_dh_3_dense = work[204 * n + 2 : 252 * n + 2].reshape(2 * n, 24)
-    dux_dh_2_dense = work[352 * n + 2 : 400 * n + 2].reshape(2 * n, 24)
-    dux_dh_dense = work[352 * n + 2 : 352 * n + 26]
-    dux_dh_dense_x = work[348 * n + 2 : 352 * n + 2].reshape(2 * n, 2)
-    dux_dq = work[202 * n + 2 : 204 * n + 2].reshape(n, 2)
+    mirrored = view(work, 0, (n, 2))
+    u_sin = view(work, 2 * n, (n,))
+    dux_ddu_dq = view(work, 3 * n, (n, 2))
+    dux_ddu_dmirrored = view(work, 5 * n, (n, 2))
+    h_dense_x = view(work, 7 * n, (2,))
+    h = view(work, 7 * n + 2, (2 * n, 24))
+    h_2 = view(work, 55 * n + 2, (2 * n, 24))
+    h_3 = view(work, 103 * n + 2, (2 * n, 24))
+    v = view(work, 0, (2 * n,))
+    u = view(work, 151 * n + 2, (n,))
+    du_dv = view(work, 152 * n + 2, (2 * n,))
+    du_dh_3_dense = view(work, 154 * n + 2, (2 * n, 24))
+    dux_dv = view(work, 202 * n + 2, (2 * n,))
+    du_dh_2 = view(work, 252 * n + 2, (2 * n, 24))
+    du_dh_2_dense = view(work, 154 * n + 2, (2 * n, 24))
+    du_dh_dense = view(work, 154 * n + 2, (24,))
+    du_dh_dense_x = view(work, 348 * n + 2, (2 * n, 2))
+    du_dq = view(work, 152 * n + 2, (n, 2))
+    dux_ddu_dh_dense_x = view(work, 7 * n, (2,))
+    dux_ddu_dh = view(work, 154 * n + 2, (2 * n, 24))
+    dux_dh = view(work, 300 * n + 2, (2 * n, 24))
+    dux_ddu_dh_2 = view(work, 154 * n + 2, (2 * n, 24))
+    dux_ddu_dh_3_dense_sum = view(work, 252 * n + 2, (2 * n, 24))
+    dux_ddu_dv_sum = view(work, 5 * n, (2 * n,))
+    dux_dh_3_dense = view(work, 204 * n + 2, (2 * n, 24))
+    dux_dh_2_dense = view(work, 352 * n + 2, (2 * n, 24))
+    dux_dh_dense = view(work, 352 * n + 2, (24,))
+    dux_dh_dense_x = view(work, 348 * n + 2, (2 * n, 2))
+    dux_dq = view(work, 202 * n + 2, (n, 2))
     forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
     forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]

@@ -19,7 +19,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -106,7 +108,7 @@ SOURCE = (
 @kernel
 def parts(p):
     """h_weight, h_bias, progress_weight, progress_bias: views of the flat buffer p, or of its gradient."""
-    return p[0:160].reshape(10, 16), p[160:176], p[176:192].reshape(16, 1), p[192:193]
+    return view(p, 0, (10, 16)), view(p, 160, (16,)), view(p, 176, (16, 1)), view(p, 192, (1,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -142,6 +144,36 @@ def sigmoid(x):
     return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -150,7 +182,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -161,7 +203,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -389,11 +431,11 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     d_h_weight, d_h_bias, d_progress_weight, d_progress_bias = parts(d_params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)  # kept for d_progress_bias and d_h_dense
-    h_dense = work[16 * batch : 16 * batch + 16]
-    h_sigmoid = work[16 * batch + 16 : 16 * batch + 32]
-    h = work[16 * batch + 32 : 16 * batch + 48]
-    d_h_dense = work[16 * batch + 48 : 32 * batch + 48].reshape(batch, 16)
+    h_dense_sum = view(work, 0, (batch, 16))  # kept for d_progress_bias and d_h_dense
+    h_dense = view(work, 16 * batch, (16,))
+    h_sigmoid = view(work, 16 * batch + 16, (16,))
+    h = view(work, 16 * batch + 32, (16,))
+    d_h_dense = view(work, 16 * batch + 48, (batch, 16))
 
     # forward
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
@@ -420,10 +462,10 @@ def differentiate(params, d_params, work, x, y):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adamw, in place; t counts steps from 1."""
-    p = params[0:193]
-    g = d_params[0:193]
-    m = moments[0:193]
-    v = moments[193:386]
+    p = view(params, 0, (193,))
+    g = view(d_params, 0, (193,))
+    m = view(moments, 0, (193,))
+    v = view(moments, 193, (193,))
     adamw(p, m, g, v, t)
 
 
@@ -452,7 +494,7 @@ def predict_entry(params, work, x, progress):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+    h_dense_sum = view(work, 0, (batch, 16))
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_progress(h_dense_sum, h_bias, progress_weight, progress_bias, progress)
     return -1, -1
@@ -465,7 +507,7 @@ def evaluate_entry(params, work, x, y):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
-    h_dense_sum = work[0 : 16 * batch].reshape(batch, 16)
+    h_dense_sum = view(work, 0, (batch, 16))
     explained_sum_2_scale = forward_explained_sum_2_scale(y)
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     loss, explained = forward_loss(h_dense_sum, h_bias, progress_weight, progress_bias, y, explained_sum_2_scale)

@@ -19,7 +19,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -104,7 +106,7 @@ SOURCE = (
 @kernel
 def parts(p):
     """h_weight, h_bias, logits_weight, logits_bias: views of the flat buffer p, or of its gradient."""
-    return p[0:8192].reshape(64, 128), p[8192:8320], p[8320:9600].reshape(128, 10), p[9600:9610]
+    return view(p, 0, (64, 128)), view(p, 8192, (128,)), view(p, 8320, (128, 10)), view(p, 9600, (10,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -168,6 +170,36 @@ def log(x):
     return f4(np.nan) if x < f4(0.0) else s
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -176,7 +208,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -187,7 +229,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -435,7 +477,7 @@ def forward_loss(logits, logits_sum, logits_bias, y):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -451,12 +493,12 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_logits_weight, d_logits_bias = parts(d_params)
-    h = work[0 : 128 * batch].reshape(batch, 128)  # kept for d_logits_weight and d_h_dense
-    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)  # kept for d_logits and d_logits_bias
-    logits = work[138 * batch : 138 * batch + 10]
-    logits_exp = work[138 * batch + 10 : 138 * batch + 20]
-    d_logits = work[138 * batch + 20 : 148 * batch + 20].reshape(batch, 10)
-    d_h_dense = work[148 * batch + 20 : 276 * batch + 20].reshape(batch, 128)
+    h = view(work, 0, (batch, 128))  # kept for d_logits_weight and d_h_dense
+    logits_sum = view(work, 128 * batch, (batch, 10))  # kept for d_logits and d_logits_bias
+    logits = view(work, 138 * batch, (10,))
+    logits_exp = view(work, 138 * batch + 10, (10,))
+    d_logits = view(work, 138 * batch + 20, (batch, 10))
+    d_h_dense = view(work, 148 * batch + 20, (batch, 128))
 
     # forward
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
@@ -475,10 +517,10 @@ def differentiate(params, d_params, work, x, y):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:9610]
-    g = d_params[0:9610]
-    m = moments[0:9610]
-    v = moments[9610:19220]
+    p = view(params, 0, (9610,))
+    g = view(d_params, 0, (9610,))
+    m = view(moments, 0, (9610,))
+    v = view(moments, 9610, (9610,))
     adam(m, g, v, p, t)
 
 
@@ -513,10 +555,10 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, logits_weight, logits_bias = parts(params)
-    h = work[0 : 128 * batch].reshape(batch, 128)
-    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
-    logits = work[0:10]
-    logits_exp = work[138 * batch : 138 * batch + 10]
+    h = view(work, 0, (batch, 128))
+    logits_sum = view(work, 128 * batch, (batch, 10))
+    logits = view(work, 0, (10,))
+    logits_exp = view(work, 138 * batch, (10,))
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
@@ -534,9 +576,9 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0
     batch = x.shape[0]
     h_weight, h_bias, logits_weight, logits_bias = parts(params)
-    h = work[0 : 128 * batch].reshape(batch, 128)
-    logits_sum = work[128 * batch : 138 * batch].reshape(batch, 10)
-    logits = work[0:10]
+    h = view(work, 0, (batch, 128))
+    logits_sum = view(work, 128 * batch, (batch, 10))
+    logits = view(work, 0, (10,))
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]

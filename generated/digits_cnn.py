@@ -25,7 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 try:
@@ -133,14 +135,14 @@ def parts(p):
     """h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias: views of the flat buffer p,
     or of its gradient."""
     return (
-        p[0:288].reshape(3, 3, 1, 32),
-        p[288:320],
-        p[320:18752].reshape(3, 3, 32, 64),
-        p[18752:18816],
-        p[18816:84352].reshape(1024, 64),
-        p[84352:84416],
-        p[84416:85056].reshape(64, 10),
-        p[85056:85066],
+        view(p, 0, (3, 3, 1, 32)),
+        view(p, 288, (32,)),
+        view(p, 320, (3, 3, 32, 64)),
+        view(p, 18752, (64,)),
+        view(p, 18816, (1024, 64)),
+        view(p, 84352, (64,)),
+        view(p, 84416, (64, 10)),
+        view(p, 85056, (10,)),
     )
 
 
@@ -205,6 +207,64 @@ def log(x):
     return f4(np.nan) if x < f4(0.0) else s
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@intrinsic
+def row_range(_, array, first, last):
+    """What rows is in compiled code: another address and one other length."""
+
+    def generate(context, builder, _, arguments):
+        given = make_array(array)(context, builder, arguments[0])
+        lengths = cgutils.unpack_tuple(builder, given.shape)
+        steps = cgutils.unpack_tuple(builder, given.strides)
+        lengths[0] = builder.sub(arguments[2], arguments[1])
+        start = cgutils.pointer_add(builder, given.data, builder.mul(arguments[1], steps[0]))
+        out = make_array(array)(context, builder)
+        populate_array(out, start, lengths, steps, given.itemsize, meminfo=None)
+        return out._getvalue()
+
+    return array(array, types.intp, types.intp), generate
+
+
+@overload(rows)
+def compiled_rows(array, first, last):
+    """The same in compiled code."""
+    return lambda array, first, last: row_range(array, first, last)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -213,7 +273,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -224,7 +294,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -456,8 +526,8 @@ def backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last):
 
 @kernel
 def backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last):
-    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] = d_h[b,
-            i, j, k]                                                                   digits_cnn.grad:13
+    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] =
+            d_h[b, i, j, k]                                                            digits_cnn.grad:13
     d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
             else 0                                                                        digits_cnn.grad:13
     d_h_bias[o] = Σ_b,i,j d_h_conv2d[b, i, j, o]                                          digits_cnn.grad:13
@@ -653,7 +723,7 @@ def forward_loss(logits, logits_sum, logits_bias, y):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -671,24 +741,24 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
-    picture = work[0:64].reshape(8, 8)
-    h_y = work[64:96]
-    h = work[96 : 512 * batch + 96].reshape(batch, 4, 4, 32)  # kept for d_g_weight
-    h_arg = places[0 : 512 * batch].reshape(batch, 4, 4, 32)  # kept for d_h_max_pool2d_x and d_h_conv2d
-    d_h_weight_factor = work[512 * batch + 96 : 1088 * batch + 96].reshape(batch, 8, 8, 3, 3, 1)
-    f_dense_x = work[4160 * batch + 96 : 5184 * batch + 96].reshape(batch, 1024)  # kept for d_f_weight
-    f = work[5184 * batch + 96 : 5248 * batch + 96].reshape(batch, 64)  # kept for d_logits_weight and d_f_dense
-    logits_sum = work[5248 * batch + 96 : 5258 * batch + 96].reshape(batch, 10)  # kept for d_logits and d_logits_bias
-    logits = work[64:74]
-    logits_exp = work[0:10]
-    d_logits = work[5258 * batch + 96 : 5268 * batch + 96].reshape(batch, 10)
-    d_f_dense = work[5268 * batch + 96 : 5332 * batch + 96].reshape(batch, 64)
-    d_f_dense_x = work[5332 * batch + 96 : 6356 * batch + 96].reshape(batch, 1024)
-    d_g = work[4160 * batch + 96 : 4160 * batch + 1120].reshape(4, 4, 64)
-    d_g_conv2d = work[3136 * batch + 96 : 4160 * batch + 96].reshape(batch, 4, 4, 64)
-    d_h = work[96 : 512 * batch + 96].reshape(batch, 4, 4, 32)
-    d_h_max_pool2d_x = work[6356 * batch + 96 : 6356 * batch + 2144].reshape(8, 8, 32)
-    d_h_conv2d = work[1088 * batch + 96 : 3136 * batch + 96].reshape(batch, 8, 8, 32)
+    picture = view(work, 0, (8, 8))
+    h_y = view(work, 64, (32,))
+    h = view(work, 96, (batch, 4, 4, 32))  # kept for d_g_weight
+    h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x and d_h_conv2d
+    d_h_weight_factor = view(work, 512 * batch + 96, (batch, 8, 8, 3, 3, 1))
+    f_dense_x = view(work, 4160 * batch + 96, (batch, 1024))  # kept for d_f_weight
+    f = view(work, 5184 * batch + 96, (batch, 64))  # kept for d_logits_weight and d_f_dense
+    logits_sum = view(work, 5248 * batch + 96, (batch, 10))  # kept for d_logits and d_logits_bias
+    logits = view(work, 64, (10,))
+    logits_exp = view(work, 0, (10,))
+    d_logits = view(work, 5258 * batch + 96, (batch, 10))
+    d_f_dense = view(work, 5268 * batch + 96, (batch, 64))
+    d_f_dense_x = view(work, 5332 * batch + 96, (batch, 1024))
+    d_g = view(work, 4160 * batch + 96, (4, 4, 64))
+    d_g_conv2d = view(work, 3136 * batch + 96, (batch, 4, 4, 64))
+    d_h = view(work, 96, (batch, 4, 4, 32))
+    d_h_max_pool2d_x = view(work, 6356 * batch + 96, (8, 8, 32))
+    d_h_conv2d = view(work, 1088 * batch + 96, (batch, 8, 8, 32))
 
     # forward
     forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
@@ -701,24 +771,24 @@ def over_rows(params, d_params, first, last, work, places, x, y):
                     gemm(h[first:last, i + u - 1, j + v - 1], g_weight[u, v], d_g_conv2d[first:last, i, j], True)
     forward_f_dense_x(d_g_conv2d, g_bias, f_dense_x, first, last)
     # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
-    gemm(f_dense_x[first:last], f_weight, f[first:last], False)
+    gemm(rows(f_dense_x, first, last), f_weight, rows(f, first, last), False)
     forward_f(f, f_bias, first, last)
     # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
-    gemm(f[first:last], logits_weight, logits_sum[first:last], False)
+    gemm(rows(f, first, last), logits_weight, rows(logits_sum, first, last), False)
+
+    # backward
     loss_sum = loss_sum_and_d_logits(
         d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
     )
-
-    # backward
     # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
-    gemm(d_logits[first:last], logits_weight.T, d_f_dense[first:last], False)
+    gemm(rows(d_logits, first, last), logits_weight.T, rows(d_f_dense, first, last), False)
     # d_logits_weight[i, o] = Σ_b f[b, i] d_logits[b, o]
-    gemm(f[first:last].T, d_logits[first:last], d_logits_weight, False)
+    gemm(rows(f, first, last).T, rows(d_logits, first, last), d_logits_weight, False)
     backward_f_dense(d_f_bias, d_f_dense, f, first, last)
     # d_f_dense_x[b, i] = Σ_o d_f_dense[b, o] f_weight[i, o]
-    gemm(d_f_dense[first:last], f_weight.T, d_f_dense_x[first:last], False)
+    gemm(rows(d_f_dense, first, last), f_weight.T, rows(d_f_dense_x, first, last), False)
     # d_f_weight[i, o] = Σ_b f_dense_x[b, i] d_f_dense[b, o]
-    gemm(f_dense_x[first:last].T, d_f_dense[first:last], d_f_weight, False)
+    gemm(rows(f_dense_x, first, last).T, rows(d_f_dense, first, last), d_f_weight, False)
     backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last)
     # d_g_weight[u, v, k, o] = Σ_b i j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
     for u in range(3):
@@ -737,9 +807,9 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last)
     # d_h_weight[u, v, k, o] = Σ_b i j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
     gemm(
-        d_h_weight_factor[first:last].reshape(64 * last - 64 * first, 9).T,
-        d_h_conv2d[first:last].reshape(64 * last - 64 * first, 32),
-        d_h_weight.reshape(9, 32),
+        view(rows(d_h_weight_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
+        view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
+        view(d_h_weight, 0, (9, 32)),
         False,
     )
     return (loss_sum,)
@@ -763,10 +833,10 @@ def differentiate(params, d_params, work, places, x, y):
 @inlined
 def update(params, d_params, moments, t, first, last):
     """One step of adamw, in place; t counts steps from 1."""
-    p = params[first:last]
-    g_ = d_params[first:last]
-    m = moments[first:last]
-    v = moments[first + 85066 : last + 85066]
+    p = rows(params, first, last)
+    g_ = rows(d_params, first, last)
+    m = rows(moments, first, last)
+    v = rows(moments, first + 85066, last + 85066)
     adamw(p, m, g_, v, t)
 
 
@@ -818,9 +888,9 @@ def added_entry(params, shares, moments, t, first, last):
     if params.size != SIZE or moments.size != 170132:
         raise ValueError("params or state are of another model")
     d_params = shares[0]
-    sums = d_params[first:last]
+    sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
-        share = shares[worker, first:last]
+        share = rows(shares[worker], first, last)
         for n in range(share.size):
             sums[n] += share[n]
     update(params, d_params, moments, t, first, last)
@@ -833,17 +903,17 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
-    picture = work[0:64].reshape(8, 8)
-    h_y = work[64:96]
-    h_max_pool2d_x = work[96:2144].reshape(8, 8, 32)
-    h = work[2144 : 512 * batch + 2144].reshape(batch, 4, 4, 32)
-    g_y = work[512 * batch + 2144 : 1536 * batch + 2144].reshape(batch, 4, 4, 64)
-    g = work[96:1120].reshape(4, 4, 64)
-    f_dense_x = work[1536 * batch + 2144 : 2560 * batch + 2144].reshape(batch, 1024)
-    f = work[2144 : 64 * batch + 2144].reshape(batch, 64)
-    logits_sum = work[1536 * batch + 2144 : 1546 * batch + 2144].reshape(batch, 10)
-    logits = work[64:74]
-    logits_exp = work[0:10]
+    picture = view(work, 0, (8, 8))
+    h_y = view(work, 64, (32,))
+    h_max_pool2d_x = view(work, 96, (8, 8, 32))
+    h = view(work, 2144, (batch, 4, 4, 32))
+    g_y = view(work, 512 * batch + 2144, (batch, 4, 4, 64))
+    g = view(work, 96, (4, 4, 64))
+    f_dense_x = view(work, 1536 * batch + 2144, (batch, 1024))
+    f = view(work, 2144, (batch, 64))
+    logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
+    logits = view(work, 64, (10,))
+    logits_exp = view(work, 0, (10,))
     forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
@@ -870,16 +940,16 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
-    picture = work[0:64].reshape(8, 8)
-    h_y = work[64:96]
-    h_max_pool2d_x = work[96:2144].reshape(8, 8, 32)
-    h = work[2144 : 512 * batch + 2144].reshape(batch, 4, 4, 32)
-    g_y = work[512 * batch + 2144 : 1536 * batch + 2144].reshape(batch, 4, 4, 64)
-    g = work[96:1120].reshape(4, 4, 64)
-    f_dense_x = work[1536 * batch + 2144 : 2560 * batch + 2144].reshape(batch, 1024)
-    f = work[2144 : 64 * batch + 2144].reshape(batch, 64)
-    logits_sum = work[1536 * batch + 2144 : 1546 * batch + 2144].reshape(batch, 10)
-    logits = work[64:74]
+    picture = view(work, 0, (8, 8))
+    h_y = view(work, 64, (32,))
+    h_max_pool2d_x = view(work, 96, (8, 8, 32))
+    h = view(work, 2144, (batch, 4, 4, 32))
+    g_y = view(work, 512 * batch + 2144, (batch, 4, 4, 64))
+    g = view(work, 96, (4, 4, 64))
+    f_dense_x = view(work, 1536 * batch + 2144, (batch, 1024))
+    f = view(work, 2144, (batch, 64))
+    logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
+    logits = view(work, 64, (10,))
     forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
@@ -1033,7 +1103,7 @@ def train_step(params, state, x, y):
 
 def _step_in_shards(params, state, shards, x, y):
     """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
-    rows = x.shape[0]
+    count = x.shape[0]
     batch = x.shape[0]
     if (
         len(state.shards) != shards
@@ -1045,7 +1115,7 @@ def _step_in_shards(params, state, shards, x, y):
     step = state.step + 1
 
     def share(worker):
-        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        first, last = count * worker // shards, count * (worker + 1) // shards
         return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
 
     done = WORKERS.map(share, shards)

@@ -18,7 +18,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -109,7 +111,7 @@ SOURCE = (
 def parts(p):
     """backbone_features_weight, backbone_features_bias, head_weight, head_bias: views of the flat buffer p, or of its
     gradient."""
-    return p[1285:26885].reshape(100, 256), p[26885:27141], p[0:1280].reshape(256, 5), p[1280:1285]
+    return view(p, 1285, (100, 256)), view(p, 26885, (256,)), view(p, 0, (256, 5)), view(p, 1280, (5,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -173,6 +175,36 @@ def log(x):
     return f4(np.nan) if x < f4(0.0) else s
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -181,7 +213,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -192,7 +234,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -273,8 +315,8 @@ def forward_backbone_features_dense_x(backbone_features_dense_x, x):
 def forward_backbone(backbone, backbone_features_bias):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
             backbone_features_bias[o]                                             shifted_features.grad:4
-    backbone[b, o] = if backbone_features_dense[b, o] > 0 then backbone_features_dense[b,
-            o] else 0                                                                shifted_features.grad:4
+    backbone[b, o] = if backbone_features_dense[b, o] > 0 then
+            backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
     batch = backbone.shape[0]
     for b in range(batch):
@@ -424,7 +466,7 @@ def forward_loss(head, head_sum, head_bias, y):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -440,12 +482,12 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
     _, _, d_head_weight, d_head_bias = parts(d_params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
-    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)  # kept for d_head_weight
-    head_sum = work[0 : 5 * batch].reshape(batch, 5)  # kept for d_head and d_head_bias
-    head = work[356 * batch : 356 * batch + 5]
-    head_exp = work[356 * batch + 5 : 356 * batch + 10]
-    d_head = work[356 * batch + 10 : 361 * batch + 10].reshape(batch, 5)
+    backbone_features_dense_x = view(work, 0, (batch, 100))
+    backbone = view(work, 100 * batch, (batch, 256))  # kept for d_head_weight
+    head_sum = view(work, 0, (batch, 5))  # kept for d_head and d_head_bias
+    head = view(work, 356 * batch, (5,))
+    head_exp = view(work, 356 * batch + 5, (5,))
+    d_head = view(work, 356 * batch + 10, (batch, 5))
 
     # forward
     forward_backbone_features_dense_x(backbone_features_dense_x, x)
@@ -463,10 +505,10 @@ def differentiate(params, d_params, work, x, y):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adamw, in place; t counts steps from 1."""
-    p = params[0:1285]
-    g = d_params[0:1285]
-    m = moments[0:1285]
-    v = moments[1285:2570]
+    p = view(params, 0, (1285,))
+    g = view(d_params, 0, (1285,))
+    m = view(moments, 0, (1285,))
+    v = view(moments, 1285, (1285,))
     adamw(p, m, g, v, t)
 
 
@@ -501,11 +543,11 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
-    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
-    head_sum = work[0 : 5 * batch].reshape(batch, 5)
-    head = work[100 * batch : 100 * batch + 5]
-    head_exp = work[356 * batch : 356 * batch + 5]
+    backbone_features_dense_x = view(work, 0, (batch, 100))
+    backbone = view(work, 100 * batch, (batch, 256))
+    head_sum = view(work, 0, (batch, 5))
+    head = view(work, 100 * batch, (5,))
+    head_exp = view(work, 356 * batch, (5,))
     forward_backbone_features_dense_x(backbone_features_dense_x, x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
@@ -525,10 +567,10 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
-    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
-    head_sum = work[0 : 5 * batch].reshape(batch, 5)
-    head = work[100 * batch : 100 * batch + 5]
+    backbone_features_dense_x = view(work, 0, (batch, 100))
+    backbone = view(work, 100 * batch, (batch, 256))
+    head_sum = view(work, 0, (batch, 5))
+    head = view(work, 100 * batch, (5,))
     forward_backbone_features_dense_x(backbone_features_dense_x, x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)

@@ -22,7 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 try:
@@ -115,7 +117,7 @@ SOURCE = (
 def parts(p):
     """backbone_features_weight, backbone_features_bias, head_weight, head_bias: views of the flat buffer p, or of its
     gradient."""
-    return p[0:25600].reshape(100, 256), p[25600:25856], p[25856:27136].reshape(256, 5), p[27136:27141]
+    return view(p, 0, (100, 256)), view(p, 25600, (256,)), view(p, 25856, (256, 5)), view(p, 27136, (5,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -179,6 +181,64 @@ def log(x):
     return f4(np.nan) if x < f4(0.0) else s
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@intrinsic
+def row_range(_, array, first, last):
+    """What rows is in compiled code: another address and one other length."""
+
+    def generate(context, builder, _, arguments):
+        given = make_array(array)(context, builder, arguments[0])
+        lengths = cgutils.unpack_tuple(builder, given.shape)
+        steps = cgutils.unpack_tuple(builder, given.strides)
+        lengths[0] = builder.sub(arguments[2], arguments[1])
+        start = cgutils.pointer_add(builder, given.data, builder.mul(arguments[1], steps[0]))
+        out = make_array(array)(context, builder)
+        populate_array(out, start, lengths, steps, given.itemsize, meminfo=None)
+        return out._getvalue()
+
+    return array(array, types.intp, types.intp), generate
+
+
+@overload(rows)
+def compiled_rows(array, first, last):
+    """The same in compiled code."""
+    return lambda array, first, last: row_range(array, first, last)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -187,7 +247,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -198,7 +268,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -278,8 +348,8 @@ def forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last)
 def forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
             backbone_features_bias[o]                                             shifted_features.grad:4
-    backbone[b, o] = if backbone_features_dense[b, o] > 0 then backbone_features_dense[b,
-            o] else 0                                                                shifted_features.grad:4
+    backbone[b, o] = if backbone_features_dense[b, o] > 0 then
+            backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
     for b in range(first, last):
         for o in range(256):
@@ -380,8 +450,8 @@ def forward_backbone_features_dense_x_(backbone_features_dense_x, x):
 def forward_backbone_(backbone, backbone_features_bias):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
             backbone_features_bias[o]                                             shifted_features.grad:4
-    backbone[b, o] = if backbone_features_dense[b, o] > 0 then backbone_features_dense[b,
-            o] else 0                                                                shifted_features.grad:4
+    backbone[b, o] = if backbone_features_dense[b, o] > 0 then
+            backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
     batch = backbone.shape[0]
     for b in range(batch):
@@ -461,7 +531,7 @@ def forward_loss(head, head_sum, head_bias, y):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -479,33 +549,38 @@ def over_rows(params, d_params, first, last, work, x, y):
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
     d_backbone_features_weight, d_backbone_features_bias, d_head_weight, d_head_bias = parts(d_params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)  # kept for d_backbone_features_weight
-    head_sum = work[356 * batch : 361 * batch].reshape(batch, 5)  # kept for d_head and d_head_bias
-    head = work[361 * batch : 361 * batch + 5]
-    head_exp = work[361 * batch + 5 : 361 * batch + 10]
-    d_head = work[361 * batch + 10 : 366 * batch + 10].reshape(batch, 5)
-    d_backbone = work[366 * batch + 10 : 622 * batch + 10].reshape(batch, 256)
-    d_backbone_features_dense = work[100 * batch : 356 * batch].reshape(batch, 256)
+    backbone_features_dense_x = view(work, 0, (batch, 100))  # kept for d_backbone_features_weight
+    head_sum = view(work, 356 * batch, (batch, 5))  # kept for d_head and d_head_bias
+    head = view(work, 361 * batch, (5,))
+    head_exp = view(work, 361 * batch + 5, (5,))
+    d_head = view(work, 361 * batch + 10, (batch, 5))
+    d_backbone = view(work, 366 * batch + 10, (batch, 256))
+    d_backbone_features_dense = view(work, 100 * batch, (batch, 256))
 
     # forward
     forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
-    gemm(backbone_features_dense_x[first:last], backbone_features_weight, d_backbone_features_dense[first:last], False)
+    gemm(
+        rows(backbone_features_dense_x, first, last),
+        backbone_features_weight,
+        rows(d_backbone_features_dense, first, last),
+        False,
+    )
     forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last)
     # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
-    gemm(d_backbone_features_dense[first:last], head_weight, head_sum[first:last], False)
-    loss_sum = loss_sum_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head, first, last)
+    gemm(rows(d_backbone_features_dense, first, last), head_weight, rows(head_sum, first, last), False)
 
     # backward
+    loss_sum = loss_sum_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head, first, last)
     # d_backbone[b, i] = Σ_o d_head[b, o] head_weight[i, o]
-    gemm(d_head[first:last], head_weight.T, d_backbone[first:last], False)
+    gemm(rows(d_head, first, last), head_weight.T, rows(d_backbone, first, last), False)
     # d_head_weight[i, o] = Σ_b backbone[b, i] d_head[b, o]
-    gemm(d_backbone_features_dense[first:last].T, d_head[first:last], d_head_weight, False)
+    gemm(rows(d_backbone_features_dense, first, last).T, rows(d_head, first, last), d_head_weight, False)
     backward_backbone_features_dense(d_backbone_features_bias, d_backbone_features_dense, d_backbone, first, last)
     # d_backbone_features_weight[i, o] = Σ_b backbone_features_dense_x[b, i] d_backbone_features_dense[b, o]
     gemm(
-        backbone_features_dense_x[first:last].T,
-        d_backbone_features_dense[first:last],
+        rows(backbone_features_dense_x, first, last).T,
+        rows(d_backbone_features_dense, first, last),
         d_backbone_features_weight,
         False,
     )
@@ -530,10 +605,10 @@ def differentiate(params, d_params, work, x, y):
 @inlined
 def update(params, d_params, moments, t, first, last):
     """One step of adamw, in place; t counts steps from 1."""
-    p = params[first:last]
-    g = d_params[first:last]
-    m = moments[first:last]
-    v = moments[first + 27141 : last + 27141]
+    p = rows(params, first, last)
+    g = rows(d_params, first, last)
+    m = rows(moments, first, last)
+    v = rows(moments, first + 27141, last + 27141)
     adamw(p, m, g, v, t)
 
 
@@ -585,9 +660,9 @@ def added_entry(params, shares, moments, t, first, last):
     if params.size != SIZE or moments.size != 54282:
         raise ValueError("params or state are of another model")
     d_params = shares[0]
-    sums = d_params[first:last]
+    sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
-        share = shares[worker, first:last]
+        share = rows(shares[worker], first, last)
         for n in range(share.size):
             sums[n] += share[n]
     update(params, d_params, moments, t, first, last)
@@ -600,11 +675,11 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model")
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
-    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
-    head_sum = work[0 : 5 * batch].reshape(batch, 5)
-    head = work[100 * batch : 100 * batch + 5]
-    head_exp = work[356 * batch : 356 * batch + 5]
+    backbone_features_dense_x = view(work, 0, (batch, 100))
+    backbone = view(work, 100 * batch, (batch, 256))
+    head_sum = view(work, 0, (batch, 5))
+    head = view(work, 100 * batch, (5,))
+    head_exp = view(work, 356 * batch, (5,))
     forward_backbone_features_dense_x_(backbone_features_dense_x, x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
@@ -624,10 +699,10 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, head_weight, head_bias = parts(params)
-    backbone_features_dense_x = work[0 : 100 * batch].reshape(batch, 100)
-    backbone = work[100 * batch : 356 * batch].reshape(batch, 256)
-    head_sum = work[0 : 5 * batch].reshape(batch, 5)
-    head = work[100 * batch : 100 * batch + 5]
+    backbone_features_dense_x = view(work, 0, (batch, 100))
+    backbone = view(work, 100 * batch, (batch, 256))
+    head_sum = view(work, 0, (batch, 5))
+    head = view(work, 100 * batch, (5,))
     forward_backbone_features_dense_x_(backbone_features_dense_x, x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
@@ -770,7 +845,7 @@ def train_step(params, state, x, y):
 
 def _step_in_shards(params, state, shards, x, y):
     """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
-    rows = x.shape[0]
+    count = x.shape[0]
     batch = x.shape[0]
     if len(state.shards) != shards or state.shards[0][0].size < 622 * batch + 10:
         state.shards = [(np.empty(622 * batch + 10, f4),) for _ in range(shards)]
@@ -778,7 +853,7 @@ def _step_in_shards(params, state, shards, x, y):
     step = state.step + 1
 
     def share(worker):
-        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        first, last = count * worker // shards, count * (worker + 1) // shards
         return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
 
     done = WORKERS.map(share, shards)

@@ -21,7 +21,10 @@ This file, all of it, is yours to use under any terms.
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 
 f4 = np.float32
 i4 = np.int32
@@ -117,7 +120,7 @@ SOURCE = (
 @kernel
 def parts(p):
     """first_, logits_weight: views of the flat buffer p, or of its gradient."""
-    return p[0:544].reshape(34, 16), p[544:576].reshape(16, 2)
+    return view(p, 0, (34, 16)), view(p, 544, (16, 2))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -179,6 +182,36 @@ def log(x):
     s = s if x < f4(np.inf) else x
     s = s if x != f4(0.0) else f4(-np.inf)
     return f4(np.nan) if x < f4(0.0) else s
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
 
 
 # ------------------------------------------------------------------ kernels
@@ -483,7 +516,7 @@ def forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club,
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -498,19 +531,19 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     """One forward and one backward pass: returns the loss and fills d_params."""
     first_, logits_weight = parts(params)
     d_first, d_logits_weight = parts(d_params)
-    h_around_degree = places[0:34]  # kept for d_logits and d_logits_sum
-    h_around_sum = work[544:1088].reshape(34, 16)
-    h = work[0:544].reshape(34, 16)  # kept for d_logits_dense and d_h_around_sum
-    logits_around_part = work[1088:1156].reshape(34, 2)
-    logits_sum = work[544:612].reshape(34, 2)
-    logits = work[1156:1158]
-    logits_exp = work[1158:1160]
-    p_logsumexp_softmax = work[1160:1228].reshape(34, 2)  # kept for d_logits and d_logits_sum
-    d_logits = work[1158:1160]
-    d_logits_sum = work[1088:1156].reshape(34, 2)
-    d_logits_around_part = work[544:612].reshape(34, 2)
-    d_logits_dense = work[1158:1160]
-    d_h_around_sum = work[1228:1772].reshape(34, 16)
+    h_around_degree = view(places, 0, (34,))  # kept for d_logits and d_logits_sum
+    h_around_sum = view(work, 544, (34, 16))
+    h = view(work, 0, (34, 16))  # kept for d_logits_dense and d_h_around_sum
+    logits_around_part = view(work, 1088, (34, 2))
+    logits_sum = view(work, 544, (34, 2))
+    logits = view(work, 1156, (2,))
+    logits_exp = view(work, 1158, (2,))
+    p_logsumexp_softmax = view(work, 1160, (34, 2))  # kept for d_logits and d_logits_sum
+    d_logits = view(work, 1158, (2,))
+    d_logits_sum = view(work, 1088, (34, 2))
+    d_logits_around_part = view(work, 544, (34, 2))
+    d_logits_dense = view(work, 1158, (2,))
+    d_h_around_sum = view(work, 1228, (34, 16))
 
     # forward
     forward_h_around_degree_sum(h_around_degree, person)
@@ -545,10 +578,10 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:576]
-    g = d_params[0:576]
-    m = moments[0:576]
-    v = moments[576:1152]
+    p = view(params, 0, (576,))
+    g = view(d_params, 0, (576,))
+    m = view(moments, 0, (576,))
+    v = view(moments, 576, (576,))
     adam(m, g, v, p, t)
 
 
@@ -600,14 +633,14 @@ def predict_entry(params, work, places, person, friend, p):
     if place >= 0:
         return 1, place
     first_, logits_weight = parts(params)
-    h_around_degree = places[0:34]
-    h_around_part = work[0:544].reshape(34, 16)
-    h_around_sum = work[544:1088].reshape(34, 16)
-    h = work[1088:1104]
-    logits_around_part = work[1104:1172].reshape(34, 2)
-    logits_sum = work[544:612].reshape(34, 2)
-    logits = work[1088:1090]
-    logits_exp = work[0:2]
+    h_around_degree = view(places, 0, (34,))
+    h_around_part = view(work, 0, (34, 16))
+    h_around_sum = view(work, 544, (34, 16))
+    h = view(work, 1088, (16,))
+    logits_around_part = view(work, 1104, (34, 2))
+    logits_sum = view(work, 544, (34, 2))
+    logits = view(work, 1088, (2,))
+    logits_exp = view(work, 0, (2,))
     forward_h_around_degree_sum(h_around_degree, person)
     forward_h_around_degree(h_around_degree, h_around_part, first_)
     forward_h_around_sum(h_around_sum, person, h_around_part, friend)
@@ -632,13 +665,13 @@ def evaluate_entry(params, work, places, person, friend, club, told):
     if place >= 0:
         return 2, place, 0.0, 0.0
     first_, logits_weight = parts(params)
-    h_around_degree = places[0:34]
-    h_around_part = work[0:544].reshape(34, 16)
-    h_around_sum = work[544:1088].reshape(34, 16)
-    h = work[1088:1104]
-    logits_around_part = work[1104:1172].reshape(34, 2)
-    logits_sum = work[544:612].reshape(34, 2)
-    logits = work[1088:1090]
+    h_around_degree = view(places, 0, (34,))
+    h_around_part = view(work, 0, (34, 16))
+    h_around_sum = view(work, 544, (34, 16))
+    h = view(work, 1088, (16,))
+    logits_around_part = view(work, 1104, (34, 2))
+    logits_sum = view(work, 544, (34, 2))
+    logits = view(work, 1088, (2,))
     forward_h_around_degree_sum(h_around_degree, person)
     forward_h_around_degree(h_around_degree, h_around_part, first_)
     forward_h_around_sum(h_around_sum, person, h_around_part, friend)

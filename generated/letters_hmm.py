@@ -23,7 +23,10 @@ This file, all of it, is yours to use under any terms.
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 
 f4 = np.float32
 i4 = np.int32
@@ -124,7 +127,7 @@ SOURCE = (
 @kernel
 def parts(p):
     """start, change, emit: views of the flat buffer p, or of its gradient."""
-    return p[0:16], p[16:272].reshape(16, 16), p[272:704].reshape(16, 27)
+    return view(p, 0, (16,)), view(p, 16, (16, 16)), view(p, 272, (16, 27))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -186,6 +189,36 @@ def log(x):
     s = s if x < f4(np.inf) else x
     s = s if x != f4(0.0) else f4(-np.inf)
     return f4(np.nan) if x < f4(0.0) else s
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
 
 
 # ------------------------------------------------------------------ kernels
@@ -672,7 +705,7 @@ def forward_loss(so_far):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -689,31 +722,21 @@ def differentiate(params, d_params, work, letters):
     time = letters.shape[1]
     start, change, emit = parts(params)
     d_start, d_change, d_emit = parts(d_params)
-    start_1 = 16
-    start_2 = start_1 + 16
-    start_3 = start_2 + 16
-    start_4 = start_3 + 256
-    start_5 = start_4 + 27
-    start_6 = start_5 + 27
-    start_7 = start_6 + 16 * batch * time
-    start_8 = start_7 + 16 * batch * time
-    start_9 = start_8 + 16 * batch * time - 16 * batch
-    start_10 = start_9 + 256 * batch * time - 256 * batch
-    first_ = work[start_1:start_2]
-    change_exp = work[start_2:start_3]
-    next_ = work[start_3:start_4].reshape(16, 16)
-    emit_exp = work[start_4:start_5]
-    given = work[start_5:start_6]
-    seen = work[start_6:start_7].reshape(batch, time, 16)
-    so_far = work[start_7:start_8].reshape(batch, time, 16)  # kept for d_so_far
-    so_far_logsumexp_total = work[start_8:start_9].reshape(batch, time - 1, 16)
-    so_far_logsumexp_softmax = work[start_9:start_10].reshape(batch, time - 1, 16, 16)  # kept for d_so_far and d_next
-    so_far_exp = work[start_2:start_3]
-    d_so_far = work[start_6:start_7].reshape(batch, time, 16)
-    d_next = work[start_3:start_4].reshape(16, 16)
-    d_seen = work[start_7 : start_7 + 16 * time].reshape(time, 16)
-    d_given = work[start_10 : start_10 + 432].reshape(16, 27)
-    first_logsumexp_softmax = work[0:16]  # kept for d_start
+    first_ = view(work, 16, (16,))
+    change_exp = view(work, 32, (16,))
+    next_ = view(work, 48, (16, 16))
+    emit_exp = view(work, 304, (27,))
+    given = view(work, 331, (27,))
+    seen = view(work, 358, (batch, time, 16))
+    so_far = view(work, 16 * batch * time + 358, (batch, time, 16))  # kept for d_so_far
+    so_far_logsumexp_total = view(work, 32 * batch * time + 358, (batch, time - 1, 16))
+    so_far_logsumexp_softmax = view(work, 48 * batch * time + 358 - 16 * batch, (batch, time - 1, 16, 16))
+    so_far_exp = view(work, 32, (16,))
+    d_so_far = view(work, 358, (batch, time, 16))
+    d_next = view(work, 48, (16, 16))
+    d_seen = view(work, 16 * batch * time + 358, (time, 16))
+    d_given = view(work, 304 * batch * time + 358 - 272 * batch, (16, 27))
+    first_logsumexp_softmax = view(work, 0, (16,))  # kept for d_start
 
     # forward
     start_shift = forward_start_shift(start)
@@ -739,10 +762,10 @@ def differentiate(params, d_params, work, letters):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:704]
-    g = d_params[0:704]
-    m = moments[0:704]
-    v = moments[704:1408]
+    p = view(params, 0, (704,))
+    g = view(d_params, 0, (704,))
+    m = view(moments, 0, (704,))
+    v = view(moments, 704, (704,))
     adam(m, g, v, p, t)
 
 
@@ -781,23 +804,15 @@ def predict_entry(params, work, letters, posterior):
     batch = letters.shape[0]
     time = letters.shape[1]
     start, change, emit = parts(params)
-    start_1_ = 16
-    start_2_ = start_1_ + 256
-    start_3_ = start_2_ + 27
-    start_4_ = start_3_ + 16 * batch * time
-    start_5_ = start_4_ + 16 * batch * time
-    start_6_ = start_5_ + 16 * batch * time - 16 * batch
-    first_ = work[0:16]
-    next_ = work[start_1_:start_2_].reshape(16, 16)
-    given = work[start_2_:start_3_]
-    seen = work[start_3_:start_4_].reshape(batch, time, 16)
-    so_far = work[start_4_:start_5_].reshape(batch, time, 16)
-    so_far_logsumexp_total = work[start_5_:start_6_].reshape(batch, time - 1, 16)
-    so_far_logsumexp_softmax = work[start_6_ : start_6_ + 256 * batch * time - 256 * batch].reshape(
-        batch, time - 1, 16, 16
-    )
-    so_far_exp = work[0:16]
-    dtotal_dso_far = work[start_3_:start_4_].reshape(batch, time, 16)
+    first_ = view(work, 0, (16,))
+    next_ = view(work, 16, (16, 16))
+    given = view(work, 272, (27,))
+    seen = view(work, 299, (batch, time, 16))
+    so_far = view(work, 16 * batch * time + 299, (batch, time, 16))
+    so_far_logsumexp_total = view(work, 32 * batch * time + 299, (batch, time - 1, 16))
+    so_far_logsumexp_softmax = view(work, 48 * batch * time + 299 - 16 * batch, (batch, time - 1, 16, 16))
+    so_far_exp = view(work, 0, (16,))
+    dtotal_dso_far = view(work, 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
     first_logsumexp = forward_first_logsumexp_(start, start_shift)
     forward_first(first_, start, first_logsumexp)
@@ -823,11 +838,11 @@ def evaluate_entry(params, work, letters):
     batch = letters.shape[0]
     time = letters.shape[1]
     start, change, emit = parts(params)
-    first_ = work[0:16]
-    next_ = work[16:272].reshape(16, 16)
-    given = work[272:299]
-    seen = work[299 : 16 * batch * time + 299].reshape(batch, time, 16)
-    so_far = work[16 * batch * time + 299 : 32 * batch * time + 299].reshape(batch, time, 16)
+    first_ = view(work, 0, (16,))
+    next_ = view(work, 16, (16, 16))
+    given = view(work, 272, (27,))
+    seen = view(work, 299, (batch, time, 16))
+    so_far = view(work, 16 * batch * time + 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
     first_logsumexp = forward_first_logsumexp_(start, start_shift)
     forward_first(first_, start, first_logsumexp)

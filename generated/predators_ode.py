@@ -24,7 +24,10 @@ This file, all of it, is yours to use under any terms.
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 
 f4 = np.float32
 i4 = np.int32
@@ -122,7 +125,7 @@ SOURCE = (
 def parts(p):
     """slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias: views of the flat buffer p, or of its
     gradient."""
-    return p[0:64].reshape(2, 32), p[64:96], p[96:160].reshape(32, 2), p[160:162]
+    return view(p, 0, (2, 32)), view(p, 64, (32,)), view(p, 96, (32, 2)), view(p, 160, (2,))
 
 
 # ------------------------------------------------------------------ vector functions
@@ -164,6 +167,36 @@ def tanh(x):
     near = s * square * a + a
     far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
     return np.copysign(near if a < f4(0.625) else far, x)
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
 
 
 # ------------------------------------------------------------------ kernels
@@ -467,8 +500,8 @@ def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_d
 @kernel
 def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y):
     """d_slope_h_bias[o] = Σ_b,j d_slope_4_h_dense[b, j, o]                            predators_ode.grad:14
-    d_slope_h_weight[i, o] = Σ_b,j y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j,
-            o]                                                                         predators_ode.grad:14
+    d_slope_h_weight[i, o] = Σ_b,j
+            y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j, o]               predators_ode.grad:14
     """
     stories = d_slope_4_h_dense.shape[0]
     d_slope_h_bias[:] = f4(0.0)
@@ -485,8 +518,8 @@ def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y
 @kernel
 def backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, y_runge_kutta_k3_slope_y):
     """d_slope_h_bias[o] += Σ_b,j d_slope_3_h_dense[b, j, o]                           predators_ode.grad:14
-    d_slope_h_weight[i, o] += Σ_b,j y_runge_kutta_k3_slope_y[b, j, i]*d_slope_3_h_dense[b, j,
-            o]                                                                         predators_ode.grad:14
+    d_slope_h_weight[i, o] += Σ_b,j
+            y_runge_kutta_k3_slope_y[b, j, i]*d_slope_3_h_dense[b, j, o]               predators_ode.grad:14
     """
     stories = d_slope_3_h_dense.shape[0]
     for b in range(stories):
@@ -661,34 +694,34 @@ def differentiate(params, d_params, work, start, counted):
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     d_slope_h_weight, d_slope_h_bias, d_slope_dense_weight, d_slope_dense_bias = parts(d_params)
-    y = work[0 : 34 * stories].reshape(stories, 17, 2)  # kept for d_off and d_y
-    slope_h = work[34 * stories : 578 * stories].reshape(stories, 17, 32)
-    y_runge_kutta_k1_sum = work[578 * stories : 578 * stories + 2]
-    y_runge_kutta_k1 = work[578 * stories + 2 : 580 * stories + 2].reshape(stories, 2)
-    y_runge_kutta_k2_slope_y = work[580 * stories + 2 : 614 * stories + 2].reshape(stories, 17, 2)
-    slope_2_h = work[614 * stories + 2 : 1158 * stories + 2].reshape(stories, 17, 32)
-    y_runge_kutta_k2_sum = work[1158 * stories + 2 : 1158 * stories + 4]
-    y_runge_kutta_k2 = work[1158 * stories + 4 : 1160 * stories + 4].reshape(stories, 2)
-    y_runge_kutta_k3_slope_y = work[1160 * stories + 4 : 1194 * stories + 4].reshape(stories, 17, 2)
-    slope_3_h = work[1194 * stories + 4 : 1738 * stories + 4].reshape(stories, 17, 32)
-    y_runge_kutta_k3_sum = work[1738 * stories + 4 : 1738 * stories + 6]
-    y_runge_kutta_k3 = work[1738 * stories + 6 : 1740 * stories + 6].reshape(stories, 2)
-    y_runge_kutta_k4_slope_y = work[1740 * stories + 6 : 1774 * stories + 6].reshape(stories, 17, 2)
-    slope_4_h = work[1774 * stories + 6 : 2318 * stories + 6].reshape(stories, 17, 32)
-    y_runge_kutta_k4_sum = work[2318 * stories + 6 : 2318 * stories + 8]
-    y_runge_kutta_k4 = work[2318 * stories + 8 : 2320 * stories + 8].reshape(stories, 2)
-    d_off = work[2320 * stories + 8 : 2320 * stories + 40].reshape(16, 2)
-    d_y = work[2320 * stories + 40 : 2354 * stories + 40].reshape(stories, 17, 2)
-    d_y_runge_kutta_k4 = work[2354 * stories + 40 : 2388 * stories + 40].reshape(stories, 17, 2)
-    d_slope_4_h_dense = work[2388 * stories + 40 : 2932 * stories + 40].reshape(stories, 17, 32)
-    d_y_runge_kutta_k4_slope_y = work[2318 * stories + 8 : 2320 * stories + 8].reshape(stories, 2)
-    d_y_runge_kutta_k3 = work[2932 * stories + 40 : 2966 * stories + 40].reshape(stories, 17, 2)
-    d_slope_3_h_dense = work[2966 * stories + 40 : 3510 * stories + 40].reshape(stories, 17, 32)
-    d_y_runge_kutta_k3_slope_y = work[1738 * stories + 6 : 1740 * stories + 6].reshape(stories, 2)
-    d_y_runge_kutta_k2 = work[3510 * stories + 40 : 3544 * stories + 40].reshape(stories, 17, 2)
-    d_slope_2_h_dense = work[3544 * stories + 40 : 4088 * stories + 40].reshape(stories, 17, 32)
-    d_y_runge_kutta_k1 = work[4088 * stories + 40 : 4122 * stories + 40].reshape(stories, 17, 2)
-    d_slope_h_dense = work[4122 * stories + 40 : 4666 * stories + 40].reshape(stories, 17, 32)
+    y = view(work, 0, (stories, 17, 2))  # kept for d_off and d_y
+    slope_h = view(work, 34 * stories, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    y_runge_kutta_k1_sum = view(work, 578 * stories, (2,))
+    y_runge_kutta_k1 = view(work, 578 * stories + 2, (stories, 2))
+    y_runge_kutta_k2_slope_y = view(work, 580 * stories + 2, (stories, 17, 2))
+    slope_2_h = view(work, 614 * stories + 2, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    y_runge_kutta_k2_sum = view(work, 1158 * stories + 2, (2,))
+    y_runge_kutta_k2 = view(work, 1158 * stories + 4, (stories, 2))
+    y_runge_kutta_k3_slope_y = view(work, 1160 * stories + 4, (stories, 17, 2))
+    slope_3_h = view(work, 1194 * stories + 4, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    y_runge_kutta_k3_sum = view(work, 1738 * stories + 4, (2,))
+    y_runge_kutta_k3 = view(work, 1738 * stories + 6, (stories, 2))
+    y_runge_kutta_k4_slope_y = view(work, 1740 * stories + 6, (stories, 17, 2))
+    slope_4_h = view(work, 1774 * stories + 6, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    y_runge_kutta_k4_sum = view(work, 2318 * stories + 6, (2,))
+    y_runge_kutta_k4 = view(work, 2318 * stories + 8, (stories, 2))
+    d_off = view(work, 2320 * stories + 8, (16, 2))
+    d_y = view(work, 2320 * stories + 40, (stories, 17, 2))
+    d_y_runge_kutta_k4 = view(work, 2354 * stories + 40, (stories, 17, 2))
+    d_slope_4_h_dense = view(work, 2388 * stories + 40, (stories, 17, 32))
+    d_y_runge_kutta_k4_slope_y = view(work, 2318 * stories + 8, (stories, 2))
+    d_y_runge_kutta_k3 = view(work, 2932 * stories + 40, (stories, 17, 2))
+    d_slope_3_h_dense = view(work, 2966 * stories + 40, (stories, 17, 32))
+    d_y_runge_kutta_k3_slope_y = view(work, 1738 * stories + 6, (stories, 2))
+    d_y_runge_kutta_k2 = view(work, 3510 * stories + 40, (stories, 17, 2))
+    d_slope_2_h_dense = view(work, 3544 * stories + 40, (stories, 17, 32))
+    d_y_runge_kutta_k1 = view(work, 4088 * stories + 40, (stories, 17, 2))
+    d_slope_h_dense = view(work, 4122 * stories + 40, (stories, 17, 32))
 
     # forward
     forward_y(y, start)
@@ -750,10 +783,10 @@ def differentiate(params, d_params, work, start, counted):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:162]
-    g = d_params[0:162]
-    m = moments[0:162]
-    v = moments[162:324]
+    p = view(params, 0, (162,))
+    g = view(d_params, 0, (162,))
+    m = view(moments, 0, (162,))
+    v = view(moments, 162, (162,))
     adam(m, g, v, p, t)
 
 
@@ -782,17 +815,17 @@ def predict_entry(params, work, start, y):
         raise ValueError("params are of another model")
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
-    y_runge_kutta_k1_sum = work[0:2]
-    y_runge_kutta_k1 = work[2 : 2 * stories + 2].reshape(stories, 2)
-    y_runge_kutta_k2_slope_y = work[2 * stories + 2 : 2 * stories + 4]
-    y_runge_kutta_k2_sum = work[2 * stories + 4 : 2 * stories + 6]
-    y_runge_kutta_k2 = work[2 * stories + 6 : 4 * stories + 6].reshape(stories, 2)
-    y_runge_kutta_k3_slope_y = work[4 * stories + 6 : 4 * stories + 8]
-    y_runge_kutta_k3_sum = work[4 * stories + 8 : 4 * stories + 10]
-    y_runge_kutta_k3 = work[4 * stories + 10 : 6 * stories + 10].reshape(stories, 2)
-    y_runge_kutta_k4_slope_y = work[6 * stories + 10 : 6 * stories + 12]
-    y_runge_kutta_k4_sum = work[6 * stories + 12 : 6 * stories + 14]
-    y_runge_kutta_k4 = work[6 * stories + 14 : 8 * stories + 14].reshape(stories, 2)
+    y_runge_kutta_k1_sum = view(work, 0, (2,))
+    y_runge_kutta_k1 = view(work, 2, (stories, 2))
+    y_runge_kutta_k2_slope_y = view(work, 2 * stories + 2, (2,))
+    y_runge_kutta_k2_sum = view(work, 2 * stories + 4, (2,))
+    y_runge_kutta_k2 = view(work, 2 * stories + 6, (stories, 2))
+    y_runge_kutta_k3_slope_y = view(work, 4 * stories + 6, (2,))
+    y_runge_kutta_k3_sum = view(work, 4 * stories + 8, (2,))
+    y_runge_kutta_k3 = view(work, 4 * stories + 10, (stories, 2))
+    y_runge_kutta_k4_slope_y = view(work, 6 * stories + 10, (2,))
+    y_runge_kutta_k4_sum = view(work, 6 * stories + 12, (2,))
+    y_runge_kutta_k4 = view(work, 6 * stories + 14, (stories, 2))
     forward_y(y, start)
     forward_y_2(
         y_runge_kutta_k1_sum,
@@ -822,18 +855,18 @@ def evaluate_entry(params, work, start, counted):
         raise ValueError("params are of another model")
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
-    y = work[0 : 34 * stories].reshape(stories, 17, 2)
-    y_runge_kutta_k1_sum = work[34 * stories : 34 * stories + 2]
-    y_runge_kutta_k1 = work[34 * stories + 2 : 36 * stories + 2].reshape(stories, 2)
-    y_runge_kutta_k2_slope_y = work[36 * stories + 2 : 36 * stories + 4]
-    y_runge_kutta_k2_sum = work[36 * stories + 4 : 36 * stories + 6]
-    y_runge_kutta_k2 = work[36 * stories + 6 : 38 * stories + 6].reshape(stories, 2)
-    y_runge_kutta_k3_slope_y = work[38 * stories + 6 : 38 * stories + 8]
-    y_runge_kutta_k3_sum = work[38 * stories + 8 : 38 * stories + 10]
-    y_runge_kutta_k3 = work[38 * stories + 10 : 40 * stories + 10].reshape(stories, 2)
-    y_runge_kutta_k4_slope_y = work[40 * stories + 10 : 40 * stories + 12]
-    y_runge_kutta_k4_sum = work[40 * stories + 12 : 40 * stories + 14]
-    y_runge_kutta_k4 = work[40 * stories + 14 : 42 * stories + 14].reshape(stories, 2)
+    y = view(work, 0, (stories, 17, 2))
+    y_runge_kutta_k1_sum = view(work, 34 * stories, (2,))
+    y_runge_kutta_k1 = view(work, 34 * stories + 2, (stories, 2))
+    y_runge_kutta_k2_slope_y = view(work, 36 * stories + 2, (2,))
+    y_runge_kutta_k2_sum = view(work, 36 * stories + 4, (2,))
+    y_runge_kutta_k2 = view(work, 36 * stories + 6, (stories, 2))
+    y_runge_kutta_k3_slope_y = view(work, 38 * stories + 6, (2,))
+    y_runge_kutta_k3_sum = view(work, 38 * stories + 8, (2,))
+    y_runge_kutta_k3 = view(work, 38 * stories + 10, (stories, 2))
+    y_runge_kutta_k4_slope_y = view(work, 40 * stories + 10, (2,))
+    y_runge_kutta_k4_sum = view(work, 40 * stories + 12, (2,))
+    y_runge_kutta_k4 = view(work, 40 * stories + 14, (stories, 2))
     forward_y(y, start)
     forward_y_2(
         y_runge_kutta_k1_sum,

@@ -33,7 +33,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
@@ -173,18 +175,18 @@ def parts(p):
     critic_h_weight, critic_h_bias, critic_h_2_weight, critic_h_2_bias, critic_dense_weight, critic_dense_bias: views
     of the flat buffer p, or of its gradient."""
     return (
-        p[0:512].reshape(8, 64),
-        p[512:576],
-        p[576:4672].reshape(64, 64),
-        p[4672:4736],
-        p[4736:4864].reshape(64, 2),
-        p[4864:4866],
-        p[4866:4994].reshape(2, 64),
-        p[4994:5058],
-        p[5058:9154].reshape(64, 64),
-        p[9154:9218],
-        p[9218:9282].reshape(64, 1),
-        p[9282:9283],
+        view(p, 0, (8, 64)),
+        view(p, 512, (64,)),
+        view(p, 576, (64, 64)),
+        view(p, 4672, (64,)),
+        view(p, 4736, (64, 2)),
+        view(p, 4864, (2,)),
+        view(p, 4866, (2, 64)),
+        view(p, 4994, (64,)),
+        view(p, 5058, (64, 64)),
+        view(p, 9154, (64,)),
+        view(p, 9218, (64, 1)),
+        view(p, 9282, (1,)),
     )
 
 
@@ -364,6 +366,36 @@ def normal(key, place):
     return np.sqrt(f4(-2.0) * log_of_normal(u)) * cos_of_turn(bits & u8(0xFFFFFFFF))
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -372,7 +404,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -383,7 +425,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -1036,33 +1078,33 @@ def differentiate(params, d_params, work, seed, real):
         dmistakes_dcritic_dense_weight,
         dmistakes_dcritic_dense_bias,
     ) = parts(d_params)
-    noise = work[0 : 8 * batch].reshape(batch, 8)  # kept for d_maker_h_weight
-    maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)  # kept for d_maker_h_2_weight and d_maker_h_dense
-    maker_h_2 = work[72 * batch : 136 * batch].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
-    made_sum = work[136 * batch : 136 * batch + 2]
-    made = work[136 * batch + 2 : 138 * batch + 2].reshape(batch, 2)
-    critic_2_h = work[138 * batch + 2 : 202 * batch + 2].reshape(batch, 64)  # kept for d_critic_3_h_dense and d_made
-    critic_h_2 = work[266 * batch + 2 : 330 * batch + 2].reshape(batch, 64)
-    dlikely_dcritic_h_2_dense = work[330 * batch + 2 : 394 * batch + 2].reshape(batch, 64)
-    dmistakes_dlikely = work[394 * batch + 2 : 395 * batch + 2]
-    dmistakes_dcritic_h_2_dense = work[395 * batch + 2 : 459 * batch + 2].reshape(batch, 64)
-    dlikely_dcritic_h_dense = work[459 * batch + 2 : 523 * batch + 2].reshape(batch, 64)
-    dmistakes_dslope = work[523 * batch + 2 : 525 * batch + 2].reshape(batch, 2)
-    dmistakes_ddlikely_dcritic_h = work[525 * batch + 2 : 589 * batch + 2].reshape(batch, 64)
-    critic_2_h_2_dense_sum = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)  # kept for d_critic_3_h_2_dense
-    critic_2_h_2 = work[653 * batch + 2 : 653 * batch + 66]
-    d_critic_3_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_2_h_2_dense = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
-    d_critic_3_h = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)
-    d_critic_3_h_dense = work[653 * batch + 2 : 653 * batch + 66]
-    d_made = work[136 * batch : 136 * batch + 2]
-    d_maker_h_2_dense = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    d_maker_h_dense = work[589 * batch + 2 : 653 * batch + 2].reshape(batch, 64)
-    dmistakes_ddlikely_dcritic_h_2_dense_sum = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_2_h = work[653 * batch + 66 : 717 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_2_h_dense = work[653 * batch + 2 : 653 * batch + 66]
-    dmistakes_dcritic_h = work[717 * batch + 66 : 781 * batch + 66].reshape(batch, 64)
-    dmistakes_dcritic_h_dense = work[202 * batch + 2 : 266 * batch + 2].reshape(batch, 64)
+    noise = view(work, 0, (batch, 8))  # kept for d_maker_h_weight
+    maker_h = view(work, 8 * batch, (batch, 64))  # kept for d_maker_h_2_weight and d_maker_h_dense
+    maker_h_2 = view(work, 72 * batch, (batch, 64))  # kept for d_critic_3_h_dense and d_made
+    made_sum = view(work, 136 * batch, (2,))
+    made = view(work, 136 * batch + 2, (batch, 2))
+    critic_2_h = view(work, 138 * batch + 2, (batch, 64))  # kept for d_critic_3_h_dense and d_made
+    critic_h_2 = view(work, 266 * batch + 2, (batch, 64))
+    dlikely_dcritic_h_2_dense = view(work, 330 * batch + 2, (batch, 64))
+    dmistakes_dlikely = view(work, 394 * batch + 2, (batch,))
+    dmistakes_dcritic_h_2_dense = view(work, 395 * batch + 2, (batch, 64))
+    dlikely_dcritic_h_dense = view(work, 459 * batch + 2, (batch, 64))
+    dmistakes_dslope = view(work, 523 * batch + 2, (batch, 2))
+    dmistakes_ddlikely_dcritic_h = view(work, 525 * batch + 2, (batch, 64))
+    critic_2_h_2_dense_sum = view(work, 589 * batch + 2, (batch, 64))  # kept for d_critic_3_h_2_dense
+    critic_2_h_2 = view(work, 653 * batch + 2, (64,))
+    d_critic_3_h_2_dense = view(work, 653 * batch + 66, (batch, 64))
+    dmistakes_dcritic_2_h_2_dense = view(work, 717 * batch + 66, (batch, 64))
+    d_critic_3_h = view(work, 589 * batch + 2, (batch, 64))
+    d_critic_3_h_dense = view(work, 653 * batch + 2, (64,))
+    d_made = view(work, 136 * batch, (2,))
+    d_maker_h_2_dense = view(work, 653 * batch + 66, (batch, 64))
+    d_maker_h_dense = view(work, 589 * batch + 2, (batch, 64))
+    dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 653 * batch + 66, (batch, 64))
+    dmistakes_dcritic_2_h = view(work, 653 * batch + 66, (batch, 64))
+    dmistakes_dcritic_2_h_dense = view(work, 653 * batch + 2, (64,))
+    dmistakes_dcritic_h = view(work, 717 * batch + 66, (batch, 64))
+    dmistakes_dcritic_h_dense = view(work, 202 * batch + 2, (batch, 64))
     forward_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
     forward_maker_h(maker_h, maker_h_bias)
@@ -1172,15 +1214,15 @@ def differentiate(params, d_params, work, seed, real):
 @inlined
 def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p = params[0:4866]
-    g = d_params[0:4866]
-    m = moments[0:4866]
-    v = moments[4866:9732]
+    p = view(params, 0, (4866,))
+    g = view(d_params, 0, (4866,))
+    m = view(moments, 0, (4866,))
+    v = view(moments, 4866, (4866,))
     adam(m, g, v, p, t)
-    p = params[4866:9283]
-    g = d_params[4866:9283]
-    m = moments[9732:14149]
-    v = moments[14149:18566]
+    p = view(params, 4866, (4417,))
+    g = view(d_params, 4866, (4417,))
+    m = view(moments, 9732, (4417,))
+    v = view(moments, 14149, (4417,))
     adam(m, g, v, p, t)
 
 
@@ -1222,10 +1264,10 @@ def predict_entry(params, work, seed, points):
         _,
         _,
     ) = parts(params)
-    some = work[0:8000].reshape(1000, 8)
-    maker_2_h = work[8000:72000].reshape(1000, 64)
-    maker_2_h_2_dense_sum = work[72000:136000].reshape(1000, 64)
-    points_sum = work[0:2]
+    some = view(work, 0, (1000, 8))
+    maker_2_h = view(work, 8000, (1000, 64))
+    maker_2_h_2_dense_sum = view(work, 72000, (1000, 64))
+    points_sum = view(work, 0, (2,))
     forward_some(some, some_normal_key)
     gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
     forward_maker_2_h(maker_2_h, maker_h_bias)
@@ -1257,21 +1299,21 @@ def evaluate_entry(params, work, places, seed, real):
         critic_dense_weight,
         critic_dense_bias,
     ) = parts(params)
-    noise = work[0 : 8 * batch].reshape(batch, 8)
-    maker_h = work[8 * batch : 72 * batch].reshape(batch, 64)
-    maker_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
-    made_sum = work[0:2]
-    made = work[8 * batch : 8 * batch + 2]
-    critic_3_h = work[136 * batch : 200 * batch].reshape(batch, 64)
-    some = work[200 * batch : 200 * batch + 8000].reshape(1000, 8)
-    maker_2_h = work[200 * batch + 8000 : 200 * batch + 72000].reshape(1000, 64)
-    maker_2_h_2_dense_sum = work[200 * batch + 72000 : 200 * batch + 136000].reshape(1000, 64)
-    points_sum = work[0:2]
-    points = work[200 * batch : 200 * batch + 2000].reshape(1000, 2)
-    place_ = work[0:2]
-    far_sum = work[200 * batch + 72000 : 200 * batch + 80000].reshape(1000, 8)
-    places_sum = places[0:8]
-    critic_3_h_2_dense_sum = work[72 * batch : 136 * batch].reshape(batch, 64)
+    noise = view(work, 0, (batch, 8))
+    maker_h = view(work, 8 * batch, (batch, 64))
+    maker_h_2_dense_sum = view(work, 72 * batch, (batch, 64))
+    made_sum = view(work, 0, (2,))
+    made = view(work, 8 * batch, (2,))
+    critic_3_h = view(work, 136 * batch, (batch, 64))
+    some = view(work, 200 * batch, (1000, 8))
+    maker_2_h = view(work, 200 * batch + 8000, (1000, 64))
+    maker_2_h_2_dense_sum = view(work, 200 * batch + 72000, (1000, 64))
+    points_sum = view(work, 0, (2,))
+    points = view(work, 200 * batch, (1000, 2))
+    place_ = view(work, 0, (2,))
+    far_sum = view(work, 200 * batch + 72000, (1000, 8))
+    places_sum = view(places, 0, (8,))
+    critic_3_h_2_dense_sum = view(work, 72 * batch, (batch, 64))
     forward_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
     forward_maker_h(maker_h, maker_h_bias)

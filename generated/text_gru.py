@@ -23,7 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 try:
@@ -129,13 +131,13 @@ def parts(p):
     """h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias: views of the flat
     buffer p, or of its gradient."""
     return (
-        p[0:2048].reshape(64, 32),
-        p[2048:14336].reshape(32, 3, 128),
-        p[14336:63488].reshape(128, 3, 128),
-        p[63488:63872].reshape(3, 128),
-        p[63872:64000],
-        p[64000:72192].reshape(128, 64),
-        p[72192:72256],
+        view(p, 0, (64, 32)),
+        view(p, 2048, (32, 3, 128)),
+        view(p, 14336, (128, 3, 128)),
+        view(p, 63488, (3, 128)),
+        view(p, 63872, (128,)),
+        view(p, 64000, (128, 64)),
+        view(p, 72192, (64,)),
     )
 
 
@@ -222,6 +224,64 @@ def sigmoid(x):
     return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@intrinsic
+def row_range(_, array, first, last):
+    """What rows is in compiled code: another address and one other length."""
+
+    def generate(context, builder, _, arguments):
+        given = make_array(array)(context, builder, arguments[0])
+        lengths = cgutils.unpack_tuple(builder, given.shape)
+        steps = cgutils.unpack_tuple(builder, given.strides)
+        lengths[0] = builder.sub(arguments[2], arguments[1])
+        start = cgutils.pointer_add(builder, given.data, builder.mul(arguments[1], steps[0]))
+        out = make_array(array)(context, builder)
+        populate_array(out, start, lengths, steps, given.itemsize, meminfo=None)
+        return out._getvalue()
+
+    return array(array, types.intp, types.intp), generate
+
+
+@overload(rows)
+def compiled_rows(array, first, last):
+    """The same in compiled code."""
+    return lambda array, first, last: row_range(array, first, last)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -230,7 +290,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -241,7 +311,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -425,8 +495,8 @@ def backward_h_gru_n_tanh_of(
     t,
 ):
     """d_h_gru_n[b, t, j] = d_h[b, t, j]*(1 - h_gru_z[b, t, j])                             text_gru.grad:13
-    d_h_gru_z[b, t, j] = d_h[b, t, j]*((if t - 1 >= 0 then h[b, t - 1, j] else 0) - h_gru_n[b, t,
-            j])                                                                             text_gru.grad:13
+    d_h_gru_z[b, t, j] = d_h[b, t, j]*((if t - 1 >= 0 then h[b, t - 1, j] else 0) -
+            h_gru_n[b, t, j])                                                               text_gru.grad:13
     d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n[b, t, j]*(1 - h_gru_n[b, t, j]^2)                text_gru.grad:13
     d_h_gru_r[b, t, j] = d_h_gru_n_tanh_of[b, t, j]*(h_gru_s[b, t, 2, j] + h_gru_bias_h[j])  text_gru.grad:13
     d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                     text_gru.grad:13
@@ -696,7 +766,7 @@ def forward_loss(logits, logits_sum, logits_bias, y, bits_log):
 @kernel
 def first_outside(values, size):
     """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
-    flat = values.reshape(values.size)
+    flat = view(values, 0, (values.size,))
     for n in range(flat.size):
         if flat[n] < 0 or flat[n] >= size:
             return n
@@ -723,34 +793,34 @@ def over_rows(params, d_params, first, last, work, x, y):
         d_logits_weight,
         d_logits_bias,
     ) = parts(d_params)
-    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)  # kept for d_h_gru_wx
-    h_gru_a = work[32 * batch * time : 416 * batch * time].reshape(batch, time, 3, 128)
-    h_gru_s = work[416 * batch * time : 800 * batch * time].reshape(batch, time, 3, 128)
-    h_gru_r = work[800 * batch * time : 928 * batch * time].reshape(batch, time, 128)
-    h_gru_z = work[928 * batch * time : 1056 * batch * time].reshape(batch, time, 128)
-    h_gru_n = work[1056 * batch * time : 1184 * batch * time].reshape(batch, time, 128)
-    h = work[1184 * batch * time : 1312 * batch * time].reshape(batch, time, 128)  # kept for d_h and d_h_gru_n_tanh_of
-    logits_sum = work[32 * batch * time : 96 * batch * time].reshape(batch, time, 64)
-    logits = work[1312 * batch * time : 1312 * batch * time + 64]
-    logits_exp = work[1312 * batch * time + 64 : 1312 * batch * time + 128]
-    d_logits = work[1312 * batch * time + 128 : 1376 * batch * time + 128].reshape(batch, time, 64)
-    d_h = work[32 * batch * time : 160 * batch * time].reshape(batch, time, 128)
-    d_h_gru_n_tanh_of = work[1376 * batch * time + 128 : 1504 * batch * time + 128].reshape(batch, time, 128)
-    d_h_gru_s = work[1504 * batch * time + 128 : 1888 * batch * time + 128].reshape(batch, time, 3, 128)
-    d_h_gru_z_exp_of = work[1888 * batch * time + 128 : 2016 * batch * time + 128].reshape(batch, time, 128)
-    d_h_gru_r_exp_of = work[2016 * batch * time + 128 : 2144 * batch * time + 128].reshape(batch, time, 128)
-    d_h_gru_a = work[416 * batch * time : 800 * batch * time].reshape(batch, time, 3, 128)
-    d_h_gru_wh_factor = work[2016 * batch * time + 128 : 2144 * batch * time + 128].reshape(batch, time, 128)
-    d_h_gru_wh_factor_2 = work[32 * batch * time : 416 * batch * time].reshape(batch, time, 3, 128)
-    d_h_embedding = work[1312 * batch * time + 128 : 1344 * batch * time + 128].reshape(batch, time, 32)
+    h_embedding = view(work, 0, (batch, time, 32))  # kept for d_h_gru_wx
+    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
+    h_gru_s = view(work, 416 * batch * time, (batch, time, 3, 128))  # kept for d_h and d_h_gru_n_tanh_of
+    h_gru_r = view(work, 800 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
+    h_gru_z = view(work, 928 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
+    h_gru_n = view(work, 1056 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
+    h = view(work, 1184 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
+    logits_sum = view(work, 32 * batch * time, (batch, time, 64))  # kept for d_logits and d_logits_bias
+    logits = view(work, 1312 * batch * time, (64,))
+    logits_exp = view(work, 1312 * batch * time + 64, (64,))
+    d_logits = view(work, 1312 * batch * time + 128, (batch, time, 64))
+    d_h = view(work, 32 * batch * time, (batch, time, 128))
+    d_h_gru_n_tanh_of = view(work, 1376 * batch * time + 128, (batch, time, 128))
+    d_h_gru_s = view(work, 1504 * batch * time + 128, (batch, time, 3, 128))
+    d_h_gru_z_exp_of = view(work, 1888 * batch * time + 128, (batch, time, 128))
+    d_h_gru_r_exp_of = view(work, 2016 * batch * time + 128, (batch, time, 128))
+    d_h_gru_a = view(work, 416 * batch * time, (batch, time, 3, 128))
+    d_h_gru_wh_factor = view(work, 2016 * batch * time + 128, (batch, time, 128))
+    d_h_gru_wh_factor_2 = view(work, 32 * batch * time, (batch, time, 3, 128))
+    d_h_embedding = view(work, 1312 * batch * time + 128, (batch, time, 32))
 
     # forward
     forward_h_embedding(h_embedding, h_embedding_weight, x, first, last)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
-        h_embedding[first:last].reshape(last * time - first * time, 32),
-        h_gru_wx.reshape(32, 384),
-        h_gru_a[first:last].reshape(last * time - first * time, 384),
+        view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)),
+        view(h_gru_wx, 0, (32, 384)),
+        view(rows(h_gru_a, first, last), 0, (last * time - first * time, 384)),
         False,
     )
     forward_h_gru_a(h_gru_a, h_gru_bias, first, last)
@@ -760,8 +830,8 @@ def over_rows(params, d_params, first, last, work, x, y):
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
             gemm(
                 h[first:last, t - 1],
-                h_gru_wh.reshape(128, 384),
-                h_gru_s.reshape(batch, time, 384)[first:last, t],
+                view(h_gru_wh, 0, (128, 384)),
+                view(h_gru_s, 0, (batch, time, 384))[first:last, t],
                 False,
             )
         else:
@@ -769,21 +839,21 @@ def over_rows(params, d_params, first, last, work, x, y):
         forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, first, last, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(
-        h[first:last].reshape(last * time - first * time, 128),
+        view(rows(h, first, last), 0, (last * time - first * time, 128)),
         logits_weight,
-        logits_sum[first:last].reshape(last * time - first * time, 64),
+        view(rows(logits_sum, first, last), 0, (last * time - first * time, 64)),
         False,
-    )
-    loss_sum = loss_sum_and_d_logits(
-        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
     )
 
     # backward
+    loss_sum = loss_sum_and_d_logits(
+        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+    )
     # d_h[b, t, i] = Σ_o d_logits[b, t, o] logits_weight[i, o]
     gemm(
-        d_logits[first:last].reshape(last * time - first * time, 64),
+        view(rows(d_logits, first, last), 0, (last * time - first * time, 64)),
         logits_weight.T,
-        d_h[first:last].reshape(last * time - first * time, 128),
+        view(rows(d_h, first, last), 0, (last * time - first * time, 128)),
         False,
     )
     for t in range(time - 1, -1, -1):
@@ -792,8 +862,8 @@ def over_rows(params, d_params, first, last, work, x, y):
         if time >= t + 2:
             # d_h[b, t, k] += Σ_g j d_h_gru_s[b, t + 1, g, j] h_gru_wh[k, g, j]
             gemm(
-                d_h_gru_s.reshape(batch, time, 384)[first:last, t + 1],
-                h_gru_wh.reshape(128, 384).T,
+                view(d_h_gru_s, 0, (batch, time, 384))[first:last, t + 1],
+                view(h_gru_wh, 0, (128, 384)).T,
                 d_h[first:last, t],
                 True,
             )
@@ -815,8 +885,8 @@ def over_rows(params, d_params, first, last, work, x, y):
         )
     # d_logits_weight[i, o] = Σ_b t h[b, t, i] d_logits[b, t, o]
     gemm(
-        h[first:last].reshape(last * time - first * time, 128).T,
-        d_logits[first:last].reshape(last * time - first * time, 64),
+        view(rows(h, first, last), 0, (last * time - first * time, 128)).T,
+        view(rows(d_logits, first, last), 0, (last * time - first * time, 64)),
         d_logits_weight,
         False,
     )
@@ -834,23 +904,23 @@ def over_rows(params, d_params, first, last, work, x, y):
     backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last)
     # d_h_gru_wh[k, g, j] = Σ_b t d_h_gru_wh_factor[b, t, k] d_h_gru_wh_factor_2[b, t, g, j]
     gemm(
-        d_h_gru_wh_factor[first:last].reshape(last * time - first * time, 128).T,
-        d_h_gru_wh_factor_2[first:last].reshape(last * time - first * time, 384),
-        d_h_gru_wh.reshape(128, 384),
+        view(rows(d_h_gru_wh_factor, first, last), 0, (last * time - first * time, 128)).T,
+        view(rows(d_h_gru_wh_factor_2, first, last), 0, (last * time - first * time, 384)),
+        view(d_h_gru_wh, 0, (128, 384)),
         False,
     )
     # d_h_embedding[b, t, i] = Σ_g j d_h_gru_a[b, t, g, j] h_gru_wx[i, g, j]
     gemm(
-        d_h_gru_a[first:last].reshape(last * time - first * time, 384),
-        h_gru_wx.reshape(32, 384).T,
-        d_h_embedding[first:last].reshape(last * time - first * time, 32),
+        view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),
+        view(h_gru_wx, 0, (32, 384)).T,
+        view(rows(d_h_embedding, first, last), 0, (last * time - first * time, 32)),
         False,
     )
     # d_h_gru_wx[i, g, j] = Σ_b t h_embedding[b, t, i] d_h_gru_a[b, t, g, j]
     gemm(
-        h_embedding[first:last].reshape(last * time - first * time, 32).T,
-        d_h_gru_a[first:last].reshape(last * time - first * time, 384),
-        d_h_gru_wx.reshape(32, 384),
+        view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)).T,
+        view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),
+        view(d_h_gru_wx, 0, (32, 384)),
         False,
     )
     backward_h_embedding_weight(d_h_embedding_weight, x, d_h_embedding, first, last)
@@ -878,10 +948,10 @@ def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
     gradient = d_params[0:72256]
     clip_scale = clip(gradient)
-    p = params[0:72256]
-    g = d_params[0:72256]
-    m = moments[0:72256]
-    v = moments[72256:144512]
+    p = view(params, 0, (72256,))
+    g = view(d_params, 0, (72256,))
+    m = view(moments, 0, (72256,))
+    v = view(moments, 72256, (72256,))
     adam(g, m, v, p, t, clip_scale)
 
 
@@ -942,9 +1012,9 @@ def added_entry(params, shares, moments, t):
     if params.size != SIZE or moments.size != 144512:
         raise ValueError("params or state are of another model")
     d_params = shares[0]
-    sums = d_params[0:72256]
+    sums = rows(d_params, 0, 72256)
     for worker in range(1, shares.shape[0]):
-        share = shares[worker, 0:72256]
+        share = rows(shares[worker], 0, 72256)
         for n in range(share.size):
             sums[n] += share[n]
     update(params, d_params, moments, t)
@@ -961,29 +1031,31 @@ def predict_entry(params, work, x, p):
     batch = x.shape[0]
     time = x.shape[1]
     h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
-    start_1 = 32 * batch * time
-    start_2 = start_1 + 384 * batch * time
-    start_3 = start_2 + 384 * batch
-    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)
-    h_gru_a = work[start_1:start_2].reshape(batch, time, 3, 128)
-    h_gru_s = work[start_2:start_3].reshape(batch, 3, 128)
-    h = work[start_3 : start_3 + 128 * batch * time].reshape(batch, time, 128)
-    logits_sum = work[start_1 : start_1 + 64 * batch * time].reshape(batch, time, 64)
-    logits = work[start_2 : start_2 + 64]
-    logits_exp = work[start_3 : start_3 + 64]
+    h_embedding = view(work, 0, (batch, time, 32))
+    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
+    h_gru_s = view(work, 416 * batch * time, (batch, 3, 128))
+    h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
+    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
+    logits = view(work, 416 * batch * time, (64,))
+    logits_exp = view(work, 416 * batch * time + 384 * batch, (64,))
     forward_h_embedding_(h_embedding, h_embedding_weight, x)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
-    gemm(h_embedding.reshape(batch * time, 32), h_gru_wx.reshape(32, 384), h_gru_a.reshape(batch * time, 384), False)
+    gemm(
+        view(h_embedding, 0, (batch * time, 32)),
+        view(h_gru_wx, 0, (32, 384)),
+        view(h_gru_a, 0, (batch * time, 384)),
+        False,
+    )
     forward_h_gru_a_(h_gru_a, h_gru_bias)
     for t in range(time):
         if t > 0:
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
-            gemm(h[:, t - 1], h_gru_wh.reshape(128, 384), h_gru_s.reshape(batch, 384), False)
+            gemm(h[:, t - 1], view(h_gru_wh, 0, (128, 384)), view(h_gru_s, 0, (batch, 384)), False)
         else:
             h_gru_s[:, :, :] = f4(0.0)
         forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
-    gemm(h.reshape(batch * time, 128), logits_weight, logits_sum.reshape(batch * time, 64), False)
+    gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
     forward_p(logits, logits_sum, logits_bias, logits_exp, p)
     return -1, -1
 
@@ -1002,28 +1074,30 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     time = x.shape[1]
     h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
-    start_1_ = 32 * batch * time
-    start_2_ = start_1_ + 384 * batch * time
-    start_3_ = start_2_ + 384 * batch
-    h_embedding = work[0 : 32 * batch * time].reshape(batch, time, 32)
-    h_gru_a = work[start_1_:start_2_].reshape(batch, time, 3, 128)
-    h_gru_s = work[start_2_:start_3_].reshape(batch, 3, 128)
-    h = work[start_3_ : start_3_ + 128 * batch * time].reshape(batch, time, 128)
-    logits_sum = work[start_1_ : start_1_ + 64 * batch * time].reshape(batch, time, 64)
-    logits = work[start_2_ : start_2_ + 64]
+    h_embedding = view(work, 0, (batch, time, 32))
+    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
+    h_gru_s = view(work, 416 * batch * time, (batch, 3, 128))
+    h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
+    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
+    logits = view(work, 416 * batch * time, (64,))
     bits_log = forward_bits_log(h_embedding, h_embedding_weight, x)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
-    gemm(h_embedding.reshape(batch * time, 32), h_gru_wx.reshape(32, 384), h_gru_a.reshape(batch * time, 384), False)
+    gemm(
+        view(h_embedding, 0, (batch * time, 32)),
+        view(h_gru_wx, 0, (32, 384)),
+        view(h_gru_a, 0, (batch * time, 384)),
+        False,
+    )
     forward_h_gru_a_(h_gru_a, h_gru_bias)
     for t in range(time):
         if t > 0:
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
-            gemm(h[:, t - 1], h_gru_wh.reshape(128, 384), h_gru_s.reshape(batch, 384), False)
+            gemm(h[:, t - 1], view(h_gru_wh, 0, (128, 384)), view(h_gru_s, 0, (batch, 384)), False)
         else:
             h_gru_s[:, :, :] = f4(0.0)
         forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
-    gemm(h.reshape(batch * time, 128), logits_weight, logits_sum.reshape(batch * time, 64), False)
+    gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
     loss, bits, accuracy = forward_loss(logits, logits_sum, logits_bias, y, bits_log)
     return -1, -1, loss, bits, accuracy
 
@@ -1173,7 +1247,7 @@ def train_step(params, state, x, y):
 
 def _step_in_shards(params, state, shards, x, y):
     """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
-    rows = x.shape[0]
+    count = x.shape[0]
     batch = x.shape[0]
     time = x.shape[1]
     if len(state.shards) != shards or state.shards[0][0].size < 2144 * batch * time + 128:
@@ -1182,7 +1256,7 @@ def _step_in_shards(params, state, shards, x, y):
     step = state.step + 1
 
     def share(worker):
-        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        first, last = count * worker // shards, count * (worker + 1) // shards
         return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
 
     done = WORKERS.map(share, shards)

@@ -33,7 +33,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
 try:
@@ -165,17 +167,17 @@ def parts(p):
     """h_weight, h_bias, centre_weight, centre_bias, spread_weight, spread_bias, decode_h_weight, decode_h_bias,
     decode_dense_weight, decode_dense_bias, width: views of the flat buffer p, or of its gradient."""
     return (
-        p[0:16384].reshape(64, 256),
-        p[16384:16640],
-        p[16640:18688].reshape(256, 8),
-        p[18688:18696],
-        p[18696:20744].reshape(256, 8),
-        p[20744:20752],
-        p[20752:22800].reshape(8, 256),
-        p[22800:23056],
-        p[23056:39440].reshape(256, 64),
-        p[39440:39504],
-        p[39504:39505],
+        view(p, 0, (64, 256)),
+        view(p, 16384, (256,)),
+        view(p, 16640, (256, 8)),
+        view(p, 18688, (8,)),
+        view(p, 18696, (256, 8)),
+        view(p, 20744, (8,)),
+        view(p, 20752, (8, 256)),
+        view(p, 22800, (256,)),
+        view(p, 23056, (256, 64)),
+        view(p, 39440, (64,)),
+        view(p, 39504, (1,)),
     )
 
 
@@ -310,6 +312,64 @@ def normal(key, place):
     return np.sqrt(f4(-2.0) * log_of_normal(u)) * cos_of_turn(bits & u8(0xFFFFFFFF))
 
 
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@intrinsic
+def stretch(_, buffer, start, shape):
+    """What view is in compiled code: an address, lengths and steps."""
+    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
+
+    def generate(context, builder, _, arguments):
+        given, place, sizes = arguments
+        lengths = cgutils.unpack_tuple(builder, sizes)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
+        steps = [item]
+        for length in reversed(lengths[1:]):
+            steps.insert(0, builder.mul(steps[0], length))
+        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
+        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
+        return out._getvalue()
+
+    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+
+
+@overload(view)
+def compiled_view(buffer, start, shape):
+    """The same in compiled code."""
+    return lambda buffer, start, shape: stretch(buffer, start, shape)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@intrinsic
+def row_range(_, array, first, last):
+    """What rows is in compiled code: another address and one other length."""
+
+    def generate(context, builder, _, arguments):
+        given = make_array(array)(context, builder, arguments[0])
+        lengths = cgutils.unpack_tuple(builder, given.shape)
+        steps = cgutils.unpack_tuple(builder, given.strides)
+        lengths[0] = builder.sub(arguments[2], arguments[1])
+        start = cgutils.pointer_add(builder, given.data, builder.mul(arguments[1], steps[0]))
+        out = make_array(array)(context, builder)
+        populate_array(out, start, lengths, steps, given.itemsize, meminfo=None)
+        return out._getvalue()
+
+    return array(array, types.intp, types.intp), generate
+
+
+@overload(rows)
+def compiled_rows(array, first, last):
+    """The same in compiled code."""
+    return lambda array, first, last: row_range(array, first, last)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
     if accumulate:
@@ -318,7 +378,17 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@overload(gemm, inline="always")
+@intrinsic
+def address(_, array):
+    """Where an array begins."""
+
+    def generate(context, builder, _, arguments):
+        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
+
+    return types.intp(array), generate
+
+
+@overload(gemm)
 def compiled_gemm(a, b, out, accumulate):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
@@ -329,7 +399,7 @@ def compiled_gemm(a, b, out, accumulate):
     def call(a, b, out, accumulate):
         # addresses and steps: compiled once, not for each order of axes
         sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((a.ctypes.data, b.ctypes.data, out.ctypes.data), a.strides, b.strides, out.strides, sizes, accumulate)
+        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
 
     return call
 
@@ -682,18 +752,18 @@ def over_rows(params, d_params, first, last, work, seed, x):
         d_decode_dense_bias,
         d_width_place,
     ) = parts(d_params)
-    h = work[0 : 256 * batch].reshape(batch, 256)  # kept for d_spread_weight and d_centre_weight
-    z_exp = work[264 * batch : 272 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
-    z_normal = work[272 * batch : 280 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
-    z = work[280 * batch : 288 * batch].reshape(batch, 8)  # kept for d_decode_h_weight
-    told_expm1 = work[288 * batch : 296 * batch].reshape(batch, 8)  # kept for d_centre and d_spread
-    told = work[296 * batch : 297 * batch]  # kept for d_decode_dense and d_decode_dense_bias
-    decode_h = work[297 * batch : 553 * batch].reshape(batch, 256)  # kept for d_decode_h_dense and d_decode_h_bias
-    d_decode_dense = work[553 * batch : 617 * batch].reshape(batch, 64)
-    d_decode_h_dense = work[617 * batch : 873 * batch].reshape(batch, 256)
-    d_centre = work[256 * batch : 264 * batch].reshape(batch, 8)
-    d_spread = work[873 * batch : 881 * batch].reshape(batch, 8)
-    d_h_dense = work[617 * batch : 873 * batch].reshape(batch, 256)
+    h = view(work, 0, (batch, 256))  # kept for d_spread_weight and d_centre_weight
+    z_exp = view(work, 264 * batch, (batch, 8))  # kept for d_centre and d_spread
+    z_normal = view(work, 272 * batch, (batch, 8))  # kept for d_centre and d_spread
+    z = view(work, 280 * batch, (batch, 8))  # kept for d_decode_h_weight
+    told_expm1 = view(work, 288 * batch, (batch, 8))  # kept for d_centre and d_spread
+    told = view(work, 296 * batch, (batch,))  # kept for d_decode_dense and d_decode_dense_bias
+    decode_h = view(work, 297 * batch, (batch, 256))  # kept for d_decode_h_dense and d_decode_h_bias
+    d_decode_dense = view(work, 553 * batch, (batch, 64))
+    d_decode_h_dense = view(work, 617 * batch, (batch, 256))
+    d_centre = view(work, 256 * batch, (batch, 8))
+    d_spread = view(work, 873 * batch, (batch, 8))
+    d_h_dense = view(work, 617 * batch, (batch, 256))
 
     # forward
     far_exp = np.exp(width[0])
@@ -702,18 +772,19 @@ def over_rows(params, d_params, first, last, work, seed, x):
     far_offset = width[0] + far_log / 2.0
     d_p_scale = 1.0 / (batch * (far_exp * far_exp))
     d_far_exp_sum_scale = 1.0 / far_exp**3
-    gemm(x[first:last], h_weight, h[first:last], False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    gemm(rows(x, first, last), h_weight, rows(h, first, last), False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias, first, last)
     # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
-    gemm(h[first:last], centre_weight, d_centre[first:last], False)
+    gemm(rows(h, first, last), centre_weight, rows(d_centre, first, last), False)
     forward_centre(d_centre, centre_bias, first, last)
-    gemm(h[first:last], spread_weight, z_exp[first:last], False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    gemm(rows(h, first, last), spread_weight, rows(z_exp, first, last), False)
     forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_normal_key, first, last)
     # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
-    gemm(z[first:last], decode_h_weight, decode_h[first:last], False)
+    gemm(rows(z, first, last), decode_h_weight, rows(decode_h, first, last), False)
     forward_h(decode_h, decode_h_bias, first, last)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
-    gemm(decode_h[first:last], decode_dense_weight, d_decode_dense[first:last], False)
+    gemm(rows(decode_h, first, last), decode_dense_weight, rows(d_decode_dense, first, last), False)
 
     # backward
     d_far_exp_sum, loss_sum = d_far_exp_sum_and_d_decode_dense(
@@ -730,25 +801,26 @@ def over_rows(params, d_params, first, last, work, seed, x):
         last,
     )
     # d_decode_h[b, i] = Σ_o d_decode_dense[b, o] decode_dense_weight[i, o]
-    gemm(d_decode_dense[first:last], decode_dense_weight.T, d_decode_h_dense[first:last], False)
+    gemm(rows(d_decode_dense, first, last), decode_dense_weight.T, rows(d_decode_h_dense, first, last), False)
     backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last)
     # d_z[b, i] = Σ_o d_decode_h_dense[b, o] decode_h_weight[i, o]
-    gemm(d_decode_h_dense[first:last], decode_h_weight.T, d_spread[first:last], False)
+    gemm(rows(d_decode_h_dense, first, last), decode_h_weight.T, rows(d_spread, first, last), False)
     backward_centre(d_spread_bias, d_centre_bias, d_centre, d_spread, z_normal, told_expm1, z_exp, first, last)
     # d_decode_dense_weight[i, o] = Σ_b decode_h[b, i] d_decode_dense[b, o]
-    gemm(decode_h[first:last].T, d_decode_dense[first:last], d_decode_dense_weight, False)
+    gemm(rows(decode_h, first, last).T, rows(d_decode_dense, first, last), d_decode_dense_weight, False)
     # d_decode_h_weight[i, o] = Σ_b z[b, i] d_decode_h_dense[b, o]
-    gemm(z[first:last].T, d_decode_h_dense[first:last], d_decode_h_weight, False)
+    gemm(rows(z, first, last).T, rows(d_decode_h_dense, first, last), d_decode_h_weight, False)
     # d_h[b, i] = Σ_o d_spread[b, o] spread_weight[i, o]
-    gemm(d_spread[first:last], spread_weight.T, d_h_dense[first:last], False)
+    gemm(rows(d_spread, first, last), spread_weight.T, rows(d_h_dense, first, last), False)
     # d_h[b, i] += Σ_o d_centre[b, o] centre_weight[i, o]
-    gemm(d_centre[first:last], centre_weight.T, d_h_dense[first:last], True)
+    gemm(rows(d_centre, first, last), centre_weight.T, rows(d_h_dense, first, last), True)
     # d_spread_weight[i, o] = Σ_b h[b, i] d_spread[b, o]
-    gemm(h[first:last].T, d_spread[first:last], d_spread_weight, False)
+    gemm(rows(h, first, last).T, rows(d_spread, first, last), d_spread_weight, False)
     # d_centre_weight[i, o] = Σ_b h[b, i] d_centre[b, o]
-    gemm(h[first:last].T, d_centre[first:last], d_centre_weight, False)
+    gemm(rows(h, first, last).T, rows(d_centre, first, last), d_centre_weight, False)
     backward_decode_h_dense(d_h_bias, d_h_dense, h, first, last)
-    gemm(x[first:last].T, d_h_dense[first:last], d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
+    gemm(rows(x, first, last).T, rows(d_h_dense, first, last), d_h_weight, False)
     d_width_place[0] = 0.0
     return d_far_exp_sum, loss_sum
 
@@ -776,10 +848,10 @@ def differentiate(params, d_params, work, seed, x):
 @inlined
 def update(params, d_params, moments, t, first, last):
     """One step of adam, in place; t counts steps from 1."""
-    p_ = params[first:last]
-    g = d_params[first:last]
-    m = moments[first:last]
-    v = moments[first + 39505 : last + 39505]
+    p_ = rows(params, first, last)
+    g = rows(d_params, first, last)
+    m = rows(moments, first, last)
+    v = rows(moments, first + 39505, last + 39505)
     adam(m, g, v, p_, t)
 
 
@@ -824,9 +896,9 @@ def added_entry(params, shares, moments, t, first, last):
     if params.size != SIZE or moments.size != 79010:
         raise ValueError("params or state are of another model")
     d_params = shares[0]
-    sums = d_params[first:last]
+    sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
-        share = shares[worker, first:last]
+        share = rows(shares[worker], first, last)
         for n in range(share.size):
             sums[n] += share[n]
     update(params, d_params, moments, t, first, last)
@@ -852,11 +924,11 @@ def predict_entry(params, work, seed, x, picture, sample):
         decode_dense_bias,
         _,
     ) = parts(params)
-    h = work[0 : 256 * batch].reshape(batch, 256)
-    centre = work[256 * batch : 264 * batch].reshape(batch, 8)
-    noise = work[0 : 8 * batch].reshape(batch, 8)
-    decode_2_h = work[264 * batch : 520 * batch].reshape(batch, 256)
-    decode_3_h = work[264 * batch : 520 * batch].reshape(batch, 256)
+    h = view(work, 0, (batch, 256))
+    centre = view(work, 256 * batch, (batch, 8))
+    noise = view(work, 0, (batch, 8))
+    decode_2_h = view(work, 264 * batch, (batch, 256))
+    decode_3_h = view(work, 264 * batch, (batch, 256))
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h_(h, h_bias)
     gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
@@ -897,14 +969,14 @@ def evaluate_entry(params, work, seed, x):
         decode_dense_bias,
         width,
     ) = parts(params)
-    h = work[0 : 256 * batch].reshape(batch, 256)
-    centre = work[256 * batch : 264 * batch].reshape(batch, 8)
-    z = work[264 * batch : 272 * batch].reshape(batch, 8)
-    told = work[0:batch]
-    decode_h = work[272 * batch : 528 * batch].reshape(batch, 256)
-    decode_dense_sum = work[528 * batch : 592 * batch].reshape(batch, 64)
-    decode_2_h = work[272 * batch : 528 * batch].reshape(batch, 256)
-    decode_2_dense_sum = work[528 * batch : 592 * batch].reshape(batch, 64)
+    h = view(work, 0, (batch, 256))
+    centre = view(work, 256 * batch, (batch, 8))
+    z = view(work, 264 * batch, (batch, 8))
+    told = view(work, 0, (batch,))
+    decode_h = view(work, 272 * batch, (batch, 256))
+    decode_dense_sum = view(work, 528 * batch, (batch, 64))
+    decode_2_h = view(work, 272 * batch, (batch, 256))
+    decode_2_dense_sum = view(work, 528 * batch, (batch, 64))
     far_exp = np.exp(width[0])
     far_scale = 0.5 / (far_exp * far_exp)
     far_log = np.log(2.0 * np.pi)
@@ -1063,7 +1135,7 @@ def train_step(params, state, x):
 
 def _step_in_shards(params, state, shards, x):
     """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
-    rows = x.shape[0]
+    count = x.shape[0]
     batch = x.shape[0]
     if len(state.shards) != shards or state.shards[0][0].size < 881 * batch:
         state.shards = [(np.empty(881 * batch, f4),) for _ in range(shards)]
@@ -1071,7 +1143,7 @@ def _step_in_shards(params, state, shards, x):
     step = state.step + 1
 
     def share(worker):
-        first, last = rows * worker // shards, rows * (worker + 1) // shards
+        first, last = count * worker // shards, count * (worker + 1) // shards
         return share_entry(
             params.flat, state.shares[worker], first, last, step, _seed(state.seed), *state.shards[worker], x
         )

@@ -41,6 +41,10 @@ def _laid_out(row: str) -> list[str]:
         return [row]
     if text.startswith("if ") and text.endswith(":"):
         return [f"{indent}if (", *(f"{indent}    {part}" for part in parts(text[3:-1])), f"{indent}):"]
+    commas = outermost(text, ", ")
+    if commas and " = " not in text:
+        starts, ends = [0, *(at + 2 for at in commas)], [*commas, len(text)]
+        return [f"{indent}{text[start:end]}," for start, end in zip(starts, ends, strict=True)]
     if text.endswith(")") and (place := _last_bracket(text)):
         return [f"{indent}{text[: place + 1]}", *_arguments(f"{indent}    ", text[place + 1 : -1]), f"{indent})"]
     return [row]
