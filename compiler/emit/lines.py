@@ -31,22 +31,26 @@ def _opens(value: str, at: int) -> bool:
 
 def laid_out(rows: Iterable[str]) -> list[str]:
     """Rows of a function: a long condition is broken at its `or`, a long call in the brackets that end it."""
-    return [part for row in rows for part in _laid_out(row)]
+    given = list(rows)
+    # what stands in the brackets of a product, which is set before it is known how deep it is indented
+    around = zip(["", *given], [*given[1:], ""], strict=False)
+    inside = [before.endswith("gemm(") and after.strip() == ")" for before, after in around]
+    return [part for row, call in zip(given, inside, strict=True) for part in _laid_out(row, call)]
 
 
-def _laid_out(row: str) -> list[str]:
+def _laid_out(row: str, inside: bool) -> list[str]:
     text = row.lstrip()
     indent = row[: len(row) - len(text)]
     if len(row) <= WIDTH or "\n" in row or text.startswith(("#", '"')):
         return [row]
+    if inside:
+        return _arguments(indent, text)
     if text.startswith("if ") and text.endswith(":"):
         return [f"{indent}if (", *(f"{indent}    {part}" for part in parts(text[3:-1])), f"{indent}):"]
-    commas = outermost(text, ", ")
-    if commas and " = " not in text:
-        starts, ends = [0, *(at + 2 for at in commas)], [*commas, len(text)]
-        return [f"{indent}{text[start:end]}," for start, end in zip(starts, ends, strict=True)]
     if text.endswith(")") and (place := _last_bracket(text)):
-        return [f"{indent}{text[: place + 1]}", *_arguments(f"{indent}    ", text[place + 1 : -1]), f"{indent})"]
+        inner, is_call = text[place + 1 : -1], text[place - 1].isalnum() or text[place - 1] == "_"
+        rows = _arguments(f"{indent}    ", inner) if is_call else [f"{indent}    {part}" for part in parts(inner)]
+        return [f"{indent}{text[: place + 1]}", *rows, f"{indent})"]
     return [row]
 
 

@@ -413,7 +413,8 @@ class _Module:
         work = update.program.work.items()
         space = [f"{WORK_NAMES[kind]} = np.empty({size}, {self.callers.dtype(kind)})" for kind, size in work]
         used = [f"{names.of(leaf)} = {view}" for leaf, view in views.items() if names.of(leaf) in words]
-        return [*ends, *space, *used, *body.lines]
+        sizes = [f"{names.of(name)} = {size}" for name in body.dims]
+        return [*ends, *sizes, *space, *used, *body.lines]
 
     def stretch(self, start: int, size: int) -> tuple[list[str], Callable[[str, int, tuple[int, ...]], str]]:
         """How a stretch of a buffer is cut out, so far after that of the parameters, and lines that tell its ends."""
