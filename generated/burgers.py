@@ -27,7 +27,7 @@ import math
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, overload, register_jitable
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.linalg import ensure_blas
 
@@ -337,7 +337,7 @@ def blas_product(dtype):
     item = 4 if single else 8
     numbers = np.array([0, 1], f4 if single else f8)
 
-    @kernel
+    @register_jitable(error_model="numpy")
     def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
         a, b, out = places
         m, n, k = sizes

@@ -17,15 +17,13 @@ from gradc.graph import noise
 
 FAST = {"arcp", "contract", "nsz", "reassoc"}
 HEAD = """
+import math
 import numpy as np
 from numba import njit
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 """
-COMPILED = """
-vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
-kernel = njit(error_model="numpy", nogil=True)
-"""
+COMPILED = 'vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)'
 PLAIN = "def vector(function): return function"
 
 WIDTHS = ("float32", "float64")
@@ -314,6 +312,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     exec("\n".join([HEAD, PLAIN, *prelude_imports([name]), prelude_source([name], dtype)]), scope)
     one = np.ones((1, 1), dtype)
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
+    arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1)}
     row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
     scope[name](*(arguments | row).get(name, (one[0, 0] / 2,)))
 
@@ -325,6 +324,33 @@ def test_text_is_the_same_for_any_order_and_repetition() -> None:
     assert prelude_source([], "float64") == ""
     assert text.count("def exp(") == 1
     assert text.startswith("@vector\ndef exp(x):\n")
+
+
+# ------------------------------------------------------------------ views
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_views_are_slices_and_reshapes(dtype: str) -> None:
+    view, rows = (prelude(dtype, compiled=True)[name] for name in ("view", "rows"))
+
+    @njit
+    def run(buffer: Any, n: int) -> Any:
+        cube = view(buffer, 3 * n, (n, 2, 3))
+        some = rows(cube, 1, n)
+        return cube.copy(), some.copy(), view(some, 3, ((n - 1) * 2 - 1, 3)).T.copy(), rows(cube, 2, 2).size
+
+    buffer = np.arange(60).astype(dtype)
+    cube, some, turned, none = run(buffer, 4)
+    expected = buffer[12:36].reshape(4, 2, 3)
+    np.testing.assert_array_equal(cube, expected)
+    np.testing.assert_array_equal(some, expected[1:4])
+    np.testing.assert_array_equal(turned, expected[1:4].reshape(6, 3)[1:].T)
+    assert none == 0
+    buffer.flags.writeable = False
+    np.testing.assert_array_equal(run(buffer, 4)[0], expected)
+    plain = prelude(dtype, compiled=False)
+    np.testing.assert_array_equal(plain["view"](buffer, 12, (4, 2, 3)), expected)
+    np.testing.assert_array_equal(plain["rows"](expected, 1, 4), expected[1:4])
 
 
 # ------------------------------------------------------------------ random numbers

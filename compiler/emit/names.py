@@ -12,7 +12,11 @@ from collections.abc import Iterable
 from .prelude import AVAILABLE, prelude_words
 
 PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
-KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8")
+IMPORTS = (
+    *("math", "njit", "types", "cgutils", "intrinsic", "overload", "register_jitable"),
+    *("make_array", "populate_array", "ensure_blas"),
+)
+KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
 
 LIKE_DIGITS = ("l", "I", "O")
@@ -22,15 +26,14 @@ MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
     *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
-    *("math", "njit", "overload", "FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "types"),
-    *("intrinsic", "cgutils", "make_array", "populate_array", "count"),
+    *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PRODUCTS"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
     *("gradients", "results", "threadpoolctl", "special", "_", "_array", "_checked", "_checked_inputs"),
-    *("_out_of_range", "_step_in_shards", "_seed", "processors", "ensure_blas"),
+    *("_out_of_range", "_step_in_shards", "_seed", "processors"),
 )
 
 

@@ -92,7 +92,7 @@ def _overload(_function: Callable[..., Any], **_options: Any) -> Any:
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=None),
     "numba.core": SimpleNamespace(cgutils=None),
-    "numba.extending": SimpleNamespace(overload=_overload, intrinsic=_same),
+    "numba.extending": SimpleNamespace(overload=_overload, intrinsic=_same, register_jitable=_njit),
     "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
     "numba.np.linalg": SimpleNamespace(ensure_blas=None),
 }

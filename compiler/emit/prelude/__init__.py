@@ -62,7 +62,7 @@ def _with_what_they_use(names: Iterable[str], definitions: dict[str, str]) -> li
 def _used_by(definition: str, definitions: dict[str, str]) -> set[str]:
     """The definitions that one names: among its words, but for those of docstrings and comments."""
     code = re.sub(r'""".*?"""|#[^\n]*', "", definition, flags=re.DOTALL)
-    return set(re.findall(r"\w+", code)) & set(definitions)
+    return set(re.findall(r"(?<![.\w])\w+", code)) & set(definitions)
 
 
 def _definitions(dtype: str) -> dict[str, str]:

@@ -12,4 +12,3 @@ u4, u8 = np.uint32, np.uint64
 
 # Range reduction is exact only in the order written: sums keep it, and only a product may fuse with its sum.
 vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
-kernel = njit(error_model="numpy", nogil=True)
