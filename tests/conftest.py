@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +19,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every worker has a cache folder of its own, so that tests neither see nor leave anything of the user's."""
     patch = pytest.MonkeyPatch()
     patch.setenv("GRADC_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def without_jit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules that are loaded in the test run as Python does. NUMBA_DISABLE_JIT would last beyond it: Numba reads its
+    environment when it compiles, and then never compiles again."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
 
 
 @pytest.fixture

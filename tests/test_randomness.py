@@ -204,15 +204,12 @@ def test_without_random_numbers_no_seed_is_passed_on():
     assert "_seed" not in source
 
 
-def test_training_that_stopped_goes_on_with_the_numbers_it_would_have_had(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    monkeypatch.setenv("GRADC_CACHE", str(tmp_path / "cache"))
+@pytest.mark.usefixtures("without_jit")
+def test_training_that_stopped_goes_on_with_the_numbers_it_would_have_had(tmp_path):
     x, y = data(40)
 
     def fresh() -> gradc.Model:
-        model = gradc.compile_text(text(MIXED), "mixed", seed=5)
-        vars(model.module).update({n: f.py_func for n, f in vars(model.module).items() if hasattr(f, "py_func")})
-        return model
+        return gradc.compile_text(text(MIXED), "mixed", seed=5)
 
     through, stopped = fresh(), fresh()
     through.fit(x, y, epochs=2, batch_size=16, progress=False)

@@ -239,15 +239,12 @@ def test_tools_know_states() -> None:
     assert "States      middle[6]" in emit(SMALL)
 
 
-def test_training_that_stopped_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    monkeypatch.setenv("GRADC_CACHE", str(tmp_path / "cache"))
+@pytest.mark.usefixtures("without_jit")
+def test_training_that_stopped_goes_on_to_the_bit(tmp_path: Path) -> None:
     x, y = data(40)
 
     def fresh() -> gradc.Model:
-        model = gradc.compile_text(MIXED, "mixed", seed=5)
-        vars(model.module).update({n: f.py_func for n, f in vars(model.module).items() if hasattr(f, "py_func")})
-        return model
+        return gradc.compile_text(MIXED, "mixed", seed=5)
 
     through, stopped = fresh(), fresh()
     through.fit(x, y, epochs=2, batch_size=16, validation=0.2, progress=False)

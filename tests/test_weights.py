@@ -51,8 +51,8 @@ def told(act) -> list[str]:
 # ------------------------------------------------------------------ PyTorch
 
 
-def test_the_document_s_table_loads_what_pytorch_saved(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+@pytest.mark.usefixtures("without_jit")
+def test_the_document_s_table_loads_what_pytorch_saved(tmp_path):
     net = gradc.compile_text(block("model of"), "net", dtype="float64")
     (tmp_path / "names.toml").write_text(block("table of"), encoding="utf-8")
     net.load(PYTORCH, table=tmp_path / "names.toml")
