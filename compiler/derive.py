@@ -71,9 +71,7 @@ def derivation(model: core.Model, of: str, *, latex: bool = False) -> Derivation
         loss="the loss" if loss.tensor == model.loss.tensor else loss.name,
         prefix=prefix,
         file=Path(model.file).name,
-        forward=tuple(
-            equation for name in forward.order if name in way for equation in forward.writers[name]
-        ),
+        forward=tuple(equation for name in forward.order if name in way for equation in forward.writers[name]),
         stabilised=stabilised,
         steps=steps,
         computed=work.computed(simple.graph.outputs[f"gradient {of}"]),

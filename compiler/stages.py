@@ -8,8 +8,8 @@ false), and the update rule of each group of parameters.
 
 import hashlib
 import warnings
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gradc.calculus.nested import Expanded, expanded
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.errors import Diagnostic, GradcError, GradcWarning, render
-from gradc.graph.index import number
+from gradc.graph.index import ZERO, number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
 from gradc.graph.show import file_in_text
@@ -221,7 +221,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         moment_names=names,
         updates=updates,
         before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
-        gradient=gradient_program(stages.gradient) if stages.gradient else None,
+        gradient=_with_space_for(updates, gradient_program(stages.gradient)) if stages.gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
@@ -236,6 +236,13 @@ def gradient_program(graph: Graph, *, share: bool = True) -> Program:
     """The program of a gradient: what a state is next lies where it is."""
     states = {label: label.removeprefix("next ") for label in graph.outputs if label.startswith("next ")}
     return schedule(graph, states, share=share)
+
+
+def _with_space_for(updates: Iterable[UpdateProgram], program: Program) -> Program:
+    """The same program with work space in which the optimizer's rules find room too: they run when it is done."""
+    needed = {kind: max((update.work(kind) for update in updates), default=0) for kind in Kind}
+    more = {kind: program.work.get(kind, ZERO) + length for kind, length in needed.items() if length}
+    return replace(program, work={**program.work, **more})
 
 
 def _alone(stages: Stages) -> dict[str, Alone]:

@@ -20,28 +20,30 @@ import math
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload, register_jitable
-from numba.np.arrayobj import make_array, populate_array
+from numba.extending import lower_builtin, register_jitable, type_callable
 from numba.np.linalg import ensure_blas
 
 f4 = np.float32
-f8 = np.float64
 i4 = np.int32
 
 # Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
 FAST = {"arcp", "contract", "nsz", "reassoc"}
-kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+# Nothing here allocates an array, so none has to be counted (_nrt).
+PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+kernel = register_jitable(fastmath=FAST, **BARE)
 inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 
 
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
     function.__qualname__ += "_2f32ff71"
     try:
-        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return kernel(function)
+        return njit(fastmath=FAST, **PLAIN)(function)
 
 
 # ------------------------------------------------------------------ parameters
@@ -144,34 +146,54 @@ def sigmoid(x):
     return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
 
 
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(item),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
 def view(buffer, start, shape):
     """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
     return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
 
 
-@intrinsic
-def stretch(_, buffer, start, shape):
-    """What view is in compiled code: an address, lengths and steps."""
-    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
-
-    def generate(context, builder, _, arguments):
-        given, place, sizes = arguments
-        lengths = cgutils.unpack_tuple(builder, sizes)
-        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
-        steps = [item]
-        for length in reversed(lengths[1:]):
-            steps.insert(0, builder.mul(steps[0], length))
-        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
-        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
-        return out._getvalue()
-
-    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
 
 
-@overload(view)
-def compiled_view(buffer, start, shape):
-    """The same in compiled code."""
-    return lambda buffer, start, shape: stretch(buffer, start, shape)
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
 
 
 def gemm(a, b, out, accumulate):
@@ -182,43 +204,45 @@ def gemm(a, b, out, accumulate):
         np.matmul(a, b, out)
 
 
-@intrinsic
-def address(_, array):
-    """Where an array begins."""
-
-    def generate(context, builder, _, arguments):
-        return builder.ptrtoint(make_array(array)(context, builder, arguments[0]).data, cgutils.intp_t)
-
-    return types.intp(array), generate
+@type_callable(gemm)
+def type_of_gemm(_):
+    """What compiled code takes a product for: it gives nothing back."""
+    return lambda a, b, out, accumulate: types.none
 
 
-@overload(gemm)
-def compiled_gemm(a, b, out, accumulate):
+@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
+def compiled_gemm(context, builder, signature, arguments):
     """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
-    product = blas_product(out.dtype)
-
-    def call(a, b, out, accumulate):
-        # addresses and steps: compiled once, not for each order of axes
-        sizes = out.shape[0], out.shape[1], a.shape[1]
-        product((address(a), address(b), address(out)), a.strides, b.strides, out.strides, sizes, accumulate)
-
-    return call
-
-
-PRODUCTS = {}
+    kinds, dtype = signature.args[:3], signature.args[2].dtype
+    parts = [
+        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
+        for name in ("data", "strides", "shape")
+    ]
+    # BLAS takes its factors, 1 and 0, by their addresses
+    one, zero = (cgutils.alloca_once_value(builder, context.get_constant(dtype, value)) for value in (1, 0))
+    addresses = [*parts[0], one, builder.select(arguments[3], one, zero)]
+    numbers = (
+        [builder.ptrtoint(each, cgutils.intp_t) for each in addresses],
+        [step for steps in parts[1] for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, parts[2][2]), builder.extract_value(parts[2][0], 1)],
+    )
+    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
+    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
+    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
+    product = context.compile_subroutine(builder, blas_product(dtype), types.none(*tuples))
+    context.call_internal_no_propagate(builder, product.fndesc, types.none(*tuples), called)
+    return context.get_dummy_value()
 
 
 def blas_product(dtype):
-    """The compiled product of matrices of this type, given by their addresses and steps in bytes.
+    """The product of matrices of this type, given by their addresses and steps in bytes.
 
     BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
     2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
     """
-    if dtype in PRODUCTS:
-        return PRODUCTS[dtype]
     ensure_blas()
     letter, size, address = types.char, types.intp, types.intp
     arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
@@ -226,21 +250,18 @@ def blas_product(dtype):
     single = dtype == types.float32
     kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
     item = 4 if single else 8
-    numbers = np.array([0, 1], f4 if single else f8)
 
-    @register_jitable(error_model="numpy")
-    def product(places, a_strides, b_strides, out_strides, sizes, accumulate):
-        a, b, out = places
+    def product(addresses, steps, sizes):
+        a, b, out, one, beta = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
         # plain comparisons: min and max of two numbers would be compiled as functions
-        a_by_rows = a_strides[1] == item or k == 1
-        b_by_rows = b_strides[1] == item or n == 1
-        a_step = (a_strides[0] if a_by_rows else a_strides[1]) // item
-        b_step = (b_strides[0] if b_by_rows else b_strides[1]) // item
-        out_step = out_strides[0] // item
+        a_by_rows = a_column == item or k == 1
+        b_by_rows = b_column == item or n == 1
+        a_step = (a_row if a_by_rows else a_column) // item
+        b_step = (b_row if b_by_rows else b_column) // item
+        out_step = out_row // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        zero = numbers.ctypes.data
-        beta = zero + item if accumulate else zero
         block = n
         if 2**18 < m * n * k <= 2**22:
             block = 2**18 // (m * k)
@@ -254,8 +275,8 @@ def blas_product(dtype):
                 columns,
                 m,
                 k,
-                zero + item,
-                b + first * b_strides[1],
+                one,
+                b + first * b_column,
                 b_least if b_step < b_least else b_step,
                 a,
                 a_least if a_step < a_least else a_step,
@@ -264,7 +285,6 @@ def blas_product(dtype):
                 n if out_step < n else out_step,
             )
 
-    PRODUCTS[dtype] = product
     return product
 
 

@@ -25,26 +25,29 @@ import math
 import numpy as np
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array, populate_array
+from numba.extending import lower_builtin, register_jitable, type_callable
 
 f4 = np.float32
 i4 = np.int32
 
 # Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
 FAST = {"arcp", "contract", "nsz", "reassoc"}
-kernel = njit(fastmath=FAST, error_model="numpy", nogil=True)
+# Nothing here allocates an array, so none has to be counted (_nrt).
+PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+kernel = register_jitable(fastmath=FAST, **BARE)
 inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 
 
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
     function.__qualname__ += "_be25c2d0"
     try:
-        return njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)(function)
+        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return kernel(function)
+        return njit(fastmath=FAST, **PLAIN)(function)
 
 
 # ------------------------------------------------------------------ parameters
@@ -191,34 +194,54 @@ def log(x):
     return f4(np.nan) if x < f4(0.0) else s
 
 
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(item),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
 def view(buffer, start, shape):
     """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
     return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
 
 
-@intrinsic
-def stretch(_, buffer, start, shape):
-    """What view is in compiled code: an address, lengths and steps."""
-    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
-
-    def generate(context, builder, _, arguments):
-        given, place, sizes = arguments
-        lengths = cgutils.unpack_tuple(builder, sizes)
-        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
-        steps = [item]
-        for length in reversed(lengths[1:]):
-            steps.insert(0, builder.mul(steps[0], length))
-        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
-        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
-        return out._getvalue()
-
-    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
 
 
-@overload(view)
-def compiled_view(buffer, start, shape):
-    """The same in compiled code."""
-    return lambda buffer, start, shape: stretch(buffer, start, shape)
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
 
 
 # ------------------------------------------------------------------ kernels

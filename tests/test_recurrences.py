@@ -40,37 +40,44 @@ dim src
 input keys[batch, src, m]
 """
 MODELS = {
-    "guarded read": SERIES + """
+    "guarded read": SERIES
+    + """
 h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h?[b, t - 1, k] * u[k, j]))
 loss mean((h - y)^2)
 """,
-    "start by condition": SERIES + """
+    "start by condition": SERIES
+    + """
 input h0[batch, m]
 h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k]((if t > 0 then h?[b, t - 1, k] else h0[b, k]) * u[k, j]))
 loss mean((h - y)^2)
 """,
-    "start at a place of its own": SERIES + """
+    "start at a place of its own": SERIES
+    + """
 input h0[batch, m]
 h[b, 0, j]     = h0[b, j]
 h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h[b, t, k] * u[k, j]))
 e[b, t, j] = h[b, t + 1, j] - y[b, t, j]
 loss mean(e^2)
 """,
-    "start below": SERIES + """
+    "start below": SERIES
+    + """
 h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h[b, t, k] * u[k, j]))
 h[b, 0, j]     = y[b, 0, j]
 loss mean(h^2)
 """,
-    "last state alone": SERIES + """
+    "last state alone": SERIES
+    + """
 h[b, t, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](h?[b, t - 1, k] * u[k, j]))
 last[b, j] = h[b, time - 1, j]
 loss mean(last^2) + 0 * mean(y)
 """,
-    "lstm, twice": SERIES + """
+    "lstm, twice": SERIES
+    + """
 a = lstm(x @ w, 3)
 loss mean((lstm(a, m) - y)^2) + mean(u^2)
 """,
-    "gru, both ways": SERIES + """
+    "gru, both ways": SERIES
+    + """
 a = concat(gru(x @ w, 2), gru(x @ w, 2, reverse = true), axis = 2)
 loss mean((simple_rnn(a @ u, m) - y)^2)
 """,
@@ -173,13 +180,17 @@ best[b, t, j] = x[b, t, j] + (if t == 0 then 0 else max[i](best?[b, t - 1, i] + 
 last[b] = max[j](best[b, time - 1, j])
 loss mean(last)
 """,
-    "a decoder, through a call": SERIES + ATTEND + """
+    "a decoder, through a call": SERIES
+    + ATTEND
+    + """
 h[b: batch, 0, j: m] = 0.1
 context = attend(h, keys)
 h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](context[b, t, k] * u[k, j]))
 loss mean(h^2) + 0 * mean(y)
 """,
-    "a decoder, by indices": SERIES + ATTEND + """
+    "a decoder, by indices": SERIES
+    + ATTEND
+    + """
 h[b: batch, 0, j: m] = 0.1
 h[b, t + 1, j] = tanh(sum[i](x[b, t, i] * w[i, j]) + sum[k](c[b, t, k] * u[k, j]) + h[b, t, j])
 q[b, t: time, j] = h[b, t, j]
@@ -266,12 +277,15 @@ def test_what_does_not_depend_on_the_step_is_outside_the_loop():
 
 
 def test_storage_along_the_loop_is_what_is_needed():
-    text = SERIES + """
+    text = (
+        SERIES
+        + """
 h = lstm(x, m)
 last[b, j] = h[b, time - 1, j]
 predict last
 loss mean(last^2) + mean(y) + mean(w) + mean(u)
 """
+    )
     predict = stages_of(text).predict
     assert predict is not None
     program = schedule(predict)
@@ -309,12 +323,15 @@ def test_compiled(name: str, tmp_path: Path):
 
 
 def test_steps_learn():
-    text = SERIES + """
+    text = (
+        SERIES
+        + """
 p = dense(simple_rnn(x @ w, 8), m)
 predict p
 loss mean((p - y)^2) + mean(u^2)
 optimize adam(lr = 1e-2)
 """
+    )
     model = gradc.compile_text(text)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(16, 10, 3)).astype("f4")

@@ -179,3 +179,31 @@ def test_a_loss_with_parameters_after_its_sums_is_trained(extra):
         params["scale"] = 1 + step
         losses.append(module.loss_and_gradients(params, x, y)[0])
     np.testing.assert_allclose(gradients["scale"], (losses[0] - losses[1]) / 2e-6, rtol=1e-6)
+
+
+RULE = """
+optimizer pushed(lr = 0.1):
+    state s ~ 0.5
+    r = sqrt(sum(p^2)) / sqrt(sum(g^2) + 1)
+    s = s + g
+    p = p - lr * r * s
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "cut"),
+    [("adamw(lr = 1e-3, weight_decay = 0.1), clip_norm = 0.5", True), ("pushed(lr = 0.01), clip_norm = 2.0", False)],
+)
+def test_every_rule_takes_a_step_of_the_shares(rule, cut, monkeypatch):
+    """By ranges of the parameters, or all of them at once with space for what waits for a sum."""
+    module = load_plain(emit(RULE + TEXT.replace("adam(lr = 1e-3), clip_norm = 1.0", rule), dtype="float64"))
+    assert ("first" in module.added_entry.__code__.co_varnames) is cut
+    monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
+    x, y = (array[:7] for array in _data())
+    found = []
+    for workers in (1, 3):
+        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        params = module.init(seed=1)
+        found.append((module.train_step(params, module.init_state(params), x, y), params.flat))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-9, atol=1e-12)

@@ -255,4 +255,3 @@ class _Adjoints:
             here = replace(equation, indices=rest, guards=guards)
             if (body := times(cotangent, slope)) != 0:
                 self.write(moved, body, here)
-

@@ -62,4 +62,3 @@ def without_proven_guards(equation: Equation) -> Equation:
         if not (guard.relation is Relation.AT_LEAST and ranges.nonnegative(guard.value))
     )
     return replace(equation, guards=kept) if kept != equation.guards else equation
-

@@ -317,7 +317,12 @@ class Callers:
 
     def updated(self) -> list[str]:
         """The call that takes one step of the optimizer."""
-        return ["update(params, d_params, moments, t)"] if self.spec.updates else []
+        arguments = ["params", "d_params", "moments", "t", *self.update_work()]
+        return call_rows("update", arguments) if self.spec.updates else []
+
+    def update_work(self) -> list[str]:
+        """The work space that the optimizer's rules need."""
+        return [WORK_NAMES[kind] for kind in self.spec.update_work]
 
     # ------------------------------------------------------------ gradients and predictions
 
@@ -526,7 +531,7 @@ class Callers:
         lines = [
             "at = list(map(int, np.unravel_index(place, np.shape(array))))",
             "value = np.ravel(array)[place]",
-            'return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or \'\'} is {value}"',
+            "return f\"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}\"",
         ]
         return plain("_out_of_range", ["name", "array", "place"], lines)
 

@@ -242,9 +242,7 @@ class Driver:
         while self.names is not self.functions and name in self.names.taken:
             name = self.functions.fresh(name)
         self.names.taken.add(name)
-        return Kernel(
-            name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls
-        )
+        return Kernel(name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls)
 
     def product(self, gemm: Gemm, program: Program, site: "_Site") -> list[str]:
         """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before."""
@@ -407,9 +405,7 @@ def product_text(gemm: Gemm, names: Names) -> str:
     """`h[b, j] = Σ_i x[b, i] h_weight[i, j]`."""
     equation = gemm.equation
     summed = " ".join(i.name for i in equation.reduced)
-    factors = [
-        f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)
-    ]
+    factors = [f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)]
     write = ", ".join(map(str, gemm.out.subscripts))
     sign = "=" if gemm.starts else "+="
     return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"

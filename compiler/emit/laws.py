@@ -84,5 +84,3 @@ def _style(read: object, value: object) -> Style:
 def is_random(body: sympy.Expr) -> bool:
     """Whether a law draws random numbers."""
     return any(isinstance(leaf, Read) for leaf in leaves_of(body))
-
-

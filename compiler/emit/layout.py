@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import sympy
 
-from gradc.graph.index import IndexExpr
+from gradc.graph.index import ZERO, IndexExpr
 from gradc.graph.nodes import Tensor
-from gradc.graph.tensors import Index
+from gradc.graph.tensors import Index, Kind
 from gradc.schedule.program import Program
 
 
@@ -55,6 +55,11 @@ class UpdateProgram:
     offset: int
     shape: tuple[int, ...]
     moments: tuple[Moment, ...]
+
+    def work(self, kind: Kind) -> int:
+        """How long its work space is: the one dim that a rule may have is the number of parameters."""
+        length = self.program.work.get(kind, ZERO)
+        return length.value(dict.fromkeys(length.dims, math.prod(self.shape)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,11 @@ class ModuleSpec:
     preconditions: tuple[tuple[IndexExpr, str], ...]
     data: str | None
     fit: Mapping[str, float]
+
+    @property
+    def update_work(self) -> tuple[Kind, ...]:
+        """Of which kinds the optimizer's rules need work space."""
+        return tuple(kind for kind in Kind if any(update.work(kind) for update in self.updates))
 
     @property
     def size(self) -> int:

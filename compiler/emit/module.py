@@ -163,7 +163,7 @@ class _Module:
         return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
     def imports(self, callers: str) -> tuple[str, ...]:
-        names: dict[str, set[str]] = {"numba": {"njit"}}
+        names: dict[str, set[str]] = {"numba": {"njit"}, "numba.extending": {"register_jitable"}}
         threads: tuple[str, ...] = ()
         optional: tuple[str, ...] = ()
         for line in prelude_imports(self.calls):
@@ -291,8 +291,13 @@ class _Module:
         ]  # fmt: skip
         ends = [label for label in labels if not self.has_axes(program, label) or program.graph.outputs[label] in late]
         finish = [
-            *docstring(("The loss, of the sums over all rows; states get their next values." if self.spec.carries
-                        else "The loss, of the sums over all rows.",)),
+            *docstring(
+                (
+                    "The loss, of the sums over all rows; states get their next values."
+                    if self.spec.carries
+                    else "The loss, of the sums over all rows.",
+                )
+            ),
             *self.keys(program, self.finish),
             *self.views("params", program, self.finish.arrays),
             *self.gradient_views(program, ends, labels),
@@ -398,7 +403,8 @@ class _Module:
         for update in spec.updates:
             lines += self.update_lines(update, inner)
         over = RANGE.values() if self.cuts_updates else ()
-        return function("inlined", "update", ("params", "d_params", "moments", "t", *over), lines)
+        given = ("params", "d_params", "moments", "t", *self.callers.update_work(), *over)
+        return function("inlined", "update", given, lines)
 
     def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
         names = driver.names
@@ -410,11 +416,9 @@ class _Module:
         for moment in update.moments:
             views[moment.leaf] = stretch("moments", moment.offset - start, moment.shape)
         words = set(re.findall(r"\w+", "\n".join(body.lines)))
-        work = update.program.work.items()
-        space = [f"{WORK_NAMES[kind]} = np.empty({size}, {self.callers.dtype(kind)})" for kind, size in work]
         used = [f"{names.of(leaf)} = {view}" for leaf, view in views.items() if names.of(leaf) in words]
         sizes = [f"{names.of(name)} = {size}" for name in body.dims]
-        return [*ends, *sizes, *space, *used, *body.lines]
+        return [*ends, *sizes, *used, *body.lines]
 
     def stretch(self, start: int, size: int) -> tuple[list[str], Callable[[str, int, tuple[int, ...]], str]]:
         """How a stretch of a buffer is cut out, so far after that of the parameters, and lines that tell its ends."""

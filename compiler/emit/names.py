@@ -13,8 +13,8 @@ from .prelude import AVAILABLE, prelude_words
 
 PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
 IMPORTS = (
-    *("math", "njit", "types", "cgutils", "intrinsic", "overload", "register_jitable"),
-    *("make_array", "populate_array", "ensure_blas"),
+    *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
+    "ensure_blas",
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
@@ -26,7 +26,7 @@ MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
     *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
-    *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PRODUCTS"),
+    *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PLAIN", "BARE"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),

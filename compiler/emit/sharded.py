@@ -101,7 +101,7 @@ class ShardedCallers(Callers):
             f"{INDENT * 2}sums[n] += share[n]",
             *self.updated(RANGE_NAMES),
         ]
-        arguments = ["params", "shares", "moments", "t", *(RANGE_NAMES if self.cut else ())]
+        arguments = ["params", "shares", "moments", "t", *self.update_work(), *(RANGE_NAMES if self.cut else ())]
         return entry_text("entry", "added_entry", arguments, lines)
 
     def updated(self, over: tuple[str, ...] = ()) -> list[str]:
@@ -109,7 +109,8 @@ class ShardedCallers(Callers):
         if not self.spec.updates:
             return []
         over = over or ("0", str(self.spec.trained))
-        return [f"update({', '.join(['params', 'd_params', 'moments', 't', *(over if self.cut else ())])})"]
+        arguments = ["params", "d_params", "moments", "t", *self.update_work(), *(over if self.cut else ())]
+        return call_rows("update", arguments)
 
     # ------------------------------------------------------------ for callers
 
@@ -169,7 +170,7 @@ class ShardedCallers(Callers):
         known |= {self.names.of(dim): self.dim_source(dim, "all") for dim in self.finish.dims}
         called = [known.get(name, name) for name in self.after({})]
         stepped = ["step"] if known["seed"] in called else []
-        held = ["params.flat", "state.shares", "state.flat", "step"]
+        held = ["params.flat", "state.shares", "state.flat", "step", *(known[name] for name in self.update_work())]
         lines = [f"{unpacked(self.sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])"]
         lines = [*(lines if self.sums else []), *call_rows("loss = sums_entry", [*stepped, *called])]
         if not self.cut:

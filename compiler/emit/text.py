@@ -1,6 +1,6 @@
 """Equations as the docstrings and comments of a module show them: in the module's own names.
 
-    d_h_bias[j] = Σ_b d_h_dense[b, j]                                               digits.grad:9
+d_h_bias[j] = Σ_b d_h_dense[b, j]                                               digits.grad:9
 """
 
 import re

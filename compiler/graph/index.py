@@ -272,7 +272,7 @@ class IndexExpr:
         for monomial, coefficient in ordered:
             sign = "-" if coefficient < 0 else "+"
             shown = _term(monomial, abs(coefficient), closed=sign == "-" and not text)
-            text += (f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}")
+            text += f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}"
         return text
 
     def __repr__(self) -> str:
@@ -362,7 +362,7 @@ def split_multiple(expr: IndexExpr, divisor: IndexExpr) -> tuple[IndexExpr, Inde
     if len(divisor.terms) != 1:
         ratio = _ratio(expr, divisor)
         return (ratio, ZERO) if ratio is not None else (ZERO, expr)
-    (atoms, factor), = divisor.terms
+    ((atoms, factor),) = divisor.terms
     whole, rest = ZERO, ZERO
     for monomial, coefficient in expr.terms:
         left = _without(monomial, atoms)

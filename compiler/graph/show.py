@@ -99,7 +99,7 @@ def place_in_text(origin: Origin) -> str:
 
 def file_in_text(path: str) -> str:
     """A file's name as it may stand in a docstring or a comment: short, without quotes, backslashes or line ends."""
-    name = "".join(c if c.isprintable() and c not in "\"\\" else "_" for c in PurePath(path).name)
+    name = "".join(c if c.isprintable() and c not in '"\\' else "_" for c in PurePath(path).name)
     return name if len(name) <= LONGEST_FILE_NAME else f"{name[: LONGEST_FILE_NAME - 1]}…"
 
 

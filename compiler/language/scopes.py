@@ -48,7 +48,6 @@ class Frame:
         outer = self.parent.chain() if self.parent else ()
         return (*outer, self.definition) if self.definition else outer
 
-
     def parameter(self, full: str) -> str:
         """The name of a parameter that is called `full` in this call: one for all calls of a shared definition."""
         own, shared = self.shared

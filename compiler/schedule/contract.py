@@ -281,7 +281,7 @@ class _Splitter:
 def _with_guards_of_rounds(equation: Equation, fixed: frozenset[str]) -> Equation:
     """A factor that is 0 in some rounds of the loops around makes the sum 0 there: no product is computed then.
 
-        Σ_k (if t > 0 then h[b, t - 1, k] else 0)·u[k, j]      becomes      Σ_k h[b, t - 1, k]·u[k, j] where t > 0
+    Σ_k (if t > 0 then h[b, t - 1, k] else 0)·u[k, j]      becomes      Σ_k h[b, t - 1, k]·u[k, j] where t > 0
     """
     for factor in equation.body.args if fixed and isinstance(equation.body, sympy.Mul) else ():
         if isinstance(factor, WHERE.head) and factor.args[2] == 0:
@@ -381,4 +381,3 @@ def _at_least(extents: tuple[IndexExpr, ...], least: int) -> bool:
     for extent in extents:
         product *= extent
     return product.constant is None or product.constant >= least
-

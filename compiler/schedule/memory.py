@@ -70,9 +70,7 @@ def _lives(steps: tuple[Step, ...]) -> dict[str, _Life]:
 # ---------------------------------------------------------------- axes shared by all
 
 
-def _kept_axes(
-    name: str, graph: Graph, users: "list[_User]", rounds: Collection[str], whole: bool
-) -> tuple[int, ...]:
+def _kept_axes(name: str, graph: Graph, users: "list[_User]", rounds: Collection[str], whole: bool) -> tuple[int, ...]:
     """The axes that are not those of loops around all that write and read the tensor, unless it is kept whole.
 
     Args:

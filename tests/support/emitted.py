@@ -85,14 +85,15 @@ def _njit(*functions: Callable[..., Any], **_options: Any) -> Any:
     return functions[0] if functions else _same
 
 
-def _overload(_function: Callable[..., Any], **_options: Any) -> Any:
+def _lowered(*_what: Any) -> Any:
     return _same
 
 
+TYPES = SimpleNamespace(Array=None, Integer=None, Boolean=None, UniTuple=None)
 NUMBA = {
-    "numba": SimpleNamespace(njit=_njit, types=None),
+    "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None),
-    "numba.extending": SimpleNamespace(overload=_overload, intrinsic=_same, register_jitable=_njit),
+    "numba.extending": SimpleNamespace(lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit),
     "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
     "numba.np.linalg": SimpleNamespace(ensure_blas=None),
 }

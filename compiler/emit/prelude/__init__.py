@@ -11,12 +11,12 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("view", "rows", "gemm")
+WHOLE = ("array_field", "array_of", "view", "rows", "gemm")
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
-    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", *WHOLE),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "view", "rows", "gemm"),
     *("random_key", "uniform", "normal"),
 )
 
@@ -37,7 +37,7 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
 
 def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
     """The import lines that the definitions of `names` need besides those of `np` and `njit`, sorted."""
-    wanted = set(names)
+    wanted = _with_what_they_use(names, _definitions("float32"))
     texts = [_text(f"{name}.py") for name in WHOLE if name in wanted]
     return tuple(sorted({line for text in texts for line in text.splitlines() if line.startswith("from numba")}))
 

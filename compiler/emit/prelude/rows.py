@@ -4,8 +4,10 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array, populate_array
+from numba.extending import lower_builtin, type_callable
+
+from .array_field import array_field
+from .array_of import array_of
 
 
 def rows(array, first, last):
@@ -13,24 +15,18 @@ def rows(array, first, last):
     return array[first:last]
 
 
-@intrinsic
-def row_range(_, array, first, last):
+@type_callable(rows)
+def type_of_rows(_):
+    """What compiled code takes some rows for: an array as the whole is."""
+    return lambda array, first, last: array
+
+
+@lower_builtin(rows, types.Array, types.Integer, types.Integer)
+def compiled_rows(context, builder, signature, arguments):
     """What rows is in compiled code: another address and one other length."""
-
-    def generate(context, builder, _, arguments):
-        given = make_array(array)(context, builder, arguments[0])
-        lengths = cgutils.unpack_tuple(builder, given.shape)
-        steps = cgutils.unpack_tuple(builder, given.strides)
-        lengths[0] = builder.sub(arguments[2], arguments[1])
-        start = cgutils.pointer_add(builder, given.data, builder.mul(arguments[1], steps[0]))
-        out = make_array(array)(context, builder)
-        populate_array(out, start, lengths, steps, given.itemsize, meminfo=None)
-        return out._getvalue()
-
-    return array(array, types.intp, types.intp), generate
-
-
-@overload(rows)
-def compiled_rows(array, first, last):
-    """The same in compiled code."""
-    return lambda array, first, last: row_range(array, first, last)
+    array = signature.return_type
+    given, first, last = arguments
+    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
+    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
+    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
+    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)

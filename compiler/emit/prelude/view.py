@@ -6,8 +6,10 @@ import math
 
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array, populate_array
+from numba.extending import lower_builtin, type_callable
+
+from .array_field import array_field
+from .array_of import array_of
 
 
 def view(buffer, start, shape):
@@ -15,26 +17,22 @@ def view(buffer, start, shape):
     return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
 
 
-@intrinsic
-def stretch(_, buffer, start, shape):
-    """What view is in compiled code: an address, lengths and steps."""
-    array = types.Array(buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned)
-
-    def generate(context, builder, _, arguments):
-        given, place, sizes = arguments
-        lengths = cgutils.unpack_tuple(builder, sizes)
-        item = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(buffer.dtype)))
-        steps = [item]
-        for length in reversed(lengths[1:]):
-            steps.insert(0, builder.mul(steps[0], length))
-        out, data = make_array(array)(context, builder), make_array(buffer)(context, builder, given).data
-        populate_array(out, builder.gep(data, [place]), lengths, steps, item, meminfo=None)
-        return out._getvalue()
-
-    return array(buffer, types.intp, types.UniTuple(types.intp, len(shape))), generate
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
 
 
-@overload(view)
-def compiled_view(buffer, start, shape):
-    """The same in compiled code."""
-    return lambda buffer, start, shape: stretch(buffer, start, shape)
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
