@@ -181,7 +181,8 @@ def test_a_loss_with_parameters_after_its_sums_is_trained(extra):
     np.testing.assert_allclose(gradients["scale"], (losses[0] - losses[1]) / 2e-6, rtol=1e-6)
 
 
-RULE = """
+RULES = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam", "lion")
+PUSHED = """
 optimizer pushed(lr = 0.1):
     state s ~ 0.5
     r = sqrt(sum(p^2)) / sqrt(sum(g^2) + 1)
@@ -192,11 +193,16 @@ optimizer pushed(lr = 0.1):
 
 @pytest.mark.parametrize(
     ("rule", "cut"),
-    [("adamw(lr = 1e-3, weight_decay = 0.1), clip_norm = 0.5", True), ("pushed(lr = 0.01), clip_norm = 2.0", False)],
+    [
+        *((f"{rule}(weight_decay = 0.1)", rule != "nadam") for rule in RULES),  # which has a state for all parameters
+        ("adamw(weight_decay = 0.1), clip_norm = 0.5", False),
+        ("adamw(lr = 1e-3, amsgrad = true), clip_value = 0.5", True),
+        ("pushed(lr = 0.01), clip_norm = 2.0", False),
+    ],
 )
 def test_every_rule_takes_a_step_of_the_shares(rule, cut, monkeypatch):
     """By ranges of the parameters, or all of them at once with space for what waits for a sum."""
-    module = load_plain(emit(RULE + TEXT.replace("adam(lr = 1e-3), clip_norm = 1.0", rule), dtype="float64"))
+    module = load_plain(emit(PUSHED + TEXT.replace("adam(lr = 1e-3), clip_norm = 1.0", rule), dtype="float64"))
     assert ("first" in module.added_entry.__code__.co_varnames) is cut
     monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
     x, y = (array[:7] for array in _data())
