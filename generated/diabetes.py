@@ -350,25 +350,25 @@ def loss_and_d_h_dense(
 
 
 @kernel
-def adamw(p, m, g, v, t):
+def adamw(m, g, v, p, t):
     """rate_pow = 0.9^t                                                                     diabetes.grad:21
     rate = 0.003/(1 - rate_pow)                                                             diabetes.grad:21
     unbias_pow = 0.999^t                                                                    diabetes.grad:21
     unbias = 1/sqrt(1 - unbias_pow)                                                         diabetes.grad:21
-    p_2[n] = 0.997*p[n]                                                                     diabetes.grad:21
     m_2[n] = 0.9*m[n] + 0.1*g[n]                                                            diabetes.grad:21
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                      diabetes.grad:21
+    p_2[n] = 0.997*p[n]                                                                     diabetes.grad:21
     p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                             diabetes.grad:21
     """
-    size = p.shape[0]
+    size = m.shape[0]
     rate_pow = 0.9**t
     rate = 0.003 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
     for n in range(size):
-        p_2 = f4(0.997) * p[n]
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = f4(0.997) * p[n]
         p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
         p[n] = p_3
         m[n] = m_2
@@ -486,7 +486,7 @@ def update(params, d_params, moments, t):
     g = view(d_params, 0, (193,))
     m = view(moments, 0, (193,))
     v = view(moments, 193, (193,))
-    adamw(p, m, g, v, t)
+    adamw(m, g, v, p, t)
 
 
 @entry

@@ -563,7 +563,7 @@ def backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, 
 
 
 @kernel
-def adamw(p, m, g_, v, t):
+def adamw(m, g_, v, p, t):
     """lr_cos = if t <= 45 then 0 else cos(pi*min(1, t/855 - 46/855))                     digits_cnn.grad:22
     lr = if t <= 45 then 3*t/46000 else 0.0015*lr_cos + 0.0015                            digits_cnn.grad:22
     p_2_offset = 1 - 0.02*lr                                                              digits_cnn.grad:22
@@ -571,12 +571,12 @@ def adamw(p, m, g_, v, t):
     rate = lr/(1 - rate_pow)                                                              digits_cnn.grad:22
     unbias_pow = 0.999^t                                                                  digits_cnn.grad:22
     unbias = 1/sqrt(1 - unbias_pow)                                                       digits_cnn.grad:22
-    p_2[n] = p[n]*p_2_offset                                                              digits_cnn.grad:22
     m_2[n] = 0.9*m[n] + 0.1*g_[n]                                                         digits_cnn.grad:22
     v_2[n] = 0.999*v[n] + 0.001*g_[n]^2                                                   digits_cnn.grad:22
+    p_2[n] = p[n]*p_2_offset                                                              digits_cnn.grad:22
     p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                           digits_cnn.grad:22
     """
-    size = p.shape[0]
+    size = m.shape[0]
     lr_cos = 0.0 if t <= 45.0 else np.cos(np.pi * min(t / 855.0 - 46.0 / 855.0, 1.0))
     lr = 3.0 * t / 46000.0 if t <= 45.0 else 0.0015 * lr_cos + 0.0015
     p_2_offset = 1.0 - 0.02 * lr
@@ -585,9 +585,9 @@ def adamw(p, m, g_, v, t):
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
     for n in range(size):
-        p_2 = p[n] * f4(p_2_offset)
         m_2 = f4(0.9) * m[n] + f4(0.1) * g_[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g_[n] * g_[n])
+        p_2 = p[n] * f4(p_2_offset)
         p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
         p[n] = p_3
         m[n] = m_2
@@ -851,7 +851,7 @@ def update(params, d_params, moments, t, first, last):
     g_ = rows(d_params, first, last)
     m = rows(moments, first, last)
     v = rows(moments, first + 85066, last + 85066)
-    adamw(p, m, g_, v, t)
+    adamw(m, g_, v, p, t)
 
 
 @entry

@@ -390,25 +390,25 @@ def loss_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head)
 
 
 @kernel
-def adamw(p, m, g, v, t):
+def adamw(m, g, v, p, t):
     """rate_pow = 0.9^t                                                                  digits_high.grad:24
     rate = 0.002/(1 - rate_pow)                                                          digits_high.grad:24
     unbias_pow = 0.999^t                                                                 digits_high.grad:24
     unbias = 1/sqrt(1 - unbias_pow)                                                      digits_high.grad:24
-    p_2[n] = 0.99998*p[n]                                                                digits_high.grad:24
     m_2[n] = 0.9*m[n] + 0.1*g[n]                                                         digits_high.grad:24
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                                   digits_high.grad:24
+    p_2[n] = 0.99998*p[n]                                                                digits_high.grad:24
     p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                          digits_high.grad:24
     """
-    size = p.shape[0]
+    size = m.shape[0]
     rate_pow = 0.9**t
     rate = 0.002 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
     for n in range(size):
-        p_2 = f4(0.99998) * p[n]
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = f4(0.99998) * p[n]
         p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
         p[n] = p_3
         m[n] = m_2
@@ -529,7 +529,7 @@ def update(params, d_params, moments, t):
     g = view(d_params, 0, (1285,))
     m = view(moments, 0, (1285,))
     v = view(moments, 1285, (1285,))
-    adamw(p, m, g, v, t)
+    adamw(m, g, v, p, t)
 
 
 @entry

@@ -426,25 +426,25 @@ def backward_backbone_features_dense(d_backbone_features_bias, d_backbone_featur
 
 
 @kernel
-def adamw(p, m, g, v, t):
+def adamw(m, g, v, p, t):
     """rate_pow = 0.9^t                                                            digits_high_alone.grad:20
     rate = 0.002/(1 - rate_pow)                                                    digits_high_alone.grad:20
     unbias_pow = 0.999^t                                                           digits_high_alone.grad:20
     unbias = 1/sqrt(1 - unbias_pow)                                                digits_high_alone.grad:20
-    p_2[n] = 0.99998*p[n]                                                          digits_high_alone.grad:20
     m_2[n] = 0.9*m[n] + 0.1*g[n]                                                   digits_high_alone.grad:20
     v_2[n] = 0.999*v[n] + 0.001*g[n]^2                                             digits_high_alone.grad:20
+    p_2[n] = 0.99998*p[n]                                                          digits_high_alone.grad:20
     p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                    digits_high_alone.grad:20
     """
-    size = p.shape[0]
+    size = m.shape[0]
     rate_pow = 0.9**t
     rate = 0.002 / (1.0 - rate_pow)
     unbias_pow = 0.999**t
     unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
     for n in range(size):
-        p_2 = f4(0.99998) * p[n]
         m_2 = f4(0.9) * m[n] + f4(0.1) * g[n]
         v_2 = f4(0.999) * v[n] + f4(0.001) * (g[n] * g[n])
+        p_2 = f4(0.99998) * p[n]
         p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
         p[n] = p_3
         m[n] = m_2
@@ -623,7 +623,7 @@ def update(params, d_params, moments, t, first, last):
     g = rows(d_params, first, last)
     m = rows(moments, first, last)
     v = rows(moments, first + 27141, last + 27141)
-    adamw(p, m, g, v, t)
+    adamw(m, g, v, p, t)
 
 
 @entry
