@@ -131,7 +131,7 @@ def program() -> None:
     gradc train digits.grad                  train on the data that the model names
     gradc inspect digits.grad                read the Python it becomes
     gradc derive digits.grad --of h.weight   read how one gradient comes about
-    gradc compile digits.grad -o .           write digits.py, which needs NumPy, Numba and SciPy only
+    gradc compile digits.grad -o .           write digits.py, which needs NumPy and Numba only
 
     Exit codes: 0 done, 1 the model or the data is wrong, 2 the command line is wrong, 130 interrupted.
     Compiled models are kept in the user's cache folder, or in the one that GRADC_CACHE names.

@@ -14,20 +14,23 @@ Parameters  h_weight[3, 3, 1, 32]  h_bias[32]  g_weight[3, 3, 32, 64]  g_bias[64
             f_bias[64]  logits_weight[64, 10]  logits_bias[10]  (85 066 float32 numbers in one buffer)
 Names       d_X is ∂loss/∂X and has X's shape
 
-Emitted by gradc 0.1.0 from digits_cnn.grad, sha256 04f7dba7. It needs NumPy, Numba and SciPy, not gradc.
+Emitted by gradc 0.1.0 from digits_cnn.grad, sha256 04f7dba7. It needs NumPy and Numba, not gradc.
 This file, all of it, is yours to use under any terms.
 """
 
+import ctypes
 import math
 import os
+import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import numpy as np
+from llvmlite.binding import add_symbol
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import lower_builtin, register_jitable, type_callable
-from numba.np.linalg import ensure_blas
 
 try:
     import threadpoolctl
@@ -282,7 +285,7 @@ def compiled_rows(context, builder, signature, arguments):
 
 
 def gemm(a, b, out, accumulate):
-    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls BLAS instead, through compiled_gemm."""
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
     if accumulate:
         out += a @ b
     else:
@@ -297,47 +300,43 @@ def type_of_gemm(_):
 
 @lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
 def compiled_gemm(context, builder, signature, arguments):
-    """The same by the BLAS that SciPy brings. Nothing is copied, nothing allocated.
+    """The same by BLAS. Nothing is copied, nothing allocated.
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
-    kinds, dtype = signature.args[:3], signature.args[2].dtype
-    parts = [
+    kinds = signature.args[:3]
+    data, strides, shapes = (
         [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
         for name in ("data", "strides", "shape")
-    ]
-    # BLAS takes its factors, 1 and 0, by their addresses
-    one, zero = (cgutils.alloca_once_value(builder, context.get_constant(dtype, value)) for value in (1, 0))
-    addresses = [*parts[0], one, builder.select(arguments[3], one, zero)]
+    )
     numbers = (
-        [builder.ptrtoint(each, cgutils.intp_t) for each in addresses],
-        [step for steps in parts[1] for step in cgutils.unpack_tuple(builder, steps)],
-        [*cgutils.unpack_tuple(builder, parts[2][2]), builder.extract_value(parts[2][0], 1)],
+        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
+        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
     )
     # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product = context.compile_subroutine(builder, blas_product(dtype), types.none(*tuples))
-    context.call_internal_no_propagate(builder, product.fndesc, types.none(*tuples), called)
+    product_type = types.none(*tuples, types.boolean)
+    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
     return context.get_dummy_value()
 
 
 def blas_product(dtype):
-    """The product of matrices of this type, given by their addresses and steps in bytes.
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
 
-    BLAS counts by columns, so it is asked for outᵀ = bᵀ aᵀ. OpenBLAS wakes its threads above 2^18 multiply-adds: below
-    2^22, where waiting for them costs more than they bring, columns go to it in blocks that stay under that.
+    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
+    columns go to it in blocks that stay under that.
     """
-    ensure_blas()
-    letter, size, address = types.char, types.intp, types.intp
-    arguments = [letter] * 3 + [size] * 3 + [address, address, size, address, size, address, address, size]
-    xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*arguments))
-    single = dtype == types.float32
-    kind, plain, turned = ord("s" if single else "d"), ord("n"), ord("t")
-    item = 4 if single else 8
+    size, number = types.intp, dtype
+    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+    item = dtype.bitwidth // 8
 
-    def product(addresses, steps, sizes):
-        a, b, out, one, beta = addresses
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
         # plain comparisons: min and max of two numbers would be compiled as functions
@@ -352,25 +351,50 @@ def blas_product(dtype):
             block = 2**18 // (m * k)
             block = 8 if block < 8 else block
         for first in range(0, n, block if block > 0 else 1):
-            columns = block if block < n - first else n - first
-            xxgemm(
-                kind,
-                plain if b_by_rows else turned,
+            xgemm(
+                by_rows,
                 plain if a_by_rows else turned,
-                columns,
+                plain if b_by_rows else turned,
                 m,
+                block if block < n - first else n - first,
                 k,
-                one,
-                b + first * b_column,
-                b_least if b_step < b_least else b_step,
+                1.0,
                 a,
                 a_least if a_step < a_least else a_step,
-                beta,
+                b + first * b_column,
+                b_least if b_step < b_least else b_step,
+                1.0 if accumulate else 0.0,
                 out + first * item,
                 n if out_step < n else out_step,
             )
 
     return product
+
+
+def blas_address(letter):
+    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
+
+    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
+    Apple's slots are packed.
+    """
+    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
+    if sys.platform != "darwin":
+        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
+    folder = Path(np.__file__).parent
+    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
+    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError:  # not a library
+            continue
+        for name in names:
+            if hasattr(library, name):
+                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
+
+
+for _letter in "sd":
+    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))
 
 
 # ------------------------------------------------------------------ kernels
@@ -1008,9 +1032,7 @@ class OneBlasThread:
         with self.lock:
             self.users += 1
             if self.users == 1:
-                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one;
-                # a library that is loaded after it was made would not be limited
-                ensure_blas()
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one
                 self.controller = self.controller or threadpoolctl.ThreadpoolController()
                 self.limit = self.controller.limit(limits=1, user_api="blas")
 
@@ -1032,7 +1054,12 @@ class Workers:
             self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
             self.one_blas_thread = OneBlasThread()
         with self.one_blas_thread:
-            return list(self.pool.map(function, range(count)))
+            others = [self.pool.submit(function, worker) for worker in range(1, count)]
+            try:
+                first = function(0)  # here: to wake one thread less
+            finally:
+                wait(others)
+            return [first, *(other.result() for other in others)]
 
 
 WORKERS = Workers()

@@ -14,7 +14,7 @@ Sizes       ends (any size), people = 34, clubs = 2
 Parameters  first_[34, 16]  logits_weight[16, 2]  (576 float32 numbers in one buffer)
 Names       d_X is ∂loss/∂X and has X's shape
 
-Emitted by gradc 0.1.0 from karate.grad, sha256 4ec525b6. It needs NumPy, Numba and SciPy, not gradc.
+Emitted by gradc 0.1.0 from karate.grad, sha256 4ec525b6. It needs NumPy and Numba, not gradc.
 This file, all of it, is yours to use under any terms.
 """
 

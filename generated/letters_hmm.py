@@ -16,7 +16,7 @@ Sizes       batch (any size), time (any size), states = 16, signs = 27
 Parameters  start[16]  change[16, 16]  emit[16, 27]  (704 float32 numbers in one buffer)
 Names       d_X is ∂loss/∂X and has X's shape; dY_dX is the derivative of Y's sum by X, too
 
-Emitted by gradc 0.1.0 from letters_hmm.grad, sha256 be25c2d0. It needs NumPy, Numba and SciPy, not gradc.
+Emitted by gradc 0.1.0 from letters_hmm.grad, sha256 be25c2d0. It needs NumPy and Numba, not gradc.
 This file, all of it, is yours to use under any terms.
 """
 

@@ -17,7 +17,7 @@ Parameters  slope_h_weight[2, 32]  slope_h_bias[32]  slope_dense_weight[32, 2]  
             float32 numbers in one buffer)
 Names       d_X is ∂loss/∂X and has X's shape
 
-Emitted by gradc 0.1.0 from predators_ode.grad, sha256 d5a2f3d2. It needs NumPy, Numba and SciPy, not gradc.
+Emitted by gradc 0.1.0 from predators_ode.grad, sha256 d5a2f3d2. It needs NumPy and Numba, not gradc.
 This file, all of it, is yours to use under any terms.
 """
 

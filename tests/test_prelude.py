@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -335,6 +336,17 @@ def test_text_is_the_same_for_any_order_and_repetition() -> None:
     assert prelude_source([], "float64") == ""
     assert text.count("def exp(") == 1
     assert text.startswith("@vector\ndef exp(x):\n")
+
+
+def test_a_numpy_without_blas_is_refused(tmp_path: Any) -> None:
+    scope = dict(prelude("float32", compiled=False))
+    assert scope["blas_address"]("s") != scope["blas_address"]("d")
+    names = {"np": SimpleNamespace(__file__=str(tmp_path / "numpy" / "__init__.py")), "__builtins__": __builtins__}
+    search = FunctionType(scope["blas_address"].__code__, {**scope, **names})
+    (tmp_path / "numpy" / "core").mkdir(parents=True)
+    (tmp_path / "numpy" / "core" / "_multiarray_umath.so").write_text("no library")
+    with pytest.raises(ImportError, match="NumPy's BLAS was not found"):
+        search("s")
 
 
 # ------------------------------------------------------------------ views

@@ -293,7 +293,6 @@ def test_states_are_the_same_whatever_the_number_of_workers(
     source = emit(text, dtype="float64")
     assert ("shards_of" in source) == cut
     module, rng = load_plain(source), np.random.default_rng(0)
-    monkeypatch.setattr(module, "ensure_blas", lambda: None)
     x, y = rng.normal(size=(3, 256)), rng.integers(0, 10, 3)
     ends = []
     for workers in (1, 2) if cut else ():

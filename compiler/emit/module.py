@@ -1,6 +1,7 @@
 """Assembles a module: the parts in strings, arranged by the templates of `gradc_templates`."""
 
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from .sharded import ShardedCallers
 
 WIDTH = 120
 WIDEST_EQUATION = 88
-THREAD_IMPORTS = ("import os", "import threading", "from concurrent.futures import ThreadPoolExecutor")
+THREAD_IMPORTS = ("import os", "import threading", "from concurrent.futures import ThreadPoolExecutor, wait")
 OPTIONAL_IMPORTS = (
     "",
     "try:",
@@ -102,7 +103,7 @@ class _Module:
             title=self.title(),
             model=self.model_lines(),
             legend=self.legend(),
-            provenance=self.provenance(),
+            provenance=self.provenance(wrappers),
             imports=self.imports(wrappers),
             constants=self.constants(prelude + kernels + drivers),
             digest=spec.digest,
@@ -128,9 +129,9 @@ class _Module:
         # the template has the quotes
         return _wrapped(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
 
-    def provenance(self) -> str:
+    def provenance(self, callers: str) -> str:
         spec = self.spec
-        needs = "It needs NumPy, Numba and SciPy, not gradc."
+        needs = f"It needs {'NumPy, Numba and SciPy' if 'special.' in callers else 'NumPy and Numba'}, not gradc."
         first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. {needs}"
         return _wrapped(first, "") + "\nThis file, all of it, is yours to use under any terms."
 
@@ -163,19 +164,27 @@ class _Module:
         return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
     def imports(self, callers: str) -> tuple[str, ...]:
-        names: dict[str, set[str]] = {"numba": {"njit"}, "numba.extending": {"register_jitable"}}
-        threads: tuple[str, ...] = ()
-        optional: tuple[str, ...] = ()
-        for line in prelude_imports(self.calls):
-            module, _, imported = line.removeprefix("from ").partition(" import ")
-            names.setdefault(module, set()).update(imported.split(", "))
+        lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
+        lines |= {*prelude_imports(self.calls), *(THREAD_IMPORTS if self.rows is not None else ())}
         if "special." in callers:
-            names["scipy"] = {"special"}
-        if self.rows is not None:
-            threads = THREAD_IMPORTS
-            optional = OPTIONAL_IMPORTS
-        lines = [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
-        return ("import math", *threads, "", "import numpy as np", *lines, *optional)
+            lines.add("from scipy import special")
+        names: dict[str, set[str]] = {}
+        for line in lines:
+            module, _, imported = line.partition(" import ")
+            names.setdefault(module, set()).update(imported.split(", ") if imported else ())
+        whole = {module for module in names if module.startswith("import ")}
+        parts = {module: f"{module} import {', '.join(sorted(names[module]))}" for module in names.keys() - whole}
+        ours = sorted(module for module in parts if module.split()[1].partition(".")[0] in sys.stdlib_module_names)
+        others = sorted(parts.keys() - set(ours))
+        optional = OPTIONAL_IMPORTS if self.rows is not None else ()
+        return (
+            *sorted(whole),
+            *(parts[module] for module in ours),
+            "",
+            "import numpy as np",
+            *(parts[module] for module in others),
+            *optional,
+        )
 
     def constants(self, text: str) -> tuple[str, ...]:
         names = {"f": "float", "i": "int", "u": "uint"}

@@ -14,7 +14,7 @@ from .prelude import AVAILABLE, prelude_words
 PRELUDE_NAMES = (*prelude_words(AVAILABLE, "float32"), *prelude_words(AVAILABLE, "float64"))
 IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
-    "ensure_blas",
+    *("ctypes", "sys", "Path", "add_symbol", "_letter"),
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
@@ -24,7 +24,7 @@ LIKE_DIGITS = ("l", "I", "O")
 
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
-    *("os", "threading", "ThreadPoolExecutor", "sums_entry"),
+    *("os", "threading", "ThreadPoolExecutor", "wait", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PLAIN", "BARE"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),

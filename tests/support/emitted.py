@@ -95,11 +95,11 @@ NUMBA = {
     "numba.core": SimpleNamespace(cgutils=None),
     "numba.extending": SimpleNamespace(lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit),
     "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
-    "numba.np.linalg": SimpleNamespace(ensure_blas=None),
+    "llvmlite.binding": SimpleNamespace(add_symbol=_lowered),
 }
 
 
 def _without_numba(name: str, *arguments: Any, **more: Any) -> Any:
-    if name.partition(".")[0] == "numba":
+    if name in NUMBA:
         return NUMBA[name]
     return builtins.__import__(name, *arguments, **more)

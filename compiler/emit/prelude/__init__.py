@@ -38,8 +38,8 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
 def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
     """The import lines that the definitions of `names` need besides those of `np` and `njit`, sorted."""
     wanted = _with_what_they_use(names, _definitions("float32"))
-    texts = [_text(f"{name}.py") for name in WHOLE if name in wanted]
-    return tuple(sorted({line for text in texts for line in text.splitlines() if line.startswith("from numba")}))
+    lines = {line for name in WHOLE if name in wanted for line in _text(f"{name}.py").splitlines()}
+    return tuple(sorted(line for line in lines if re.match(r"import (?!numpy)|from \w", line)))
 
 
 def prelude_words(names: Iterable[str], dtype: str) -> tuple[str, ...]:
