@@ -172,56 +172,6 @@ def tanh(x):
     return np.copysign(near if a < f4(0.625) else far, x)
 
 
-def array_field(context, builder, kind, array, name):
-    """The data, shape, strides … of an array in compiled code."""
-    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
-
-
-def array_of(context, builder, kind, data, lengths, steps):
-    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
-    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    count = lengths[0]
-    for length in lengths[1:]:
-        count = builder.mul(count, length)
-    fields = {
-        "nitems": count,
-        "itemsize": cgutils.intp_t(item),
-        "data": data,
-        "shape": cgutils.pack_array(builder, lengths),
-        "strides": cgutils.pack_array(builder, steps),
-    }
-    array = cgutils.get_null_value(model.get_value_type())
-    for name, value in fields.items():
-        array = builder.insert_value(array, value, model.get_field_position(name))
-    return array
-
-
-def view(buffer, start, shape):
-    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
-    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
-
-
-@type_callable(view)
-def type_of_view(_):
-    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
-    return lambda buffer, start, shape: types.Array(
-        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
-    )
-
-
-@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
-def compiled_view(context, builder, signature, arguments):
-    """What a view is in compiled code: another address, lengths and steps."""
-    array, buffer = signature.return_type, signature.args[0]
-    given, start, shape = arguments
-    lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
-    for length in reversed(lengths[1:]):
-        steps.insert(0, builder.mul(steps[0], length))
-    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
-    return array_of(context, builder, array, data, lengths, steps)
-
-
 # ------------------------------------------------------------------ kernels
 
 
@@ -1045,3 +995,56 @@ def _array(name, value, kinds, words, dtype):
     array = np.asarray(array, dtype, order="C")
     # of arrays that cannot be written Numba would compile versions of its own
     return array if array.flags.writeable else array.copy()
+
+
+# ------------------------------------------------------------------ views and products in compiled code
+
+
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(item),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
+
+
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)

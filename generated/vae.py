@@ -317,191 +317,6 @@ def normal(key, place):
     return np.sqrt(f4(-2.0) * log_of_normal(u)) * cos_of_turn(bits & u8(0xFFFFFFFF))
 
 
-def array_field(context, builder, kind, array, name):
-    """The data, shape, strides … of an array in compiled code."""
-    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
-
-
-def array_of(context, builder, kind, data, lengths, steps):
-    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
-    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    count = lengths[0]
-    for length in lengths[1:]:
-        count = builder.mul(count, length)
-    fields = {
-        "nitems": count,
-        "itemsize": cgutils.intp_t(item),
-        "data": data,
-        "shape": cgutils.pack_array(builder, lengths),
-        "strides": cgutils.pack_array(builder, steps),
-    }
-    array = cgutils.get_null_value(model.get_value_type())
-    for name, value in fields.items():
-        array = builder.insert_value(array, value, model.get_field_position(name))
-    return array
-
-
-def view(buffer, start, shape):
-    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
-    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
-
-
-@type_callable(view)
-def type_of_view(_):
-    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
-    return lambda buffer, start, shape: types.Array(
-        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
-    )
-
-
-@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
-def compiled_view(context, builder, signature, arguments):
-    """What a view is in compiled code: another address, lengths and steps."""
-    array, buffer = signature.return_type, signature.args[0]
-    given, start, shape = arguments
-    lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
-    for length in reversed(lengths[1:]):
-        steps.insert(0, builder.mul(steps[0], length))
-    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
-    return array_of(context, builder, array, data, lengths, steps)
-
-
-def rows(array, first, last):
-    """array[first:last], of which there have to be so many."""
-    return array[first:last]
-
-
-@type_callable(rows)
-def type_of_rows(_):
-    """What compiled code takes some rows for: an array as the whole is."""
-    return lambda array, first, last: array
-
-
-@lower_builtin(rows, types.Array, types.Integer, types.Integer)
-def compiled_rows(context, builder, signature, arguments):
-    """What rows is in compiled code: another address and one other length."""
-    array = signature.return_type
-    given, first, last = arguments
-    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
-    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
-    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
-    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
-
-
-def gemm(a, b, out, accumulate):
-    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
-    if accumulate:
-        out += a @ b
-    else:
-        np.matmul(a, b, out)
-
-
-@type_callable(gemm)
-def type_of_gemm(_):
-    """What compiled code takes a product for: it gives nothing back."""
-    return lambda a, b, out, accumulate: types.none
-
-
-@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
-def compiled_gemm(context, builder, signature, arguments):
-    """The same by BLAS. Nothing is copied, nothing allocated.
-
-    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
-    """
-    kinds = signature.args[:3]
-    data, strides, shapes = (
-        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
-        for name in ("data", "strides", "shape")
-    )
-    numbers = (
-        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
-        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
-        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
-    )
-    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
-    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
-    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product_type = types.none(*tuples, types.boolean)
-    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
-    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
-    return context.get_dummy_value()
-
-
-def blas_product(dtype):
-    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
-
-    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
-    columns go to it in blocks that stay under that.
-    """
-    size, number = types.intp, dtype
-    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
-    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
-    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
-    item = dtype.bitwidth // 8
-
-    def product(addresses, steps, sizes, accumulate):
-        a, b, out = addresses
-        a_row, a_column, b_row, b_column, out_row, _ = steps
-        m, n, k = sizes
-        # plain comparisons: min and max of two numbers would be compiled as functions
-        a_by_rows = a_column == item or k == 1
-        b_by_rows = b_column == item or n == 1
-        a_step = (a_row if a_by_rows else a_column) // item
-        b_step = (b_row if b_by_rows else b_column) // item
-        out_step = out_row // item
-        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        block = n
-        if 2**18 < m * n * k <= 2**22:
-            block = 2**18 // (m * k)
-            block = 8 if block < 8 else block
-        for first in range(0, n, block if block > 0 else 1):
-            xgemm(
-                by_rows,
-                plain if a_by_rows else turned,
-                plain if b_by_rows else turned,
-                m,
-                block if block < n - first else n - first,
-                k,
-                1.0,
-                a,
-                a_least if a_step < a_least else a_step,
-                b + first * b_column,
-                b_least if b_step < b_least else b_step,
-                1.0 if accumulate else 0.0,
-                out + first * item,
-                n if out_step < n else out_step,
-            )
-
-    return product
-
-
-def blas_address(letter):
-    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
-
-    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
-    Apple's slots are packed.
-    """
-    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
-    if sys.platform != "darwin":
-        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
-    folder = Path(np.__file__).parent
-    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
-    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
-        try:
-            library = ctypes.CDLL(str(file))
-        except OSError:  # not a library
-            continue
-        for name in names:
-            if hasattr(library, name):
-                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
-    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
-
-
-for _letter in "sd":
-    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))
-
-
 # ------------------------------------------------------------------ kernels
 
 
@@ -1257,3 +1072,191 @@ def _seed(seed):
     if not isinstance(seed, int | np.integer):
         raise TypeError(f"seed is a whole number; got {seed!r}")
     return int(seed) % 2**63
+
+
+# ------------------------------------------------------------------ views and products in compiled code
+
+
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(item),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
+
+
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@type_callable(rows)
+def type_of_rows(_):
+    """What compiled code takes some rows for: an array as the whole is."""
+    return lambda array, first, last: array
+
+
+@lower_builtin(rows, types.Array, types.Integer, types.Integer)
+def compiled_rows(context, builder, signature, arguments):
+    """What rows is in compiled code: another address and one other length."""
+    array = signature.return_type
+    given, first, last = arguments
+    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
+    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
+    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
+    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@type_callable(gemm)
+def type_of_gemm(_):
+    """What compiled code takes a product for: it gives nothing back."""
+    return lambda a, b, out, accumulate: types.none
+
+
+@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
+def compiled_gemm(context, builder, signature, arguments):
+    """The same by BLAS. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
+    """
+    kinds = signature.args[:3]
+    data, strides, shapes = (
+        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
+        for name in ("data", "strides", "shape")
+    )
+    numbers = (
+        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
+        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
+    )
+    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
+    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
+    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
+    product_type = types.none(*tuples, types.boolean)
+    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
+    return context.get_dummy_value()
+
+
+def blas_product(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
+
+    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
+    columns go to it in blocks that stay under that.
+    """
+    size, number = types.intp, dtype
+    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+    item = dtype.bitwidth // 8
+
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_column == item or k == 1
+        b_by_rows = b_column == item or n == 1
+        a_step = (a_row if a_by_rows else a_column) // item
+        b_step = (b_row if b_by_rows else b_column) // item
+        out_step = out_row // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            xgemm(
+                by_rows,
+                plain if a_by_rows else turned,
+                plain if b_by_rows else turned,
+                m,
+                block if block < n - first else n - first,
+                k,
+                1.0,
+                a,
+                a_least if a_step < a_least else a_step,
+                b + first * b_column,
+                b_least if b_step < b_least else b_step,
+                1.0 if accumulate else 0.0,
+                out + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+def blas_address(letter):
+    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
+
+    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
+    Apple's slots are packed.
+    """
+    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
+    if sys.platform != "darwin":
+        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
+    folder = Path(np.__file__).parent
+    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
+    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError:  # not a library
+            continue
+        for name in names:
+            if hasattr(library, name):
+                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
+
+
+for _letter in "sd":
+    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))

@@ -21,7 +21,7 @@ from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .lines import laid_out
 from .names import MODULE_NAMES, Names
-from .prelude import prelude_imports, prelude_source
+from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
 from .rounds import INDENT, RANGE
 from .sharded import ShardedCallers
@@ -96,7 +96,8 @@ class _Module:
         parts = self.parts_text()
         laid = (name for name in ("view", "rows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
         self.calls |= dict.fromkeys(laid)
-        prelude = prelude_source(self.calls, spec.dtype)
+        vector = prelude_source((name for name in self.calls if name not in WHOLE), spec.dtype)
+        plumbing = prelude_source((name for name in self.calls if name in WHOLE), spec.dtype)
         wrappers = callers.text()
         return render(
             "module.py.j2",
@@ -105,15 +106,16 @@ class _Module:
             legend=self.legend(),
             provenance=self.provenance(wrappers),
             imports=self.imports(wrappers),
-            constants=self.constants(prelude + kernels + drivers),
+            constants=self.constants(vector + kernels + drivers),
             digest=spec.digest,
             dtype=spec.dtype,
             real=self.real,
             interface=self.interface(),
             parts=parts,
-            prelude=prelude,
+            vector=vector,
             kernels=kernels,
             drivers=drivers,
+            plumbing=plumbing,
             work_lines=callers.work_for(),
             row_work=self.row_work,
             shard_work=SHARD_WORK,
