@@ -1,5 +1,6 @@
 """The cache folder: hits and misses, damage, concurrency, no place to write, and what a hit must not import."""
 
+import gc
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import stand_in
+from numba.core import event
 
 from gradc import GradcError, GradcWarning
 from gradc.runtime import build as building
@@ -368,3 +370,29 @@ def test_no_warning_where_all_is_well(tmp_path):
         warnings.simplefilter("error")
         loaded = again("model", tmp_path / "m.grad")
     np.testing.assert_array_equal(loaded.module.init(1).flat, loaded.module.init(1).flat)
+
+
+# ------------------------------------------------------------------ what rests meanwhile
+
+
+def test_no_cycles_are_looked_for_while_something_compiles(tmp_path, monkeypatch):
+    seen = []
+    pipeline = building.pipeline()
+    emit = pipeline.emit
+    monkeypatch.setattr(
+        pipeline, "emit", lambda *given, **named: (seen.append(gc.isenabled()), emit(*given, **named))[1]
+    )
+    again("model", tmp_path / "m.grad")
+    with event.trigger_event("numba:compile"):
+        with event.trigger_event("numba:compile"):
+            seen.append(gc.isenabled())
+        seen.append(gc.isenabled())
+    assert seen == [False, False, False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with event.trigger_event("numba:compile"):
+            pass
+        assert not gc.isenabled()  # who has switched it off finds it so
+    finally:
+        gc.enable()

@@ -18,6 +18,7 @@ from types import ModuleType
 from gradc.errors import GradcWarning, fail
 
 from .cache import Built, Key, Loaded, load
+from .collection import resting
 
 DTYPES = ("float32", "float64")
 SOURCES = (".py", ".lark", ".grad", ".j2")
@@ -58,7 +59,7 @@ def build(text: str, file: Path, options: Options) -> Loaded:
 
 def _compiled(text: str, file: Path, options: Options) -> Built:
     """Warnings are kept with the source, so that a model from the cache gives them too."""
-    with warnings.catch_warnings(record=True) as caught:
+    with resting(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         source = pipeline().emit(text, file=str(file), dtype=options.dtype, lr=options.lr)
     ours = tuple(str(warning.message) for warning in caught if issubclass(warning.category, GradcWarning))

@@ -27,6 +27,7 @@ from platformdirs import user_cache_dir
 
 from gradc.errors import GradcWarning
 
+from .collection import rest_while_numba_compiles, resting
 from .interface import Emitted
 
 MOST_ENTRIES = 200
@@ -215,7 +216,9 @@ def _import(path: Path) -> Emitted:
             assert spec.loader is not None
             sys.modules[name] = importlib.util.module_from_spec(spec)
             try:
-                spec.loader.exec_module(sys.modules[name])
+                with resting():  # it imports Numba
+                    spec.loader.exec_module(sys.modules[name])
+                rest_while_numba_compiles()
             except BaseException:
                 del sys.modules[name]
                 raise
