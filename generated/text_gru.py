@@ -556,22 +556,7 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 
 
 @kernel
-def forward_bits_log(h_embedding, h_embedding_weight, x):
-    """bits_log = log(2)                                                                    text_gru.grad:18
-    h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                   text_gru.grad:13
-    """
-    batch = h_embedding.shape[0]
-    time = h_embedding.shape[1]
-    bits_log = np.log(2.0)
-    for b in range(batch):
-        for t in range(time):
-            for u in range(32):
-                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
-    return bits_log
-
-
-@kernel
-def forward_loss(logits, logits_sum, logits_bias, y, bits_log):
+def forward_loss(logits, logits_sum, logits_bias, y):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
     logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
     accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                        text_gru.grad:19
@@ -583,7 +568,7 @@ def forward_loss(logits, logits_sum, logits_bias, y, bits_log):
     loss_sum = Σ_b,t loss_cross_entropy[b, t]                                               text_gru.grad:17
     accuracy_sum = Σ_b,t (if accuracy_argmax[b, t] == y[b, t] then 1 else 0)                text_gru.grad:19
     loss = loss_sum/(batch*time)                                                            text_gru.grad:17
-    bits = loss/bits_log                                                                    text_gru.grad:18
+    bits = loss/log(2)                                                                      text_gru.grad:18
     accuracy = accuracy_sum/(batch*time)                                                    text_gru.grad:19
     """
     batch = logits_sum.shape[0]
@@ -611,7 +596,7 @@ def forward_loss(logits, logits_sum, logits_bias, y, bits_log):
             loss_sum += loss_cross_entropy
             accuracy_sum += 1 if accuracy_argmax == y[b, t] else 0
     loss = loss_sum / (batch * time)
-    bits = loss / bits_log
+    bits = loss / np.log(2.0)
     accuracy = accuracy_sum / (batch * time)
     return loss, bits, accuracy
 
@@ -933,7 +918,7 @@ def evaluate_entry(params, work, x, y):
     h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
     logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 416 * batch * time, (64,))
-    bits_log = forward_bits_log(h_embedding, h_embedding_weight, x)
+    forward_h_embedding_(h_embedding, h_embedding_weight, x)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(h_embedding, 0, (batch * time, 32)),
@@ -951,7 +936,7 @@ def evaluate_entry(params, work, x, y):
         forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
-    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_bias, y, bits_log)
+    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
     return -1, -1, loss, bits, accuracy
 
 

@@ -621,8 +621,7 @@ def over_rows(params, d_params, first, last, work, seed, x):
     # forward
     far_exp = np.exp(width[0])
     far_scale = 0.5 / (far_exp * far_exp)
-    far_log = np.log(2.0 * np.pi)
-    far_offset = width[0] + far_log / 2.0
+    far_offset = np.log(2.0 * np.pi) / 2.0 + width[0]
     d_p_scale = 1.0 / (batch * (far_exp * far_exp))
     d_far_exp_sum_scale = 1.0 / far_exp**3
     gemm(rows(x, first, last), h_weight, rows(h, first, last), False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
@@ -832,8 +831,7 @@ def evaluate_entry(params, work, seed, x):
     decode_2_dense_sum = view(work, 528 * batch, (batch, 64))
     far_exp = np.exp(width[0])
     far_scale = 0.5 / (far_exp * far_exp)
-    far_log = np.log(2.0 * np.pi)
-    far_offset = width[0] + far_log / 2.0
+    far_offset = np.log(2.0 * np.pi) / 2.0 + width[0]
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h_(h, h_bias)
     gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]

@@ -129,3 +129,7 @@ def test_extrema_of_whole_numbers_start_from_whole_numbers(reducer, expected):
 def test_a_long_name_makes_no_long_line():
     source = pipeline.emit("dim n = 2\nparam w[n] ~ ones\nloss sum(w^2)", file=f"{'long_' * 9}name.grad")
     assert max(map(len, source.splitlines())) <= 120
+
+
+def test_a_function_of_a_number_stays_where_it_is_used():
+    assert "bits = loss / np.log(2.0)" in emit(TINY + "metric bits = loss / log(2)\n")

@@ -194,7 +194,7 @@ METRICS = {"mean squared error": "loss"} | dict.fromkeys(["relative L2 error", "
 """By what names the models have them, where these are others."""
 TRAINED = sorted((ROOT / "tests" / "trained").glob("*.npz"))
 """What those examples have learned whose training takes too long for a test."""
-ENOUGH = {"burgers": 400, "letters_hmm": 8, "text_gru": 12}
+ENOUGH = {"burgers": 400, "letters_hmm": 8, "text_gru": 12, "text_transformer": 12}
 """So many of the examples held back are evaluated, by Python without Numba; of the other models 24."""
 
 

@@ -242,7 +242,7 @@ def _is_fixed(value: sympy.Expr) -> bool:
         case WHERE.head(args=(condition, then, otherwise)):
             return _is_of_indices(condition) and _is_fixed(then) and _is_fixed(otherwise)
         case Head():
-            return _is_of_indices(value)
+            return _is_of_indices(value) or not value.atoms(Read, Value)  # log(2): what is compiled knows its value
         case sympy.Add() | sympy.Mul() | sympy.Pow():
             return all(map(_is_fixed, value.args))
     return False

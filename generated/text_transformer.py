@@ -1,0 +1,3039 @@
+"""text_transformer: the network of text_transformer.grad, its gradient and its training step, as loops and matrix
+products.
+
+    h = embedding(x, letters, width)                                                  text_transformer.grad:13
+    repeat 2: h = transformer_block(h, 4, 4 * width, causal = true, rotary = true)    text_transformer.grad:14
+    logits = dense(layer_norm(h), letters)                                            text_transformer.grad:15
+    predict p = softmax(logits)                                                       text_transformer.grad:17
+    loss    mean(cross_entropy(logits, y))                                            text_transformer.grad:18
+    metric  bits = loss / log(2)                                                      text_transformer.grad:19
+    metric  accuracy = mean(argmax(logits) == y)                                      text_transformer.grad:20
+
+Sizes       batch (any size), time (any size), letters = 64, width = 64
+Parameters  h_weight[64, 64]  h_2_norm_gain[64]  h_2_norm_offset[64]  h_2_attended_q_weight[64, 4, 16]
+            h_2_attended_q_bias[4, 16]  h_2_attended_k_weight[64, 4, 16]  h_2_attended_k_bias[4, 16]
+            h_2_attended_v_weight[64, 4, 16]  h_2_attended_v_bias[4, 16]  h_2_attended_out_weight[4, 16, 64]
+            h_2_attended_out_bias[64]  h_2_norm_2_gain[64]  h_2_norm_2_offset[64]  h_2_inner_weight[64, 256]
+            h_2_inner_bias[256]  h_2_outer_weight[256, 64]  h_2_outer_bias[64]  h_3_norm_gain[64]  h_3_norm_offset[64]
+            h_3_attended_q_weight[64, 4, 16]  h_3_attended_q_bias[4, 16]  h_3_attended_k_weight[64, 4, 16]
+            h_3_attended_k_bias[4, 16]  h_3_attended_v_weight[64, 4, 16]  h_3_attended_v_bias[4, 16]
+            h_3_attended_out_weight[4, 16, 64]  h_3_attended_out_bias[64]  h_3_norm_2_gain[64]  h_3_norm_2_offset[64]
+            h_3_inner_weight[64, 256]  h_3_inner_bias[256]  h_3_outer_weight[256, 64]  h_3_outer_bias[64]
+            logits_layer_norm_gain[64]  logits_layer_norm_offset[64]  logits_dense_weight[64, 64]
+            logits_dense_bias[64]  (108 352 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from text_transformer.grad, sha256 00e3ba5e. It needs NumPy and Numba, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import ctypes
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from llvmlite.binding import add_symbol
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import lower_builtin, register_jitable, type_callable
+
+f4 = np.float32
+f8 = np.float64
+i4 = np.int32
+i8 = np.int64
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+# Nothing here allocates an array, so none has to be counted (_nrt).
+PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+kernel = register_jitable(fastmath=FAST, **BARE)
+inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    function.__qualname__ += "_00e3ba5e"
+    try:
+        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return njit(fastmath=FAST, **PLAIN)(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "text_transformer"
+DTYPE = "float32"
+HASH = "00e3ba5e"
+PARAMS = {
+    "h.weight": (0, (64, 64)),
+    "h_2.norm.gain": (4096, (64,)),
+    "h_2.norm.offset": (4160, (64,)),
+    "h_2.attended.q.weight": (4224, (64, 4, 16)),
+    "h_2.attended.q.bias": (8320, (4, 16)),
+    "h_2.attended.k.weight": (8384, (64, 4, 16)),
+    "h_2.attended.k.bias": (12480, (4, 16)),
+    "h_2.attended.v.weight": (12544, (64, 4, 16)),
+    "h_2.attended.v.bias": (16640, (4, 16)),
+    "h_2.attended.out.weight": (16704, (4, 16, 64)),
+    "h_2.attended.out.bias": (20800, (64,)),
+    "h_2.norm_2.gain": (20864, (64,)),
+    "h_2.norm_2.offset": (20928, (64,)),
+    "h_2.inner.weight": (20992, (64, 256)),
+    "h_2.inner.bias": (37376, (256,)),
+    "h_2.outer.weight": (37632, (256, 64)),
+    "h_2.outer.bias": (54016, (64,)),
+    "h_3.norm.gain": (54080, (64,)),
+    "h_3.norm.offset": (54144, (64,)),
+    "h_3.attended.q.weight": (54208, (64, 4, 16)),
+    "h_3.attended.q.bias": (58304, (4, 16)),
+    "h_3.attended.k.weight": (58368, (64, 4, 16)),
+    "h_3.attended.k.bias": (62464, (4, 16)),
+    "h_3.attended.v.weight": (62528, (64, 4, 16)),
+    "h_3.attended.v.bias": (66624, (4, 16)),
+    "h_3.attended.out.weight": (66688, (4, 16, 64)),
+    "h_3.attended.out.bias": (70784, (64,)),
+    "h_3.norm_2.gain": (70848, (64,)),
+    "h_3.norm_2.offset": (70912, (64,)),
+    "h_3.inner.weight": (70976, (64, 256)),
+    "h_3.inner.bias": (87360, (256,)),
+    "h_3.outer.weight": (87616, (256, 64)),
+    "h_3.outer.bias": (104000, (64,)),
+    "logits.layer_norm.gain": (104064, (64,)),
+    "logits.layer_norm.offset": (104128, (64,)),
+    "logits.dense.weight": (104192, (64, 64)),
+    "logits.dense.bias": (108288, (64,)),
+}
+SIZE = 108352
+MOMENTS = {
+    "h.weight.m": (0, (64, 64)),
+    "h_2.norm.gain.m": (4096, (64,)),
+    "h_2.norm.offset.m": (4160, (64,)),
+    "h_2.attended.q.weight.m": (4224, (64, 4, 16)),
+    "h_2.attended.q.bias.m": (8320, (4, 16)),
+    "h_2.attended.k.weight.m": (8384, (64, 4, 16)),
+    "h_2.attended.k.bias.m": (12480, (4, 16)),
+    "h_2.attended.v.weight.m": (12544, (64, 4, 16)),
+    "h_2.attended.v.bias.m": (16640, (4, 16)),
+    "h_2.attended.out.weight.m": (16704, (4, 16, 64)),
+    "h_2.attended.out.bias.m": (20800, (64,)),
+    "h_2.norm_2.gain.m": (20864, (64,)),
+    "h_2.norm_2.offset.m": (20928, (64,)),
+    "h_2.inner.weight.m": (20992, (64, 256)),
+    "h_2.inner.bias.m": (37376, (256,)),
+    "h_2.outer.weight.m": (37632, (256, 64)),
+    "h_2.outer.bias.m": (54016, (64,)),
+    "h_3.norm.gain.m": (54080, (64,)),
+    "h_3.norm.offset.m": (54144, (64,)),
+    "h_3.attended.q.weight.m": (54208, (64, 4, 16)),
+    "h_3.attended.q.bias.m": (58304, (4, 16)),
+    "h_3.attended.k.weight.m": (58368, (64, 4, 16)),
+    "h_3.attended.k.bias.m": (62464, (4, 16)),
+    "h_3.attended.v.weight.m": (62528, (64, 4, 16)),
+    "h_3.attended.v.bias.m": (66624, (4, 16)),
+    "h_3.attended.out.weight.m": (66688, (4, 16, 64)),
+    "h_3.attended.out.bias.m": (70784, (64,)),
+    "h_3.norm_2.gain.m": (70848, (64,)),
+    "h_3.norm_2.offset.m": (70912, (64,)),
+    "h_3.inner.weight.m": (70976, (64, 256)),
+    "h_3.inner.bias.m": (87360, (256,)),
+    "h_3.outer.weight.m": (87616, (256, 64)),
+    "h_3.outer.bias.m": (104000, (64,)),
+    "logits.layer_norm.gain.m": (104064, (64,)),
+    "logits.layer_norm.offset.m": (104128, (64,)),
+    "logits.dense.weight.m": (104192, (64, 64)),
+    "logits.dense.bias.m": (108288, (64,)),
+    "h.weight.v": (108352, (64, 64)),
+    "h_2.norm.gain.v": (112448, (64,)),
+    "h_2.norm.offset.v": (112512, (64,)),
+    "h_2.attended.q.weight.v": (112576, (64, 4, 16)),
+    "h_2.attended.q.bias.v": (116672, (4, 16)),
+    "h_2.attended.k.weight.v": (116736, (64, 4, 16)),
+    "h_2.attended.k.bias.v": (120832, (4, 16)),
+    "h_2.attended.v.weight.v": (120896, (64, 4, 16)),
+    "h_2.attended.v.bias.v": (124992, (4, 16)),
+    "h_2.attended.out.weight.v": (125056, (4, 16, 64)),
+    "h_2.attended.out.bias.v": (129152, (64,)),
+    "h_2.norm_2.gain.v": (129216, (64,)),
+    "h_2.norm_2.offset.v": (129280, (64,)),
+    "h_2.inner.weight.v": (129344, (64, 256)),
+    "h_2.inner.bias.v": (145728, (256,)),
+    "h_2.outer.weight.v": (145984, (256, 64)),
+    "h_2.outer.bias.v": (162368, (64,)),
+    "h_3.norm.gain.v": (162432, (64,)),
+    "h_3.norm.offset.v": (162496, (64,)),
+    "h_3.attended.q.weight.v": (162560, (64, 4, 16)),
+    "h_3.attended.q.bias.v": (166656, (4, 16)),
+    "h_3.attended.k.weight.v": (166720, (64, 4, 16)),
+    "h_3.attended.k.bias.v": (170816, (4, 16)),
+    "h_3.attended.v.weight.v": (170880, (64, 4, 16)),
+    "h_3.attended.v.bias.v": (174976, (4, 16)),
+    "h_3.attended.out.weight.v": (175040, (4, 16, 64)),
+    "h_3.attended.out.bias.v": (179136, (64,)),
+    "h_3.norm_2.gain.v": (179200, (64,)),
+    "h_3.norm_2.offset.v": (179264, (64,)),
+    "h_3.inner.weight.v": (179328, (64, 256)),
+    "h_3.inner.bias.v": (195712, (256,)),
+    "h_3.outer.weight.v": (195968, (256, 64)),
+    "h_3.outer.bias.v": (212352, (64,)),
+    "logits.layer_norm.gain.v": (212416, (64,)),
+    "logits.layer_norm.offset.v": (212480, (64,)),
+    "logits.dense.weight.v": (212544, (64, 64)),
+    "logits.dense.bias.v": (216640, (64,)),
+}
+INPUTS = {
+    "x": ("whole", ("batch", "time")),
+}
+TARGETS = {
+    "y": ("whole", ("batch", "time")),
+}
+RANGES = {
+    "x": 64,
+    "y": 64,
+}
+PREDICTIONS = ("p",)
+METRICS = ("bits", "accuracy")
+DATA = "data/text.npz"
+FIT = {"epochs": 8, "batch": 64, "validation": 0.1, "seed": 0}
+SOURCE = (
+    "# Which letter comes next? Two transformer blocks read Python's own language reference, all letters "
+    "of a piece at once.\n"
+    "#\n"
+    "# `text_sample.py` lets the trained net write.\n"
+    "\n"
+    "model text_transformer\n"
+    "\n"
+    "dim batch, time\n"
+    "dim letters = 64, width = 64\n"
+    "\n"
+    "input  x[batch, time] : int(letters)\n"
+    "target y[batch, time] : int(letters)         # the text of x, a letter later\n"
+    "\n"
+    "h = embedding(x, letters, width)\n"
+    "repeat 2: h = transformer_block(h, 4, 4 * width, causal = true, rotary = true)\n"
+    "logits = dense(layer_norm(h), letters)\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    mean(cross_entropy(logits, y))\n"
+    "metric  bits = loss / log(2)                 # a letter; less is better\n"
+    "metric  accuracy = mean(argmax(logits) == y)\n"
+    "\n"
+    "optimize adam(lr = cosine(1e-2, warmup = 50, steps = 760)), clip_norm = 1.0\n"
+    'data     "data/text.npz"\n'
+    "fit      epochs = 8, batch = 64, validation = 0.1, seed = 0\n"
+)
+
+
+@kernel
+def parts(p):
+    """h_weight, h_2_norm_gain, h_2_norm_offset, h_2_attended_q_weight, h_2_attended_q_bias, h_2_attended_k_weight,
+    h_2_attended_k_bias, h_2_attended_v_weight, h_2_attended_v_bias, h_2_attended_out_weight, h_2_attended_out_bias,
+    h_2_norm_2_gain, h_2_norm_2_offset, h_2_inner_weight, h_2_inner_bias, h_2_outer_weight, h_2_outer_bias,
+    h_3_norm_gain, h_3_norm_offset, h_3_attended_q_weight, h_3_attended_q_bias, h_3_attended_k_weight,
+    h_3_attended_k_bias, h_3_attended_v_weight, h_3_attended_v_bias, h_3_attended_out_weight, h_3_attended_out_bias,
+    h_3_norm_2_gain, h_3_norm_2_offset, h_3_inner_weight, h_3_inner_bias, h_3_outer_weight, h_3_outer_bias,
+    logits_layer_norm_gain, logits_layer_norm_offset, logits_dense_weight, logits_dense_bias: views of the flat buffer
+    p, or of its gradient."""
+    return (
+        view(p, 0, (64, 64)),
+        view(p, 4096, (64,)),
+        view(p, 4160, (64,)),
+        view(p, 4224, (64, 4, 16)),
+        view(p, 8320, (4, 16)),
+        view(p, 8384, (64, 4, 16)),
+        view(p, 12480, (4, 16)),
+        view(p, 12544, (64, 4, 16)),
+        view(p, 16640, (4, 16)),
+        view(p, 16704, (4, 16, 64)),
+        view(p, 20800, (64,)),
+        view(p, 20864, (64,)),
+        view(p, 20928, (64,)),
+        view(p, 20992, (64, 256)),
+        view(p, 37376, (256,)),
+        view(p, 37632, (256, 64)),
+        view(p, 54016, (64,)),
+        view(p, 54080, (64,)),
+        view(p, 54144, (64,)),
+        view(p, 54208, (64, 4, 16)),
+        view(p, 58304, (4, 16)),
+        view(p, 58368, (64, 4, 16)),
+        view(p, 62464, (4, 16)),
+        view(p, 62528, (64, 4, 16)),
+        view(p, 66624, (4, 16)),
+        view(p, 66688, (4, 16, 64)),
+        view(p, 70784, (64,)),
+        view(p, 70848, (64,)),
+        view(p, 70912, (64,)),
+        view(p, 70976, (64, 256)),
+        view(p, 87360, (256,)),
+        view(p, 87616, (256, 64)),
+        view(p, 104000, (64,)),
+        view(p, 104064, (64,)),
+        view(p, 104128, (64,)),
+        view(p, 104192, (64, 64)),
+        view(p, 108288, (64,)),
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+@vector
+def pow(x, y):
+    """x^y within 0.51 ulp, as 2^(y log2 |x|) in float64; NaN where x < 0 and y is not whole, x^0 = 1^y = 1."""
+    bits = f8(abs(x)).view(i8)
+    n = i8(bits - i8(0x3FE6A09E00000000)) >> i8(52)
+    m = i8(bits - i8(n << i8(52))).view(f8)
+    # log2 m = 2 / ln 2 · artanh s, with m from √½ to √2; the sum brings n from the last bits into a float
+    s = (m - 1.0) / (m + 1.0)
+    square = s * s
+    log2 = 0.3407388892042273
+    log2 = log2 * square + 0.4116721907550705
+    log2 = log2 * square + 0.577083594886957
+    log2 = log2 * square + 0.9617966732822134
+    log2 = log2 * square + 2.885390081790142
+    log2 = log2 * s + (i8(n + i8(0x4338000000000000)).view(f8) - 6755399441055744.0)
+    log2 = f8(-1e200) if x == f4(0.0) else log2
+    log2 = f8(1e200) if abs(x) == f4(np.inf) else log2
+    t = min(max(log2 * min(max(f8(y), -1e10), 1e10), f8(-160.0)), f8(128.0))
+    shifted = f8(t + 6755399441055744.0)
+    r = t - (shifted - 6755399441055744.0)
+    e = 1.5201934109333352e-05
+    e = e * r + 0.00015469296889475756
+    e = e * r + 0.0013333922554591494
+    e = e * r + 0.009618027231461214
+    e = e * r + 0.05550410353351898
+    e = e * r + 0.2402265119836701
+    e = e * r + 0.6931471807285612
+    e = e * r + 0.9999999999616684
+    e = e * i8((shifted.view(i8) + i8(1023)) << i8(52)).view(f8)
+    over = e > f8(3.4028235e38)
+    power = f4(np.inf) if over else f4(f8(0.0) if over else e)
+    whole = np.floor(y) == y
+    odd = whole and np.floor(y * f4(0.5)) != y * f4(0.5)
+    power = -power if odd and np.copysign(f4(1.0), x) < f4(0.0) else power
+    power = power if whole or x >= f4(0.0) or x == f4(-np.inf) else f4(np.nan)
+    power = x if np.isnan(x) else power
+    return f4(1.0) if y == f4(0.0) or x == f4(1.0) else power
+
+
+@vector
+def quarter_turns(x):
+    """x = 2π (n / 4 + f) with f from -⅛ to ⅛, for every x: n modulo 4 in the last bits of an int64, and f in float64.
+
+    Payne and Hanek's reduction without a table: x times a 28-bit piece of 1 / 2π is exact in float64, and its whole
+    turns are dropped before the pieces are added, the largest first, so that f keeps its digits where they cancel.
+    """
+    x = f8(min(max(x, f4(-3.4028235e38)), f4(3.4028235e38)))
+    a = x * 0.15915494039654732
+    b = x * 2.6953480142255515e-09
+    c = x * 4.038449450981451e-18
+    d = x * 1.9241762118391763e-26
+    e = x * 4.1707168783816406e-35
+    a = a - np.rint(a)
+    b = b - np.rint(b)
+    c = c - np.rint(c)
+    d = d - np.rint(d)
+    e = e - np.rint(e)
+    # floats of the size of this sum lie ¼ apart
+    shifted = f8(a + b + c + d + e + 1688849860263936.0)
+    return shifted.view(i8), a - (shifted - 1688849860263936.0) + b + c + d + e + x * 3.877041902507235e-43
+
+
+@vector
+def sin_of_turns(n, f):
+    """sin 2π(n / 4 + f) to 2^-34 in float64, by minimax polynomials for sin(2πf) / f and cos 2πf."""
+    square = f * f
+    s = 41.47294862252118
+    s = s * square - 76.69786995625331
+    s = s * square + 81.60520474626563
+    s = s * square - 41.34170215350498
+    s = (s * square + 6.283185307152453) * f
+    c = 59.22040730959103
+    c = c * square - 85.44285212234978
+    c = c * square + 64.93931620846661
+    c = c * square - 19.739208650358012
+    c = c * square + 0.9999999999526005
+    value = c if n & i8(1) else s
+    return -value if n & i8(2) else value
+
+
+@vector
+def sin(x):
+    """sin x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n, f))
+    value = value if abs(x) > f4(2e-4) else x
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+@vector
+def cos(x):
+    """cos x within 0.51 ulp, for every x."""
+    n, f = quarter_turns(x)
+    value = f4(sin_of_turns(n + i8(1), f))
+    return value if abs(x) < f4(np.inf) else f4(np.nan)
+
+
+@vector
+def erf(x):
+    """erf x within 1.2 ulp: x + x p(x²) below 0.875, else 1 - e^(x q(x)), with the sign of x.
+
+    p and q are minimax polynomials (Remez' exchange) for erf x / x - 1 and ln(1 - erf x) / x.
+    """
+    a = min(abs(x), f4(4.0))
+    square = a * a
+    p = f4(-6.2032515e-4)
+    p = p * square + f4(5.0321845e-3)
+    p = p * square + f4(-2.6791468e-2)
+    p = p * square + f4(1.1282456e-1)
+    p = p * square + f4(-3.761255e-1)
+    p = p * square + f4(1.2837915e-1)
+    q = f4(2.1519864e-4)
+    q = q * a + f4(-3.224936e-3)
+    q = q * a + f4(2.292187e-2)
+    q = q * a + f4(-1.0531141e-1)
+    q = q * a + f4(-6.3568085e-1)
+    q = q * a + f4(-1.1285254)
+    return np.copysign(a + a * p if a < f4(0.875) else f4(1.0) - exp(a * q), x)
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_h_2_norm(
+    h,
+    h_weight,
+    x,
+    h_2_norm_scale_sum,
+    h_2_norm_apart,
+    h_2_norm_scale,
+    h_2_norm,
+    h_2_norm_gain,
+    h_2_norm_offset,
+):
+    """h[b, t, u] = h_weight[x[b, t], u]                                            text_transformer.grad:13
+    h_2_norm_centre_sum[b, t] = Σ_u h[b, t, u]                                      text_transformer.grad:14
+    h_2_norm_centre[b, t] = h_2_norm_centre_sum[b, t]/64                            text_transformer.grad:14
+    h_2_norm_apart[b, t, i] = h[b, t, i] - h_2_norm_centre[b, t]                    text_transformer.grad:14
+    h_2_norm_scale_sum[b, t] = Σ_i h_2_norm_apart[b, t, i]^2                        text_transformer.grad:14
+    h_2_norm_scale[b, t] = 1/sqrt(h_2_norm_scale_sum[b, t]/64 + 1e-05)              text_transformer.grad:14
+    h_2_norm[b, t, i] = h_2_norm_apart[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i] +
+            h_2_norm_offset[i]                                                      text_transformer.grad:14
+    """
+    batch = h.shape[0]
+    time = h.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            h_2_norm_centre_sum = f4(0.0)
+            for u in range(64):
+                h[b, t, u] = h_weight[x[b, t], u]
+                h_2_norm_centre_sum += h[b, t, u]
+            h_2_norm_centre = h_2_norm_centre_sum / f4(64.0)
+            total = f4(0.0)
+            for i in range(64):
+                h_2_norm_apart[b, t, i] = h[b, t, i] - h_2_norm_centre
+                total += h_2_norm_apart[b, t, i] * h_2_norm_apart[b, t, i]
+            h_2_norm_scale_sum[b, t] = total
+            h_2_norm_scale[b, t] = f4(1.0) / np.sqrt(h_2_norm_scale_sum[b, t] / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                h_2_norm[b, t, i] = (
+                    h_2_norm_apart[b, t, i] * h_2_norm_scale[b, t] * h_2_norm_gain[i] + h_2_norm_offset[i]
+                )
+
+
+@kernel
+def forward_h_2_attended_q(h_2_attended_q, h_2_attended_q_bias):
+    """h_2_attended_q[b, t, h, d] = h_2_attended_q_sum[b, t, h, d] +
+    h_2_attended_q_bias[h, d]                                            text_transformer.grad:14
+    """
+    batch = h_2_attended_q.shape[0]
+    time = h_2_attended_q.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for h in range(4):
+                for d in range(16):
+                    h_2_attended_q[b, t, h, d] = h_2_attended_q[b, t, h, d] + h_2_attended_q_bias[h, d]
+
+
+@kernel
+def forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow):
+    """h_2_attended_seen_rotary_positions_1_turn_pow[n] = 10000^(2*n/16)            text_transformer.grad:14"""
+    for n in range(8):
+        h_2_attended_seen_rotary_positions_1_turn_pow[n] = pow(f4(10000.0), f4(2 * n) / f4(16.0))
+
+
+@kernel
+def forward_h_2_attended_seen_rotary_positions_2(
+    h_2_attended_seen_rotary_positions_1_turn_pow,
+    h_2_attended_seen_rotary_positions_1_cos,
+    h_2_attended_seen_rotary_positions_1_sin,
+    h_2_attended_seen_rotary_positions_1,
+    h_2_attended_q,
+    h_2_attended_seen_rotary_positions_2,
+    h_2_attended_k,
+):
+    """h_2_attended_seen_rotary_positions_1_turn[t, n] =
+            t/h_2_attended_seen_rotary_positions_1_turn_pow[n]                   text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_1_cos[t, n] =
+            cos(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_1_sin[t, n] =
+            sin(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] =
+            h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
+            h_2_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] +=
+            h_2_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
+            + h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] =
+            h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
+            h_2_attended_k[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n + 1] +=
+            h_2_attended_k[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
+            + h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    """
+    time = h_2_attended_seen_rotary_positions_1_cos.shape[0]
+    batch = h_2_attended_seen_rotary_positions_1.shape[0]
+    for t in range(time):
+        for n in range(8):
+            h_2_attended_seen_rotary_positions_1_turn = f4(t) / h_2_attended_seen_rotary_positions_1_turn_pow[n]
+            h_2_attended_seen_rotary_positions_1_cos[t, n] = cos(h_2_attended_seen_rotary_positions_1_turn)
+            h_2_attended_seen_rotary_positions_1_sin[t, n] = sin(h_2_attended_seen_rotary_positions_1_turn)
+        for b in range(batch):
+            for h in range(4):
+                h_2_attended_seen_rotary_positions_1[b, t, h, :] = f4(0.0)
+                for n in range(8):
+                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n] += (
+                        h_2_attended_q[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        - h_2_attended_q[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                h_2_attended_seen_rotary_positions_2[b, t, h, :] = f4(0.0)
+                for n in range(8):
+                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] += (
+                        h_2_attended_q[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        + h_2_attended_q[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n] += (
+                        h_2_attended_k[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        - h_2_attended_k[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                for n in range(8):
+                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1] += (
+                        h_2_attended_k[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        + h_2_attended_k[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+
+
+@kernel
+def forward_h_2_attended_seen_weight(
+    h_2_attended_seen_score,
+    h_2_attended_seen_score_sum,
+    h_2_attended_seen_score_exp,
+    h_2_attended_seen_weight,
+):
+    """h_2_attended_seen_score[b, h, t, u] = (if t < u then -inf else 0) +
+            h_2_attended_seen_score_sum[b, h, t, u]/sqrt(16)                     text_transformer.grad:14
+    h_2_attended_seen_score_max[b, h, t] = max_u h_2_attended_seen_score[b, h, t, u]  text_transformer.grad:14
+    h_2_attended_seen_score_shift[b, h, t] = if abs(h_2_attended_seen_score_max[b, h, t])
+            < inf then h_2_attended_seen_score_max[b, h, t] else 0                  text_transformer.grad:14
+    h_2_attended_seen_score_exp[b, h, t, j] = exp(h_2_attended_seen_score[b, h, t, j] -
+            h_2_attended_seen_score_shift[b, h, t])                                 text_transformer.grad:14
+    h_2_attended_seen_score_total[b, h, t] = Σ_j h_2_attended_seen_score_exp[b, h, t, j]  text_transformer.grad:14
+    h_2_attended_seen_score_inverse[b, h, t] = if h_2_attended_seen_score_total[b, h, t]
+            == 0 then 0 else 1/h_2_attended_seen_score_total[b, h, t]               text_transformer.grad:14
+    h_2_attended_seen_weight[b, h, t, i] =
+            h_2_attended_seen_score_inverse[b, h, t]*h_2_attended_seen_score_exp[b, h, t, i]  text_transformer.grad:14
+    """
+    batch = h_2_attended_seen_score_sum.shape[0]
+    time = h_2_attended_seen_score.shape[0]
+    for b in range(batch):
+        for h in range(4):
+            for t in range(time):
+                h_2_attended_seen_score_max = f4(-np.inf)
+                for u in range(time):
+                    h_2_attended_seen_score[u] = (
+                        (-f4(np.inf) if t < u else f4(0.0))
+                        + h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0))
+                    )
+                    h_2_attended_seen_score_max = max(h_2_attended_seen_score_max, h_2_attended_seen_score[u])
+                h_2_attended_seen_score_shift = (
+                    h_2_attended_seen_score_max if abs(h_2_attended_seen_score_max) < f4(np.inf) else f4(0.0)
+                )
+                h_2_attended_seen_score_total = f4(0.0)
+                for j in range(time):
+                    h_2_attended_seen_score_exp[j] = exp(h_2_attended_seen_score[j] - h_2_attended_seen_score_shift)
+                    h_2_attended_seen_score_total += h_2_attended_seen_score_exp[j]
+                h_2_attended_seen_score_inverse = (
+                    f4(0.0) if h_2_attended_seen_score_total == f4(0.0) else f4(1.0) / h_2_attended_seen_score_total
+                )
+                for i in range(time):
+                    h_2_attended_seen_weight[b, h, t, i] = (
+                        h_2_attended_seen_score_inverse * h_2_attended_seen_score_exp[i]
+                    )
+
+
+@kernel
+def forward_h_2_norm_2(
+    h_2_middle,
+    h_2_attended_out_bias,
+    h,
+    h_2_norm_2_scale_sum,
+    h_2_norm_2_apart,
+    h_2_norm_2_scale,
+    h_2_norm_2,
+    h_2_norm_2_gain,
+    h_2_norm_2_offset,
+):
+    """h_2_attended_out[b, t, o] = h_2_attended_out_sum[b, t, o] + h_2_attended_out_bias[o]  text_transformer.grad:14
+    h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out[b, t, o]                    text_transformer.grad:14
+    h_2_norm_2_centre_sum[b, t] = Σ_o h_2_middle[b, t, o]                           text_transformer.grad:14
+    h_2_norm_2_centre[b, t] = h_2_norm_2_centre_sum[b, t]/64                        text_transformer.grad:14
+    h_2_norm_2_apart[b, t, i] = h_2_middle[b, t, i] - h_2_norm_2_centre[b, t]       text_transformer.grad:14
+    h_2_norm_2_scale_sum[b, t] = Σ_i h_2_norm_2_apart[b, t, i]^2                    text_transformer.grad:14
+    h_2_norm_2_scale[b, t] = 1/sqrt(h_2_norm_2_scale_sum[b, t]/64 + 1e-05)          text_transformer.grad:14
+    h_2_norm_2[b, t, i] =
+            h_2_norm_2_apart[b, t, i]*h_2_norm_2_scale[b, t]*h_2_norm_2_gain[i] +
+            h_2_norm_2_offset[i]                                                    text_transformer.grad:14
+    """
+    batch = h_2_middle.shape[0]
+    time = h_2_middle.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            h_2_norm_2_centre_sum = f4(0.0)
+            for o in range(64):
+                h_2_attended_out = h_2_middle[b, t, o] + h_2_attended_out_bias[o]
+                h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out
+                h_2_norm_2_centre_sum += h_2_middle[b, t, o]
+            h_2_norm_2_centre = h_2_norm_2_centre_sum / f4(64.0)
+            total = f4(0.0)
+            for i in range(64):
+                h_2_norm_2_apart[b, t, i] = h_2_middle[b, t, i] - h_2_norm_2_centre
+                total += h_2_norm_2_apart[b, t, i] * h_2_norm_2_apart[b, t, i]
+            h_2_norm_2_scale_sum[b, t] = total
+            h_2_norm_2_scale[b, t] = f4(1.0) / np.sqrt(h_2_norm_2_scale_sum[b, t] / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                h_2_norm_2[b, t, i] = (
+                    h_2_norm_2_apart[b, t, i] * h_2_norm_2_scale[b, t] * h_2_norm_2_gain[i] + h_2_norm_2_offset[i]
+                )
+
+
+@kernel
+def forward_h_2_inner(h_2_inner_dense, h_2_inner_bias, h_2_inner_erf, h_2_inner):
+    """h_2_inner_dense[b, t, o] = h_2_inner_dense_sum[b, t, o] + h_2_inner_bias[o]  text_transformer.grad:14
+    h_2_inner_erf[b, t, o] = erf(h_2_inner_dense[b, t, o]/sqrt(2))                  text_transformer.grad:14
+    h_2_inner[b, t, o] = h_2_inner_dense[b, t, o]*(h_2_inner_erf[b, t, o] + 1)/2    text_transformer.grad:14
+    """
+    batch = h_2_inner_dense.shape[0]
+    time = h_2_inner_dense.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for o in range(256):
+                h_2_inner_dense[b, t, o] = h_2_inner_dense[b, t, o] + h_2_inner_bias[o]
+                h_2_inner_erf[b, t, o] = erf(h_2_inner_dense[b, t, o] / np.sqrt(f4(2.0)))
+                h_2_inner[b, t, o] = h_2_inner_dense[b, t, o] * (h_2_inner_erf[b, t, o] + f4(1.0)) / f4(2.0)
+
+
+@kernel
+def forward_h_3_attended_seen_rotary_positions_1(
+    h_3_attended_q,
+    h_3_attended_q_sum,
+    h_3_attended_q_bias,
+    h_3_attended_seen_rotary_positions_1,
+    h_2_attended_seen_rotary_positions_1_cos,
+    h_2_attended_seen_rotary_positions_1_sin,
+):
+    """h_3_attended_q[b, t, h, d] = h_3_attended_q_sum[b, t, h, d] +
+            h_3_attended_q_bias[h, d]                                            text_transformer.grad:14
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] =
+            h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
+            h_3_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] +=
+            h_3_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
+            + h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    """
+    batch = h_3_attended_q_sum.shape[0]
+    time = h_3_attended_q_sum.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for h in range(4):
+                for d in range(16):
+                    h_3_attended_q[d] = h_3_attended_q_sum[b, t, h, d] + h_3_attended_q_bias[h, d]
+                h_3_attended_seen_rotary_positions_1[b, t, h, :] = f4(0.0)
+                for n in range(8):
+                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n] += (
+                        h_3_attended_q[2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        - h_3_attended_q[2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                for n in range(8):
+                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] += (
+                        h_3_attended_q[2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                        + h_3_attended_q[2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+
+
+@kernel
+def forward_logits_layer_norm(
+    h_3_outer_sum,
+    h_3_outer_bias,
+    h_3,
+    h_3_middle,
+    logits_layer_norm_scale_sum,
+    logits_layer_norm_apart,
+    logits_layer_norm_scale,
+    logits_layer_norm,
+    logits_layer_norm_gain,
+    logits_layer_norm_offset,
+):
+    """h_3_outer[b, t, o] = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]              text_transformer.grad:14
+    h_3[b, t, o] = h_3_middle[b, t, o] + h_3_outer[b, t, o]                         text_transformer.grad:14
+    logits_layer_norm_centre_sum[b, t] = Σ_o h_3[b, t, o]                           text_transformer.grad:15
+    logits_layer_norm_centre[b, t] = logits_layer_norm_centre_sum[b, t]/64          text_transformer.grad:15
+    logits_layer_norm_apart[b, t, i] = h_3[b, t, i] - logits_layer_norm_centre[b, t]  text_transformer.grad:15
+    logits_layer_norm_scale_sum[b, t] = Σ_i logits_layer_norm_apart[b, t, i]^2      text_transformer.grad:15
+    logits_layer_norm_scale[b, t] = 1/sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)  text_transformer.grad:15
+    logits_layer_norm[b, t, i] =
+            logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
+            + logits_layer_norm_offset[i]                                           text_transformer.grad:15
+    """
+    batch = h_3_outer_sum.shape[0]
+    time = h_3_outer_sum.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            logits_layer_norm_centre_sum = f4(0.0)
+            for o in range(64):
+                h_3_outer = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]
+                h_3[o] = h_3_middle[b, t, o] + h_3_outer
+                logits_layer_norm_centre_sum += h_3[o]
+            logits_layer_norm_centre = logits_layer_norm_centre_sum / f4(64.0)
+            total = f4(0.0)
+            for i in range(64):
+                logits_layer_norm_apart[b, t, i] = h_3[i] - logits_layer_norm_centre
+                total += logits_layer_norm_apart[b, t, i] * logits_layer_norm_apart[b, t, i]
+            logits_layer_norm_scale_sum[b, t] = total
+            logits_layer_norm_scale[b, t] = f4(1.0) / np.sqrt(logits_layer_norm_scale_sum[b, t] / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                logits_layer_norm[b, t, i] = (
+                    logits_layer_norm_apart[b, t, i] * logits_layer_norm_scale[b, t] * logits_layer_norm_gain[i]
+                    + logits_layer_norm_offset[i]
+                )
+
+
+@kernel
+def loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
+    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:17
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:17
+    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                text_transformer.grad:17
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]  text_transformer.grad:17
+    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]            text_transformer.grad:18
+    loss_sum = Σ_b,t loss_cross_entropy[b, t]                                       text_transformer.grad:18
+    p_logsumexp_softmax[b, t, j] = logits_inverse[b, t]*logits_exp[b, t, j]         text_transformer.grad:17
+    d_logits[b, t, j] = p_logsumexp_softmax[b, t, j]/(batch*time)                   text_transformer.grad:17
+    d_logits[b, t, y[b, t]] += -1/(batch*time)                                      text_transformer.grad:18
+    d_logits_dense_bias[o] = Σ_b,t d_logits[b, t, o]                                text_transformer.grad:15
+    loss = loss_sum/(batch*time)                                                    text_transformer.grad:18
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    loss_sum = 0.0
+    d_logits_dense_bias[:] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
+                logits_max = max(logits_max, logits[o])
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp[j] = exp(logits[j] - logits_shift)
+                logits_total += logits_exp[j]
+            p_logsumexp = log(logits_total) + logits_shift
+            logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_sum += loss_cross_entropy
+            for j in range(64):
+                p_logsumexp_softmax = logits_inverse * logits_exp[j]
+                d_logits[b, t, j] = p_logsumexp_softmax / f4(batch * time)
+            d_logits[b, t, y[b, t]] -= f4(1.0) / f4(batch * time)
+            for o in range(64):
+                d_logits_dense_bias[o] += d_logits[b, t, o]
+    loss = loss_sum / (batch * time)
+    return loss
+
+
+@kernel
+def backward_logits_layer_norm_apart(
+    d_logits_layer_norm_gain,
+    d_logits_layer_norm_offset,
+    d_h_3_outer_bias,
+    d_logits_layer_norm,
+    logits_layer_norm_apart,
+    logits_layer_norm_gain,
+    logits_layer_norm_scale_sum,
+    d_logits_layer_norm_apart,
+    logits_layer_norm_scale,
+    d_h_3,
+):
+    """d_logits_layer_norm_scale[b, t] = Σ_i
+            d_logits_layer_norm[b, t, i]*logits_layer_norm_apart[b, t, i]*logits_layer_norm_gain[i]  text_transformer.grad:15
+    d_logits_layer_norm_scale_sum[b, t] =
+            -d_logits_layer_norm_scale[b, t]/(128*sqrt(logits_layer_norm_scale_sum[b, t]/64
+            + 1e-05)^3)                                                             text_transformer.grad:15
+    d_logits_layer_norm_apart[b, t, i] =
+            d_logits_layer_norm[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
+            + 2*logits_layer_norm_apart[b, t, i]*d_logits_layer_norm_scale_sum[b, t]  text_transformer.grad:15
+    d_logits_layer_norm_gain[i] = Σ_b,t
+            d_logits_layer_norm[b, t, i]*logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]  text_transformer.grad:15
+    d_logits_layer_norm_offset[i] = Σ_b,t d_logits_layer_norm[b, t, i]              text_transformer.grad:15
+    d_logits_layer_norm_centre_sum_2[b, t] = Σ_i d_logits_layer_norm_apart[b, t, i]  text_transformer.grad:15
+    d_logits_layer_norm_centre[b, t] = -d_logits_layer_norm_centre_sum_2[b, t]      text_transformer.grad:15
+    d_logits_layer_norm_centre_sum[b, t] = d_logits_layer_norm_centre[b, t]/64      text_transformer.grad:15
+    d_h_3[b, t, i] = d_logits_layer_norm_apart[b, t, i] +
+            d_logits_layer_norm_centre_sum[b, t]                                    text_transformer.grad:15
+    d_h_3_outer_bias[i] = Σ_b,t d_h_3[b, t, i]                                      text_transformer.grad:14
+    """
+    batch = d_logits_layer_norm.shape[0]
+    time = d_logits_layer_norm.shape[1]
+    d_logits_layer_norm_gain[:] = f4(0.0)
+    d_logits_layer_norm_offset[:] = f4(0.0)
+    d_h_3_outer_bias[:] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            d_logits_layer_norm_scale = f4(0.0)
+            for i in range(64):
+                d_logits_layer_norm_scale += (
+                    d_logits_layer_norm[b, t, i] * logits_layer_norm_apart[b, t, i] * logits_layer_norm_gain[i]
+                )
+            d_logits_layer_norm_scale_sum = -d_logits_layer_norm_scale / (
+                f4(128.0) * np.sqrt(logits_layer_norm_scale_sum[b, t] / f4(64.0) + f4(1e-05)) ** 3
+            )
+            d_logits_layer_norm_centre_sum_2 = f4(0.0)
+            for i in range(64):
+                d_logits_layer_norm_apart[i] = (
+                    d_logits_layer_norm[b, t, i] * logits_layer_norm_scale[b, t] * logits_layer_norm_gain[i]
+                    + f4(2.0) * logits_layer_norm_apart[b, t, i] * d_logits_layer_norm_scale_sum
+                )
+                d_logits_layer_norm_gain[i] += (
+                    d_logits_layer_norm[b, t, i] * logits_layer_norm_apart[b, t, i] * logits_layer_norm_scale[b, t]
+                )
+                d_logits_layer_norm_offset[i] += d_logits_layer_norm[b, t, i]
+                d_logits_layer_norm_centre_sum_2 += d_logits_layer_norm_apart[i]
+            d_logits_layer_norm_centre = -d_logits_layer_norm_centre_sum_2
+            d_logits_layer_norm_centre_sum = d_logits_layer_norm_centre / f4(64.0)
+            for i in range(64):
+                d_h_3[b, t, i] = d_logits_layer_norm_apart[i] + d_logits_layer_norm_centre_sum
+                d_h_3_outer_bias[i] += d_h_3[b, t, i]
+
+
+@kernel
+def backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf):
+    """d_h_3_inner_erf[b, t, o] = d_h_3_inner[b, t, o]*h_3_inner_dense[b, t, o]/2   text_transformer.grad:14
+    d_h_3_inner_dense[b, t, o] = d_h_3_inner[b, t, o]*(h_3_inner_erf[b, t, o] + 1)/2 +
+            2*exp(-h_3_inner_dense[b, t, o]^2/2)*d_h_3_inner_erf[b, t, o]/(sqrt(2)*sqrt(pi))  text_transformer.grad:14
+    d_h_3_inner_bias[o] = Σ_b,t d_h_3_inner_dense[b, t, o]                          text_transformer.grad:14
+    """
+    batch = d_h_3_inner_dense.shape[0]
+    time = d_h_3_inner_dense.shape[1]
+    d_h_3_inner_bias[:] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            for o in range(256):
+                d_h_3_inner_erf = d_h_3_inner_dense[b, t, o] * h_3_inner_dense[b, t, o] / f4(2.0)
+                term = d_h_3_inner_dense[b, t, o] * (h_3_inner_erf[b, t, o] + f4(1.0)) / f4(2.0)
+                term_ = (
+                    f4(2.0)
+                    * exp(-h_3_inner_dense[b, t, o] * h_3_inner_dense[b, t, o] / f4(2.0))
+                    * d_h_3_inner_erf
+                    / (np.sqrt(f4(2.0)) * np.sqrt(f4(np.pi)))
+                )
+                d_h_3_inner_dense[b, t, o] = term + term_
+                d_h_3_inner_bias[o] += d_h_3_inner_dense[b, t, o]
+
+
+@kernel
+def backward_h_3_norm_2_apart(
+    d_h_3_norm_2_gain,
+    d_h_3_norm_2_offset,
+    d_h_3_attended_out_bias,
+    d_h_3_norm_2,
+    h_3_norm_2_apart,
+    h_3_norm_2_gain,
+    h_3_norm_2_scale_sum,
+    d_h_3_norm_2_apart,
+    h_3_norm_2_scale,
+    d_h_3_middle,
+    d_h_3,
+):
+    """d_h_3_norm_2_scale[b, t] = Σ_i
+            d_h_3_norm_2[b, t, i]*h_3_norm_2_apart[b, t, i]*h_3_norm_2_gain[i]   text_transformer.grad:14
+    d_h_3_norm_2_scale_sum[b, t] =
+            -d_h_3_norm_2_scale[b, t]/(128*sqrt(h_3_norm_2_scale_sum[b, t]/64 + 1e-05)^3)  text_transformer.grad:14
+    d_h_3_norm_2_apart[b, t, i] =
+            d_h_3_norm_2[b, t, i]*h_3_norm_2_scale[b, t]*h_3_norm_2_gain[i] +
+            2*h_3_norm_2_apart[b, t, i]*d_h_3_norm_2_scale_sum[b, t]                text_transformer.grad:14
+    d_h_3_norm_2_centre_sum_2[b, t] = Σ_i d_h_3_norm_2_apart[b, t, i]               text_transformer.grad:14
+    d_h_3_norm_2_gain[i] = Σ_b,t
+            d_h_3_norm_2[b, t, i]*h_3_norm_2_apart[b, t, i]*h_3_norm_2_scale[b, t]  text_transformer.grad:14
+    d_h_3_norm_2_offset[i] = Σ_b,t d_h_3_norm_2[b, t, i]                            text_transformer.grad:14
+    d_h_3_norm_2_centre[b, t] = -d_h_3_norm_2_centre_sum_2[b, t]                    text_transformer.grad:14
+    d_h_3_norm_2_centre_sum[b, t] = d_h_3_norm_2_centre[b, t]/64                    text_transformer.grad:14
+    d_h_3_middle[b, t, u] = d_h_3[b, t, u] + d_h_3_norm_2_centre_sum[b, t] +
+            d_h_3_norm_2_apart[b, t, u]                                             text_transformer.grad:14
+    d_h_3_attended_out_bias[u] = Σ_b,t d_h_3_middle[b, t, u]                        text_transformer.grad:14
+    """
+    batch = d_h_3_norm_2.shape[0]
+    time = d_h_3_norm_2.shape[1]
+    d_h_3_norm_2_gain[:] = f4(0.0)
+    d_h_3_norm_2_offset[:] = f4(0.0)
+    d_h_3_attended_out_bias[:] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            d_h_3_norm_2_scale = f4(0.0)
+            for i in range(64):
+                d_h_3_norm_2_scale += d_h_3_norm_2[b, t, i] * h_3_norm_2_apart[b, t, i] * h_3_norm_2_gain[i]
+            d_h_3_norm_2_scale_sum = -d_h_3_norm_2_scale / (
+                f4(128.0) * np.sqrt(h_3_norm_2_scale_sum[b, t] / f4(64.0) + f4(1e-05)) ** 3
+            )
+            d_h_3_norm_2_centre_sum_2 = f4(0.0)
+            for i in range(64):
+                d_h_3_norm_2_apart[i] = (
+                    d_h_3_norm_2[b, t, i] * h_3_norm_2_scale[b, t] * h_3_norm_2_gain[i]
+                    + f4(2.0) * h_3_norm_2_apart[b, t, i] * d_h_3_norm_2_scale_sum
+                )
+                d_h_3_norm_2_centre_sum_2 += d_h_3_norm_2_apart[i]
+                d_h_3_norm_2_gain[i] += d_h_3_norm_2[b, t, i] * h_3_norm_2_apart[b, t, i] * h_3_norm_2_scale[b, t]
+                d_h_3_norm_2_offset[i] += d_h_3_norm_2[b, t, i]
+            d_h_3_norm_2_centre = -d_h_3_norm_2_centre_sum_2
+            d_h_3_norm_2_centre_sum = d_h_3_norm_2_centre / f4(64.0)
+            for u in range(64):
+                d_h_3_middle[b, t, u] = d_h_3[b, t, u] + d_h_3_norm_2_centre_sum + d_h_3_norm_2_apart[u]
+                d_h_3_attended_out_bias[u] += d_h_3_middle[b, t, u]
+
+
+@kernel
+def backward_h_3_attended_seen_weight_exp_of(
+    d_h_3_attended_seen_weight_exp_of,
+    d_h_3_attended_seen_weight,
+    h_3_attended_seen_weight,
+    d_h_3_attended_seen_score_sum,
+):
+    """d_h_3_attended_seen_weight_exp_of[b, h, t, i] =
+            d_h_3_attended_seen_weight[b, h, t, i]*h_3_attended_seen_weight[b, h, t, i]  text_transformer.grad:14
+    d_h_3_attended_seen_weight_logsumexp_sum[b, h, t] = Σ_i
+            d_h_3_attended_seen_weight_exp_of[b, h, t, i]                           text_transformer.grad:14
+    d_h_3_attended_seen_weight_logsumexp[b, h, t] =
+            -d_h_3_attended_seen_weight_logsumexp_sum[b, h, t]                      text_transformer.grad:14
+    d_h_3_attended_seen_score[b, h, t, i] = d_h_3_attended_seen_weight_exp_of[b, h, t, i]
+            +
+            d_h_3_attended_seen_weight_logsumexp[b, h, t]*h_3_attended_seen_weight[b, h, t, i]  text_transformer.grad:14
+    d_h_3_attended_seen_score_sum[b, h, t, i] =
+            d_h_3_attended_seen_score[b, h, t, i]/sqrt(16)                          text_transformer.grad:14
+    """
+    batch = d_h_3_attended_seen_weight.shape[0]
+    time = d_h_3_attended_seen_weight_exp_of.shape[0]
+    for b in range(batch):
+        for h in range(4):
+            for t in range(time):
+                d_h_3_attended_seen_weight_logsumexp_sum = f4(0.0)
+                for i in range(time):
+                    d_h_3_attended_seen_weight_exp_of[i] = (
+                        d_h_3_attended_seen_weight[b, h, t, i] * h_3_attended_seen_weight[b, h, t, i]
+                    )
+                    d_h_3_attended_seen_weight_logsumexp_sum += d_h_3_attended_seen_weight_exp_of[i]
+                d_h_3_attended_seen_weight_logsumexp = -d_h_3_attended_seen_weight_logsumexp_sum
+                for i in range(time):
+                    d_h_3_attended_seen_score = (
+                        d_h_3_attended_seen_weight_exp_of[i]
+                        + d_h_3_attended_seen_weight_logsumexp * h_3_attended_seen_weight[b, h, t, i]
+                    )
+                    d_h_3_attended_seen_score_sum[b, h, t, i] = d_h_3_attended_seen_score / np.sqrt(f4(16.0))
+
+
+@kernel
+def backward_h_3_attended_k(
+    d_h_3_attended_k_bias,
+    d_h_3_attended_k,
+    d_h_3_attended_seen_rotary_positions_2,
+    h_2_attended_seen_rotary_positions_1_cos,
+    h_2_attended_seen_rotary_positions_1_sin,
+):
+    """d_h_3_attended_k[b, t, h, 2*n] =
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n]  text_transformer.grad:14
+    d_h_3_attended_k[b, t, h, 2*n + 1] +=
+            -d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    d_h_3_attended_k[b, t, h, 2*n] +=
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+    d_h_3_attended_k[b, t, h, 2*n + 1] +=
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]  text_transformer.grad:14
+    d_h_3_attended_k_bias[h, d] = Σ_b,t d_h_3_attended_k[b, t, h, d]                text_transformer.grad:14
+    """
+    batch = d_h_3_attended_k.shape[0]
+    time = d_h_3_attended_k.shape[1]
+    d_h_3_attended_k_bias[:, :] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            for h in range(4):
+                d_h_3_attended_k[b, t, h, :] = f4(0.0)
+                for n in range(8):
+                    d_h_3_attended_k[b, t, h, 2 * n] += (
+                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n]
+                        * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                    )
+                for n in range(8):
+                    d_h_3_attended_k[b, t, h, 2 * n + 1] -= (
+                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n]
+                        * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                for n in range(8):
+                    d_h_3_attended_k[b, t, h, 2 * n] += (
+                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1]
+                        * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                for n in range(8):
+                    d_h_3_attended_k[b, t, h, 2 * n + 1] += (
+                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1]
+                        * h_2_attended_seen_rotary_positions_1_cos[t, n]
+                    )
+                for d in range(16):
+                    d_h_3_attended_k_bias[h, d] += d_h_3_attended_k[b, t, h, d]
+
+
+@kernel
+def backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v):
+    """d_h_3_attended_v_bias[h, d] = Σ_b,t d_h_3_attended_v[b, t, h, d]             text_transformer.grad:14"""
+    batch = d_h_3_attended_v.shape[0]
+    time = d_h_3_attended_v.shape[1]
+    d_h_3_attended_v_bias[:, :] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            for h in range(4):
+                for d in range(16):
+                    d_h_3_attended_v_bias[h, d] += d_h_3_attended_v[b, t, h, d]
+
+
+@kernel
+def backward_h_2_norm_apart(
+    d_h_2_norm_gain,
+    d_h_2_norm_offset,
+    d_h_weight,
+    d_h_2_norm,
+    h_2_norm_apart,
+    h_2_norm_gain,
+    h_2_norm_scale_sum,
+    d_h_2_norm_apart,
+    h_2_norm_scale,
+    d_h_2_middle,
+    x,
+):
+    """d_h_2_norm_scale[b, t] = Σ_i
+            d_h_2_norm[b, t, i]*h_2_norm_apart[b, t, i]*h_2_norm_gain[i]         text_transformer.grad:14
+    d_h_2_norm_scale_sum[b, t] =
+            -d_h_2_norm_scale[b, t]/(128*sqrt(h_2_norm_scale_sum[b, t]/64 + 1e-05)^3)  text_transformer.grad:14
+    d_h_2_norm_apart[b, t, i] = d_h_2_norm[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i]
+            + 2*h_2_norm_apart[b, t, i]*d_h_2_norm_scale_sum[b, t]                  text_transformer.grad:14
+    d_h_2_norm_centre_sum_2[b, t] = Σ_i d_h_2_norm_apart[b, t, i]                   text_transformer.grad:14
+    d_h_2_norm_gain[i] = Σ_b,t
+            d_h_2_norm[b, t, i]*h_2_norm_apart[b, t, i]*h_2_norm_scale[b, t]        text_transformer.grad:14
+    d_h_2_norm_offset[i] = Σ_b,t d_h_2_norm[b, t, i]                                text_transformer.grad:14
+    d_h_2_norm_centre[b, t] = -d_h_2_norm_centre_sum_2[b, t]                        text_transformer.grad:14
+    d_h_2_norm_centre_sum[b, t] = d_h_2_norm_centre[b, t]/64                        text_transformer.grad:14
+    d_h[b, t, u] = d_h_2_middle[b, t, u] + d_h_2_norm_centre_sum[b, t] +
+            d_h_2_norm_apart[b, t, u]                                               text_transformer.grad:14
+    d_h_weight[x[b, t], u] = d_h[b, t, u]                                           text_transformer.grad:13
+    """
+    batch = d_h_2_norm.shape[0]
+    time = d_h_2_norm.shape[1]
+    d_h_2_norm_gain[:] = f4(0.0)
+    d_h_2_norm_offset[:] = f4(0.0)
+    d_h_weight[:, :] = f4(0.0)
+    for b in range(batch):
+        for t in range(time):
+            d_h_2_norm_scale = f4(0.0)
+            for i in range(64):
+                d_h_2_norm_scale += d_h_2_norm[b, t, i] * h_2_norm_apart[b, t, i] * h_2_norm_gain[i]
+            d_h_2_norm_scale_sum = -d_h_2_norm_scale / (
+                f4(128.0) * np.sqrt(h_2_norm_scale_sum[b, t] / f4(64.0) + f4(1e-05)) ** 3
+            )
+            d_h_2_norm_centre_sum_2 = f4(0.0)
+            for i in range(64):
+                d_h_2_norm_apart[i] = (
+                    d_h_2_norm[b, t, i] * h_2_norm_scale[b, t] * h_2_norm_gain[i]
+                    + f4(2.0) * h_2_norm_apart[b, t, i] * d_h_2_norm_scale_sum
+                )
+                d_h_2_norm_centre_sum_2 += d_h_2_norm_apart[i]
+                d_h_2_norm_gain[i] += d_h_2_norm[b, t, i] * h_2_norm_apart[b, t, i] * h_2_norm_scale[b, t]
+                d_h_2_norm_offset[i] += d_h_2_norm[b, t, i]
+            d_h_2_norm_centre = -d_h_2_norm_centre_sum_2
+            d_h_2_norm_centre_sum = d_h_2_norm_centre / f4(64.0)
+            for u in range(64):
+                d_h = d_h_2_middle[b, t, u] + d_h_2_norm_centre_sum + d_h_2_norm_apart[u]
+                d_h_weight[x[b, t], u] += d_h
+
+
+@kernel
+def clip(gradient):
+    """gradient_norm_sum = Σ_n gradient[n]^2                                        text_transformer.grad:22
+    gradient_norm = sqrt(gradient_norm_sum)                                         text_transformer.grad:22
+    clip_scale = min(1, 1/(gradient_norm + 1e-06))                                  text_transformer.grad:22
+    """
+    gradient_norm_sum = 0.0
+    for n in range(108352):
+        gradient_norm_sum += gradient[n] * gradient[n]
+    gradient_norm = np.sqrt(gradient_norm_sum)
+    clip_scale = min(1.0 / (gradient_norm + 1e-06), 1.0)
+    return clip_scale
+
+
+@kernel
+def adam(g, m, v, p, t, clip_scale):
+    """lr_cos = if t <= 50 then 0 else cos(pi*min(1, t/710 - 51/710))               text_transformer.grad:22
+    lr = if t <= 50 then t/5100 else 0.005*lr_cos + 0.005                           text_transformer.grad:22
+    rate_pow = 0.9^t                                                                text_transformer.grad:22
+    rate = lr/(1 - rate_pow)                                                        text_transformer.grad:22
+    unbias_pow = 0.999^t                                                            text_transformer.grad:22
+    unbias = 1/sqrt(1 - unbias_pow)                                                 text_transformer.grad:22
+    g_2[n] = g[n]*clip_scale                                                        text_transformer.grad:22
+    m_2[n] = 0.9*m[n] + 0.1*g_2[n]                                                  text_transformer.grad:22
+    v_2[n] = 0.999*v[n] + 0.001*g_2[n]^2                                            text_transformer.grad:22
+    p_2[n] = p[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                       text_transformer.grad:22
+    """
+    size = g.shape[0]
+    lr_cos = 0.0 if t <= 50.0 else np.cos(np.pi * min(t / 710.0 - 51.0 / 710.0, 1.0))
+    lr = t / 5100.0 if t <= 50.0 else 0.005 * lr_cos + 0.005
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        g_2 = g[n] * f4(clip_scale)
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g_2
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g_2 * g_2)
+        p_2 = p[n] - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_2
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset):
+    """h[b, t, u] = h_weight[x[b, t], u]                                            text_transformer.grad:13
+    h_2_norm_centre_sum[b, t] = Σ_u h[b, t, u]                                      text_transformer.grad:14
+    h_2_norm_centre[b, t] = h_2_norm_centre_sum[b, t]/64                            text_transformer.grad:14
+    h_2_norm_apart[b, t, i] = h[b, t, i] - h_2_norm_centre[b, t]                    text_transformer.grad:14
+    h_2_norm_scale_sum[b, t] = Σ_i h_2_norm_apart[b, t, i]^2                        text_transformer.grad:14
+    h_2_norm_scale[b, t] = 1/sqrt(h_2_norm_scale_sum[b, t]/64 + 1e-05)              text_transformer.grad:14
+    h_2_norm[b, t, i] = h_2_norm_apart[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i] +
+            h_2_norm_offset[i]                                                      text_transformer.grad:14
+    """
+    batch = h.shape[0]
+    time = h.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            h_2_norm_centre_sum = f4(0.0)
+            for u in range(64):
+                h[b, t, u] = h_weight[x[b, t], u]
+                h_2_norm_centre_sum += h[b, t, u]
+            h_2_norm_centre = h_2_norm_centre_sum / f4(64.0)
+            h_2_norm_scale_sum = f4(0.0)
+            for i in range(64):
+                h_2_norm_apart[i] = h[b, t, i] - h_2_norm_centre
+                h_2_norm_scale_sum += h_2_norm_apart[i] * h_2_norm_apart[i]
+            h_2_norm_scale = f4(1.0) / np.sqrt(h_2_norm_scale_sum / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                h_2_norm[b, t, i] = h_2_norm_apart[i] * h_2_norm_scale * h_2_norm_gain[i] + h_2_norm_offset[i]
+
+
+@kernel
+def forward_h_2_norm_2_(
+    h_2_middle,
+    h_2_attended_out_bias,
+    h,
+    h_2_norm_2_apart,
+    h_2_norm_2,
+    h_2_norm_2_gain,
+    h_2_norm_2_offset,
+):
+    """h_2_attended_out[b, t, o] = h_2_attended_out_sum[b, t, o] + h_2_attended_out_bias[o]  text_transformer.grad:14
+    h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out[b, t, o]                    text_transformer.grad:14
+    h_2_norm_2_centre_sum[b, t] = Σ_o h_2_middle[b, t, o]                           text_transformer.grad:14
+    h_2_norm_2_centre[b, t] = h_2_norm_2_centre_sum[b, t]/64                        text_transformer.grad:14
+    h_2_norm_2_apart[b, t, i] = h_2_middle[b, t, i] - h_2_norm_2_centre[b, t]       text_transformer.grad:14
+    h_2_norm_2_scale_sum[b, t] = Σ_i h_2_norm_2_apart[b, t, i]^2                    text_transformer.grad:14
+    h_2_norm_2_scale[b, t] = 1/sqrt(h_2_norm_2_scale_sum[b, t]/64 + 1e-05)          text_transformer.grad:14
+    h_2_norm_2[b, t, i] =
+            h_2_norm_2_apart[b, t, i]*h_2_norm_2_scale[b, t]*h_2_norm_2_gain[i] +
+            h_2_norm_2_offset[i]                                                    text_transformer.grad:14
+    """
+    batch = h_2_middle.shape[0]
+    time = h_2_middle.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            h_2_norm_2_centre_sum = f4(0.0)
+            for o in range(64):
+                h_2_attended_out = h_2_middle[b, t, o] + h_2_attended_out_bias[o]
+                h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out
+                h_2_norm_2_centre_sum += h_2_middle[b, t, o]
+            h_2_norm_2_centre = h_2_norm_2_centre_sum / f4(64.0)
+            h_2_norm_2_scale_sum = f4(0.0)
+            for i in range(64):
+                h_2_norm_2_apart[i] = h_2_middle[b, t, i] - h_2_norm_2_centre
+                h_2_norm_2_scale_sum += h_2_norm_2_apart[i] * h_2_norm_2_apart[i]
+            h_2_norm_2_scale = f4(1.0) / np.sqrt(h_2_norm_2_scale_sum / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                h_2_norm_2[b, t, i] = h_2_norm_2_apart[i] * h_2_norm_2_scale * h_2_norm_2_gain[i] + h_2_norm_2_offset[i]
+
+
+@kernel
+def forward_h_2_inner_(h_2_inner, h_2_inner_bias):
+    """h_2_inner_dense[b, t, o] = h_2_inner_dense_sum[b, t, o] + h_2_inner_bias[o]  text_transformer.grad:14
+    h_2_inner_erf[b, t, o] = erf(h_2_inner_dense[b, t, o]/sqrt(2))                  text_transformer.grad:14
+    h_2_inner[b, t, o] = h_2_inner_dense[b, t, o]*(h_2_inner_erf[b, t, o] + 1)/2    text_transformer.grad:14
+    """
+    batch = h_2_inner.shape[0]
+    time = h_2_inner.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            for o in range(256):
+                h_2_inner_dense = h_2_inner[b, t, o] + h_2_inner_bias[o]
+                h_2_inner_erf = erf(h_2_inner_dense / np.sqrt(f4(2.0)))
+                h_2_inner[b, t, o] = h_2_inner_dense * (h_2_inner_erf + f4(1.0)) / f4(2.0)
+
+
+@kernel
+def forward_logits_layer_norm_(
+    h_3_outer_sum,
+    h_3_outer_bias,
+    h_3,
+    h_3_middle,
+    logits_layer_norm_apart,
+    logits_layer_norm,
+    logits_layer_norm_gain,
+    logits_layer_norm_offset,
+):
+    """h_3_outer[b, t, o] = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]              text_transformer.grad:14
+    h_3[b, t, o] = h_3_middle[b, t, o] + h_3_outer[b, t, o]                         text_transformer.grad:14
+    logits_layer_norm_centre_sum[b, t] = Σ_o h_3[b, t, o]                           text_transformer.grad:15
+    logits_layer_norm_centre[b, t] = logits_layer_norm_centre_sum[b, t]/64          text_transformer.grad:15
+    logits_layer_norm_apart[b, t, i] = h_3[b, t, i] - logits_layer_norm_centre[b, t]  text_transformer.grad:15
+    logits_layer_norm_scale_sum[b, t] = Σ_i logits_layer_norm_apart[b, t, i]^2      text_transformer.grad:15
+    logits_layer_norm_scale[b, t] = 1/sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)  text_transformer.grad:15
+    logits_layer_norm[b, t, i] =
+            logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
+            + logits_layer_norm_offset[i]                                           text_transformer.grad:15
+    """
+    batch = h_3_outer_sum.shape[0]
+    time = h_3_outer_sum.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            logits_layer_norm_centre_sum = f4(0.0)
+            for o in range(64):
+                h_3_outer = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]
+                h_3[o] = h_3_middle[b, t, o] + h_3_outer
+                logits_layer_norm_centre_sum += h_3[o]
+            logits_layer_norm_centre = logits_layer_norm_centre_sum / f4(64.0)
+            logits_layer_norm_scale_sum = f4(0.0)
+            for i in range(64):
+                logits_layer_norm_apart[i] = h_3[i] - logits_layer_norm_centre
+                logits_layer_norm_scale_sum += logits_layer_norm_apart[i] * logits_layer_norm_apart[i]
+            logits_layer_norm_scale = f4(1.0) / np.sqrt(logits_layer_norm_scale_sum / f4(64.0) + f4(1e-05))
+            for i in range(64):
+                logits_layer_norm[b, t, i] = (
+                    logits_layer_norm_apart[i] * logits_layer_norm_scale * logits_layer_norm_gain[i]
+                    + logits_layer_norm_offset[i]
+                )
+
+
+@kernel
+def forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
+    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:17
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:17
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]  text_transformer.grad:17
+    p[b, t, i] = logits_inverse[b, t]*logits_exp[b, t, i]                           text_transformer.grad:17
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    for b in range(batch):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
+                logits_max = max(logits_max, logits[o])
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp[j] = exp(logits[j] - logits_shift)
+                logits_total += logits_exp[j]
+            logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+            for i in range(64):
+                p[b, t, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_loss(logits, logits_sum, logits_dense_bias, y):
+    """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
+    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
+    accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                text_transformer.grad:20
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:17
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:17
+    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                text_transformer.grad:17
+    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]            text_transformer.grad:18
+    loss_sum = Σ_b,t loss_cross_entropy[b, t]                                       text_transformer.grad:18
+    accuracy_sum = Σ_b,t (if accuracy_argmax[b, t] == y[b, t] then 1 else 0)        text_transformer.grad:20
+    loss = loss_sum/(batch*time)                                                    text_transformer.grad:18
+    bits = loss/log(2)                                                              text_transformer.grad:19
+    accuracy = accuracy_sum/(batch*time)                                            text_transformer.grad:20
+    """
+    batch = logits_sum.shape[0]
+    time = logits_sum.shape[1]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        for t in range(time):
+            logits_max = f4(-np.inf)
+            accuracy_argmax = 0
+            best = f4(-np.inf)
+            for o in range(64):
+                logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
+                logits_max = max(logits_max, logits[o])
+                value = logits[o]
+                if value > best or (np.isnan(value) and not np.isnan(best)):
+                    best, accuracy_argmax = value, o
+            logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+            logits_total = f4(0.0)
+            for j in range(64):
+                logits_exp = exp(logits[j] - logits_shift)
+                logits_total += logits_exp
+            p_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_sum += loss_cross_entropy
+            accuracy_sum += 1 if accuracy_argmax == y[b, t] else 0
+    loss = loss_sum / (batch * time)
+    bits = loss / np.log(2.0)
+    accuracy = accuracy_sum / (batch * time)
+    return loss, bits, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = view(values, 0, (values.size,))
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = x.shape[0]
+    time = x.shape[1]
+    (
+        h_weight,
+        h_2_norm_gain,
+        h_2_norm_offset,
+        h_2_attended_q_weight,
+        h_2_attended_q_bias,
+        h_2_attended_k_weight,
+        h_2_attended_k_bias,
+        h_2_attended_v_weight,
+        h_2_attended_v_bias,
+        h_2_attended_out_weight,
+        h_2_attended_out_bias,
+        h_2_norm_2_gain,
+        h_2_norm_2_offset,
+        h_2_inner_weight,
+        h_2_inner_bias,
+        h_2_outer_weight,
+        h_2_outer_bias,
+        h_3_norm_gain,
+        h_3_norm_offset,
+        h_3_attended_q_weight,
+        h_3_attended_q_bias,
+        h_3_attended_k_weight,
+        h_3_attended_k_bias,
+        h_3_attended_v_weight,
+        h_3_attended_v_bias,
+        h_3_attended_out_weight,
+        h_3_attended_out_bias,
+        h_3_norm_2_gain,
+        h_3_norm_2_offset,
+        h_3_inner_weight,
+        h_3_inner_bias,
+        h_3_outer_weight,
+        h_3_outer_bias,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+        logits_dense_weight,
+        logits_dense_bias,
+    ) = parts(params)
+    (
+        d_h_weight,
+        d_h_2_norm_gain,
+        d_h_2_norm_offset,
+        d_h_2_attended_q_weight,
+        d_h_2_attended_q_bias,
+        d_h_2_attended_k_weight,
+        d_h_2_attended_k_bias,
+        d_h_2_attended_v_weight,
+        d_h_2_attended_v_bias,
+        d_h_2_attended_out_weight,
+        d_h_2_attended_out_bias,
+        d_h_2_norm_2_gain,
+        d_h_2_norm_2_offset,
+        d_h_2_inner_weight,
+        d_h_2_inner_bias,
+        d_h_2_outer_weight,
+        d_h_2_outer_bias,
+        d_h_3_norm_gain,
+        d_h_3_norm_offset,
+        d_h_3_attended_q_weight,
+        d_h_3_attended_q_bias,
+        d_h_3_attended_k_weight,
+        d_h_3_attended_k_bias,
+        d_h_3_attended_v_weight,
+        d_h_3_attended_v_bias,
+        d_h_3_attended_out_weight,
+        d_h_3_attended_out_bias,
+        d_h_3_norm_2_gain,
+        d_h_3_norm_2_offset,
+        d_h_3_inner_weight,
+        d_h_3_inner_bias,
+        d_h_3_outer_weight,
+        d_h_3_outer_bias,
+        d_logits_layer_norm_gain,
+        d_logits_layer_norm_offset,
+        d_logits_dense_weight,
+        d_logits_dense_bias,
+    ) = parts(d_params)
+    start_1 = 64 * batch * time
+    start_2 = start_1 + 64 * batch * time
+    start_3 = start_2 + batch * time
+    start_4 = start_3 + batch * time
+    start_5 = start_4 + 64 * batch * time
+    start_6 = start_5 + 64 * batch * time
+    start_7 = start_6 + 64 * batch * time
+    start_8 = start_7 + 64 * batch * time
+    start_9 = start_8 + 8
+    start_10 = start_9 + 8 * time
+    start_11 = start_10 + 8 * time
+    start_12 = start_11 + 64 * batch * time
+    start_13 = start_12 + 64 * batch * time
+    start_14 = start_13 + 4 * batch * time * time
+    start_15 = start_14 + 4 * batch * time * time
+    start_16 = start_15 + 64 * batch * time
+    start_17 = start_16 + batch * time
+    start_18 = start_17 + 64 * batch * time
+    start_19 = start_18 + 256 * batch * time
+    start_20 = start_19 + 256 * batch * time
+    start_21 = start_20 + 256 * batch * time
+    start_22 = start_21 + 64 * batch * time
+    start_23 = start_22 + batch * time
+    start_24 = start_23 + batch * time
+    start_25 = start_24 + 64 * batch * time
+    start_26 = start_25 + 16
+    start_27 = start_26 + 64 * batch * time
+    start_28 = start_27 + 64 * batch * time
+    start_29 = start_28 + 4 * batch * time * time
+    start_30 = start_29 + time
+    start_31 = start_30 + time
+    start_32 = start_31 + 4 * batch * time * time
+    start_33 = start_32 + 64 * batch * time
+    start_34 = start_33 + 64 * batch * time
+    start_35 = start_34 + 64 * batch * time
+    start_36 = start_35 + batch * time
+    start_37 = start_36 + 64 * batch * time
+    start_38 = start_37 + 256 * batch * time
+    start_39 = start_38 + 256 * batch * time
+    start_40 = start_39 + 256 * batch * time
+    start_41 = start_40 + 64
+    start_42 = start_41 + 64 * batch * time
+    start_43 = start_42 + batch * time
+    start_44 = start_43 + batch * time
+    start_45 = start_44 + 64 * batch * time
+    start_46 = start_45 + 64 * batch * time
+    start_47 = start_46 + 256 * batch * time
+    h = view(work, 0, (batch, time, 64))
+    h_2_norm_apart = view(work, start_1, (batch, time, 64))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
+    h_2_norm_scale_sum = view(work, start_2, (batch, time))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
+    h_2_norm_scale = view(work, start_3, (batch, time))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
+    h_2_norm = view(work, start_4, (batch, time, 64))  # kept for d_h_2_attended_v_weight and d_h_2_attended_k_weight
+    h_2_attended_q = view(work, start_5, (batch, time, 4, 16))
+    h_2_attended_k = view(work, start_6, (batch, time, 4, 16))
+    h_2_attended_v = view(work, start_7, (batch, time, 4, 16))  # kept for d_h_2_attended_seen_weight
+    h_2_attended_seen_rotary_positions_1_turn_pow = view(work, start_8, (8,))
+    h_2_attended_seen_rotary_positions_1_cos = view(work, start_9, (time, 8))
+    h_2_attended_seen_rotary_positions_1_sin = view(work, start_10, (time, 8))
+    h_2_attended_seen_rotary_positions_1 = view(work, start_11, (batch, time, 4, 16))
+    h_2_attended_seen_rotary_positions_2 = view(work, start_12, (batch, time, 4, 16))
+    h_2_attended_seen_score_sum = view(work, start_13, (batch, 4, time, time))
+    h_2_attended_seen_score = view(work, start_6, (time,))
+    h_2_attended_seen_score_exp = view(work, start_5, (time,))
+    h_2_attended_seen_weight = view(work, start_14, (batch, 4, time, time))
+    h_2_attended_seen = view(work, start_6, (batch, time, 4, 16))  # kept for d_h_2_attended_out_weight
+    h_2_middle = view(work, start_5, (batch, time, 64))
+    h_2_norm_2_apart = view(work, start_15, (batch, time, 64))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
+    h_2_norm_2_scale_sum = view(work, start_13, (batch, time))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
+    h_2_norm_2_scale = view(work, start_16, (batch, time))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
+    h_2_norm_2 = view(work, start_17, (batch, time, 64))  # kept for d_h_2_inner_weight
+    h_2_inner_dense = view(work, start_18, (batch, time, 256))  # kept for d_h_2_inner_dense and d_h_2_inner_bias
+    h_2_inner_erf = view(work, start_19, (batch, time, 256))  # kept for d_h_2_inner_dense and d_h_2_inner_bias
+    h_2_inner = view(work, start_20, (batch, time, 256))  # kept for d_h_2_outer_weight
+    h_2 = view(work, 0, (batch, time, 64))
+    h_3_norm_apart = view(work, start_21, (batch, time, 64))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
+    h_3_norm_scale_sum = view(work, start_22, (batch, time))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
+    h_3_norm_scale = view(work, start_23, (batch, time))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
+    h_3_norm = view(work, start_24, (batch, time, 64))  # kept for d_h_3_attended_v_weight and d_h_3_attended_k_weight
+    h_3_attended_q_sum = view(work, start_5, (batch, time, 4, 16))
+    h_3_attended_q = view(work, start_25, (16,))
+    h_3_attended_seen_rotary_positions_1 = view(work, start_26, (batch, time, 4, 16))
+    h_3_attended_k_sum = view(work, start_5, (batch, time, 4, 16))
+    h_3_attended_k = view(work, start_25, (16,))
+    h_3_attended_seen_rotary_positions_2 = view(work, start_27, (batch, time, 4, 16))
+    h_3_attended_v = view(work, start_5, (batch, time, 4, 16))  # kept for d_h_3_attended_seen_weight
+    h_3_attended_seen_score_sum = view(work, start_28, (batch, 4, time, time))
+    h_3_attended_seen_score = view(work, start_29, (time,))
+    h_3_attended_seen_score_exp = view(work, start_30, (time,))
+    h_3_attended_seen_weight = view(work, start_31, (batch, 4, time, time))
+    h_3_attended_seen = view(work, start_32, (batch, time, 4, 16))  # kept for d_h_3_attended_out_weight
+    h_3_middle = view(work, start_33, (batch, time, 64))
+    h_3_norm_2_apart = view(work, start_34, (batch, time, 64))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
+    h_3_norm_2_scale_sum = view(work, start_28, (batch, time))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
+    h_3_norm_2_scale = view(work, start_35, (batch, time))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
+    h_3_norm_2 = view(work, start_36, (batch, time, 64))  # kept for d_h_3_inner_weight
+    h_3_inner_dense = view(work, start_37, (batch, time, 256))  # kept for d_h_3_inner_dense and d_h_3_inner_bias
+    h_3_inner_erf = view(work, start_38, (batch, time, 256))  # kept for d_h_3_inner_dense and d_h_3_inner_bias
+    h_3_inner = view(work, start_39, (batch, time, 256))  # kept for d_h_3_outer_weight
+    h_3_outer_sum = view(work, 0, (batch, time, 64))
+    h_3 = view(work, start_40, (64,))
+    logits_layer_norm_apart = view(work, start_41, (batch, time, 64))
+    logits_layer_norm_scale_sum = view(work, start_42, (batch, time))
+    logits_layer_norm_scale = view(work, start_43, (batch, time))
+    logits_layer_norm = view(work, start_44, (batch, time, 64))  # kept for d_logits_dense_weight
+    logits_sum = view(work, start_33, (batch, time, 64))  # kept for d_logits and d_logits_dense_bias
+    logits = view(work, start_40, (64,))
+    logits_exp = view(work, 0, (64,))
+    d_logits = view(work, start_45, (batch, time, 64))
+    d_logits_layer_norm = view(work, start_44, (batch, time, 64))
+    d_logits_layer_norm_apart = view(work, start_40, (64,))
+    d_h_3 = view(work, start_45, (batch, time, 64))
+    d_h_3_inner_dense = view(work, start_46, (batch, time, 256))
+    d_h_3_norm_2 = view(work, start_44, (batch, time, 64))
+    d_h_3_norm_2_apart = view(work, start_40, (64,))
+    d_h_3_middle = view(work, start_41, (batch, time, 64))
+    d_h_3_attended_seen = view(work, start_45, (batch, time, 4, 16))
+    d_h_3_attended_v = view(work, start_44, (batch, time, 4, 16))
+    d_h_3_attended_seen_weight = view(work, start_28, (batch, 4, time, time))
+    d_h_3_attended_seen_weight_exp_of = view(work, start_30, (time,))
+    d_h_3_attended_seen_score_sum = view(work, start_47, (batch, 4, time, time))
+    d_h_3_attended_seen_rotary_positions_2 = view(work, start_45, (batch, time, 4, 16))
+    d_h_3_attended_k = view(work, start_36, (batch, time, 4, 16))
+    d_h_3_attended_seen_rotary_positions_1 = view(work, start_45, (batch, time, 4, 16))
+    d_h_3_attended_q = view(work, start_34, (batch, time, 4, 16))
+    d_h_3_norm = view(work, start_45, (batch, time, 64))
+    d_h_3_norm_apart = view(work, start_40, (64,))
+    d_h_2 = view(work, start_33, (batch, time, 64))
+    d_h_2_inner_dense = view(work, start_46, (batch, time, 256))
+    d_h_2_norm_2 = view(work, start_45, (batch, time, 64))
+    d_h_2_norm_2_apart = view(work, start_40, (64,))
+    d_h_2_middle = view(work, start_44, (batch, time, 64))
+    d_h_2_attended_seen = view(work, start_45, (batch, time, 4, 16))
+    d_h_2_attended_v = view(work, start_41, (batch, time, 4, 16))
+    d_h_2_attended_seen_weight = view(work, start_47, (batch, 4, time, time))
+    d_h_2_attended_seen_weight_exp_of = view(work, start_30, (time,))
+    d_h_2_attended_seen_score_sum = view(work, start_31, (batch, 4, time, time))
+    d_h_2_attended_seen_rotary_positions_2 = view(work, start_45, (batch, time, 4, 16))
+    d_h_2_attended_k = view(work, start_36, (batch, time, 4, 16))
+    d_h_2_attended_seen_rotary_positions_1 = view(work, start_45, (batch, time, 4, 16))
+    d_h_2_attended_q = view(work, start_34, (batch, time, 4, 16))
+    d_h_2_norm = view(work, start_45, (batch, time, 64))
+    d_h_2_norm_apart = view(work, start_40, (64,))
+
+    # forward
+    forward_h_2_norm(
+        h, h_weight, x, h_2_norm_scale_sum, h_2_norm_apart, h_2_norm_scale, h_2_norm, h_2_norm_gain, h_2_norm_offset
+    )
+    # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_q_weight, 0, (64, 64)),
+        view(h_2_attended_q, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_q, h_2_attended_q_bias)
+    # h_2_attended_k_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_k_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_k_weight, 0, (64, 64)),
+        view(h_2_attended_k, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_k, h_2_attended_k_bias)
+    # h_2_attended_v_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_v_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_v_weight, 0, (64, 64)),
+        view(h_2_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_v, h_2_attended_v_bias)
+    forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
+    forward_h_2_attended_seen_rotary_positions_2(
+        h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+        h_2_attended_seen_rotary_positions_1,
+        h_2_attended_q,
+        h_2_attended_seen_rotary_positions_2,
+        h_2_attended_k,
+    )
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_2_attended_seen_rotary_positions_1[b, :, h_],
+                h_2_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_2_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+    )
+    # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
+    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    gemm(
+        view(h_2_attended_seen, 0, (batch * time, 64)),
+        view(h_2_attended_out_weight, 0, (64, 64)),
+        view(h_2_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2(
+        h_2_middle,
+        h_2_attended_out_bias,
+        h,
+        h_2_norm_2_scale_sum,
+        h_2_norm_2_apart,
+        h_2_norm_2_scale,
+        h_2_norm_2,
+        h_2_norm_2_gain,
+        h_2_norm_2_offset,
+    )
+    # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
+    gemm(
+        view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner_dense, 0, (batch * time, 256)), False
+    )
+    forward_h_2_inner(h_2_inner_dense, h_2_inner_bias, h_2_inner_erf, h_2_inner)
+    # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
+    gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
+    forward_h_2_norm_2(
+        h_2,
+        h_2_outer_bias,
+        h_2_middle,
+        h_3_norm_scale_sum,
+        h_3_norm_apart,
+        h_3_norm_scale,
+        h_3_norm,
+        h_3_norm_gain,
+        h_3_norm_offset,
+    )
+    # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_q_weight, 0, (64, 64)),
+        view(h_3_attended_q_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_q,
+        h_3_attended_q_sum,
+        h_3_attended_q_bias,
+        h_3_attended_seen_rotary_positions_1,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_k_weight, 0, (64, 64)),
+        view(h_3_attended_k_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_k,
+        h_3_attended_k_sum,
+        h_3_attended_k_bias,
+        h_3_attended_seen_rotary_positions_2,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_v_weight, 0, (64, 64)),
+        view(h_3_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_3_attended_seen_rotary_positions_1[b, :, h_],
+                h_3_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_3_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+    )
+    # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
+    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    gemm(
+        view(h_3_attended_seen, 0, (batch * time, 64)),
+        view(h_3_attended_out_weight, 0, (64, 64)),
+        view(h_3_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2(
+        h_3_middle,
+        h_3_attended_out_bias,
+        h_2,
+        h_3_norm_2_scale_sum,
+        h_3_norm_2_apart,
+        h_3_norm_2_scale,
+        h_3_norm_2,
+        h_3_norm_2_gain,
+        h_3_norm_2_offset,
+    )
+    # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
+    gemm(
+        view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner_dense, 0, (batch * time, 256)), False
+    )
+    forward_h_2_inner(h_3_inner_dense, h_3_inner_bias, h_3_inner_erf, h_3_inner)
+    # h_3_outer_sum[b, t, o] = Σ_i h_3_inner[b, t, i] h_3_outer_weight[i, o]
+    gemm(view(h_3_inner, 0, (batch * time, 256)), h_3_outer_weight, view(h_3_outer_sum, 0, (batch * time, 64)), False)
+    forward_logits_layer_norm(
+        h_3_outer_sum,
+        h_3_outer_bias,
+        h_3,
+        h_3_middle,
+        logits_layer_norm_scale_sum,
+        logits_layer_norm_apart,
+        logits_layer_norm_scale,
+        logits_layer_norm,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+    )
+    # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
+    gemm(
+        view(logits_layer_norm, 0, (batch * time, 64)),
+        logits_dense_weight,
+        view(logits_sum, 0, (batch * time, 64)),
+        False,
+    )
+    loss = loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits)
+
+    # backward
+    # d_logits_dense_weight[i, o] = Σ_b t logits_layer_norm[b, t, i] d_logits[b, t, o]
+    gemm(
+        view(logits_layer_norm, 0, (batch * time, 64)).T,
+        view(d_logits, 0, (batch * time, 64)),
+        d_logits_dense_weight,
+        False,
+    )
+    # d_logits_layer_norm[b, t, i] = Σ_o d_logits[b, t, o] logits_dense_weight[i, o]
+    gemm(
+        view(d_logits, 0, (batch * time, 64)),
+        logits_dense_weight.T,
+        view(d_logits_layer_norm, 0, (batch * time, 64)),
+        False,
+    )
+    backward_logits_layer_norm_apart(
+        d_logits_layer_norm_gain,
+        d_logits_layer_norm_offset,
+        d_h_3_outer_bias,
+        d_logits_layer_norm,
+        logits_layer_norm_apart,
+        logits_layer_norm_gain,
+        logits_layer_norm_scale_sum,
+        d_logits_layer_norm_apart,
+        logits_layer_norm_scale,
+        d_h_3,
+    )
+    # d_h_3_inner[b, t, i] = Σ_o d_h_3[b, t, o] h_3_outer_weight[i, o]
+    gemm(view(d_h_3, 0, (batch * time, 64)), h_3_outer_weight.T, view(d_h_3_inner_dense, 0, (batch * time, 256)), False)
+    backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf)
+    # d_h_3_norm_2[b, t, i] = Σ_o d_h_3_inner_dense[b, t, o] h_3_inner_weight[i, o]
+    gemm(
+        view(d_h_3_inner_dense, 0, (batch * time, 256)),
+        h_3_inner_weight.T,
+        view(d_h_3_norm_2, 0, (batch * time, 64)),
+        False,
+    )
+    backward_h_3_norm_2_apart(
+        d_h_3_norm_2_gain,
+        d_h_3_norm_2_offset,
+        d_h_3_attended_out_bias,
+        d_h_3_norm_2,
+        h_3_norm_2_apart,
+        h_3_norm_2_gain,
+        h_3_norm_2_scale_sum,
+        d_h_3_norm_2_apart,
+        h_3_norm_2_scale,
+        d_h_3_middle,
+        d_h_3,
+    )
+    # d_h_3_outer_weight[i, o] = Σ_b t h_3_inner[b, t, i] d_h_3[b, t, o]
+    gemm(view(h_3_inner, 0, (batch * time, 256)).T, view(d_h_3, 0, (batch * time, 64)), d_h_3_outer_weight, False)
+    # d_h_3_inner_weight[i, o] = Σ_b t h_3_norm_2[b, t, i] d_h_3_inner_dense[b, t, o]
+    gemm(
+        view(h_3_norm_2, 0, (batch * time, 64)).T,
+        view(d_h_3_inner_dense, 0, (batch * time, 256)),
+        d_h_3_inner_weight,
+        False,
+    )
+    # d_h_3_attended_seen[b, t, h, d] = Σ_o d_h_3_middle[b, t, o] h_3_attended_out_weight[h, d, o]
+    gemm(
+        view(d_h_3_middle, 0, (batch * time, 64)),
+        view(h_3_attended_out_weight, 0, (64, 64)).T,
+        view(d_h_3_attended_seen, 0, (batch * time, 64)),
+        False,
+    )
+    # d_h_3_attended_v[b, u, h, o] = Σ_t h_3_attended_seen_weight[b, h, t, u] d_h_3_attended_seen[b, t, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_3_attended_seen_weight[b, h_].T, d_h_3_attended_seen[b, :, h_], d_h_3_attended_v[b, :, h_], False)
+    # d_h_3_attended_seen_weight[b, h, t, u] = Σ_o d_h_3_attended_seen[b, t, h, o] h_3_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(d_h_3_attended_seen[b, :, h_], h_3_attended_v[b, :, h_].T, d_h_3_attended_seen_weight[b, h_], False)
+    backward_h_3_attended_seen_weight_exp_of(
+        d_h_3_attended_seen_weight_exp_of,
+        d_h_3_attended_seen_weight,
+        h_3_attended_seen_weight,
+        d_h_3_attended_seen_score_sum,
+    )
+    # d_h_3_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_3_attended_seen_score_sum[b, h, t, u] h_3_attended_seen_rotary_positions_1[b, t, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                d_h_3_attended_seen_score_sum[b, h_].T,
+                h_3_attended_seen_rotary_positions_1[b, :, h_],
+                d_h_3_attended_seen_rotary_positions_2[b, :, h_],
+                False,
+            )
+    backward_h_3_attended_k(
+        d_h_3_attended_k_bias,
+        d_h_3_attended_k,
+        d_h_3_attended_seen_rotary_positions_2,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # d_h_3_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_3_attended_seen_score_sum[b, h, t, u] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                d_h_3_attended_seen_score_sum[b, h_],
+                h_3_attended_seen_rotary_positions_2[b, :, h_],
+                d_h_3_attended_seen_rotary_positions_1[b, :, h_],
+                False,
+            )
+    backward_h_3_attended_k(
+        d_h_3_attended_q_bias,
+        d_h_3_attended_q,
+        d_h_3_attended_seen_rotary_positions_1,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # d_h_3_norm[b, t, i] = Σ_h d d_h_3_attended_v[b, t, h, d] h_3_attended_v_weight[i, h, d]
+    gemm(
+        view(d_h_3_attended_v, 0, (batch * time, 64)),
+        view(h_3_attended_v_weight, 0, (64, 64)).T,
+        view(d_h_3_norm, 0, (batch * time, 64)),
+        False,
+    )
+    # d_h_3_norm[b, t, i] += Σ_h d d_h_3_attended_k[b, t, h, d] h_3_attended_k_weight[i, h, d]
+    gemm(
+        view(d_h_3_attended_k, 0, (batch * time, 64)),
+        view(h_3_attended_k_weight, 0, (64, 64)).T,
+        view(d_h_3_norm, 0, (batch * time, 64)),
+        True,
+    )
+    # d_h_3_norm[b, t, i] += Σ_h d d_h_3_attended_q[b, t, h, d] h_3_attended_q_weight[i, h, d]
+    gemm(
+        view(d_h_3_attended_q, 0, (batch * time, 64)),
+        view(h_3_attended_q_weight, 0, (64, 64)).T,
+        view(d_h_3_norm, 0, (batch * time, 64)),
+        True,
+    )
+    backward_h_3_norm_2_apart(
+        d_h_3_norm_gain,
+        d_h_3_norm_offset,
+        d_h_2_outer_bias,
+        d_h_3_norm,
+        h_3_norm_apart,
+        h_3_norm_gain,
+        h_3_norm_scale_sum,
+        d_h_3_norm_apart,
+        h_3_norm_scale,
+        d_h_2,
+        d_h_3_middle,
+    )
+    # d_h_3_attended_out_weight[h, d, o] = Σ_b t h_3_attended_seen[b, t, h, d] d_h_3_middle[b, t, o]
+    gemm(
+        view(h_3_attended_seen, 0, (batch * time, 64)).T,
+        view(d_h_3_middle, 0, (batch * time, 64)),
+        view(d_h_3_attended_out_weight, 0, (64, 64)),
+        False,
+    )
+    backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v)
+    # d_h_3_attended_v_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_v[b, t, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)).T,
+        view(d_h_3_attended_v, 0, (batch * time, 64)),
+        view(d_h_3_attended_v_weight, 0, (64, 64)),
+        False,
+    )
+    # d_h_3_attended_k_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_k[b, t, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)).T,
+        view(d_h_3_attended_k, 0, (batch * time, 64)),
+        view(d_h_3_attended_k_weight, 0, (64, 64)),
+        False,
+    )
+    # d_h_3_attended_q_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_q[b, t, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)).T,
+        view(d_h_3_attended_q, 0, (batch * time, 64)),
+        view(d_h_3_attended_q_weight, 0, (64, 64)),
+        False,
+    )
+    # d_h_2_inner[b, t, i] = Σ_o d_h_2[b, t, o] h_2_outer_weight[i, o]
+    gemm(view(d_h_2, 0, (batch * time, 64)), h_2_outer_weight.T, view(d_h_2_inner_dense, 0, (batch * time, 256)), False)
+    backward_h_3_inner_dense(d_h_2_inner_bias, d_h_2_inner_dense, h_2_inner_dense, h_2_inner_erf)
+    # d_h_2_norm_2[b, t, i] = Σ_o d_h_2_inner_dense[b, t, o] h_2_inner_weight[i, o]
+    gemm(
+        view(d_h_2_inner_dense, 0, (batch * time, 256)),
+        h_2_inner_weight.T,
+        view(d_h_2_norm_2, 0, (batch * time, 64)),
+        False,
+    )
+    backward_h_3_norm_2_apart(
+        d_h_2_norm_2_gain,
+        d_h_2_norm_2_offset,
+        d_h_2_attended_out_bias,
+        d_h_2_norm_2,
+        h_2_norm_2_apart,
+        h_2_norm_2_gain,
+        h_2_norm_2_scale_sum,
+        d_h_2_norm_2_apart,
+        h_2_norm_2_scale,
+        d_h_2_middle,
+        d_h_2,
+    )
+    # d_h_2_outer_weight[i, o] = Σ_b t h_2_inner[b, t, i] d_h_2[b, t, o]
+    gemm(view(h_2_inner, 0, (batch * time, 256)).T, view(d_h_2, 0, (batch * time, 64)), d_h_2_outer_weight, False)
+    # d_h_2_inner_weight[i, o] = Σ_b t h_2_norm_2[b, t, i] d_h_2_inner_dense[b, t, o]
+    gemm(
+        view(h_2_norm_2, 0, (batch * time, 64)).T,
+        view(d_h_2_inner_dense, 0, (batch * time, 256)),
+        d_h_2_inner_weight,
+        False,
+    )
+    # d_h_2_attended_seen[b, t, h, d] = Σ_o d_h_2_middle[b, t, o] h_2_attended_out_weight[h, d, o]
+    gemm(
+        view(d_h_2_middle, 0, (batch * time, 64)),
+        view(h_2_attended_out_weight, 0, (64, 64)).T,
+        view(d_h_2_attended_seen, 0, (batch * time, 64)),
+        False,
+    )
+    # d_h_2_attended_v[b, u, h, o] = Σ_t h_2_attended_seen_weight[b, h, t, u] d_h_2_attended_seen[b, t, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_2_attended_seen_weight[b, h_].T, d_h_2_attended_seen[b, :, h_], d_h_2_attended_v[b, :, h_], False)
+    # d_h_2_attended_seen_weight[b, h, t, u] = Σ_o d_h_2_attended_seen[b, t, h, o] h_2_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(d_h_2_attended_seen[b, :, h_], h_2_attended_v[b, :, h_].T, d_h_2_attended_seen_weight[b, h_], False)
+    backward_h_3_attended_seen_weight_exp_of(
+        d_h_2_attended_seen_weight_exp_of,
+        d_h_2_attended_seen_weight,
+        h_2_attended_seen_weight,
+        d_h_2_attended_seen_score_sum,
+    )
+    # d_h_2_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_2_attended_seen_score_sum[b, h, t, u] h_2_attended_seen_rotary_positions_1[b, t, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                d_h_2_attended_seen_score_sum[b, h_].T,
+                h_2_attended_seen_rotary_positions_1[b, :, h_],
+                d_h_2_attended_seen_rotary_positions_2[b, :, h_],
+                False,
+            )
+    backward_h_3_attended_k(
+        d_h_2_attended_k_bias,
+        d_h_2_attended_k,
+        d_h_2_attended_seen_rotary_positions_2,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # d_h_2_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_2_attended_seen_score_sum[b, h, t, u] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                d_h_2_attended_seen_score_sum[b, h_],
+                h_2_attended_seen_rotary_positions_2[b, :, h_],
+                d_h_2_attended_seen_rotary_positions_1[b, :, h_],
+                False,
+            )
+    backward_h_3_attended_k(
+        d_h_2_attended_q_bias,
+        d_h_2_attended_q,
+        d_h_2_attended_seen_rotary_positions_1,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # d_h_2_norm[b, t, i] = Σ_h d d_h_2_attended_v[b, t, h, d] h_2_attended_v_weight[i, h, d]
+    gemm(
+        view(d_h_2_attended_v, 0, (batch * time, 64)),
+        view(h_2_attended_v_weight, 0, (64, 64)).T,
+        view(d_h_2_norm, 0, (batch * time, 64)),
+        False,
+    )
+    # d_h_2_norm[b, t, i] += Σ_h d d_h_2_attended_k[b, t, h, d] h_2_attended_k_weight[i, h, d]
+    gemm(
+        view(d_h_2_attended_k, 0, (batch * time, 64)),
+        view(h_2_attended_k_weight, 0, (64, 64)).T,
+        view(d_h_2_norm, 0, (batch * time, 64)),
+        True,
+    )
+    # d_h_2_norm[b, t, i] += Σ_h d d_h_2_attended_q[b, t, h, d] h_2_attended_q_weight[i, h, d]
+    gemm(
+        view(d_h_2_attended_q, 0, (batch * time, 64)),
+        view(h_2_attended_q_weight, 0, (64, 64)).T,
+        view(d_h_2_norm, 0, (batch * time, 64)),
+        True,
+    )
+    backward_h_2_norm_apart(
+        d_h_2_norm_gain,
+        d_h_2_norm_offset,
+        d_h_weight,
+        d_h_2_norm,
+        h_2_norm_apart,
+        h_2_norm_gain,
+        h_2_norm_scale_sum,
+        d_h_2_norm_apart,
+        h_2_norm_scale,
+        d_h_2_middle,
+        x,
+    )
+    # d_h_2_attended_out_weight[h, d, o] = Σ_b t h_2_attended_seen[b, t, h, d] d_h_2_middle[b, t, o]
+    gemm(
+        view(h_2_attended_seen, 0, (batch * time, 64)).T,
+        view(d_h_2_middle, 0, (batch * time, 64)),
+        view(d_h_2_attended_out_weight, 0, (64, 64)),
+        False,
+    )
+    backward_h_3_attended_v_bias(d_h_2_attended_v_bias, d_h_2_attended_v)
+    # d_h_2_attended_v_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_v[b, t, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)).T,
+        view(d_h_2_attended_v, 0, (batch * time, 64)),
+        view(d_h_2_attended_v_weight, 0, (64, 64)),
+        False,
+    )
+    # d_h_2_attended_k_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_k[b, t, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)).T,
+        view(d_h_2_attended_k, 0, (batch * time, 64)),
+        view(d_h_2_attended_k_weight, 0, (64, 64)),
+        False,
+    )
+    # d_h_2_attended_q_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_q[b, t, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)).T,
+        view(d_h_2_attended_q, 0, (batch * time, 64)),
+        view(d_h_2_attended_q_weight, 0, (64, 64)),
+        False,
+    )
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adam, in place; t counts steps from 1."""
+    gradient = d_params[0:108352]
+    clip_scale = clip(gradient)
+    p = view(params, 0, (108352,))
+    g = view(d_params, 0, (108352,))
+    m = view(moments, 0, (108352,))
+    v = view(moments, 108352, (108352,))
+    adam(g, m, v, p, t, clip_scale)
+
+
+@entry
+def gradient_entry(params, d_params, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0
+    return -1, -1, differentiate(params, d_params, work, x, y)
+
+
+@entry
+def step_entry(params, d_params, moments, t, work, x, y):
+    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 216704:
+        raise ValueError("params or state are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0
+    loss = differentiate(params, d_params, work, x, y)
+    update(params, d_params, moments, t)
+    return -1, -1, loss
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place
+    batch = x.shape[0]
+    time = x.shape[1]
+    (
+        h_weight,
+        h_2_norm_gain,
+        h_2_norm_offset,
+        h_2_attended_q_weight,
+        h_2_attended_q_bias,
+        h_2_attended_k_weight,
+        h_2_attended_k_bias,
+        h_2_attended_v_weight,
+        h_2_attended_v_bias,
+        h_2_attended_out_weight,
+        h_2_attended_out_bias,
+        h_2_norm_2_gain,
+        h_2_norm_2_offset,
+        h_2_inner_weight,
+        h_2_inner_bias,
+        h_2_outer_weight,
+        h_2_outer_bias,
+        h_3_norm_gain,
+        h_3_norm_offset,
+        h_3_attended_q_weight,
+        h_3_attended_q_bias,
+        h_3_attended_k_weight,
+        h_3_attended_k_bias,
+        h_3_attended_v_weight,
+        h_3_attended_v_bias,
+        h_3_attended_out_weight,
+        h_3_attended_out_bias,
+        h_3_norm_2_gain,
+        h_3_norm_2_offset,
+        h_3_inner_weight,
+        h_3_inner_bias,
+        h_3_outer_weight,
+        h_3_outer_bias,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+        logits_dense_weight,
+        logits_dense_bias,
+    ) = parts(params)
+    start_1_ = 64 * batch * time
+    start_2_ = start_1_ + 64
+    start_3_ = start_2_ + 64 * batch * time
+    start_4_ = start_3_ + 64 * batch * time
+    start_5_ = start_4_ + 64 * batch * time
+    start_6_ = start_5_ + 64 * batch * time
+    start_7_ = start_6_ + 8 * time
+    start_8_ = start_7_ + 64 * batch * time
+    start_9_ = start_8_ + 64 * batch * time
+    start_10_ = start_9_ + 4 * batch * time * time
+    start_11_ = start_10_ + 4 * batch * time * time
+    h = view(work, 0, (batch, time, 64))
+    h_2_norm_apart = view(work, start_1_, (64,))
+    h_2_norm = view(work, start_2_, (batch, time, 64))
+    h_2_attended_q = view(work, start_3_, (batch, time, 4, 16))
+    h_2_attended_k = view(work, start_4_, (batch, time, 4, 16))
+    h_2_attended_v = view(work, start_5_, (batch, time, 4, 16))
+    h_2_attended_seen_rotary_positions_1_turn_pow = view(work, start_1_, (8,))
+    h_2_attended_seen_rotary_positions_1_cos = view(work, start_2_, (time, 8))
+    h_2_attended_seen_rotary_positions_1_sin = view(work, start_6_, (time, 8))
+    h_2_attended_seen_rotary_positions_1 = view(work, start_7_, (batch, time, 4, 16))
+    h_2_attended_seen_rotary_positions_2 = view(work, start_8_, (batch, time, 4, 16))
+    h_2_attended_seen_score_sum = view(work, start_9_, (batch, 4, time, time))
+    h_2_attended_seen_score = view(work, start_8_, (time,))
+    h_2_attended_seen_score_exp = view(work, start_7_, (time,))
+    h_2_attended_seen_weight = view(work, start_10_, (batch, 4, time, time))
+    h_2_attended_seen = view(work, start_8_, (batch, time, 4, 16))
+    h_2_middle = view(work, start_7_, (batch, time, 64))
+    h_2_norm_2_apart = view(work, start_1_, (64,))
+    h_2_norm_2 = view(work, start_8_, (batch, time, 64))
+    h_2_inner = view(work, start_11_, (batch, time, 256))
+    h_2 = view(work, start_8_, (batch, time, 64))
+    h_3_norm_apart = view(work, start_1_, (64,))
+    h_3_norm = view(work, start_5_, (batch, time, 64))
+    h_3_attended_q_sum = view(work, start_7_, (batch, time, 4, 16))
+    h_3_attended_q = view(work, start_1_, (16,))
+    h_3_attended_seen_rotary_positions_1 = view(work, start_4_, (batch, time, 4, 16))
+    h_3_attended_k_sum = view(work, start_7_, (batch, time, 4, 16))
+    h_3_attended_k = view(work, start_1_, (16,))
+    h_3_attended_seen_rotary_positions_2 = view(work, start_3_, (batch, time, 4, 16))
+    h_3_attended_v = view(work, start_7_, (batch, time, 4, 16))
+    h_3_attended_seen_score_sum = view(work, start_10_, (batch, 4, time, time))
+    h_3_attended_seen_score = view(work, start_6_, (time,))
+    h_3_attended_seen_score_exp = view(work, start_5_, (time,))
+    h_3_attended_seen_weight = view(work, start_9_, (batch, 4, time, time))
+    h_3_attended_seen = view(work, start_5_, (batch, time, 4, 16))
+    h_3_middle = view(work, start_7_, (batch, time, 64))
+    h_3_norm_2_apart = view(work, start_1_, (64,))
+    h_3_norm_2 = view(work, start_5_, (batch, time, 64))
+    h_3_inner = view(work, start_11_, (batch, time, 256))
+    h_3_outer_sum = view(work, start_8_, (batch, time, 64))
+    h_3 = view(work, start_1_, (64,))
+    logits_layer_norm_apart = view(work, start_5_, (64,))
+    logits_layer_norm = view(work, start_4_, (batch, time, 64))
+    logits_sum = view(work, start_8_, (batch, time, 64))
+    logits = view(work, start_1_, (64,))
+    logits_exp = view(work, start_7_, (64,))
+    forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset)
+    # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_q_weight, 0, (64, 64)),
+        view(h_2_attended_q, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_q, h_2_attended_q_bias)
+    # h_2_attended_k_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_k_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_k_weight, 0, (64, 64)),
+        view(h_2_attended_k, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_k, h_2_attended_k_bias)
+    # h_2_attended_v_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_v_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_v_weight, 0, (64, 64)),
+        view(h_2_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_v, h_2_attended_v_bias)
+    forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
+    forward_h_2_attended_seen_rotary_positions_2(
+        h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+        h_2_attended_seen_rotary_positions_1,
+        h_2_attended_q,
+        h_2_attended_seen_rotary_positions_2,
+        h_2_attended_k,
+    )
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_2_attended_seen_rotary_positions_1[b, :, h_],
+                h_2_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_2_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+    )
+    # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
+    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    gemm(
+        view(h_2_attended_seen, 0, (batch * time, 64)),
+        view(h_2_attended_out_weight, 0, (64, 64)),
+        view(h_2_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2_(
+        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_apart, h_2_norm_2, h_2_norm_2_gain, h_2_norm_2_offset
+    )
+    # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
+    gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
+    forward_h_2_inner_(h_2_inner, h_2_inner_bias)
+    # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
+    gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
+    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_apart, h_3_norm, h_3_norm_gain, h_3_norm_offset)
+    # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_q_weight, 0, (64, 64)),
+        view(h_3_attended_q_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_q,
+        h_3_attended_q_sum,
+        h_3_attended_q_bias,
+        h_3_attended_seen_rotary_positions_1,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_k_weight, 0, (64, 64)),
+        view(h_3_attended_k_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_k,
+        h_3_attended_k_sum,
+        h_3_attended_k_bias,
+        h_3_attended_seen_rotary_positions_2,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_v_weight, 0, (64, 64)),
+        view(h_3_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_3_attended_seen_rotary_positions_1[b, :, h_],
+                h_3_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_3_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+    )
+    # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
+    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    gemm(
+        view(h_3_attended_seen, 0, (batch * time, 64)),
+        view(h_3_attended_out_weight, 0, (64, 64)),
+        view(h_3_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2_(
+        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_apart, h_3_norm_2, h_3_norm_2_gain, h_3_norm_2_offset
+    )
+    # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
+    gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
+    forward_h_2_inner_(h_3_inner, h_3_inner_bias)
+    # h_3_outer_sum[b, t, o] = Σ_i h_3_inner[b, t, i] h_3_outer_weight[i, o]
+    gemm(view(h_3_inner, 0, (batch * time, 256)), h_3_outer_weight, view(h_3_outer_sum, 0, (batch * time, 64)), False)
+    forward_logits_layer_norm_(
+        h_3_outer_sum,
+        h_3_outer_bias,
+        h_3,
+        h_3_middle,
+        logits_layer_norm_apart,
+        logits_layer_norm,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+    )
+    # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
+    gemm(
+        view(logits_layer_norm, 0, (batch * time, 64)),
+        logits_dense_weight,
+        view(logits_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, bits, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    place = first_outside(x, 64)
+    if place >= 0:
+        return 0, place, 0.0, 0.0, 0.0
+    place = first_outside(y, 64)
+    if place >= 0:
+        return 1, place, 0.0, 0.0, 0.0
+    batch = x.shape[0]
+    time = x.shape[1]
+    (
+        h_weight,
+        h_2_norm_gain,
+        h_2_norm_offset,
+        h_2_attended_q_weight,
+        h_2_attended_q_bias,
+        h_2_attended_k_weight,
+        h_2_attended_k_bias,
+        h_2_attended_v_weight,
+        h_2_attended_v_bias,
+        h_2_attended_out_weight,
+        h_2_attended_out_bias,
+        h_2_norm_2_gain,
+        h_2_norm_2_offset,
+        h_2_inner_weight,
+        h_2_inner_bias,
+        h_2_outer_weight,
+        h_2_outer_bias,
+        h_3_norm_gain,
+        h_3_norm_offset,
+        h_3_attended_q_weight,
+        h_3_attended_q_bias,
+        h_3_attended_k_weight,
+        h_3_attended_k_bias,
+        h_3_attended_v_weight,
+        h_3_attended_v_bias,
+        h_3_attended_out_weight,
+        h_3_attended_out_bias,
+        h_3_norm_2_gain,
+        h_3_norm_2_offset,
+        h_3_inner_weight,
+        h_3_inner_bias,
+        h_3_outer_weight,
+        h_3_outer_bias,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+        logits_dense_weight,
+        logits_dense_bias,
+    ) = parts(params)
+    start_1_2 = 64 * batch * time
+    start_2_2 = start_1_2 + 64
+    start_3_2 = start_2_2 + 64 * batch * time
+    start_4_2 = start_3_2 + 64 * batch * time
+    start_5_2 = start_4_2 + 64 * batch * time
+    start_6_2 = start_5_2 + 64 * batch * time
+    start_7_2 = start_6_2 + 8 * time
+    start_8_2 = start_7_2 + 64 * batch * time
+    start_9_2 = start_8_2 + 64 * batch * time
+    start_10_2 = start_9_2 + 4 * batch * time * time
+    start_11_2 = start_10_2 + 4 * batch * time * time
+    h = view(work, 0, (batch, time, 64))
+    h_2_norm_apart = view(work, start_1_2, (64,))
+    h_2_norm = view(work, start_2_2, (batch, time, 64))
+    h_2_attended_q = view(work, start_3_2, (batch, time, 4, 16))
+    h_2_attended_k = view(work, start_4_2, (batch, time, 4, 16))
+    h_2_attended_v = view(work, start_5_2, (batch, time, 4, 16))
+    h_2_attended_seen_rotary_positions_1_turn_pow = view(work, start_1_2, (8,))
+    h_2_attended_seen_rotary_positions_1_cos = view(work, start_2_2, (time, 8))
+    h_2_attended_seen_rotary_positions_1_sin = view(work, start_6_2, (time, 8))
+    h_2_attended_seen_rotary_positions_1 = view(work, start_7_2, (batch, time, 4, 16))
+    h_2_attended_seen_rotary_positions_2 = view(work, start_8_2, (batch, time, 4, 16))
+    h_2_attended_seen_score_sum = view(work, start_9_2, (batch, 4, time, time))
+    h_2_attended_seen_score = view(work, start_8_2, (time,))
+    h_2_attended_seen_score_exp = view(work, start_7_2, (time,))
+    h_2_attended_seen_weight = view(work, start_10_2, (batch, 4, time, time))
+    h_2_attended_seen = view(work, start_8_2, (batch, time, 4, 16))
+    h_2_middle = view(work, start_7_2, (batch, time, 64))
+    h_2_norm_2_apart = view(work, start_1_2, (64,))
+    h_2_norm_2 = view(work, start_8_2, (batch, time, 64))
+    h_2_inner = view(work, start_11_2, (batch, time, 256))
+    h_2 = view(work, start_8_2, (batch, time, 64))
+    h_3_norm_apart = view(work, start_1_2, (64,))
+    h_3_norm = view(work, start_5_2, (batch, time, 64))
+    h_3_attended_q_sum = view(work, start_7_2, (batch, time, 4, 16))
+    h_3_attended_q = view(work, start_1_2, (16,))
+    h_3_attended_seen_rotary_positions_1 = view(work, start_4_2, (batch, time, 4, 16))
+    h_3_attended_k_sum = view(work, start_7_2, (batch, time, 4, 16))
+    h_3_attended_k = view(work, start_1_2, (16,))
+    h_3_attended_seen_rotary_positions_2 = view(work, start_3_2, (batch, time, 4, 16))
+    h_3_attended_v = view(work, start_7_2, (batch, time, 4, 16))
+    h_3_attended_seen_score_sum = view(work, start_10_2, (batch, 4, time, time))
+    h_3_attended_seen_score = view(work, start_6_2, (time,))
+    h_3_attended_seen_score_exp = view(work, start_5_2, (time,))
+    h_3_attended_seen_weight = view(work, start_9_2, (batch, 4, time, time))
+    h_3_attended_seen = view(work, start_5_2, (batch, time, 4, 16))
+    h_3_middle = view(work, start_7_2, (batch, time, 64))
+    h_3_norm_2_apart = view(work, start_1_2, (64,))
+    h_3_norm_2 = view(work, start_5_2, (batch, time, 64))
+    h_3_inner = view(work, start_11_2, (batch, time, 256))
+    h_3_outer_sum = view(work, start_8_2, (batch, time, 64))
+    h_3 = view(work, start_1_2, (64,))
+    logits_layer_norm_apart = view(work, start_5_2, (64,))
+    logits_layer_norm = view(work, start_4_2, (batch, time, 64))
+    logits_sum = view(work, start_8_2, (batch, time, 64))
+    logits = view(work, start_1_2, (64,))
+    forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset)
+    # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_q_weight, 0, (64, 64)),
+        view(h_2_attended_q, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_q, h_2_attended_q_bias)
+    # h_2_attended_k_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_k_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_k_weight, 0, (64, 64)),
+        view(h_2_attended_k, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_k, h_2_attended_k_bias)
+    # h_2_attended_v_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_v_weight[i, h, d]
+    gemm(
+        view(h_2_norm, 0, (batch * time, 64)),
+        view(h_2_attended_v_weight, 0, (64, 64)),
+        view(h_2_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_2_attended_v, h_2_attended_v_bias)
+    forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
+    forward_h_2_attended_seen_rotary_positions_2(
+        h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+        h_2_attended_seen_rotary_positions_1,
+        h_2_attended_q,
+        h_2_attended_seen_rotary_positions_2,
+        h_2_attended_k,
+    )
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_2_attended_seen_rotary_positions_1[b, :, h_],
+                h_2_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_2_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+    )
+    # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
+    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    gemm(
+        view(h_2_attended_seen, 0, (batch * time, 64)),
+        view(h_2_attended_out_weight, 0, (64, 64)),
+        view(h_2_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2_(
+        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_apart, h_2_norm_2, h_2_norm_2_gain, h_2_norm_2_offset
+    )
+    # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
+    gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
+    forward_h_2_inner_(h_2_inner, h_2_inner_bias)
+    # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
+    gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
+    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_apart, h_3_norm, h_3_norm_gain, h_3_norm_offset)
+    # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_q_weight, 0, (64, 64)),
+        view(h_3_attended_q_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_q,
+        h_3_attended_q_sum,
+        h_3_attended_q_bias,
+        h_3_attended_seen_rotary_positions_1,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_k_weight, 0, (64, 64)),
+        view(h_3_attended_k_sum, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_3_attended_seen_rotary_positions_1(
+        h_3_attended_k,
+        h_3_attended_k_sum,
+        h_3_attended_k_bias,
+        h_3_attended_seen_rotary_positions_2,
+        h_2_attended_seen_rotary_positions_1_cos,
+        h_2_attended_seen_rotary_positions_1_sin,
+    )
+    # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
+    gemm(
+        view(h_3_norm, 0, (batch * time, 64)),
+        view(h_3_attended_v_weight, 0, (64, 64)),
+        view(h_3_attended_v, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(
+                h_3_attended_seen_rotary_positions_1[b, :, h_],
+                h_3_attended_seen_rotary_positions_2[b, :, h_].T,
+                h_3_attended_seen_score_sum[b, h_],
+                False,
+            )
+    forward_h_2_attended_seen_weight(
+        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+    )
+    # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
+    for b in range(batch):
+        for h_ in range(4):
+            gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
+    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    gemm(
+        view(h_3_attended_seen, 0, (batch * time, 64)),
+        view(h_3_attended_out_weight, 0, (64, 64)),
+        view(h_3_middle, 0, (batch * time, 64)),
+        False,
+    )
+    forward_h_2_norm_2_(
+        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_apart, h_3_norm_2, h_3_norm_2_gain, h_3_norm_2_offset
+    )
+    # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
+    gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
+    forward_h_2_inner_(h_3_inner, h_3_inner_bias)
+    # h_3_outer_sum[b, t, o] = Σ_i h_3_inner[b, t, i] h_3_outer_weight[i, o]
+    gemm(view(h_3_inner, 0, (batch * time, 256)), h_3_outer_weight, view(h_3_outer_sum, 0, (batch * time, 64)), False)
+    forward_logits_layer_norm_(
+        h_3_outer_sum,
+        h_3_outer_bias,
+        h_3,
+        h_3_middle,
+        logits_layer_norm_apart,
+        logits_layer_norm,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+    )
+    # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
+    gemm(
+        view(logits_layer_norm, 0, (batch * time, 64)),
+        logits_dense_weight,
+        view(logits_sum, 0, (batch * time, 64)),
+        False,
+    )
+    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_dense_bias, y)
+    return -1, -1, loss, bits, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        self[name][...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
+
+    def work_for(self, batch, time):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 20 * batch * time * time + 3144 * batch * time + 18 * time + 88:
+            self.work[0] = np.empty(20 * batch * time * time + 3144 * batch * time + 18 * time + 88, f4)
+        return self.work
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.weight"] = rng.standard_normal((64, 64))
+    params["h_2.norm.gain"] = 1.0
+    params["h_2.attended.q.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_2.attended.k.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_2.attended.v.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_2.attended.out.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((4, 16, 64)) - 1.0)
+    params["h_2.norm_2.gain"] = 1.0
+    params["h_2.inner.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((64, 256)) - 1.0)
+    params["h_2.outer.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((256, 64)) - 1.0)
+    params["h_3.norm.gain"] = 1.0
+    params["h_3.attended.q.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_3.attended.k.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_3.attended.v.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 4, 16)) - 1.0)
+    params["h_3.attended.out.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((4, 16, 64)) - 1.0)
+    params["h_3.norm_2.gain"] = 1.0
+    params["h_3.inner.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((64, 256)) - 1.0)
+    params["h_3.outer.weight"] = np.sqrt(0.01875) * (2.0 * rng.random((256, 64)) - 1.0)
+    params["logits.layer_norm.gain"] = 1.0
+    params["logits.dense.weight"] = np.sqrt(0.046875) * (2.0 * rng.random((64, 64)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(216704, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: whole numbers [batch, time] below 64; y: whole numbers [batch, time] below 64.
+    """
+    x, y = _checked(x, y)
+    step = state.step + 1
+    bad, place, loss = step_entry(
+        params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0], x.shape[1]), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    time = x.shape[1]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat, np.empty(20 * batch * time * time + 3144 * batch * time + 18 * time + 88, f4), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return loss, gradients
+
+
+def predict(params, x, seed=0):
+    """The prediction p: [batch, time, 64]. x: whole numbers [batch, time] below 64."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    time = x.shape[1]
+    p = np.empty((batch, time, 64), f4)
+    bad, place = predict_entry(
+        params.flat, np.empty(8 * batch * time * time + 704 * batch * time + 8 * time + 64, f4), x, p
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x",)[bad], (x,)[bad], place))
+    return p
+
+
+def evaluate(params, x, y, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    time = x.shape[1]
+    bad, place, loss, bits, accuracy = evaluate_entry(
+        params.flat, np.empty(8 * batch * time * time + 704 * batch * time + 8 * time + 64, f4), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return {"loss": float(loss), "bits": float(bits), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "iu", "whole numbers", np.int64)
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"x is [batch, time]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 2 or y.shape[0] != x.shape[0] or y.shape[1] != x.shape[1] or y.size == 0:
+        raise ValueError(f"y is [batch, time] with batch = {x.shape[0]}, time = {x.shape[1]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
+
+
+# ------------------------------------------------------------------ views and products in compiled code
+
+
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(item),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
+
+
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@type_callable(gemm)
+def type_of_gemm(_):
+    """What compiled code takes a product for: it gives nothing back."""
+    return lambda a, b, out, accumulate: types.none
+
+
+@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
+def compiled_gemm(context, builder, signature, arguments):
+    """The same by BLAS. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
+    """
+    kinds = signature.args[:3]
+    data, strides, shapes = (
+        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
+        for name in ("data", "strides", "shape")
+    )
+    numbers = (
+        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
+        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
+    )
+    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
+    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
+    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
+    product_type = types.none(*tuples, types.boolean)
+    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
+    return context.get_dummy_value()
+
+
+def blas_product(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
+
+    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
+    columns go to it in blocks that stay under that.
+    """
+    size, number = types.intp, dtype
+    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+    item = dtype.bitwidth // 8
+
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_column == item or k == 1
+        b_by_rows = b_column == item or n == 1
+        a_step = (a_row if a_by_rows else a_column) // item
+        b_step = (b_row if b_by_rows else b_column) // item
+        out_step = out_row // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        block = n
+        if 2**18 < m * n * k <= 2**22:
+            block = 2**18 // (m * k)
+            block = 8 if block < 8 else block
+        for first in range(0, n, block if block > 0 else 1):
+            xgemm(
+                by_rows,
+                plain if a_by_rows else turned,
+                plain if b_by_rows else turned,
+                m,
+                block if block < n - first else n - first,
+                k,
+                1.0,
+                a,
+                a_least if a_step < a_least else a_step,
+                b + first * b_column,
+                b_least if b_step < b_least else b_step,
+                1.0 if accumulate else 0.0,
+                out + first * item,
+                n if out_step < n else out_step,
+            )
+
+    return product
+
+
+def blas_address(letter):
+    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
+
+    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
+    Apple's slots are packed.
+    """
+    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
+    if sys.platform != "darwin":
+        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
+    folder = Path(np.__file__).parent
+    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
+    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError:  # not a library
+            continue
+        for name in names:
+            if hasattr(library, name):
+                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
+
+
+for _letter in "sd":
+    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))
