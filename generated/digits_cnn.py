@@ -615,7 +615,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
 
     # forward
     forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
-    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
             d_g_conv2d[first:last, i, j, :] = f4(0.0)
@@ -643,7 +643,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     # d_f_weight[i, o] = Σ_b f_dense_x[b, i] d_f_dense[b, o]
     gemm(rows(f_dense_x, first, last).T, rows(d_f_dense, first, last), d_f_weight, False)
     backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last)
-    # d_g_weight[u, v, k, o] = Σ_b i j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
+    # d_g_weight[u, v, k, o] = Σ_b,i,j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
     for u in range(3):
         for v in range(3):
             d_g_weight[u, v, :, :] = f4(0.0)
@@ -658,7 +658,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
                 for v in range(max(0, 1 - j), min(3, 5 - j)):
                     gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
     backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last)
-    # d_h_weight[u, v, k, o] = Σ_b i j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
+    # d_h_weight[u, v, k, o] = Σ_b,i,j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
     gemm(
         view(rows(d_h_weight_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
         view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
@@ -768,7 +768,7 @@ def predict_entry(params, work, x, p):
     logits = view(work, 64, (10,))
     logits_exp = view(work, 0, (10,))
     forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
-    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
             g_y[:, i, j, :] = f4(0.0)
@@ -804,7 +804,7 @@ def evaluate_entry(params, work, x, y):
     logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
     logits = view(work, 64, (10,))
     forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
-    # g_y[b, i, j, o] = Σ_u v k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
+    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
             g_y[:, i, j, :] = f4(0.0)

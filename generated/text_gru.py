@@ -698,7 +698,7 @@ def over_rows(params, d_params, first, last, work, x, y):
         if time >= t + 2:
             backward_h(d_h, h_gru_z, first, last, t)
         if time >= t + 2:
-            # d_h[b, t, k] += Σ_g j d_h_gru_s[b, t + 1, g, j] h_gru_wh[k, g, j]
+            # d_h[b, t, k] += Σ_g,j d_h_gru_s[b, t + 1, g, j] h_gru_wh[k, g, j]
             gemm(
                 view(d_h_gru_s, 0, (batch, time, 384))[first:last, t + 1],
                 view(h_gru_wh, 0, (128, 384)).T,
@@ -721,7 +721,7 @@ def over_rows(params, d_params, first, last, work, x, y):
             last,
             t,
         )
-    # d_logits_weight[i, o] = Σ_b t h[b, t, i] d_logits[b, t, o]
+    # d_logits_weight[i, o] = Σ_b,t h[b, t, i] d_logits[b, t, o]
     gemm(
         view(rows(h, first, last), 0, (last * time - first * time, 128)).T,
         view(rows(d_logits, first, last), 0, (last * time - first * time, 64)),
@@ -740,21 +740,21 @@ def over_rows(params, d_params, first, last, work, x, y):
         last,
     )
     backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last)
-    # d_h_gru_wh[k, g, j] = Σ_b t d_h_gru_wh_factor[b, t, k] d_h_gru_wh_factor_2[b, t, g, j]
+    # d_h_gru_wh[k, g, j] = Σ_b,t d_h_gru_wh_factor[b, t, k] d_h_gru_wh_factor_2[b, t, g, j]
     gemm(
         view(rows(d_h_gru_wh_factor, first, last), 0, (last * time - first * time, 128)).T,
         view(rows(d_h_gru_wh_factor_2, first, last), 0, (last * time - first * time, 384)),
         view(d_h_gru_wh, 0, (128, 384)),
         False,
     )
-    # d_h_embedding[b, t, i] = Σ_g j d_h_gru_a[b, t, g, j] h_gru_wx[i, g, j]
+    # d_h_embedding[b, t, i] = Σ_g,j d_h_gru_a[b, t, g, j] h_gru_wx[i, g, j]
     gemm(
         view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),
         view(h_gru_wx, 0, (32, 384)).T,
         view(rows(d_h_embedding, first, last), 0, (last * time - first * time, 32)),
         False,
     )
-    # d_h_gru_wx[i, g, j] = Σ_b t h_embedding[b, t, i] d_h_gru_a[b, t, g, j]
+    # d_h_gru_wx[i, g, j] = Σ_b,t h_embedding[b, t, i] d_h_gru_a[b, t, g, j]
     gemm(
         view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)).T,
         view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),

@@ -543,16 +543,18 @@ def forward_h_2_attended_seen_rotary_positions_2(
             sin(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
     h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] =
             h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
-            h_2_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] +=
-            h_2_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
-            + h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+            h_2_attended_q[b, t, h, 2*n + 1]*
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] += h_2_attended_q[b, t, h, 2*
+            n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
+            h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] =
             h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
-            h_2_attended_k[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n + 1] +=
-            h_2_attended_k[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
-            + h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+            h_2_attended_k[b, t, h, 2*n + 1]*
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n + 1] += h_2_attended_k[b, t, h, 2*
+            n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
+            h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     """
     time = h_2_attended_seen_rotary_positions_1_cos.shape[0]
     batch = h_2_attended_seen_rotary_positions_1.shape[0]
@@ -593,8 +595,8 @@ def forward_h_2_attended_seen_weight(
     h_2_attended_seen_score_exp,
     h_2_attended_seen_weight,
 ):
-    """h_2_attended_seen_score[b, h, t, u] = (if t < u then -inf else 0) +
-            h_2_attended_seen_score_sum[b, h, t, u]/sqrt(16)                     text_transformer.grad:14
+    """h_2_attended_seen_score[b, h, t, u] = h_2_attended_seen_score_sum[b, h, t, u]/sqrt(16)
+            + (if t < u then -inf else 0)                                        text_transformer.grad:14
     h_2_attended_seen_score_max[b, h, t] = max_u h_2_attended_seen_score[b, h, t, u]  text_transformer.grad:14
     h_2_attended_seen_score_shift[b, h, t] = if abs(h_2_attended_seen_score_max[b, h, t])
             < inf then h_2_attended_seen_score_max[b, h, t] else 0                  text_transformer.grad:14
@@ -603,8 +605,8 @@ def forward_h_2_attended_seen_weight(
     h_2_attended_seen_score_total[b, h, t] = Σ_j h_2_attended_seen_score_exp[b, h, t, j]  text_transformer.grad:14
     h_2_attended_seen_score_inverse[b, h, t] = if h_2_attended_seen_score_total[b, h, t]
             == 0 then 0 else 1/h_2_attended_seen_score_total[b, h, t]               text_transformer.grad:14
-    h_2_attended_seen_weight[b, h, t, i] =
-            h_2_attended_seen_score_inverse[b, h, t]*h_2_attended_seen_score_exp[b, h, t, i]  text_transformer.grad:14
+    h_2_attended_seen_weight[b, h, t, i] = h_2_attended_seen_score_inverse[b, h, t]*
+            h_2_attended_seen_score_exp[b, h, t, i]                                 text_transformer.grad:14
     """
     batch = h_2_attended_seen_score_sum.shape[0]
     time = h_2_attended_seen_score.shape[0]
@@ -613,9 +615,8 @@ def forward_h_2_attended_seen_weight(
             for t in range(time):
                 h_2_attended_seen_score_max = f4(-np.inf)
                 for u in range(time):
-                    h_2_attended_seen_score[u] = (
-                        (-f4(np.inf) if t < u else f4(0.0))
-                        + h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0))
+                    h_2_attended_seen_score[u] = h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0)) + (
+                        -f4(np.inf) if t < u else f4(0.0)
                     )
                     h_2_attended_seen_score_max = max(h_2_attended_seen_score_max, h_2_attended_seen_score[u])
                 h_2_attended_seen_score_shift = (
@@ -708,10 +709,11 @@ def forward_h_3_attended_seen_rotary_positions_1(
             h_3_attended_q_bias[h, d]                                            text_transformer.grad:14
     h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] =
             h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
-            h_3_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] +=
-            h_3_attended_q[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]
-            + h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+            h_3_attended_q[b, t, h, 2*n + 1]*
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] += h_3_attended_q[b, t, h, 2*
+            n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
+            h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     """
     batch = h_3_attended_q_sum.shape[0]
     time = h_3_attended_q_sum.shape[1]
@@ -753,9 +755,9 @@ def forward_logits_layer_norm(
     logits_layer_norm_apart[b, t, i] = h_3[b, t, i] - logits_layer_norm_centre[b, t]  text_transformer.grad:15
     logits_layer_norm_scale_sum[b, t] = Σ_i logits_layer_norm_apart[b, t, i]^2      text_transformer.grad:15
     logits_layer_norm_scale[b, t] = 1/sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)  text_transformer.grad:15
-    logits_layer_norm[b, t, i] =
-            logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
-            + logits_layer_norm_offset[i]                                           text_transformer.grad:15
+    logits_layer_norm[b, t, i] = logits_layer_norm_apart[b, t, i]*
+            logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i] +
+            logits_layer_norm_offset[i]                                             text_transformer.grad:15
     """
     batch = h_3_outer_sum.shape[0]
     time = h_3_outer_sum.shape[1]
@@ -839,16 +841,15 @@ def backward_logits_layer_norm_apart(
     logits_layer_norm_scale,
     d_h_3,
 ):
-    """d_logits_layer_norm_scale[b, t] = Σ_i
-            d_logits_layer_norm[b, t, i]*logits_layer_norm_apart[b, t, i]*logits_layer_norm_gain[i]  text_transformer.grad:15
-    d_logits_layer_norm_scale_sum[b, t] =
-            -d_logits_layer_norm_scale[b, t]/(128*sqrt(logits_layer_norm_scale_sum[b, t]/64
-            + 1e-05)^3)                                                             text_transformer.grad:15
-    d_logits_layer_norm_apart[b, t, i] =
-            d_logits_layer_norm[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
-            + 2*logits_layer_norm_apart[b, t, i]*d_logits_layer_norm_scale_sum[b, t]  text_transformer.grad:15
-    d_logits_layer_norm_gain[i] = Σ_b,t
-            d_logits_layer_norm[b, t, i]*logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]  text_transformer.grad:15
+    """d_logits_layer_norm_scale[b, t] = Σ_i d_logits_layer_norm[b, t, i]*
+            logits_layer_norm_apart[b, t, i]*logits_layer_norm_gain[i]           text_transformer.grad:15
+    d_logits_layer_norm_scale_sum[b, t] = -d_logits_layer_norm_scale[b, t]/(128*
+            sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)^3)                   text_transformer.grad:15
+    d_logits_layer_norm_apart[b, t, i] = d_logits_layer_norm[b, t, i]*
+            logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i] +
+            2*logits_layer_norm_apart[b, t, i]*d_logits_layer_norm_scale_sum[b, t]  text_transformer.grad:15
+    d_logits_layer_norm_gain[i] = Σ_b,t d_logits_layer_norm[b, t, i]*
+            logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]          text_transformer.grad:15
     d_logits_layer_norm_offset[i] = Σ_b,t d_logits_layer_norm[b, t, i]              text_transformer.grad:15
     d_logits_layer_norm_centre_sum_2[b, t] = Σ_i d_logits_layer_norm_apart[b, t, i]  text_transformer.grad:15
     d_logits_layer_norm_centre[b, t] = -d_logits_layer_norm_centre_sum_2[b, t]      text_transformer.grad:15
@@ -893,8 +894,9 @@ def backward_logits_layer_norm_apart(
 @kernel
 def backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf):
     """d_h_3_inner_erf[b, t, o] = d_h_3_inner[b, t, o]*h_3_inner_dense[b, t, o]/2   text_transformer.grad:14
-    d_h_3_inner_dense[b, t, o] = d_h_3_inner[b, t, o]*(h_3_inner_erf[b, t, o] + 1)/2 +
-            2*exp(-h_3_inner_dense[b, t, o]^2/2)*d_h_3_inner_erf[b, t, o]/(sqrt(2)*sqrt(pi))  text_transformer.grad:14
+    d_h_3_inner_dense[b, t, o] = d_h_3_inner[b, t, o]*(h_3_inner_erf[b, t, o] + 1)/2 + 2*
+            exp(-h_3_inner_dense[b, t, o]^2/2)*d_h_3_inner_erf[b, t, o]/(sqrt(2)*
+            sqrt(pi))                                                               text_transformer.grad:14
     d_h_3_inner_bias[o] = Σ_b,t d_h_3_inner_dense[b, t, o]                          text_transformer.grad:14
     """
     batch = d_h_3_inner_dense.shape[0]
@@ -989,8 +991,8 @@ def backward_h_3_attended_seen_weight_exp_of(
     d_h_3_attended_seen_weight_logsumexp[b, h, t] =
             -d_h_3_attended_seen_weight_logsumexp_sum[b, h, t]                      text_transformer.grad:14
     d_h_3_attended_seen_score[b, h, t, i] = d_h_3_attended_seen_weight_exp_of[b, h, t, i]
-            +
-            d_h_3_attended_seen_weight_logsumexp[b, h, t]*h_3_attended_seen_weight[b, h, t, i]  text_transformer.grad:14
+            + d_h_3_attended_seen_weight_logsumexp[b, h, t]*
+            h_3_attended_seen_weight[b, h, t, i]                                    text_transformer.grad:14
     d_h_3_attended_seen_score_sum[b, h, t, i] =
             d_h_3_attended_seen_score[b, h, t, i]/sqrt(16)                          text_transformer.grad:14
     """
@@ -1022,14 +1024,16 @@ def backward_h_3_attended_k(
     h_2_attended_seen_rotary_positions_1_cos,
     h_2_attended_seen_rotary_positions_1_sin,
 ):
-    """d_h_3_attended_k[b, t, h, 2*n] =
-            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n]  text_transformer.grad:14
+    """d_h_3_attended_k[b, t, h, 2*n] = d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
+            n]*h_2_attended_seen_rotary_positions_1_cos[t, n]                    text_transformer.grad:14
     d_h_3_attended_k[b, t, h, 2*n + 1] +=
-            -d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    d_h_3_attended_k[b, t, h, 2*n] +=
-            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
+            -d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
+    d_h_3_attended_k[b, t, h, 2*n] += d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
+            n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]                   text_transformer.grad:14
     d_h_3_attended_k[b, t, h, 2*n + 1] +=
-            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n]  text_transformer.grad:14
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*
+            h_2_attended_seen_rotary_positions_1_cos[t, n]                          text_transformer.grad:14
     d_h_3_attended_k_bias[h, d] = Σ_b,t d_h_3_attended_k[b, t, h, d]                text_transformer.grad:14
     """
     batch = d_h_3_attended_k.shape[0]
@@ -1282,9 +1286,9 @@ def forward_logits_layer_norm_(
     logits_layer_norm_apart[b, t, i] = h_3[b, t, i] - logits_layer_norm_centre[b, t]  text_transformer.grad:15
     logits_layer_norm_scale_sum[b, t] = Σ_i logits_layer_norm_apart[b, t, i]^2      text_transformer.grad:15
     logits_layer_norm_scale[b, t] = 1/sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)  text_transformer.grad:15
-    logits_layer_norm[b, t, i] =
-            logits_layer_norm_apart[b, t, i]*logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i]
-            + logits_layer_norm_offset[i]                                           text_transformer.grad:15
+    logits_layer_norm[b, t, i] = logits_layer_norm_apart[b, t, i]*
+            logits_layer_norm_scale[b, t]*logits_layer_norm_gain[i] +
+            logits_layer_norm_offset[i]                                             text_transformer.grad:15
     """
     batch = h_3_outer_sum.shape[0]
     time = h_3_outer_sum.shape[1]
@@ -1659,7 +1663,8 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_rotary_positions_2,
         h_2_attended_k,
     )
-    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -1675,7 +1680,7 @@ def differentiate(params, d_params, work, x, y):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
-    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    # h_2_attended_out_sum[b, t, o] = Σ_h,d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
     gemm(
         view(h_2_attended_seen, 0, (batch * time, 64)),
         view(h_2_attended_out_weight, 0, (64, 64)),
@@ -1749,7 +1754,8 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
-    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_3_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -1765,7 +1771,7 @@ def differentiate(params, d_params, work, x, y):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
-    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    # h_3_attended_out_sum[b, t, o] = Σ_h,d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
     gemm(
         view(h_3_attended_seen, 0, (batch * time, 64)),
         view(h_3_attended_out_weight, 0, (64, 64)),
@@ -1812,7 +1818,7 @@ def differentiate(params, d_params, work, x, y):
     loss = loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits)
 
     # backward
-    # d_logits_dense_weight[i, o] = Σ_b t logits_layer_norm[b, t, i] d_logits[b, t, o]
+    # d_logits_dense_weight[i, o] = Σ_b,t logits_layer_norm[b, t, i] d_logits[b, t, o]
     gemm(
         view(logits_layer_norm, 0, (batch * time, 64)).T,
         view(d_logits, 0, (batch * time, 64)),
@@ -1861,9 +1867,9 @@ def differentiate(params, d_params, work, x, y):
         d_h_3_middle,
         d_h_3,
     )
-    # d_h_3_outer_weight[i, o] = Σ_b t h_3_inner[b, t, i] d_h_3[b, t, o]
+    # d_h_3_outer_weight[i, o] = Σ_b,t h_3_inner[b, t, i] d_h_3[b, t, o]
     gemm(view(h_3_inner, 0, (batch * time, 256)).T, view(d_h_3, 0, (batch * time, 64)), d_h_3_outer_weight, False)
-    # d_h_3_inner_weight[i, o] = Σ_b t h_3_norm_2[b, t, i] d_h_3_inner_dense[b, t, o]
+    # d_h_3_inner_weight[i, o] = Σ_b,t h_3_norm_2[b, t, i] d_h_3_inner_dense[b, t, o]
     gemm(
         view(h_3_norm_2, 0, (batch * time, 64)).T,
         view(d_h_3_inner_dense, 0, (batch * time, 256)),
@@ -1891,7 +1897,8 @@ def differentiate(params, d_params, work, x, y):
         h_3_attended_seen_weight,
         d_h_3_attended_seen_score_sum,
     )
-    # d_h_3_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_3_attended_seen_score_sum[b, h, t, u] h_3_attended_seen_rotary_positions_1[b, t, h, i]
+    # d_h_3_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_3_attended_seen_score_sum[b, h, t, u]
+    #     h_3_attended_seen_rotary_positions_1[b, t, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -1907,7 +1914,8 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
     )
-    # d_h_3_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_3_attended_seen_score_sum[b, h, t, u] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    # d_h_3_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_3_attended_seen_score_sum[b, h, t, u]
+    #     h_3_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -1923,21 +1931,21 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
     )
-    # d_h_3_norm[b, t, i] = Σ_h d d_h_3_attended_v[b, t, h, d] h_3_attended_v_weight[i, h, d]
+    # d_h_3_norm[b, t, i] = Σ_h,d d_h_3_attended_v[b, t, h, d] h_3_attended_v_weight[i, h, d]
     gemm(
         view(d_h_3_attended_v, 0, (batch * time, 64)),
         view(h_3_attended_v_weight, 0, (64, 64)).T,
         view(d_h_3_norm, 0, (batch * time, 64)),
         False,
     )
-    # d_h_3_norm[b, t, i] += Σ_h d d_h_3_attended_k[b, t, h, d] h_3_attended_k_weight[i, h, d]
+    # d_h_3_norm[b, t, i] += Σ_h,d d_h_3_attended_k[b, t, h, d] h_3_attended_k_weight[i, h, d]
     gemm(
         view(d_h_3_attended_k, 0, (batch * time, 64)),
         view(h_3_attended_k_weight, 0, (64, 64)).T,
         view(d_h_3_norm, 0, (batch * time, 64)),
         True,
     )
-    # d_h_3_norm[b, t, i] += Σ_h d d_h_3_attended_q[b, t, h, d] h_3_attended_q_weight[i, h, d]
+    # d_h_3_norm[b, t, i] += Σ_h,d d_h_3_attended_q[b, t, h, d] h_3_attended_q_weight[i, h, d]
     gemm(
         view(d_h_3_attended_q, 0, (batch * time, 64)),
         view(h_3_attended_q_weight, 0, (64, 64)).T,
@@ -1957,7 +1965,7 @@ def differentiate(params, d_params, work, x, y):
         d_h_2,
         d_h_3_middle,
     )
-    # d_h_3_attended_out_weight[h, d, o] = Σ_b t h_3_attended_seen[b, t, h, d] d_h_3_middle[b, t, o]
+    # d_h_3_attended_out_weight[h, d, o] = Σ_b,t h_3_attended_seen[b, t, h, d] d_h_3_middle[b, t, o]
     gemm(
         view(h_3_attended_seen, 0, (batch * time, 64)).T,
         view(d_h_3_middle, 0, (batch * time, 64)),
@@ -1965,21 +1973,21 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v)
-    # d_h_3_attended_v_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_v[b, t, h, d]
+    # d_h_3_attended_v_weight[i, h, d] = Σ_b,t h_3_norm[b, t, i] d_h_3_attended_v[b, t, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)).T,
         view(d_h_3_attended_v, 0, (batch * time, 64)),
         view(d_h_3_attended_v_weight, 0, (64, 64)),
         False,
     )
-    # d_h_3_attended_k_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_k[b, t, h, d]
+    # d_h_3_attended_k_weight[i, h, d] = Σ_b,t h_3_norm[b, t, i] d_h_3_attended_k[b, t, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)).T,
         view(d_h_3_attended_k, 0, (batch * time, 64)),
         view(d_h_3_attended_k_weight, 0, (64, 64)),
         False,
     )
-    # d_h_3_attended_q_weight[i, h, d] = Σ_b t h_3_norm[b, t, i] d_h_3_attended_q[b, t, h, d]
+    # d_h_3_attended_q_weight[i, h, d] = Σ_b,t h_3_norm[b, t, i] d_h_3_attended_q[b, t, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)).T,
         view(d_h_3_attended_q, 0, (batch * time, 64)),
@@ -2009,9 +2017,9 @@ def differentiate(params, d_params, work, x, y):
         d_h_2_middle,
         d_h_2,
     )
-    # d_h_2_outer_weight[i, o] = Σ_b t h_2_inner[b, t, i] d_h_2[b, t, o]
+    # d_h_2_outer_weight[i, o] = Σ_b,t h_2_inner[b, t, i] d_h_2[b, t, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)).T, view(d_h_2, 0, (batch * time, 64)), d_h_2_outer_weight, False)
-    # d_h_2_inner_weight[i, o] = Σ_b t h_2_norm_2[b, t, i] d_h_2_inner_dense[b, t, o]
+    # d_h_2_inner_weight[i, o] = Σ_b,t h_2_norm_2[b, t, i] d_h_2_inner_dense[b, t, o]
     gemm(
         view(h_2_norm_2, 0, (batch * time, 64)).T,
         view(d_h_2_inner_dense, 0, (batch * time, 256)),
@@ -2039,7 +2047,8 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_weight,
         d_h_2_attended_seen_score_sum,
     )
-    # d_h_2_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_2_attended_seen_score_sum[b, h, t, u] h_2_attended_seen_rotary_positions_1[b, t, h, i]
+    # d_h_2_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_2_attended_seen_score_sum[b, h, t, u]
+    #     h_2_attended_seen_rotary_positions_1[b, t, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2055,7 +2064,8 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
     )
-    # d_h_2_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_2_attended_seen_score_sum[b, h, t, u] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    # d_h_2_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_2_attended_seen_score_sum[b, h, t, u]
+    #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2071,21 +2081,21 @@ def differentiate(params, d_params, work, x, y):
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
     )
-    # d_h_2_norm[b, t, i] = Σ_h d d_h_2_attended_v[b, t, h, d] h_2_attended_v_weight[i, h, d]
+    # d_h_2_norm[b, t, i] = Σ_h,d d_h_2_attended_v[b, t, h, d] h_2_attended_v_weight[i, h, d]
     gemm(
         view(d_h_2_attended_v, 0, (batch * time, 64)),
         view(h_2_attended_v_weight, 0, (64, 64)).T,
         view(d_h_2_norm, 0, (batch * time, 64)),
         False,
     )
-    # d_h_2_norm[b, t, i] += Σ_h d d_h_2_attended_k[b, t, h, d] h_2_attended_k_weight[i, h, d]
+    # d_h_2_norm[b, t, i] += Σ_h,d d_h_2_attended_k[b, t, h, d] h_2_attended_k_weight[i, h, d]
     gemm(
         view(d_h_2_attended_k, 0, (batch * time, 64)),
         view(h_2_attended_k_weight, 0, (64, 64)).T,
         view(d_h_2_norm, 0, (batch * time, 64)),
         True,
     )
-    # d_h_2_norm[b, t, i] += Σ_h d d_h_2_attended_q[b, t, h, d] h_2_attended_q_weight[i, h, d]
+    # d_h_2_norm[b, t, i] += Σ_h,d d_h_2_attended_q[b, t, h, d] h_2_attended_q_weight[i, h, d]
     gemm(
         view(d_h_2_attended_q, 0, (batch * time, 64)),
         view(h_2_attended_q_weight, 0, (64, 64)).T,
@@ -2105,7 +2115,7 @@ def differentiate(params, d_params, work, x, y):
         d_h_2_middle,
         x,
     )
-    # d_h_2_attended_out_weight[h, d, o] = Σ_b t h_2_attended_seen[b, t, h, d] d_h_2_middle[b, t, o]
+    # d_h_2_attended_out_weight[h, d, o] = Σ_b,t h_2_attended_seen[b, t, h, d] d_h_2_middle[b, t, o]
     gemm(
         view(h_2_attended_seen, 0, (batch * time, 64)).T,
         view(d_h_2_middle, 0, (batch * time, 64)),
@@ -2113,21 +2123,21 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     backward_h_3_attended_v_bias(d_h_2_attended_v_bias, d_h_2_attended_v)
-    # d_h_2_attended_v_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_v[b, t, h, d]
+    # d_h_2_attended_v_weight[i, h, d] = Σ_b,t h_2_norm[b, t, i] d_h_2_attended_v[b, t, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)).T,
         view(d_h_2_attended_v, 0, (batch * time, 64)),
         view(d_h_2_attended_v_weight, 0, (64, 64)),
         False,
     )
-    # d_h_2_attended_k_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_k[b, t, h, d]
+    # d_h_2_attended_k_weight[i, h, d] = Σ_b,t h_2_norm[b, t, i] d_h_2_attended_k[b, t, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)).T,
         view(d_h_2_attended_k, 0, (batch * time, 64)),
         view(d_h_2_attended_k_weight, 0, (64, 64)),
         False,
     )
-    # d_h_2_attended_q_weight[i, h, d] = Σ_b t h_2_norm[b, t, i] d_h_2_attended_q[b, t, h, d]
+    # d_h_2_attended_q_weight[i, h, d] = Σ_b,t h_2_norm[b, t, i] d_h_2_attended_q[b, t, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)).T,
         view(d_h_2_attended_q, 0, (batch * time, 64)),
@@ -2320,7 +2330,8 @@ def predict_entry(params, work, x, p):
         h_2_attended_seen_rotary_positions_2,
         h_2_attended_k,
     )
-    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2336,7 +2347,7 @@ def predict_entry(params, work, x, p):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
-    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    # h_2_attended_out_sum[b, t, o] = Σ_h,d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
     gemm(
         view(h_2_attended_seen, 0, (batch * time, 64)),
         view(h_2_attended_out_weight, 0, (64, 64)),
@@ -2390,7 +2401,8 @@ def predict_entry(params, work, x, p):
         False,
     )
     forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
-    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_3_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2406,7 +2418,7 @@ def predict_entry(params, work, x, p):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
-    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    # h_3_attended_out_sum[b, t, o] = Σ_h,d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
     gemm(
         view(h_3_attended_seen, 0, (batch * time, 64)),
         view(h_3_attended_out_weight, 0, (64, 64)),
@@ -2585,7 +2597,8 @@ def evaluate_entry(params, work, x, y):
         h_2_attended_seen_rotary_positions_2,
         h_2_attended_k,
     )
-    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i] h_2_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2601,7 +2614,7 @@ def evaluate_entry(params, work, x, y):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_2_attended_seen_weight[b, h_], h_2_attended_v[b, :, h_], h_2_attended_seen[b, :, h_], False)
-    # h_2_attended_out_sum[b, t, o] = Σ_h d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
+    # h_2_attended_out_sum[b, t, o] = Σ_h,d h_2_attended_seen[b, t, h, d] h_2_attended_out_weight[h, d, o]
     gemm(
         view(h_2_attended_seen, 0, (batch * time, 64)),
         view(h_2_attended_out_weight, 0, (64, 64)),
@@ -2655,7 +2668,8 @@ def evaluate_entry(params, work, x, y):
         False,
     )
     forward_h_2_attended_q(h_3_attended_v, h_3_attended_v_bias)
-    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i] h_3_attended_seen_rotary_positions_2[b, u, h, i]
+    # h_3_attended_seen_score_sum[b, h, t, u] = Σ_i h_3_attended_seen_rotary_positions_1[b, t, h, i]
+    #     h_3_attended_seen_rotary_positions_2[b, u, h, i]
     for b in range(batch):
         for h_ in range(4):
             gemm(
@@ -2671,7 +2685,7 @@ def evaluate_entry(params, work, x, y):
     for b in range(batch):
         for h_ in range(4):
             gemm(h_3_attended_seen_weight[b, h_], h_3_attended_v[b, :, h_], h_3_attended_seen[b, :, h_], False)
-    # h_3_attended_out_sum[b, t, o] = Σ_h d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
+    # h_3_attended_out_sum[b, t, o] = Σ_h,d h_3_attended_seen[b, t, h, d] h_3_attended_out_weight[h, d, o]
     gemm(
         view(h_3_attended_seen, 0, (batch * time, 64)),
         view(h_3_attended_out_weight, 0, (64, 64)),

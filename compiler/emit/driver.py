@@ -404,7 +404,7 @@ def shape_text(sizes: Iterable[str]) -> str:
 def product_text(gemm: Gemm, names: Names) -> str:
     """`h[b, j] = Σ_i x[b, i] h_weight[i, j]`."""
     equation = gemm.equation
-    summed = " ".join(i.name for i in equation.reduced)
+    summed = ",".join(i.name for i in equation.reduced)
     factors = [f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)]
     write = ", ".join(map(str, gemm.out.subscripts))
     sign = "=" if gemm.starts else "+="

@@ -1,9 +1,16 @@
 """Long statements, broken as ruff's formatter breaks them: in brackets, at the operators that hold least."""
 
+import re
+import textwrap
 from collections.abc import Iterable
 
 WIDTH = 120
 PAIR = 2
+SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
+HARD = "\xa0"
+"""Stands for a space at which no row ends."""
+SOFT = "\v"
+"""Stands where a row may end, though there is no space."""
 LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), (" + ", " - "), (" * ", " / "))
 
 
@@ -29,6 +36,19 @@ def _opens(value: str, at: int) -> bool:
     return len(parts(value)) == 1 or (len(parts(value)) == PAIR and value[at - 1] == " " and value[-1] == ")")
 
 
+def wrapped(text: str, width: int, further: str) -> list[str]:
+    """A formula in rows, which end at spaces outside of subscripts, or in a long product at a `*`.
+
+    Args:
+        width: the most columns of a row.
+        further: what the second row and those after it begin with.
+    """
+    words = SUBSCRIPTS.sub(lambda match: match[0].replace(" ", HARD), text).split(" ")
+    whole = " ".join(word if len(further + word) <= width else word.replace("*", "*" + SOFT) for word in words)
+    rows = textwrap.wrap(whole, width, subsequent_indent=further, break_long_words=False, replace_whitespace=False)
+    return [row.replace(HARD, " ").replace(SOFT, "") for row in rows]
+
+
 def laid_out(rows: Iterable[str]) -> list[str]:
     """Rows of a function: a long condition is broken at its `or`, a long call in the brackets that end it."""
     given = list(rows)
@@ -41,8 +61,10 @@ def laid_out(rows: Iterable[str]) -> list[str]:
 def _laid_out(row: str, inside: bool) -> list[str]:
     text = row.lstrip()
     indent = row[: len(row) - len(text)]
-    if len(row) <= WIDTH or "\n" in row or text.startswith(("#", '"')):
+    if len(row) <= WIDTH or "\n" in row or text.startswith('"'):
         return [row]
+    if text.startswith("# "):
+        return [indent + part for part in wrapped(text, WIDTH - len(indent), "#     ")]
     if inside:
         return _arguments(indent, text)
     if text.startswith("if ") and text.endswith(":"):

@@ -3,8 +3,6 @@
 d_h_bias[j] = Σ_b d_h_dense[b, j]                                               digits.grad:9
 """
 
-import re
-import textwrap
 from dataclasses import replace
 
 from gradc.graph.index import IndexExpr
@@ -12,14 +10,11 @@ from gradc.graph.nodes import Equation, Read, Reducer
 from gradc.graph.printing import TEXT, Level, Piece, Printer, level_of
 from gradc.graph.show import guard_text, place_in_text
 
+from .lines import wrapped
 from .names import Names
 
 WIDEST = 110
 """Columns of a docstring row; beyond them it goes on in the next."""
-
-SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
-HARD = "\xa0"
-"""Stands for a space at which no row ends."""
 
 REDUCERS = {
     Reducer.SUM: "Σ", Reducer.PROD: "Π", Reducer.MAX: "max", Reducer.MIN: "min", Reducer.ARGMAX: "argmax",
@@ -54,7 +49,5 @@ def equation_text(equation: Equation, names: Names, adds: bool = False) -> str:
 def with_place(text: str, equation: Equation, width: int) -> str:
     """The text, and at the right the line of the model that it comes from."""
     place = place_in_text(equation.origin)
-    whole = SUBSCRIPTS.sub(lambda match: match[0].replace(" ", HARD), text)
-    rows = textwrap.wrap(whole, WIDEST - len(place), subsequent_indent="        ", break_long_words=False)
-    *above, last = (row.replace(HARD, " ") for row in rows)
+    *above, last = wrapped(text, WIDEST - len(place), 8 * " ")
     return "\n".join([*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"])

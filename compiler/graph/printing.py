@@ -122,7 +122,7 @@ class Printer:
     # ------------------------------------------------------------ sums
 
     def _sum(self, body: sympy.Expr) -> Piece:
-        """Positive terms first, plain numbers last among them."""
+        """Positive terms first; among them cases after others, and plain numbers last."""
         terms = sorted(body.args, key=self._place_in_sum)
         text = ""
         for term in terms:
@@ -133,8 +133,9 @@ class Printer:
                 text += operator + self.within(self.piece(term), Level.PRODUCT if text else Level.SUM)
         return Piece(text, Level.SUM)
 
-    def _place_in_sum(self, term: sympy.Expr) -> tuple[bool, bool, int]:
-        return is_negative(term), isinstance(term, sympy.Rational), self._rank(term)
+    def _place_in_sum(self, term: sympy.Expr) -> tuple[bool, bool, bool, int]:
+        cases = isinstance(term, Head) and term.row_name == "where"
+        return is_negative(term), isinstance(term, sympy.Rational), cases, self._rank(term)
 
     def _rank(self, part: sympy.Expr) -> int:
         """Where the first tensor that the part reads stands in the order; parts that read none stay in front."""
