@@ -245,6 +245,7 @@ WITHOUT_ROW = {
     "window_places": "all windows are made of it",
     "zeros_before": "those with padding are made of it",
     "spread_places": "transposed convolutions are made of it",
+    "on_line": "linear upsampling is made of it",
     "batch_norm": "it has states",
     "gradient_norm": "it is of a model's loss",
 }

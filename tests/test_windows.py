@@ -210,6 +210,21 @@ def test_transposed_convolutions_of_many_shapes() -> None:
     explore(6, windows(("valid", "same")), check)
 
 
+VOLUMES: dict[str, tuple[str, Sizes, Window]] = {
+    "stride, dilation, groups": (
+        "conv_transpose3d(p, 4, [1, 2, 3], stride = [2, 1, 1], dilation = [1, 2, 1], groups = 2)", (1, 2, 3, 2, 4),
+        Window((1, 2, 3), (2, 1, 1), (1, 2, 1), "valid", 2)),
+    "same": ("conv_transpose3d(p, 3, [2, 3, 2], stride = [2, 2, 1], padding = same)", (2, 2, 2, 3, 2),
+             Window((2, 3, 2), (2, 2, 1), (1, 1, 1), "same")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_transposed_convolutions_of_volumes(name: str) -> None:
+    call, shape, window = VOLUMES[name]
+    compare(call, shape, lambda x, w, b: conv_transpose(window, x, w, b))
+
+
 POOLS = {
     "max_pool1d(p, 3)": ((2, 7, 3), "max", (3,), (3,), "valid"),
     "max_pool2d(p, 3, stride = 2, padding = same)": ((2, 6, 5, 2), "max", (3, 3), (2, 2), "same"),
@@ -227,6 +242,12 @@ def test_pools(call: str) -> None:
     compare(call, shape, lambda x: pool(*rest, x))
 
 
+def linear(scale: Sizes, x: Any) -> Any:
+    """Linear upsampling by the middles of the places, beyond the outer ones their numbers."""
+    shape = (x.shape[0], *(n * s for n, s in zip(x.shape[1:-1], scale, strict=True)), x.shape[-1])
+    return jax.image.resize(x, shape, "linear")
+
+
 OTHERS: dict[str, tuple[Sizes, Callable[..., Any]]] = {
     "global_max_pool(p)": ((2, 3, 4, 5), lambda x: x.max((1, 2))),
     "global_avg_pool(p)": ((2, 3, 4), lambda x: x.mean(1)),
@@ -234,6 +255,12 @@ OTHERS: dict[str, tuple[Sizes, Callable[..., Any]]] = {
     "upsample1d(p, 3)": ((2, 3, 2), lambda x: x.repeat(3, 1)),
     "upsample2d(p, [2, 3])": ((2, 3, 2, 2), lambda x: x.repeat(2, 1).repeat(3, 2)),
     "upsample3d(p, 2)": ((1, 2, 3, 2, 2), lambda x: x.repeat(2, 1).repeat(2, 2).repeat(2, 3)),
+    "upsample1d(p, 2, mode = linear)": ((2, 5, 3), lambda x: linear((2,), x)),
+    "upsample1d(p, 5, mode = linear)": ((2, 3, 2), lambda x: linear((5,), x)),
+    "upsample1d(p, 4, mode = linear)": ((2, 1, 2), lambda x: linear((4,), x)),
+    "upsample2d(p, 2, mode = linear)": ((2, 3, 4, 3), lambda x: linear((2, 2), x)),
+    "upsample2d(p, [3, 1], mode = linear)": ((2, 2, 3, 2), lambda x: linear((3, 1), x)),
+    "upsample3d(p, [2, 1, 3], mode = linear)": ((1, 2, 3, 2, 2), lambda x: linear((2, 1, 3), x)),
     "unfold1d(p, 3, dilation = 2, padding = causal)": (
         (2, 6, 2), lambda x: unfold(Window((3,), (1,), (2,), "causal"), x)),
     "unfold2d(p, [2, 3], stride = [1, 2], padding = same)": (
@@ -292,6 +319,7 @@ SECOND = {
         (2, 3, 4, 2), lambda p, w, b: conv(Window((2, 2), (2, 2), (1, 1), "same"), jnp.tanh(p), w, b)),
     "conv_transpose1d(p, 2, 3, stride = 2)": (
         (2, 3, 2), lambda p, w, b: conv_transpose(Window((3,), (2,), (1,)), p, w, b)),
+    "upsample2d(p^3, [3, 2], mode = linear)": ((1, 2, 3, 2), lambda p: linear((3, 2), p**3)),
     "max_pool1d(p^3, 2, stride = 1)": ((2, 4, 2), lambda p: pool("max", (2,), (1,), "valid", p**3)),
     "avg_pool2d(p^3, 2, padding = same)": ((1, 3, 4, 2), lambda p: pool("avg", (2, 2), (2, 2), "same", p**3)),
 }  # fmt: skip

@@ -318,6 +318,12 @@ LAYERS += [
         {"pictures": PICTURES},
         {"weight": _normal(2, 3, 2, 3), "bias": _normal(3)},
     ),
+    (
+        "conv_transpose3d(volumes, 4, 2, stride = [1, 2, 1], dilation = [2, 1, 1], groups = 2)",
+        convolution("conv_transpose3d", stride=(1, 2, 1), dilation=(2, 1, 1), groups=2),
+        {"volumes": VOLUMES},
+        {"weight": _normal(2, 2, 2, 1, 4), "bias": _normal(4)},
+    ),
     ("max_pool1d(times, 2)", channels_first(lambda x: F.max_pool1d(x, 2)), {"times": TIMES}, {}),
     (
         "max_pool2d(pictures, [3, 2], stride = 1)",
@@ -365,6 +371,24 @@ LAYERS += [
         {},
     ),
     ("upsample3d(volumes, 2)", channels_first(lambda x: F.interpolate(x, scale_factor=2)), {"volumes": VOLUMES}, {}),
+    (
+        "upsample1d(times, 3, mode = linear)",
+        channels_first(lambda x: F.interpolate(x, scale_factor=3, mode="linear")),
+        {"times": TIMES},
+        {},
+    ),
+    (
+        "upsample2d(pictures, [2, 3], mode = linear)",
+        channels_first(lambda x: F.interpolate(x, scale_factor=(2, 3), mode="bilinear")),
+        {"pictures": PICTURES},
+        {},
+    ),
+    (
+        "upsample3d(corner, [1, 2, 2], mode = linear)",
+        channels_first(lambda x: F.interpolate(x, scale_factor=(1, 2, 2), mode="trilinear")),
+        {"corner": VOLUMES[:, :2, :, :3, :1]},
+        {},
+    ),
 ]  # fmt: skip
 
 
