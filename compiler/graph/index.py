@@ -99,7 +99,7 @@ class IndexExpr:
     # ------------------------------------------------------------ arithmetic
 
     def __add__(self, other: "IndexExpr | int") -> "IndexExpr":
-        return _collect((*self.terms, *as_expr(other).terms))
+        return _sum(self, as_expr(other))
 
     def __sub__(self, other: "IndexExpr | int") -> "IndexExpr":
         return self + -as_expr(other)
@@ -176,6 +176,11 @@ class IndexExpr:
     def dims(self) -> tuple[str, ...]:
         """The names of the free dims in it, each once."""
         return tuple(dict.fromkeys(atom.name for atom in self.atoms() if isinstance(atom, Dim)))
+
+    @cached_property
+    def of_dims(self) -> bool:
+        """Whether it is made of numbers and free dims alone."""
+        return all(isinstance(atom, Dim) for monomial, _ in self.terms for atom in monomial)
 
     @cached_property
     def gathers(self) -> tuple[Gather, ...]:
@@ -305,6 +310,11 @@ def index(name: str) -> IndexExpr:
 def as_expr(value: "IndexExpr | int") -> IndexExpr:
     """Whole numbers are expressions too."""
     return number(value) if isinstance(value, int) else value
+
+
+@lru_cache(maxsize=65536)
+def _sum(a: IndexExpr, b: IndexExpr) -> IndexExpr:
+    return _collect((*a.terms, *b.terms))
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> IndexExpr:
@@ -446,6 +456,8 @@ class Ranges:
         return self._end(expr, lower=False)
 
     def _end(self, expr: IndexExpr, lower: bool) -> IndexExpr | None:
+        if expr.of_dims:
+            return expr
         for name in self._innermost_first(expr):
             factor = expr.coefficient(name)
             if factor is None:
@@ -477,8 +489,8 @@ class Ranges:
         return sorted(names, key=depth, reverse=True)
 
     def _sign(self, factor: IndexExpr) -> int | None:
-        if not factor.terms:
-            return 1
+        if factor.constant is not None:
+            return 1 if factor.constant >= 0 else -1
         if self.nonnegative(factor):
             return 1
         return -1 if self.nonnegative(-factor) else None
