@@ -91,6 +91,7 @@ def new_model(name: str, text: str) -> None:
     path = Path(f"{name.removesuffix('.grad')}.grad")
     if not path.stem.isidentifier():
         raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
+    pipeline().emit(text.replace("NAME", path.stem), file=str(path), dtype="float32", lr=None)  # a word of the language is no name
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text.replace("NAME", path.stem))
@@ -210,6 +211,8 @@ def told_by_module(model: Model) -> Iterator[None]:
 
 def predict(path: Path, options: PredictOptions) -> None:
     """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
+    if options.out and options.out.resolve() == options.data.resolve():
+        raise fail("overwrites", f"{options.out} holds the data: --out names another file")
     model = compile(path, options.dtype)
     checkpoint.load(options.weights, model.session, weights.choice(None, "error", options.ignore, options.table))
     specs = input_specs(model.module)

@@ -37,10 +37,11 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 kernel = register_jitable(fastmath=FAST, **BARE)
 inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
@@ -495,6 +496,8 @@ class Params:
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
     def __setitem__(self, name, value):
+        if np.ndim(value) and np.shape(value) != self[name].shape:
+            raise ValueError(f"{name} is {list(self[name].shape)}; got {list(np.shape(value))}")
         self[name][...] = value
 
     def __iter__(self):
@@ -552,7 +555,7 @@ def train_step(params, state, x, y):
     return loss
 
 
-def loss_and_gradients(params, x, y, seed=0):
+def loss_and_gradients(params, x, y, *, seed=0):
     """The loss and its gradient by every parameter, named as the parameters are."""
     x, y = _checked(x, y)
     batch = x.shape[0]
@@ -563,7 +566,7 @@ def loss_and_gradients(params, x, y, seed=0):
     return loss, gradients
 
 
-def predict(params, x, seed=0):
+def predict(params, x, *, seed=0):
     """The prediction p: [batch]. x: float32 [batch, features = 30]."""
     (x,) = _checked_inputs(x)
     batch = x.shape[0]
@@ -572,7 +575,7 @@ def predict(params, x, seed=0):
     return p
 
 
-def evaluate(params, x, y, seed=0):
+def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]

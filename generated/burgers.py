@@ -43,10 +43,11 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 kernel = register_jitable(fastmath=FAST, **BARE)
 inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
@@ -1496,6 +1497,8 @@ class Params:
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
     def __setitem__(self, name, value):
+        if np.ndim(value) and np.shape(value) != self[name].shape:
+            raise ValueError(f"{name} is {list(self[name].shape)}; got {list(np.shape(value))}")
         self[name][...] = value
 
     def __iter__(self):
@@ -1550,7 +1553,7 @@ def train_step(params, state, q, known):
     return loss
 
 
-def loss_and_gradients(params, q, known, seed=0):
+def loss_and_gradients(params, q, known, *, seed=0):
     """The loss and its gradient by every parameter, named as the parameters are."""
     q, known = _checked(q, known)
     n = q.shape[0]
@@ -1559,7 +1562,7 @@ def loss_and_gradients(params, q, known, seed=0):
     return loss, gradients
 
 
-def predict(params, q, seed=0):
+def predict(params, q, *, seed=0):
     """The prediction u: [n]. q: float32 [n, 2]."""
     (q,) = _checked_inputs(q)
     n = q.shape[0]
@@ -1568,7 +1571,7 @@ def predict(params, q, seed=0):
     return u
 
 
-def evaluate(params, q, known, seed=0):
+def evaluate(params, q, known, *, seed=0):
     """The loss and the metrics, without changing anything."""
     q, known = _checked(q, known)
     n = q.shape[0]

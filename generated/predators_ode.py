@@ -36,10 +36,11 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 kernel = register_jitable(fastmath=FAST, **BARE)
 inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
@@ -879,6 +880,8 @@ class Params:
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
     def __setitem__(self, name, value):
+        if np.ndim(value) and np.shape(value) != self[name].shape:
+            raise ValueError(f"{name} is {list(self[name].shape)}; got {list(np.shape(value))}")
         self[name][...] = value
 
     def __iter__(self):
@@ -936,7 +939,7 @@ def train_step(params, state, start, counted):
     return loss
 
 
-def loss_and_gradients(params, start, counted, seed=0):
+def loss_and_gradients(params, start, counted, *, seed=0):
     """The loss and its gradient by every parameter, named as the parameters are."""
     start, counted = _checked(start, counted)
     stories = start.shape[0]
@@ -945,7 +948,7 @@ def loss_and_gradients(params, start, counted, seed=0):
     return loss, gradients
 
 
-def predict(params, start, seed=0):
+def predict(params, start, *, seed=0):
     """The prediction y: [stories, 17, 2]. start: float32 [stories, 2]."""
     (start,) = _checked_inputs(start)
     stories = start.shape[0]
@@ -954,7 +957,7 @@ def predict(params, start, seed=0):
     return y
 
 
-def evaluate(params, start, counted, seed=0):
+def evaluate(params, start, counted, *, seed=0):
     """The loss and the metrics, without changing anything."""
     start, counted = _checked(start, counted)
     stories = start.shape[0]

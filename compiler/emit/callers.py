@@ -345,7 +345,7 @@ class Callers:
             *self.refusal("all"),
             "return loss, gradients",
         ]
-        return plain("loss_and_gradients", ["params", *self.passed("all"), "seed=0"], lines)
+        return plain("loss_and_gradients", ["params", *self.passed("all"), "*", "seed=0"], lines)
 
     def work_needs(self, program: Program, row: str) -> bool:
         name = row.split(" = ")[0]
@@ -383,7 +383,7 @@ class Callers:
             *self.refusal(label),
             f"return {result}",
         ]
-        return plain(label, ["params", *self.passed(label), "seed=0"], lines)
+        return plain(label, ["params", *self.passed(label), "*", "seed=0"], lines)
 
     def evaluate_text(self, program: Program) -> str:
         call = ["params.flat", *self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
@@ -399,7 +399,7 @@ class Callers:
             *self.refusal("all"),
             "return {" + ", ".join(f"{quoted(label)}: float({name})" for label, name in labels) + "}",
         ]
-        return plain("evaluate", ["params", *self.passed("all"), "seed=0"], lines)
+        return plain("evaluate", ["params", *self.passed("all"), "*", "seed=0"], lines)
 
     # ------------------------------------------------------------ checks of arrays
 

@@ -29,6 +29,7 @@ from .tensors import TensorFile
 from .weights import Choice, chosen
 
 FORMAT = "gradc weights 1"
+SUFFIX = ".safetensors"
 RECORD = "gradc"
 MOMENT = "moment/"
 ALL = Choice()
@@ -47,8 +48,9 @@ def save(path: Path, session: Session) -> None:
     """Writes a session beside its place and renames it there: a reader sees the old file or the new one.
 
     Raises:
-        GradcError: the folder is missing or cannot be written.
+        GradcError: the file is no .safetensors, or the folder is missing or cannot be written.
     """
+    _check_suffix(path)
     content = safetensors.numpy.save(_tensors(session), {RECORD: json.dumps(_record(session))})
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
@@ -69,10 +71,18 @@ def check_writable(path: Path) -> None:
     """Raises GradcError now where `save` would later, after hours of training."""
     if path.is_dir():
         raise fail("cannot-save", f"{path} cannot be written: it is a folder")
+    _check_suffix(path)
     if not path.parent.is_dir():
         raise fail("cannot-save", f"{path} cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise fail("cannot-save", f"{path} cannot be written: nothing can be written to {path.parent.absolute()}")
+
+
+def _check_suffix(path: Path) -> None:
+    """What is there under another name, a model or its data, is not for weights to replace."""
+    if path.suffix != SUFFIX:
+        would = f"{path.with_suffix(SUFFIX).name} would do" if path.stem else f"such as weights{SUFFIX}"
+        raise fail("not-for-weights", f"weights are written to a {SUFFIX} file, not to {path}", would)
 
 
 def _umask() -> int:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Protocol
 
 from gradc.errors import GradcWarning, fail
@@ -97,8 +98,8 @@ def fit(
         GradcError: the settings do not make sense for the data.
         FloatingPointError: the loss of a step is not finite.
     """
-    if epochs < 0:
-        raise fail("bad-epochs", f"epochs is a whole number, at least 0, not {epochs}")
+    if not isinstance(epochs, Integral) or epochs < 0:
+        raise fail("bad-epochs", f"epochs is a whole number, at least 0, not {epochs!r}")
     cut = split(arrays, batch_dim(array_specs(session.module)), settings)
     _take_up(session, settings, cut.examples)
     first = session.position.epoch + 1
