@@ -191,9 +191,17 @@ class _Adjoints:
     # ------------------------------------------------------------ the other reducers
 
     def softmax_weight(self, equation: Equation) -> Read:
-        """exp(body − out), one number a place of the domain; 0 where out is −∞, as a sum of nothing has slope 0."""
+        """exp(body − out), one number a place of the domain; 0 where out is −∞, as a sum of nothing has slope 0.
+
+        The 0 is exp(−∞ − 0): out is taken to be 0 there, as it is in the library's softmax.
+        """
         out = Read(equation.target, equation.write)
-        body = scalar.WHERE(scalar.EQ(out, -INF), Integer(0), scalar.EXP(equation.body - out))
+        name = self.fresh(f"{equation.target}.base")
+        self.tensors[name] = replace(self.graph.tensors[equation.target], name=name)
+        free = tuple(i for i in equation.indices if i.name in equation.written)
+        base = scalar.WHERE(scalar.EQ(out, -INF), Integer(0), out)
+        self.equations.append(replace(equation, target=name, indices=free, guards=(), reducer=Reducer.SUM, body=base))
+        body = scalar.EXP(equation.body - Read(name, equation.write))
         return self.made(f"{equation.target}.softmax", equation, body)
 
     def other_factors(self, equation: Equation) -> Read:
