@@ -210,7 +210,7 @@ def forward_start_shift(start):
 
 
 @kernel
-def forward_start_total(d_start, start, start_shift):
+def forward_start_inverse(first_total_softmax, start, start_shift):
     """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
     start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
     first_total = log(start_total) + start_shift                                         letters_hmm.grad:19
@@ -219,12 +219,12 @@ def forward_start_total(d_start, start, start_shift):
     """
     start_total = 0.0
     for j in range(16):
-        d_start[j] = exp(start[j] - f4(start_shift))
-        start_total += d_start[j]
+        first_total_softmax[j] = exp(start[j] - f4(start_shift))
+        start_total += first_total_softmax[j]
     first_total = np.log(start_total) + start_shift
     start_inverse = 0.0 if start_total == 0.0 else 1.0 / start_total
     first_base = 0.0 if start_total == 0.0 else first_total
-    return start_total, start_inverse, first_base
+    return start_inverse, first_base
 
 
 @kernel
@@ -235,7 +235,7 @@ def forward_first(first_, start, first_base):
 
 
 @kernel
-def forward_next(change, change_total, change_exp, next_, d_change):
+def forward_next(change, change_exp, next_, d_change):
     """change_max[s] = max_j change[s, j]                                                letters_hmm.grad:20
     change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
     change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
@@ -251,14 +251,13 @@ def forward_next(change, change_total, change_exp, next_, d_change):
         for j in range(16):
             change_max = max(change_max, change[s, j])
         change_shift = change_max if abs(change_max) < f4(np.inf) else f4(0.0)
-        total = f4(0.0)
+        change_total = f4(0.0)
         for j in range(16):
             change_exp[j] = exp(change[s, j] - change_shift)
-            total += change_exp[j]
-        change_total[s] = total
-        next_total = log(change_total[s]) + change_shift
-        change_inverse = f4(0.0) if change_total[s] == f4(0.0) else f4(1.0) / change_total[s]
-        next_base = f4(0.0) if change_total[s] == f4(0.0) else next_total
+            change_total += change_exp[j]
+        next_total = log(change_total) + change_shift
+        change_inverse = f4(0.0) if change_total == f4(0.0) else f4(1.0) / change_total
+        next_base = f4(0.0) if change_total == f4(0.0) else next_total
         for i in range(16):
             next_[s, i] = change[s, i] - next_base
         for j in range(16):
@@ -266,7 +265,7 @@ def forward_next(change, change_total, change_exp, next_, d_change):
 
 
 @kernel
-def forward_seen(emit, emit_total, emit_exp, given, seen, letters, d_emit):
+def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -285,14 +284,13 @@ def forward_seen(emit, emit_total, emit_exp, given, seen, letters, d_emit):
         for j in range(27):
             emit_max = max(emit_max, emit[s, j])
         emit_shift = emit_max if abs(emit_max) < f4(np.inf) else f4(0.0)
-        total = f4(0.0)
+        emit_total = f4(0.0)
         for j in range(27):
             emit_exp[j] = exp(emit[s, j] - emit_shift)
-            total += emit_exp[j]
-        emit_total[s] = total
-        given_total = log(emit_total[s]) + emit_shift
-        emit_inverse = f4(0.0) if emit_total[s] == f4(0.0) else f4(1.0) / emit_total[s]
-        given_base = f4(0.0) if emit_total[s] == f4(0.0) else given_total
+            emit_total += emit_exp[j]
+        given_total = log(emit_total) + emit_shift
+        emit_inverse = f4(0.0) if emit_total == f4(0.0) else f4(1.0) / emit_total
+        given_base = f4(0.0) if emit_total == f4(0.0) else given_total
         for i in range(27):
             given[i] = emit[s, i] - given_base
         for b in range(batch):
@@ -413,7 +411,7 @@ def backward_so_far(d_so_far, so_far_logsumexp_softmax):
 
 
 @kernel
-def backward_next(d_next, d_first, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters):
+def backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters):
     """d_next[r, s] = Σ_b,t d_so_far[b, t + 1, s]*so_far_logsumexp_softmax[b, t, s, r]   letters_hmm.grad:27
     d_first[s] = Σ_b d_so_far[b, 0, s]                                                   letters_hmm.grad:26
     d_seen[b, 0, s] = d_so_far[b, 0, s]                                                  letters_hmm.grad:26
@@ -423,7 +421,7 @@ def backward_next(d_next, d_first, d_given, d_so_far, so_far_logsumexp_softmax, 
     batch = d_so_far.shape[0]
     time = d_so_far.shape[1]
     d_next[:, :] = f4(0.0)
-    d_first[:] = f4(0.0)
+    d_start[:] = f4(0.0)
     d_given[:, :] = f4(0.0)
     for b in range(batch):
         for t in range(time - 1):
@@ -431,7 +429,7 @@ def backward_next(d_next, d_first, d_given, d_so_far, so_far_logsumexp_softmax, 
                 for r in range(16):
                     d_next[r, s] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
         for s in range(16):
-            d_first[s] += d_so_far[b, 0, s]
+            d_start[s] += d_so_far[b, 0, s]
             d_seen[:, s] = f4(0.0)
             d_seen[0, s] = d_so_far[b, 0, s]
         for t in range(time):
@@ -442,59 +440,52 @@ def backward_next(d_next, d_first, d_given, d_so_far, so_far_logsumexp_softmax, 
 
 
 @kernel
-def backward_emit(d_given, emit_total, d_emit):
+def backward_emit(d_given, d_emit):
     """d_given_base_sum[s] = Σ_i d_given[s, i]                                           letters_hmm.grad:21
     d_given_base[s] = -d_given_base_sum[s]                                               letters_hmm.grad:21
-    d_given_total[s] = if emit_total[s] == 0 then 0 else d_given_base[s]                 letters_hmm.grad:21
-    d_emit[s, i] = d_given[s, i] + d_given_total[s]*given_total_softmax[s, i]            letters_hmm.grad:21
+    d_emit[s, i] = d_given[s, i] + d_given_base[s]*given_total_softmax[s, i]             letters_hmm.grad:21
     """
     for s in range(16):
         d_given_base_sum = f4(0.0)
         for i in range(27):
             d_given_base_sum += d_given[s, i]
         d_given_base = -d_given_base_sum
-        d_given_total = f4(0.0) if emit_total[s] == f4(0.0) else d_given_base
         for i in range(27):
-            d_emit[s, i] = d_given[s, i] + d_given_total * d_emit[s, i]
+            d_emit[s, i] = d_given[s, i] + d_given_base * d_emit[s, i]
 
 
 @kernel
-def backward_change(d_next, change_total, d_change):
+def backward_change(d_next, d_change):
     """d_next_base_sum[s] = Σ_i d_next[s, i]                                             letters_hmm.grad:20
     d_next_base[s] = -d_next_base_sum[s]                                                 letters_hmm.grad:20
-    d_next_total[s] = if change_total[s] == 0 then 0 else d_next_base[s]                 letters_hmm.grad:20
-    d_change[s, i] = d_next[s, i] + d_next_total[s]*next_total_softmax[s, i]             letters_hmm.grad:20
+    d_change[s, i] = d_next[s, i] + d_next_base[s]*next_total_softmax[s, i]              letters_hmm.grad:20
     """
     for s in range(16):
         d_next_base_sum = f4(0.0)
         for i in range(16):
             d_next_base_sum += d_next[s, i]
         d_next_base = -d_next_base_sum
-        d_next_total = f4(0.0) if change_total[s] == f4(0.0) else d_next_base
         for i in range(16):
-            d_change[s, i] = d_next[s, i] + d_next_total * d_change[s, i]
+            d_change[s, i] = d_next[s, i] + d_next_base * d_change[s, i]
 
 
 @kernel
-def backward_first_total(d_first, start_total):
+def backward_first_base_sum(d_start, first_total_softmax, start_inverse):
     """d_first_base_sum = Σ_i d_first[i]                                                 letters_hmm.grad:19
-    d_first_total = if start_total == 0 then 0 else -d_first_base_sum                    letters_hmm.grad:19
+    first_total_softmax[i] = start_inverse*start_exp[i]                                  letters_hmm.grad:19
     """
     d_first_base_sum = 0.0
     for i in range(16):
-        d_first_base_sum += d_first[i]
-    d_first_total = 0.0 if start_total == 0.0 else -d_first_base_sum
-    return d_first_total
+        d_first_base_sum += d_start[i]
+        first_total_softmax[i] = f4(start_inverse) * first_total_softmax[i]
+    return d_first_base_sum
 
 
 @kernel
-def backward_start(d_start, d_first, start_inverse, d_first_total):
-    """first_total_softmax[j] = start_inverse*start_exp[j]                               letters_hmm.grad:19
-    d_start[j] = d_first[j] + d_first_total*first_total_softmax[j]                       letters_hmm.grad:19
-    """
-    for j in range(16):
-        first_total_softmax = f4(start_inverse) * d_start[j]
-        d_start[j] = d_first[j] + f4(d_first_total) * first_total_softmax
+def backward_start(d_start, first_total_softmax, d_first_base_sum):
+    """d_start[i] = d_first[i] - d_first_base_sum*first_total_softmax[i]                 letters_hmm.grad:19"""
+    for i in range(16):
+        d_start[i] = d_start[i] - f4(d_first_base_sum) * first_total_softmax[i]
 
 
 @kernel
@@ -716,30 +707,28 @@ def differentiate(params, d_params, work, letters):
     time = letters.shape[1]
     start, change, emit = parts(params)
     d_start, d_change, d_emit = parts(d_params)
-    first_ = view(work, 0, (16,))
-    change_exp = view(work, 16, (16,))
-    change_total = view(work, 32, (16,))  # kept for d_change
+    first_ = view(work, 16, (16,))
+    change_exp = view(work, 32, (16,))
     next_ = view(work, 48, (16, 16))
     emit_exp = view(work, 304, (27,))
-    emit_total = view(work, 16, (16,))  # kept for d_emit
     given = view(work, 331, (27,))
     seen = view(work, 358, (batch, time, 16))
     so_far = view(work, 16 * batch * time + 358, (batch, time, 16))  # kept for d_so_far
     so_far_logsumexp_total = view(work, 32 * batch * time + 358, (batch, time - 1, 16))
     so_far_logsumexp_softmax = view(work, 48 * batch * time + 358 - 16 * batch, (batch, time - 1, 16, 16))
-    so_far_exp = view(work, 0, (16,))
+    so_far_exp = view(work, 32, (16,))
     d_so_far = view(work, 358, (batch, time, 16))
     d_next = view(work, 48, (16, 16))
-    d_first = view(work, 0, (16,))
     d_seen = view(work, 16 * batch * time + 358, (time, 16))
     d_given = view(work, 304 * batch * time + 358 - 272 * batch, (16, 27))
+    first_total_softmax = view(work, 0, (16,))  # kept for d_start
 
     # forward
     start_shift = forward_start_shift(start)
-    start_total, start_inverse, first_base = forward_start_total(d_start, start, start_shift)
+    start_inverse, first_base = forward_start_inverse(first_total_softmax, start, start_shift)
     forward_first(first_, start, first_base)
-    forward_next(change, change_total, change_exp, next_, d_change)
-    forward_seen(emit, emit_total, emit_exp, given, seen, letters, d_emit)
+    forward_next(change, change_exp, next_, d_change)
+    forward_seen(emit, emit_exp, given, seen, letters, d_emit)
     forward_so_far(so_far, first_, seen)
     forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
@@ -747,11 +736,11 @@ def differentiate(params, d_params, work, letters):
 
     # backward
     backward_so_far(d_so_far, so_far_logsumexp_softmax)
-    backward_next(d_next, d_first, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters)
-    backward_emit(d_given, emit_total, d_emit)
-    backward_change(d_next, change_total, d_change)
-    d_first_total = backward_first_total(d_first, start_total)
-    backward_start(d_start, d_first, start_inverse, d_first_total)
+    backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters)
+    backward_emit(d_given, d_emit)
+    backward_change(d_next, d_change)
+    d_first_base_sum = backward_first_base_sum(d_start, first_total_softmax, start_inverse)
+    backward_start(d_start, first_total_softmax, d_first_base_sum)
     return loss
 
 

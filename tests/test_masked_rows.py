@@ -26,6 +26,8 @@ FORMS = {
     "by its logarithm": "q = log_softmax(m)\np[b, i] = exp(q[b, i])",
     "as weights": "a[b, i] = softmax[i](m[b, i])\np[b, i] = sum[j](a[b, j] * s[b, j] * w[j]) * a[b, i]",
     "in a gradient": "a = softmax(m)\nc = sum(a^2)\np = grad(c, s)",
+    "in a gradient by the sum": "l[b] = logsumexp[j](m[b, j])\nbase[b] = if l[b] == -inf then 0 else l[b]\n"
+    "g = grad(base, l)\np[b, i] = g[b] * softmax[i](m[b, i])",
     "in a recurrence": "p[b, i] = softmax[i](m[b, i]) + 0.5 * p?[b - 1, i]",
 }
 BY_HAND = {

@@ -239,6 +239,14 @@ h[n - 1 - (t: n), i: n] = w[t, i] - 0.3 * sum[k: n](g?[k, n - 2 - t])
 g[i: n, n - 1 - (t: n)] = 0.9 * sin(h)?[n - 3 - t, t] + w[i, t]
 loss sum[i, j](g[i, j] * cos(1 + i + 2*j))
 """,
+    "a maximum, from the end": """
+dim batch, time
+dim n = 3
+input x[batch, time, n]
+param w[n] ~ normal()
+h[b, i, time - 1 - t] = tanh(x[b, t, i] * w[i] + max[j: n](h?[b, j, time - t] * w[j]))
+loss mean(h^2)
+""",
     "gradients that nothing adds to are read": """
 dim batch
 dim n = 3

@@ -47,6 +47,8 @@ def _follow(own: dict[int, Step], equations: list[Equation], read: Dependence, a
     """Reader and writer step along the same axis of what is read: where one is known the other follows."""
     axis, written = at
     place = read.place[axis]
+    if any(_factor(written, name) is None for name in written.indices[:1]):
+        return False  # a gather's value does not step
     reader, writer = own.get(read.reader), own.get(read.writer)
     names = [name for name in place.indices if name in steppable(equations[read.reader], used)]
     if reader is not None and writer is None:
@@ -64,8 +66,12 @@ def _follow(own: dict[int, Step], equations: list[Equation], read: Dependence, a
 
 def _falls(place: IndexExpr, name: str) -> bool:
     """Whether a place falls as an index rises."""
+    return (_factor(place, name) or 0) < 0
+
+
+def _factor(place: IndexExpr, name: str) -> int | None:
     factor = place.coefficient(name)
-    return factor is not None and (factor.constant or 0) < 0
+    return None if factor is None else factor.constant
 
 
 def turned(equations: list[Equation], reads: list[Dependence], own: Sequence[Step]) -> tuple[
@@ -111,7 +117,6 @@ def steppable(equation: Equation, used: frozenset[str]) -> list[str]:
     """The indices along which an equation writes one place after the other: alone in some subscript of the write."""
     found = []
     for name in equation.written:
-        factors = [place.coefficient(name) for place in equation.write if place.indices == (name,)]
-        if name not in used and factors and factors[0] is not None and factors[0].constant:
+        if name not in used and any(_factor(place, name) for place in equation.write if place.indices == (name,)):
             found.append(name)
     return found
