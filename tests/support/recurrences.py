@@ -12,6 +12,8 @@ from .terms import ATOM, Choices, Idx, Known, Scope, Size, Term, Uses, binary, c
 from .world import Array, Points
 
 DECAYS = (number(0.5), number(-0.5), number(0.3), number(0.9), number(0.25, "1/4"))
+ROUNDS = 3
+"""How many there are at most: JAX computes one after the other, an operation at a time."""
 WRAPPED = (TANH, SIN, plain("cos"))
 """What whole tensors are put through before they are read."""
 
@@ -182,7 +184,7 @@ def recurrence(name: str, known: Sequence[Known], choices: Choices) -> Statement
     room = ROOM
     for idx in others:
         room //= idx.size.value
-    sizes = [size for tensor in known for size in tensor.sizes if size.value <= room]
+    sizes = [size for tensor in known for size in tensor.sizes if size.value <= min(room, ROUNDS)]
     way = drawn_way(choices.pick(sizes or [Size("2", 2, True)]), choices)
     drawn = Recurrence(known, choices, way, others)
     return choices.weighted([(4, alone), (1, output), (1, gate), (1, both)])(name, drawn)
