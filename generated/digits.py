@@ -192,22 +192,22 @@ def forward_h(h, h_bias):
 
 
 @kernel
-def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits):
+def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
-    logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:14
-    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:14
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                                   digits.grad:14
-    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]                 digits.grad:14
+    logits_max[b] = max_o logits[b, o]                                                        digits.grad:15
     loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                           digits.grad:15
     loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                      digits.grad:15
-    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:15
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:15
+    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:15
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                  digits.grad:15
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]                 digits.grad:15
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
             loss_cross_entropy_spread[b]                                                      digits.grad:15
     loss_sum = Σ_b loss_cross_entropy[b]                                                      digits.grad:15
-    p_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]                            digits.grad:14
-    d_logits[b, j] = p_logsumexp_softmax[b, j]/batch - 0.01/batch                             digits.grad:15
+    loss_cross_entropy_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]           digits.grad:15
+    d_logits[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch - 0.01/batch            digits.grad:15
     d_logits[b, y[b]] += -0.9/batch                                                           digits.grad:15
     d_logits_bias[o] = Σ_b d_logits[b, o]                                                     digits.grad:12
     loss = loss_sum/batch                                                                     digits.grad:15
@@ -216,26 +216,26 @@ def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp
     loss_sum = 0.0
     d_logits_bias[:] = f4(0.0)
     for b in range(batch):
-        logits_max = f4(-np.inf)
         loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
         for o in range(10):
             logits[o] = logits_sum[b, o] + logits_bias[o]
-            logits_max = max(logits_max, logits[o])
             loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
         logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
         logits_total = f4(0.0)
         for j in range(10):
             logits_exp[j] = exp(logits[j] - logits_shift)
             logits_total += logits_exp[j]
-        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
         logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
-        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
-        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
         loss_sum += loss_cross_entropy
         for j in range(10):
-            p_logsumexp_softmax = logits_inverse * logits_exp[j]
-            d_logits[b, j] = p_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
+            loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = loss_cross_entropy_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
         d_logits[b, y[b]] -= f4(0.9) / f4(batch)
         for o in range(10):
             d_logits_bias[o] += d_logits[b, o]
@@ -309,16 +309,16 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 @kernel
 def forward_loss(logits, logits_sum, logits_bias, y):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
-    logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
+    logits_max[b] = max_o logits[b, o]                                                        digits.grad:15
     accuracy_argmax[b] = argmax_o logits[b, o]                                                digits.grad:16
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:14
-    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:14
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                                   digits.grad:14
     loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                           digits.grad:15
     loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                      digits.grad:15
-    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:15
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                    digits.grad:15
+    logits_total[b] = Σ_j logits_exp[b, j]                                                    digits.grad:15
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                  digits.grad:15
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
             loss_cross_entropy_spread[b]                                                      digits.grad:15
     loss_sum = Σ_b loss_cross_entropy[b]                                                      digits.grad:15
     accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                          digits.grad:16
@@ -329,26 +329,26 @@ def forward_loss(logits, logits_sum, logits_bias, y):
     loss_sum = 0.0
     accuracy_sum = 0
     for b in range(batch):
-        logits_max = f4(-np.inf)
         loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
         accuracy_argmax = 0
         best = f4(-np.inf)
         for o in range(10):
             logits[o] = logits_sum[b, o] + logits_bias[o]
-            logits_max = max(logits_max, logits[o])
             loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
             value = logits[o]
             if value > best or (np.isnan(value) and not np.isnan(best)):
                 best, accuracy_argmax = value, o
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
         logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
         logits_total = f4(0.0)
         for j in range(10):
             logits_exp = exp(logits[j] - logits_shift)
             logits_total += logits_exp
-        p_logsumexp = log(logits_total) + logits_shift
-        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
-        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
-        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
         loss_sum += loss_cross_entropy
         accuracy_sum += 1 if accuracy_argmax == y[b] else 0
     loss = loss_sum / batch
@@ -386,7 +386,7 @@ def differentiate(params, d_params, work, x, y):
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
-    loss = loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits)
+    loss = loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits)
 
     # backward
     gemm(d_logits, logits_weight.T, d_h_dense, False)  # d_h[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]

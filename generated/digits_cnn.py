@@ -299,22 +299,22 @@ def forward_f(f, f_bias, first, last):
 
 
 @kernel
-def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
+def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits, first, last):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
-    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:18
-    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:18
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_cnn.grad:18
-    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_cnn.grad:18
+    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:19
     loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                       digits_cnn.grad:19
     loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                  digits_cnn.grad:19
-    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:19
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:19
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:19
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]              digits_cnn.grad:19
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_cnn.grad:19
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
             loss_cross_entropy_spread[b]                                                  digits_cnn.grad:19
     loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_cnn.grad:19
-    p_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]                        digits_cnn.grad:18
-    d_logits[b, j] = p_logsumexp_softmax[b, j]/batch - 0.01/batch                         digits_cnn.grad:19
+    loss_cross_entropy_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]       digits_cnn.grad:19
+    d_logits[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch - 0.01/batch        digits_cnn.grad:19
     d_logits[b, y[b]] += -0.9/batch                                                       digits_cnn.grad:19
     d_logits_bias[o] = Σ_b d_logits[b, o]                                                 digits_cnn.grad:16
     """
@@ -322,26 +322,26 @@ def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits
     loss_sum = 0.0
     d_logits_bias[:] = f4(0.0)
     for b in range(first, last):
-        logits_max = f4(-np.inf)
         loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
         for o in range(10):
             logits[o] = logits_sum[b, o] + logits_bias[o]
-            logits_max = max(logits_max, logits[o])
             loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
         logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
         logits_total = f4(0.0)
         for j in range(10):
             logits_exp[j] = exp(logits[j] - logits_shift)
             logits_total += logits_exp[j]
-        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
         logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
-        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
-        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
         loss_sum += loss_cross_entropy
         for j in range(10):
-            p_logsumexp_softmax = logits_inverse * logits_exp[j]
-            d_logits[b, j] = p_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
+            loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = loss_cross_entropy_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
         d_logits[b, y[b]] -= f4(0.9) / f4(batch)
         for o in range(10):
             d_logits_bias[o] += d_logits[b, o]
@@ -527,16 +527,16 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 @kernel
 def forward_loss(logits, logits_sum, logits_bias, y):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
-    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
+    logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:19
     accuracy_argmax[b] = argmax_o logits[b, o]                                            digits_cnn.grad:20
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:18
-    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:18
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_cnn.grad:18
     loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                       digits_cnn.grad:19
     loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                  digits_cnn.grad:19
-    loss_cross_entropy[b] = p_logsumexp[b] - loss_cross_entropy_hit[b] -
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:19
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_cnn.grad:19
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_cnn.grad:19
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]              digits_cnn.grad:19
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
             loss_cross_entropy_spread[b]                                                  digits_cnn.grad:19
     loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_cnn.grad:19
     accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                      digits_cnn.grad:20
@@ -547,26 +547,26 @@ def forward_loss(logits, logits_sum, logits_bias, y):
     loss_sum = 0.0
     accuracy_sum = 0
     for b in range(batch):
-        logits_max = f4(-np.inf)
         loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
         accuracy_argmax = 0
         best = f4(-np.inf)
         for o in range(10):
             logits[o] = logits_sum[b, o] + logits_bias[o]
-            logits_max = max(logits_max, logits[o])
             loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
             value = logits[o]
             if value > best or (np.isnan(value) and not np.isnan(best)):
                 best, accuracy_argmax = value, o
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
         logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
         logits_total = f4(0.0)
         for j in range(10):
             logits_exp = exp(logits[j] - logits_shift)
             logits_total += logits_exp
-        p_logsumexp = log(logits_total) + logits_shift
-        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
-        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
-        loss_cross_entropy = p_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
         loss_sum += loss_cross_entropy
         accuracy_sum += 1 if accuracy_argmax == y[b] else 0
     loss = loss_sum / batch
@@ -632,7 +632,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
 
     # backward
     loss_sum = loss_sum_and_d_logits(
-        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+        d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits, first, last
     )
     # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(rows(d_logits, first, last), logits_weight.T, rows(d_f_dense, first, last), False)

@@ -210,16 +210,16 @@ def forward_backbone(backbone, backbone_features_bias):
 @kernel
 def loss_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head):
     """head[b, o] = head_sum[b, o] + head_bias[o]                                        digits_high.grad:18
-    head_max[b] = max_o head[b, o]                                                       digits_high.grad:20
-    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:20
-    head_exp[b, j] = exp(head[b, j] - head_shift[b])                                     digits_high.grad:20
-    head_total[b] = Σ_j head_exp[b, j]                                                   digits_high.grad:20
-    p_logsumexp[b] = log(head_total[b]) + head_shift[b]                                  digits_high.grad:20
-    head_inverse[b] = if head_total[b] == 0 then 0 else 1/head_total[b]                  digits_high.grad:20
-    loss_cross_entropy[b] = p_logsumexp[b] - head[b, y[b]]                               digits_high.grad:21
+    head_max[b] = max_o head[b, o]                                                       digits_high.grad:21
+    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:21
+    head_exp[b, j] = exp(head[b, j] - head_shift[b])                                     digits_high.grad:21
+    head_total[b] = Σ_j head_exp[b, j]                                                   digits_high.grad:21
+    loss_cross_entropy_logsumexp[b] = log(head_total[b]) + head_shift[b]                 digits_high.grad:21
+    head_inverse[b] = if head_total[b] == 0 then 0 else 1/head_total[b]                  digits_high.grad:21
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - head[b, y[b]]              digits_high.grad:21
     loss_sum = Σ_b loss_cross_entropy[b]                                                 digits_high.grad:21
-    p_logsumexp_softmax[b, j] = head_inverse[b]*head_exp[b, j]                           digits_high.grad:20
-    d_head[b, j] = p_logsumexp_softmax[b, j]/batch                                       digits_high.grad:20
+    loss_cross_entropy_logsumexp_softmax[b, j] = head_inverse[b]*head_exp[b, j]          digits_high.grad:21
+    d_head[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch                      digits_high.grad:21
     d_head[b, y[b]] += -1/batch                                                          digits_high.grad:21
     d_head_bias[o] = Σ_b d_head[b, o]                                                    digits_high.grad:18
     loss = loss_sum/batch                                                                digits_high.grad:21
@@ -237,13 +237,13 @@ def loss_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head)
         for j in range(5):
             head_exp[j] = exp(head[j] - head_shift)
             head_total += head_exp[j]
-        p_logsumexp = log(head_total) + head_shift
+        loss_cross_entropy_logsumexp = log(head_total) + head_shift
         head_inverse = f4(0.0) if head_total == f4(0.0) else f4(1.0) / head_total
-        loss_cross_entropy = p_logsumexp - head[y[b]]
+        loss_cross_entropy = loss_cross_entropy_logsumexp - head[y[b]]
         loss_sum += loss_cross_entropy
         for j in range(5):
-            p_logsumexp_softmax = head_inverse * head_exp[j]
-            d_head[b, j] = p_logsumexp_softmax / f4(batch)
+            loss_cross_entropy_logsumexp_softmax = head_inverse * head_exp[j]
+            d_head[b, j] = loss_cross_entropy_logsumexp_softmax / f4(batch)
         d_head[b, y[b]] -= f4(1.0) / f4(batch)
         for o in range(5):
             d_head_bias[o] += d_head[b, o]
@@ -306,13 +306,13 @@ def forward_p(head, head_sum, head_bias, head_exp, p):
 @kernel
 def forward_loss(head, head_sum, head_bias, y):
     """head[b, o] = head_sum[b, o] + head_bias[o]                                        digits_high.grad:18
-    head_max[b] = max_o head[b, o]                                                       digits_high.grad:20
+    head_max[b] = max_o head[b, o]                                                       digits_high.grad:21
     accuracy_argmax[b] = argmax_o head[b, o]                                             digits_high.grad:22
-    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:20
-    head_exp[b, j] = exp(head[b, j] - head_shift[b])                                     digits_high.grad:20
-    head_total[b] = Σ_j head_exp[b, j]                                                   digits_high.grad:20
-    p_logsumexp[b] = log(head_total[b]) + head_shift[b]                                  digits_high.grad:20
-    loss_cross_entropy[b] = p_logsumexp[b] - head[b, y[b]]                               digits_high.grad:21
+    head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:21
+    head_exp[b, j] = exp(head[b, j] - head_shift[b])                                     digits_high.grad:21
+    head_total[b] = Σ_j head_exp[b, j]                                                   digits_high.grad:21
+    loss_cross_entropy_logsumexp[b] = log(head_total[b]) + head_shift[b]                 digits_high.grad:21
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - head[b, y[b]]              digits_high.grad:21
     loss_sum = Σ_b loss_cross_entropy[b]                                                 digits_high.grad:21
     accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                     digits_high.grad:22
     loss = loss_sum/batch                                                                digits_high.grad:21
@@ -336,8 +336,8 @@ def forward_loss(head, head_sum, head_bias, y):
         for j in range(5):
             head_exp = exp(head[j] - head_shift)
             head_total += head_exp
-        p_logsumexp = log(head_total) + head_shift
-        loss_cross_entropy = p_logsumexp - head[y[b]]
+        loss_cross_entropy_logsumexp = log(head_total) + head_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - head[y[b]]
         loss_sum += loss_cross_entropy
         accuracy_sum += 1 if accuracy_argmax == y[b] else 0
     loss = loss_sum / batch

@@ -214,16 +214,16 @@ def forward_backbone(d_backbone_features_dense, backbone_features_bias, first, l
 @kernel
 def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
-    logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:16
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:16
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_low.grad:16
-    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_low.grad:16
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_low.grad:16
-    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_low.grad:16
-    loss_cross_entropy[b] = p_logsumexp[b] - logits[b, y[b]]                              digits_low.grad:17
+    logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:17
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:17
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_low.grad:17
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_low.grad:17
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]              digits_low.grad:17
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]             digits_low.grad:17
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - logits[b, y[b]]             digits_low.grad:17
     loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_low.grad:17
-    p_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]                        digits_low.grad:16
-    d_logits[b, j] = p_logsumexp_softmax[b, j]/batch                                      digits_low.grad:16
+    loss_cross_entropy_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]       digits_low.grad:17
+    d_logits[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch                     digits_low.grad:17
     d_logits[b, y[b]] += -1/batch                                                         digits_low.grad:17
     d_logits_bias[o] = Σ_b d_logits[b, o]                                                 digits_low.grad:14
     """
@@ -240,13 +240,13 @@ def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits
         for j in range(5):
             logits_exp[j] = exp(logits[j] - logits_shift)
             logits_total += logits_exp[j]
-        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
         logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-        loss_cross_entropy = p_logsumexp - logits[y[b]]
+        loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b]]
         loss_sum += loss_cross_entropy
         for j in range(5):
-            p_logsumexp_softmax = logits_inverse * logits_exp[j]
-            d_logits[b, j] = p_logsumexp_softmax / f4(batch)
+            loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = loss_cross_entropy_logsumexp_softmax / f4(batch)
         d_logits[b, y[b]] -= f4(1.0) / f4(batch)
         for o in range(5):
             d_logits_bias[o] += d_logits[b, o]
@@ -343,13 +343,13 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 @kernel
 def forward_loss(logits, logits_sum, logits_bias, y):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
-    logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:16
+    logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:17
     accuracy_argmax[b] = argmax_o logits[b, o]                                            digits_low.grad:18
-    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:16
-    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_low.grad:16
-    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_low.grad:16
-    p_logsumexp[b] = log(logits_total[b]) + logits_shift[b]                               digits_low.grad:16
-    loss_cross_entropy[b] = p_logsumexp[b] - logits[b, y[b]]                              digits_low.grad:17
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:17
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                                digits_low.grad:17
+    logits_total[b] = Σ_j logits_exp[b, j]                                                digits_low.grad:17
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]              digits_low.grad:17
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - logits[b, y[b]]             digits_low.grad:17
     loss_sum = Σ_b loss_cross_entropy[b]                                                  digits_low.grad:17
     accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                      digits_low.grad:18
     loss = loss_sum/batch                                                                 digits_low.grad:17
@@ -373,8 +373,8 @@ def forward_loss(logits, logits_sum, logits_bias, y):
         for j in range(5):
             logits_exp = exp(logits[j] - logits_shift)
             logits_total += logits_exp
-        p_logsumexp = log(logits_total) + logits_shift
-        loss_cross_entropy = p_logsumexp - logits[y[b]]
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b]]
         loss_sum += loss_cross_entropy
         accuracy_sum += 1 if accuracy_argmax == y[b] else 0
     loss = loss_sum / batch

@@ -250,18 +250,27 @@ def forward_logits_sum(logits_sum, person, logits_around_part, friend):
 
 
 @kernel
-def forward_loss(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, club, told, p_logsumexp_softmax):
+def forward_loss(
+    logits,
+    logits_around_part,
+    logits_sum,
+    h_around_degree,
+    logits_exp,
+    club,
+    told,
+    loss_cross_entropy_logsumexp_softmax,
+):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
-    logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
-    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
-    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:26
-    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:26
-    p_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                                   karate.grad:26
-    logits_inverse[n] = if logits_total[n] == 0 then 0 else 1/logits_total[n]                 karate.grad:26
-    loss_cross_entropy[n] = p_logsumexp[n] - logits[n, club[n]]                               karate.grad:27
+    logits_max[n] = max_j logits[n, j]                                                        karate.grad:27
+    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:27
+    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:27
+    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:27
+    loss_cross_entropy_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                  karate.grad:27
+    logits_inverse[n] = if logits_total[n] == 0 then 0 else 1/logits_total[n]                 karate.grad:27
+    loss_cross_entropy[n] = loss_cross_entropy_logsumexp[n] - logits[n, club[n]]              karate.grad:27
     loss_sum = Σ_n (if told[n] then loss_cross_entropy[n] else 0)                             karate.grad:27
     loss_sum_2 = Σ_n (if told[n] then 1 else 0)                                               karate.grad:27
-    p_logsumexp_softmax[n, j] = logits_inverse[n]*logits_exp[n, j]                            karate.grad:26
+    loss_cross_entropy_logsumexp_softmax[n, j] = logits_inverse[n]*logits_exp[n, j]           karate.grad:27
     loss = loss_sum/loss_sum_2                                                                karate.grad:27
     """
     loss_sum = 0.0
@@ -276,13 +285,13 @@ def forward_loss(logits, logits_around_part, logits_sum, h_around_degree, logits
         for j in range(2):
             logits_exp[j] = exp(logits[j] - logits_shift)
             logits_total += logits_exp[j]
-        p_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
         logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-        loss_cross_entropy = p_logsumexp - logits[club[n]]
+        loss_cross_entropy = loss_cross_entropy_logsumexp - logits[club[n]]
         loss_sum += loss_cross_entropy if told[n] else f4(0.0)
         loss_sum_2 += 1 if told[n] else 0
         for j in range(2):
-            p_logsumexp_softmax[n, j] = logits_inverse * logits_exp[j]
+            loss_cross_entropy_logsumexp_softmax[n, j] = logits_inverse * logits_exp[j]
     loss = loss_sum / loss_sum_2
     return loss_sum_2, loss
 
@@ -291,7 +300,7 @@ def forward_loss(logits, logits_around_part, logits_sum, h_around_degree, logits
 def backward_logits(
     told,
     d_logits,
-    p_logsumexp_softmax,
+    loss_cross_entropy_logsumexp_softmax,
     club,
     d_logits_sum,
     h_around_degree,
@@ -299,7 +308,7 @@ def backward_logits(
     loss_sum_2,
 ):
     """d_loss_cross_entropy[p] = if told[p] then 1/loss_sum_2 else 0                          karate.grad:27
-    d_logits[p, j] = d_loss_cross_entropy[p]*p_logsumexp_softmax[p, j]                        karate.grad:26
+    d_logits[p, j] = d_loss_cross_entropy[p]*loss_cross_entropy_logsumexp_softmax[p, j]       karate.grad:27
     d_logits[p, club[p]] += -d_loss_cross_entropy[p]                                          karate.grad:27
     d_logits_sum[p, j] = d_logits[p, j]/sqrt(h_around_degree[p])                              karate.grad:17
     d_logits_around_part[p, j] = d_logits[p, j]/sqrt(h_around_degree[p])                      karate.grad:17
@@ -307,7 +316,7 @@ def backward_logits(
     for p in range(34):
         d_loss_cross_entropy = f4(1.0) / f4(loss_sum_2) if told[p] else f4(0.0)
         for j in range(2):
-            d_logits[j] = d_loss_cross_entropy * p_logsumexp_softmax[p, j]
+            d_logits[j] = d_loss_cross_entropy * loss_cross_entropy_logsumexp_softmax[p, j]
         d_logits[club[p]] -= d_loss_cross_entropy
         for j in range(2):
             d_logits_sum[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
@@ -445,13 +454,13 @@ def forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_ex
 def forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
     right_argmax[n] = argmax_j logits[n, j]                                                   karate.grad:24
-    logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
+    logits_max[n] = max_j logits[n, j]                                                        karate.grad:27
     right[n] = if right_argmax[n] == club[n] then 1 else 0                                    karate.grad:24
-    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
-    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:26
-    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:26
-    p_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                                   karate.grad:26
-    loss_cross_entropy[n] = p_logsumexp[n] - logits[n, club[n]]                               karate.grad:27
+    logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:27
+    logits_exp[n, j] = exp(logits[n, j] - logits_shift[n])                                    karate.grad:27
+    logits_total[n] = Σ_j logits_exp[n, j]                                                    karate.grad:27
+    loss_cross_entropy_logsumexp[n] = log(logits_total[n]) + logits_shift[n]                  karate.grad:27
+    loss_cross_entropy[n] = loss_cross_entropy_logsumexp[n] - logits[n, club[n]]              karate.grad:27
     loss_sum = Σ_n (if told[n] then loss_cross_entropy[n] else 0)                             karate.grad:27
     loss_sum_2 = Σ_n (if told[n] then 1 else 0)                                               karate.grad:27
     accuracy_sum = Σ_n (if told[n] then 0 else right[n])                                      karate.grad:28
@@ -477,8 +486,8 @@ def forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club,
         for j in range(2):
             logits_exp = exp(logits[j] - logits_shift)
             logits_total += logits_exp
-        p_logsumexp = log(logits_total) + logits_shift
-        loss_cross_entropy = p_logsumexp - logits[club[n]]
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - logits[club[n]]
         loss_sum += loss_cross_entropy if told[n] else f4(0.0)
         loss_sum_2 += 1 if told[n] else 0
         accuracy_sum += 0 if told[n] else right
@@ -512,7 +521,7 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     logits_sum = view(work, 544, (34, 2))
     logits = view(work, 1156, (2,))
     logits_exp = view(work, 1158, (2,))
-    p_logsumexp_softmax = view(work, 1160, (34, 2))  # kept for d_logits and d_logits_sum
+    loss_cross_entropy_logsumexp_softmax = view(work, 1160, (34, 2))  # kept for d_logits and d_logits_sum
     d_logits = view(work, 1158, (2,))
     d_logits_sum = view(work, 1088, (34, 2))
     d_logits_around_part = view(work, 544, (34, 2))
@@ -526,12 +535,26 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
     forward_logits_sum(logits_sum, person, logits_around_part, friend)
     loss_sum_2, loss = forward_loss(
-        logits, logits_around_part, logits_sum, h_around_degree, logits_exp, club, told, p_logsumexp_softmax
+        logits,
+        logits_around_part,
+        logits_sum,
+        h_around_degree,
+        logits_exp,
+        club,
+        told,
+        loss_cross_entropy_logsumexp_softmax,
     )
 
     # backward
     backward_logits(
-        told, d_logits, p_logsumexp_softmax, club, d_logits_sum, h_around_degree, d_logits_around_part, loss_sum_2
+        told,
+        d_logits,
+        loss_cross_entropy_logsumexp_softmax,
+        club,
+        d_logits_sum,
+        h_around_degree,
+        d_logits_around_part,
+        loss_sum_2,
     )
     backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person)
     backward_logits_dense(

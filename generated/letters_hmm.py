@@ -211,26 +211,28 @@ def forward_start_shift(start):
 
 
 @kernel
-def forward_first_logsumexp(first_logsumexp_softmax, start, start_shift):
+def forward_start_inverse(first_total_softmax, start, start_shift):
     """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
     start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
-    first_logsumexp = log(start_total) + start_shift                                     letters_hmm.grad:19
+    first_total = log(start_total) + start_shift                                         letters_hmm.grad:19
     start_inverse = if start_total == 0 then 0 else 1/start_total                        letters_hmm.grad:19
+    first_base = if start_total == 0 then 0 else first_total                             letters_hmm.grad:19
     """
     start_total = 0.0
     for j in range(16):
-        first_logsumexp_softmax[j] = exp(start[j] - f4(start_shift))
-        start_total += first_logsumexp_softmax[j]
-    first_logsumexp = np.log(start_total) + start_shift
+        first_total_softmax[j] = exp(start[j] - f4(start_shift))
+        start_total += first_total_softmax[j]
+    first_total = np.log(start_total) + start_shift
     start_inverse = 0.0 if start_total == 0.0 else 1.0 / start_total
-    return first_logsumexp, start_inverse
+    first_base = 0.0 if start_total == 0.0 else first_total
+    return start_inverse, first_base
 
 
 @kernel
-def forward_first(first_, start, first_logsumexp):
-    """first_[i] = start[i] - first_logsumexp                                            letters_hmm.grad:19"""
+def forward_first(first_, start, first_base):
+    """first_[i] = start[i] - first_base                                                 letters_hmm.grad:19"""
     for i in range(16):
-        first_[i] = start[i] - f4(first_logsumexp)
+        first_[i] = start[i] - f4(first_base)
 
 
 @kernel
@@ -239,10 +241,11 @@ def forward_next(change, change_exp, next_, d_change):
     change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
     change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
     change_total[s] = Σ_j change_exp[s, j]                                               letters_hmm.grad:20
-    next_logsumexp[s] = log(change_total[s]) + change_shift[s]                           letters_hmm.grad:20
+    next_total[s] = log(change_total[s]) + change_shift[s]                               letters_hmm.grad:20
     change_inverse[s] = if change_total[s] == 0 then 0 else 1/change_total[s]            letters_hmm.grad:20
-    next_[s, i] = change[s, i] - next_logsumexp[s]                                       letters_hmm.grad:20
-    next_logsumexp_softmax[s, j] = change_inverse[s]*change_exp[s, j]                    letters_hmm.grad:20
+    next_base[s] = if change_total[s] == 0 then 0 else next_total[s]                     letters_hmm.grad:20
+    next_[s, i] = change[s, i] - next_base[s]                                            letters_hmm.grad:20
+    next_total_softmax[s, j] = change_inverse[s]*change_exp[s, j]                        letters_hmm.grad:20
     """
     for s in range(16):
         change_max = f4(-np.inf)
@@ -253,10 +256,11 @@ def forward_next(change, change_exp, next_, d_change):
         for j in range(16):
             change_exp[j] = exp(change[s, j] - change_shift)
             change_total += change_exp[j]
-        next_logsumexp = log(change_total) + change_shift
+        next_total = log(change_total) + change_shift
         change_inverse = f4(0.0) if change_total == f4(0.0) else f4(1.0) / change_total
+        next_base = f4(0.0) if change_total == f4(0.0) else next_total
         for i in range(16):
-            next_[s, i] = change[s, i] - next_logsumexp
+            next_[s, i] = change[s, i] - next_base
         for j in range(16):
             d_change[s, j] = change_inverse * change_exp[j]
 
@@ -267,11 +271,12 @@ def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
     emit_total[s] = Σ_j emit_exp[s, j]                                                   letters_hmm.grad:21
-    given_logsumexp[s] = log(emit_total[s]) + emit_shift[s]                              letters_hmm.grad:21
+    given_total[s] = log(emit_total[s]) + emit_shift[s]                                  letters_hmm.grad:21
     emit_inverse[s] = if emit_total[s] == 0 then 0 else 1/emit_total[s]                  letters_hmm.grad:21
-    given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
+    given_base[s] = if emit_total[s] == 0 then 0 else given_total[s]                     letters_hmm.grad:21
+    given[s, i] = emit[s, i] - given_base[s]                                             letters_hmm.grad:21
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
-    given_logsumexp_softmax[s, j] = emit_inverse[s]*emit_exp[s, j]                       letters_hmm.grad:21
+    given_total_softmax[s, j] = emit_inverse[s]*emit_exp[s, j]                           letters_hmm.grad:21
     """
     batch = seen.shape[0]
     time = seen.shape[1]
@@ -284,10 +289,11 @@ def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
         for j in range(27):
             emit_exp[j] = exp(emit[s, j] - emit_shift)
             emit_total += emit_exp[j]
-        given_logsumexp = log(emit_total) + emit_shift
+        given_total = log(emit_total) + emit_shift
         emit_inverse = f4(0.0) if emit_total == f4(0.0) else f4(1.0) / emit_total
+        given_base = f4(0.0) if emit_total == f4(0.0) else given_total
         for i in range(27):
-            given[i] = emit[s, i] - given_logsumexp
+            given[i] = emit[s, i] - given_base
         for b in range(batch):
             for t in range(time):
                 seen[b, t, s] = given[letters[b, t]]
@@ -436,51 +442,51 @@ def backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, 
 
 @kernel
 def backward_emit(d_given, d_emit):
-    """d_given_logsumexp_sum[s] = Σ_i d_given[s, i]                                      letters_hmm.grad:21
-    d_given_logsumexp[s] = -d_given_logsumexp_sum[s]                                     letters_hmm.grad:21
-    d_emit[s, i] = d_given[s, i] + d_given_logsumexp[s]*given_logsumexp_softmax[s, i]    letters_hmm.grad:21
+    """d_given_base_sum[s] = Σ_i d_given[s, i]                                           letters_hmm.grad:21
+    d_given_base[s] = -d_given_base_sum[s]                                               letters_hmm.grad:21
+    d_emit[s, i] = d_given[s, i] + d_given_base[s]*given_total_softmax[s, i]             letters_hmm.grad:21
     """
     for s in range(16):
-        d_given_logsumexp_sum = f4(0.0)
+        d_given_base_sum = f4(0.0)
         for i in range(27):
-            d_given_logsumexp_sum += d_given[s, i]
-        d_given_logsumexp = -d_given_logsumexp_sum
+            d_given_base_sum += d_given[s, i]
+        d_given_base = -d_given_base_sum
         for i in range(27):
-            d_emit[s, i] = d_given[s, i] + d_given_logsumexp * d_emit[s, i]
+            d_emit[s, i] = d_given[s, i] + d_given_base * d_emit[s, i]
 
 
 @kernel
 def backward_change(d_next, d_change):
-    """d_next_logsumexp_sum[s] = Σ_i d_next[s, i]                                        letters_hmm.grad:20
-    d_next_logsumexp[s] = -d_next_logsumexp_sum[s]                                       letters_hmm.grad:20
-    d_change[s, i] = d_next[s, i] + d_next_logsumexp[s]*next_logsumexp_softmax[s, i]     letters_hmm.grad:20
+    """d_next_base_sum[s] = Σ_i d_next[s, i]                                             letters_hmm.grad:20
+    d_next_base[s] = -d_next_base_sum[s]                                                 letters_hmm.grad:20
+    d_change[s, i] = d_next[s, i] + d_next_base[s]*next_total_softmax[s, i]              letters_hmm.grad:20
     """
     for s in range(16):
-        d_next_logsumexp_sum = f4(0.0)
+        d_next_base_sum = f4(0.0)
         for i in range(16):
-            d_next_logsumexp_sum += d_next[s, i]
-        d_next_logsumexp = -d_next_logsumexp_sum
+            d_next_base_sum += d_next[s, i]
+        d_next_base = -d_next_base_sum
         for i in range(16):
-            d_change[s, i] = d_next[s, i] + d_next_logsumexp * d_change[s, i]
+            d_change[s, i] = d_next[s, i] + d_next_base * d_change[s, i]
 
 
 @kernel
-def backward_first_logsumexp_sum(d_start, first_logsumexp_softmax, start_inverse):
-    """d_first_logsumexp_sum = Σ_i d_first[i]                                            letters_hmm.grad:19
-    first_logsumexp_softmax[i] = start_inverse*start_exp[i]                              letters_hmm.grad:19
+def backward_first_base_sum(d_start, first_total_softmax, start_inverse):
+    """d_first_base_sum = Σ_i d_first[i]                                                 letters_hmm.grad:19
+    first_total_softmax[i] = start_inverse*start_exp[i]                                  letters_hmm.grad:19
     """
-    d_first_logsumexp_sum = 0.0
+    d_first_base_sum = 0.0
     for i in range(16):
-        d_first_logsumexp_sum += d_start[i]
-        first_logsumexp_softmax[i] = f4(start_inverse) * first_logsumexp_softmax[i]
-    return d_first_logsumexp_sum
+        d_first_base_sum += d_start[i]
+        first_total_softmax[i] = f4(start_inverse) * first_total_softmax[i]
+    return d_first_base_sum
 
 
 @kernel
-def backward_start(d_start, first_logsumexp_softmax, d_first_logsumexp_sum):
-    """d_start[i] = d_first[i] - d_first_logsumexp_sum*first_logsumexp_softmax[i]        letters_hmm.grad:19"""
+def backward_start(d_start, first_total_softmax, d_first_base_sum):
+    """d_start[i] = d_first[i] - d_first_base_sum*first_total_softmax[i]                 letters_hmm.grad:19"""
     for i in range(16):
-        d_start[i] = d_start[i] - f4(d_first_logsumexp_sum) * first_logsumexp_softmax[i]
+        d_start[i] = d_start[i] - f4(d_first_base_sum) * first_total_softmax[i]
 
 
 @kernel
@@ -508,17 +514,19 @@ def adam(m, g, v, p, t):
 
 
 @kernel
-def forward_first_logsumexp_(start, start_shift):
+def forward_first_base(start, start_shift):
     """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
     start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
-    first_logsumexp = log(start_total) + start_shift                                     letters_hmm.grad:19
+    first_total = log(start_total) + start_shift                                         letters_hmm.grad:19
+    first_base = if start_total == 0 then 0 else first_total                             letters_hmm.grad:19
     """
     start_total = 0.0
     for j in range(16):
         start_exp = exp(start[j] - f4(start_shift))
         start_total += start_exp
-    first_logsumexp = np.log(start_total) + start_shift
-    return first_logsumexp
+    first_total = np.log(start_total) + start_shift
+    first_base = 0.0 if start_total == 0.0 else first_total
+    return first_base
 
 
 @kernel
@@ -527,8 +535,9 @@ def forward_next_(change, next_):
     change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
     change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
     change_total[s] = Σ_j change_exp[s, j]                                               letters_hmm.grad:20
-    next_logsumexp[s] = log(change_total[s]) + change_shift[s]                           letters_hmm.grad:20
-    next_[s, i] = change[s, i] - next_logsumexp[s]                                       letters_hmm.grad:20
+    next_total[s] = log(change_total[s]) + change_shift[s]                               letters_hmm.grad:20
+    next_base[s] = if change_total[s] == 0 then 0 else next_total[s]                     letters_hmm.grad:20
+    next_[s, i] = change[s, i] - next_base[s]                                            letters_hmm.grad:20
     """
     for s in range(16):
         change_max = f4(-np.inf)
@@ -539,9 +548,10 @@ def forward_next_(change, next_):
         for j in range(16):
             change_exp = exp(change[s, j] - change_shift)
             change_total += change_exp
-        next_logsumexp = log(change_total) + change_shift
+        next_total = log(change_total) + change_shift
+        next_base = f4(0.0) if change_total == f4(0.0) else next_total
         for i in range(16):
-            next_[s, i] = change[s, i] - next_logsumexp
+            next_[s, i] = change[s, i] - next_base
 
 
 @kernel
@@ -550,8 +560,9 @@ def forward_seen_(emit, given, seen, letters):
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
     emit_total[s] = Σ_j emit_exp[s, j]                                                   letters_hmm.grad:21
-    given_logsumexp[s] = log(emit_total[s]) + emit_shift[s]                              letters_hmm.grad:21
-    given[s, i] = emit[s, i] - given_logsumexp[s]                                        letters_hmm.grad:21
+    given_total[s] = log(emit_total[s]) + emit_shift[s]                                  letters_hmm.grad:21
+    given_base[s] = if emit_total[s] == 0 then 0 else given_total[s]                     letters_hmm.grad:21
+    given[s, i] = emit[s, i] - given_base[s]                                             letters_hmm.grad:21
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
     """
     batch = seen.shape[0]
@@ -565,9 +576,10 @@ def forward_seen_(emit, given, seen, letters):
         for j in range(27):
             emit_exp = exp(emit[s, j] - emit_shift)
             emit_total += emit_exp
-        given_logsumexp = log(emit_total) + emit_shift
+        given_total = log(emit_total) + emit_shift
+        given_base = f4(0.0) if emit_total == f4(0.0) else given_total
         for i in range(27):
-            given[i] = emit[s, i] - given_logsumexp
+            given[i] = emit[s, i] - given_base
         for b in range(batch):
             for t in range(time):
                 seen[b, t, s] = given[letters[b, t]]
@@ -710,12 +722,12 @@ def differentiate(params, d_params, work, letters):
     d_next = view(work, 48, (16, 16))
     d_seen = view(work, 16 * batch * time + 358, (time, 16))
     d_given = view(work, 304 * batch * time + 358 - 272 * batch, (16, 27))
-    first_logsumexp_softmax = view(work, 0, (16,))  # kept for d_start
+    first_total_softmax = view(work, 0, (16,))  # kept for d_start
 
     # forward
     start_shift = forward_start_shift(start)
-    first_logsumexp, start_inverse = forward_first_logsumexp(first_logsumexp_softmax, start, start_shift)
-    forward_first(first_, start, first_logsumexp)
+    start_inverse, first_base = forward_start_inverse(first_total_softmax, start, start_shift)
+    forward_first(first_, start, first_base)
     forward_next(change, change_exp, next_, d_change)
     forward_seen(emit, emit_exp, given, seen, letters, d_emit)
     forward_so_far(so_far, first_, seen)
@@ -728,8 +740,8 @@ def differentiate(params, d_params, work, letters):
     backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters)
     backward_emit(d_given, d_emit)
     backward_change(d_next, d_change)
-    d_first_logsumexp_sum = backward_first_logsumexp_sum(d_start, first_logsumexp_softmax, start_inverse)
-    backward_start(d_start, first_logsumexp_softmax, d_first_logsumexp_sum)
+    d_first_base_sum = backward_first_base_sum(d_start, first_total_softmax, start_inverse)
+    backward_start(d_start, first_total_softmax, d_first_base_sum)
     return loss
 
 
@@ -788,8 +800,8 @@ def predict_entry(params, work, letters, posterior):
     so_far_exp = view(work, 0, (16,))
     dtotal_dso_far = view(work, 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
-    first_logsumexp = forward_first_logsumexp_(start, start_shift)
-    forward_first(first_, start, first_logsumexp)
+    first_base = forward_first_base(start, start_shift)
+    forward_first(first_, start, first_base)
     forward_next_(change, next_)
     forward_seen_(emit, given, seen, letters)
     forward_so_far(so_far, first_, seen)
@@ -818,8 +830,8 @@ def evaluate_entry(params, work, letters):
     seen = view(work, 299, (batch, time, 16))
     so_far = view(work, 16 * batch * time + 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
-    first_logsumexp = forward_first_logsumexp_(start, start_shift)
-    forward_first(first_, start, first_logsumexp)
+    first_base = forward_first_base(start, start_shift)
+    forward_first(first_, start, first_base)
     forward_next_(change, next_)
     forward_seen_(emit, given, seen, letters)
     forward_so_far(so_far, first_, seen)

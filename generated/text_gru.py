@@ -282,16 +282,16 @@ def forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, firs
 @kernel
 def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
-    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
-    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
-    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:16
-    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:16
-    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                        text_gru.grad:16
-    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]      text_gru.grad:16
-    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]                    text_gru.grad:17
+    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:17
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:17
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:17
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:17
+    loss_cross_entropy_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]       text_gru.grad:17
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]      text_gru.grad:17
+    loss_cross_entropy[b, t] = loss_cross_entropy_logsumexp[b, t] - logits[b, t, y[b, t]]   text_gru.grad:17
     loss_sum = Σ_b,t loss_cross_entropy[b, t]                                               text_gru.grad:17
-    p_logsumexp_softmax[b, t, j] = logits_inverse[b, t]*logits_exp[b, t, j]                 text_gru.grad:16
-    d_logits[b, t, j] = p_logsumexp_softmax[b, t, j]/(batch*time)                           text_gru.grad:16
+    loss_cross_entropy_logsumexp_softmax[b, t, j] = logits_inverse[b, t]*logits_exp[b, t, j]  text_gru.grad:17
+    d_logits[b, t, j] = loss_cross_entropy_logsumexp_softmax[b, t, j]/(batch*time)          text_gru.grad:17
     d_logits[b, t, y[b, t]] += -1/(batch*time)                                              text_gru.grad:17
     d_logits_bias[o] = Σ_b,t d_logits[b, t, o]                                              text_gru.grad:14
     """
@@ -310,13 +310,13 @@ def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits
             for j in range(64):
                 logits_exp[j] = exp(logits[j] - logits_shift)
                 logits_total += logits_exp[j]
-            p_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
             logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b, t]]
             loss_sum += loss_cross_entropy
             for j in range(64):
-                p_logsumexp_softmax = logits_inverse * logits_exp[j]
-                d_logits[b, t, j] = p_logsumexp_softmax / f4(batch * time)
+                loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+                d_logits[b, t, j] = loss_cross_entropy_logsumexp_softmax / f4(batch * time)
             d_logits[b, t, y[b, t]] -= f4(1.0) / f4(batch * time)
             for o in range(64):
                 d_logits_bias[o] += d_logits[b, t, o]
@@ -559,13 +559,13 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 @kernel
 def forward_loss(logits, logits_sum, logits_bias, y):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
-    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
+    logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:17
     accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                        text_gru.grad:19
-    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
-    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:16
-    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:16
-    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                        text_gru.grad:16
-    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]                    text_gru.grad:17
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:17
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                         text_gru.grad:17
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                            text_gru.grad:17
+    loss_cross_entropy_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]       text_gru.grad:17
+    loss_cross_entropy[b, t] = loss_cross_entropy_logsumexp[b, t] - logits[b, t, y[b, t]]   text_gru.grad:17
     loss_sum = Σ_b,t loss_cross_entropy[b, t]                                               text_gru.grad:17
     accuracy_sum = Σ_b,t (if accuracy_argmax[b, t] == y[b, t] then 1 else 0)                text_gru.grad:19
     loss = loss_sum/(batch*time)                                                            text_gru.grad:17
@@ -592,8 +592,8 @@ def forward_loss(logits, logits_sum, logits_bias, y):
             for j in range(64):
                 logits_exp = exp(logits[j] - logits_shift)
                 logits_total += logits_exp
-            p_logsumexp = log(logits_total) + logits_shift
-            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b, t]]
             loss_sum += loss_cross_entropy
             accuracy_sum += 1 if accuracy_argmax == y[b, t] else 0
     loss = loss_sum / (batch * time)

@@ -786,16 +786,17 @@ def forward_logits_layer_norm(
 @kernel
 def loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
-    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
-    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
-    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:17
-    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:17
-    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                text_transformer.grad:17
-    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]  text_transformer.grad:17
-    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]            text_transformer.grad:18
+    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:18
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:18
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:18
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:18
+    loss_cross_entropy_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]  text_transformer.grad:18
+    logits_inverse[b, t] = if logits_total[b, t] == 0 then 0 else 1/logits_total[b, t]  text_transformer.grad:18
+    loss_cross_entropy[b, t] = loss_cross_entropy_logsumexp[b, t] - logits[b, t, y[b, t]]  text_transformer.grad:18
     loss_sum = Σ_b,t loss_cross_entropy[b, t]                                       text_transformer.grad:18
-    p_logsumexp_softmax[b, t, j] = logits_inverse[b, t]*logits_exp[b, t, j]         text_transformer.grad:17
-    d_logits[b, t, j] = p_logsumexp_softmax[b, t, j]/(batch*time)                   text_transformer.grad:17
+    loss_cross_entropy_logsumexp_softmax[b, t, j] =
+            logits_inverse[b, t]*logits_exp[b, t, j]                                text_transformer.grad:18
+    d_logits[b, t, j] = loss_cross_entropy_logsumexp_softmax[b, t, j]/(batch*time)  text_transformer.grad:18
     d_logits[b, t, y[b, t]] += -1/(batch*time)                                      text_transformer.grad:18
     d_logits_dense_bias[o] = Σ_b,t d_logits[b, t, o]                                text_transformer.grad:15
     loss = loss_sum/(batch*time)                                                    text_transformer.grad:18
@@ -815,13 +816,13 @@ def loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias
             for j in range(64):
                 logits_exp[j] = exp(logits[j] - logits_shift)
                 logits_total += logits_exp[j]
-            p_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
             logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
-            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b, t]]
             loss_sum += loss_cross_entropy
             for j in range(64):
-                p_logsumexp_softmax = logits_inverse * logits_exp[j]
-                d_logits[b, t, j] = p_logsumexp_softmax / f4(batch * time)
+                loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+                d_logits[b, t, j] = loss_cross_entropy_logsumexp_softmax / f4(batch * time)
             d_logits[b, t, y[b, t]] -= f4(1.0) / f4(batch * time)
             for o in range(64):
                 d_logits_dense_bias[o] += d_logits[b, t, o]
@@ -987,13 +988,13 @@ def backward_h_3_attended_seen_weight_exp_of(
 ):
     """d_h_3_attended_seen_weight_exp_of[b, h, t, i] =
             d_h_3_attended_seen_weight[b, h, t, i]*h_3_attended_seen_weight[b, h, t, i]  text_transformer.grad:14
-    d_h_3_attended_seen_weight_logsumexp_sum[b, h, t] = Σ_i
+    d_h_3_attended_seen_weight_base_sum[b, h, t] = Σ_i
             d_h_3_attended_seen_weight_exp_of[b, h, t, i]                           text_transformer.grad:14
-    d_h_3_attended_seen_weight_logsumexp[b, h, t] =
-            -d_h_3_attended_seen_weight_logsumexp_sum[b, h, t]                      text_transformer.grad:14
+    d_h_3_attended_seen_weight_base[b, h, t] =
+            -d_h_3_attended_seen_weight_base_sum[b, h, t]                           text_transformer.grad:14
     d_h_3_attended_seen_score[b, h, t, i] = d_h_3_attended_seen_weight_exp_of[b, h, t, i]
-            + d_h_3_attended_seen_weight_logsumexp[b, h, t]*
-            h_3_attended_seen_weight[b, h, t, i]                                    text_transformer.grad:14
+            +
+            d_h_3_attended_seen_weight_base[b, h, t]*h_3_attended_seen_weight[b, h, t, i]  text_transformer.grad:14
     d_h_3_attended_seen_score_sum[b, h, t, i] =
             d_h_3_attended_seen_score[b, h, t, i]/sqrt(16)                          text_transformer.grad:14
     """
@@ -1002,17 +1003,17 @@ def backward_h_3_attended_seen_weight_exp_of(
     for b in range(batch):
         for h in range(4):
             for t in range(time):
-                d_h_3_attended_seen_weight_logsumexp_sum = f4(0.0)
+                d_h_3_attended_seen_weight_base_sum = f4(0.0)
                 for i in range(time):
                     d_h_3_attended_seen_weight_exp_of[i] = (
                         d_h_3_attended_seen_weight[b, h, t, i] * h_3_attended_seen_weight[b, h, t, i]
                     )
-                    d_h_3_attended_seen_weight_logsumexp_sum += d_h_3_attended_seen_weight_exp_of[i]
-                d_h_3_attended_seen_weight_logsumexp = -d_h_3_attended_seen_weight_logsumexp_sum
+                    d_h_3_attended_seen_weight_base_sum += d_h_3_attended_seen_weight_exp_of[i]
+                d_h_3_attended_seen_weight_base = -d_h_3_attended_seen_weight_base_sum
                 for i in range(time):
                     d_h_3_attended_seen_score = (
                         d_h_3_attended_seen_weight_exp_of[i]
-                        + d_h_3_attended_seen_weight_logsumexp * h_3_attended_seen_weight[b, h, t, i]
+                        + d_h_3_attended_seen_weight_base * h_3_attended_seen_weight[b, h, t, i]
                     )
                     d_h_3_attended_seen_score_sum[b, h, t, i] = d_h_3_attended_seen_score / np.sqrt(f4(16.0))
 
@@ -1344,13 +1345,13 @@ def forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p):
 @kernel
 def forward_loss(logits, logits_sum, logits_dense_bias, y):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
-    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
+    logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:18
     accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                text_transformer.grad:20
-    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
-    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:17
-    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:17
-    p_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]                text_transformer.grad:17
-    loss_cross_entropy[b, t] = p_logsumexp[b, t] - logits[b, t, y[b, t]]            text_transformer.grad:18
+    logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:18
+    logits_exp[b, t, j] = exp(logits[b, t, j] - logits_shift[b, t])                 text_transformer.grad:18
+    logits_total[b, t] = Σ_j logits_exp[b, t, j]                                    text_transformer.grad:18
+    loss_cross_entropy_logsumexp[b, t] = log(logits_total[b, t]) + logits_shift[b, t]  text_transformer.grad:18
+    loss_cross_entropy[b, t] = loss_cross_entropy_logsumexp[b, t] - logits[b, t, y[b, t]]  text_transformer.grad:18
     loss_sum = Σ_b,t loss_cross_entropy[b, t]                                       text_transformer.grad:18
     accuracy_sum = Σ_b,t (if accuracy_argmax[b, t] == y[b, t] then 1 else 0)        text_transformer.grad:20
     loss = loss_sum/(batch*time)                                                    text_transformer.grad:18
@@ -1377,8 +1378,8 @@ def forward_loss(logits, logits_sum, logits_dense_bias, y):
             for j in range(64):
                 logits_exp = exp(logits[j] - logits_shift)
                 logits_total += logits_exp
-            p_logsumexp = log(logits_total) + logits_shift
-            loss_cross_entropy = p_logsumexp - logits[y[b, t]]
+            loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+            loss_cross_entropy = loss_cross_entropy_logsumexp - logits[y[b, t]]
             loss_sum += loss_cross_entropy
             accuracy_sum += 1 if accuracy_argmax == y[b, t] else 0
     loss = loss_sum / (batch * time)

@@ -363,6 +363,8 @@ CASES = [
          ["out[i] = x[i] where i >= 2"]),
     Case("guard", lambda: base().write("out", (i,), {"i": 4}, x, guards=(Guard(i + 1, Relation.UNEQUAL),)),
          ["out[i] = x[i]"]),
+    Case("guard", lambda: base().write("out", (i + 4,), {"j": 1, "i": 4}, x, guards=(at_least(-i - 1),)),
+         ["out[i0] = 0"]),
     Case("zero", lambda: base().write("out", (i,), {"i": 4}, x).write("out", (i,), over, t * read("w", i, j)),
          ["out[i] = x[i]"], exact=False),
     Case("condition", lambda: base().write("out", (i,), over, WHERE(LT(vj, vi), read("x", j), zero)),
@@ -404,6 +406,8 @@ CASES = [
         "out", (i,), over, read("r", i, j)), ["r[i, j] = i + w[0, j]", "out[i] = sum[j](r[i, j])"]),
     Case("factor", lambda: base().write("out", (i,), over, read("w", i, j) / (2 * Value(n))),
          ["out.sum[i] = sum[j](w[i, j])", "out[i] = out.sum[i]/(2*n)"]),
+    Case("factor", lambda: base().write("out", (i,), {"i": n, "j": 4}, 2 * read("y", j), guards=(at_least(-i),)),
+         ["out.sum[i] = sum[j](y[j]) where i <= 0", "out[i] = 2*out.sum[i] where i <= 0"]),
     Case("contributions", lambda: base().write("t", (i,), {"i": 4}, x * y).write(
         "t", (j,), {"j": 4}, read("x", j)).write("out", (i,), {"i": 4}, t**2),
          ["t[i] = x[i]*y[i] + x[i]", "out[i] = t[i]^2"]),

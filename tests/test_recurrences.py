@@ -207,6 +207,61 @@ g[b, t] = tanh(z[b, t] + a * g?[b, t - 1] + h[b, 0])
 loss mean(h^2) + mean(g^2)
 predict g
 """,
+    "from the end, through a function of all of it": """
+dim batch, time
+input x[batch, time]
+param a[] ~ ones
+h[b, time - 1 - t] = tanh(x[b, t] + a * tanh(h)?[b, time - t])
+out = tanh(h)
+loss mean(out^2)
+""",
+    "one from the start and one from the end": """
+dim batch, time
+input x[batch, time]
+param a[] ~ ones
+h[b, t] = tanh(x[b, t] + a * g?[b, time - t])
+g[b, time - 1 - t] = sin(h[b, t] + a * x[b, t])
+loss mean(g^2) + sum(h)
+""",
+    "what is earlier lies on a diagonal": """
+dim batch
+dim n = 3
+input x[batch, n]
+param w[n, n] ~ normal()
+h[i: n, b, 0] = x[b, i]
+h[i: n, b, (t: 2) + 1] = tanh(w[i, t] + 0.5 * h[t, b, t])
+loss mean(h^2)
+""",
+    "a diagonal, from the end": """
+dim n = 5
+param w[n, n] ~ normal()
+h[n - 1 - (t: n), i: n] = w[t, i] - 0.3 * sum[k: n](g?[k, n - 2 - t])
+g[i: n, n - 1 - (t: n)] = 0.9 * sin(h)?[n - 3 - t, t] + w[i, t]
+loss sum[i, j](g[i, j] * cos(1 + i + 2*j))
+""",
+    "a maximum, from the end": """
+dim batch, time
+dim n = 3
+input x[batch, time, n]
+param w[n] ~ normal()
+h[b, i, time - 1 - t] = tanh(x[b, t, i] * w[i] + max[j: n](h?[b, j, time - t] * w[j]))
+loss mean(h^2)
+""",
+    "gradients that nothing adds to are read": """
+dim batch
+dim n = 3
+input x[batch, n]
+param w[n] ~ normal()
+h[t: n, b] = w[t] * x[b, t] + 0.5 * (if t >= 2 then g[t - 2, b] else 1)
+g[t: n, b] = sin(x[b, t]) - 0.5 * (if t >= 2 then h[t - 2, b] else w[0]) * x[b, 0]
+loss sum(g)
+""",
+    "steps of two in two places": """
+dim n = 2, m = 3
+param w[n, m] ~ normal()
+h[i: m, t: n, j: m] = w[t, j] + 0.5 * (if t >= n - 1 then w[t, i] else h?[t, t + 1, i]) * w[t, j]
+loss mean(h^2)
+""",
 }
 
 

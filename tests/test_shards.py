@@ -9,6 +9,7 @@ from support.emitted import load_compiled, load_plain
 
 from gradc.pipeline import emit, graphs
 from gradc.schedule.build import schedule
+from gradc.schedule.program import Sequential
 from gradc.schedule.shard import rows_of, work_per_row
 
 pytest.importorskip("threadpoolctl")
@@ -213,3 +214,12 @@ def test_every_rule_takes_a_step_of_the_shares(rule, cut, monkeypatch):
         found.append((module.train_step(params, module.init_state(params), x, y), params.flat))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-9, atol=1e-12)
+
+
+def test_a_recurrence_that_reads_no_rows_comes_after_them():
+    text = TEXT.replace("loss ", "g[0] = scale\ng[(t: batch) + 1] = 0.9 * sin(g[t])\nloss sum(g^2) + ")
+    gradient = graphs(text).gradient
+    assert gradient is not None
+    rows = rows_of(schedule(gradient))
+    assert rows is not None
+    assert any(isinstance(step, Sequential) for step in rows.after)

@@ -15,7 +15,7 @@ import sympy
 from sympy import Integer
 
 from gradc.graph.conditions import guards_of, opposite, under
-from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index
+from gradc.graph.index import ZERO, IndexExpr, Quotient, Ranges, Remainder, index
 from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
 from gradc.graph.scalar import AND, NOT, WHERE
 from gradc.graph.tensors import Index, ranges_of
@@ -37,8 +37,16 @@ def _guards(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
         return None
     kept = _unproven(equation.indices, equation.guards)
     if kept is None:
-        return None if _last_of_output(equation, work) else ()
+        return (_zeros(equation, work),) if _last_of_output(equation, work) else ()
     return (replace(equation, guards=kept),) if len(kept) != len(equation.guards) else None
+
+
+def _zeros(equation: Equation, work: Work) -> Equation:
+    """What is handed out, and written nowhere, has an equation all the same: every place of it is 0."""
+    extents = work.tensors[equation.target].extents
+    indices = tuple(Index(f"i{at}", ZERO, extent) for at, extent in enumerate(extents))
+    write = tuple(index(each.name) for each in indices)
+    return replace(equation, write=write, indices=indices, guards=(), reducer=Reducer.SUM, body=Integer(0))
 
 
 @lru_cache(maxsize=4096)
@@ -268,9 +276,26 @@ def _factor(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     if factor == 1 or len(work.writers[equation.target]) != 1 or None in bare or len(set(bare)) != len(bare):
         return None
     domain = tuple(next(each for each in equation.indices if each.name == name) for name in bare)
+    guards = _kept_inside(equation, domain, work)
+    if guards is None:
+        return None
     body = sympy.Mul(*(part for part in sympy.Mul.make_args(equation.body) if not _is_size(part)))
     inner = work.add(f"{equation.target}.sum", domain, replace(equation, body=body))
-    return (replace(equation, indices=domain, guards=(), body=factor * inner),)
+    return (replace(equation, indices=domain, guards=guards, body=factor * inner),)
+
+
+def _kept_inside(equation: Equation, domain: tuple[Index, ...], work: Work) -> tuple[Guard, ...] | None:
+    """The guards that keep what is written inside the tensor, where the sum over all else is done; none where none is
+    needed, None where those on what is summed over are."""
+    own = {each.name for each in domain}
+    of_domain = tuple(guard for guard in equation.guards if own.issuperset(guard.value.indices))
+    extents = work.tensors[equation.target].extents
+    for guards in ((), of_domain):
+        ranges = under(ranges_of(domain), guards)
+        if all(ranges.nonnegative(at) and ranges.nonnegative(e - 1 - at)
+               for at, e in zip(equation.write, extents, strict=True)):  # fmt: skip
+            return guards
+    return None
 
 
 GUARDS: EquationRule = Rule(

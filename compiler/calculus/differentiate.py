@@ -51,7 +51,7 @@ def gradient(graph: Graph, of: str, by: Iterable[str], prefix: str = "d_") -> Gr
         `gradient x` for each of `by`; an adjoint that nothing contributes to is 0.
     """
     wanted = tuple(dict.fromkeys(by))
-    work = _Adjoints(graph, prefix)
+    work = _Adjoints(graph, prefix, wanted)
     with sympy.core.parameters.distribute(False):
         work.seed(of)
         active = _active(graph, of, wanted)
@@ -96,6 +96,7 @@ class _Adjoints:
 
     graph: Graph
     prefix: str
+    wanted: tuple[str, ...]
     tensors: dict[str, Tensor] = field(default_factory=dict)
     equations: list[Equation] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
@@ -160,7 +161,7 @@ class _Adjoints:
         cotangent = Read(self.adjoint(equation.target), equation.write)
         value = self.own_value(equation)
         for read in reads:
-            slope = derivative(equation.body, read, value)
+            slope = Integer(1) if self.is_base(equation, read) else derivative(equation.body, read, value)
             body = times(cotangent * weight, slope)
             if body != 0:
                 self.write(read, body, equation)
@@ -191,10 +192,25 @@ class _Adjoints:
     # ------------------------------------------------------------ the other reducers
 
     def softmax_weight(self, equation: Equation) -> Read:
-        """exp(body − out), one number a place of the domain; 0 where out is −∞, as a sum of nothing has slope 0."""
+        """exp(body − out), one number a place of the domain; 0 where out is −∞, as a sum of nothing has slope 0.
+
+        The 0 is exp(−∞ − 0): out is taken to be 0 there, as it is in the library's softmax.
+        """
         out = Read(equation.target, equation.write)
-        body = scalar.WHERE(scalar.EQ(out, -INF), Integer(0), scalar.EXP(equation.body - out))
+        name = self.fresh(f"{equation.target}.base")
+        self.tensors[name] = replace(self.graph.tensors[equation.target], name=name)
+        free = tuple(i for i in equation.indices if i.name in equation.written)
+        base = _base(out)
+        self.equations.append(replace(equation, target=name, indices=free, guards=(), reducer=Reducer.SUM, body=base))
+        body = scalar.EXP(equation.body - Read(name, equation.write))
         return self.made(f"{equation.target}.softmax", equation, body)
+
+    def is_base(self, equation: Equation, read: Read) -> bool:
+        """Whether it is a logsumexp, but for 0 where that is −∞. What it hands on there does not matter: the slope of
+        the logsumexp is 0 itself."""
+        writers = self.graph.writers.get(read.tensor, ())
+        sums = bool(writers) and all(writer.reducer is Reducer.LOGSUMEXP for writer in writers)
+        return sums and read.tensor not in self.wanted and bool(equation.body == _base(read))
 
     def other_factors(self, equation: Equation) -> Read:
         """The product of all other bodies that go into the same place: exact where one is 0."""
@@ -255,3 +271,8 @@ class _Adjoints:
             here = replace(equation, indices=rest, guards=guards)
             if (body := times(cotangent, slope)) != 0:
                 self.write(moved, body, here)
+
+
+def _base(out: Read) -> sympy.Expr:
+    """A logsumexp, and 0 where it is −∞: what exponents of weights are less."""
+    return scalar.WHERE(scalar.EQ(out, -INF), Integer(0), out)

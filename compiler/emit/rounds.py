@@ -172,14 +172,14 @@ def zero(kind: Kind, around: Surroundings) -> str:
 
 def _cuts(equation: Equation, loops: list[Sequential], buffer: Buffer, around: Surroundings) -> Iterator[list[str]]:
     """The slices of a tensor that no round writes: before the first place, and behind the last; all of it, where it is
-    written in rounds of several loops, or only in some."""
+    written in rounds of several loops, or only in some, or along a diagonal."""
     cuts: list[list[str]] = []
     places = [equation.write[at] for at in buffer.axes]
     for loop in loops:
-        at = next(at for at, place in enumerate(places) if loop.index.name in place.indices)
+        at, *others = (at for at, place in enumerate(places) if loop.index.name in place.indices)
         offset = places[at] - index(loop.index.name)
         ends = _rounds_with(guards_of_rounds(equation, [each.index.name for each in loops]), loop.index)
-        if offset.indices or ends is None:
+        if offset.indices or ends is None or others:
             yield [":"]
             return
         low, high = ends[0] + offset, ends[1] + offset

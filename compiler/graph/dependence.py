@@ -13,7 +13,7 @@ import sympy
 
 from .conditions import implied, parts_of, under
 from .index import IndexExpr, Ranges, index, number, split_multiple
-from .nodes import Equation, Guard, Head, Read, Relation, Value
+from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
 from .tensors import ranges_of
 
@@ -45,6 +45,22 @@ def dependences(equations: Sequence[Equation]) -> list[Dependence]:
             for writer in writers.get(tensor, ()):
                 meeting = _meeting_reads(equation, equations[writer])
                 found += [Dependence(reader, writer, place, ranges) for place, ranges in meeting]
+    return found
+
+
+def read_in_vain(graph: Graph) -> set[str]:
+    """Tensors that a cycle of equations reads at places, all that a read names, which nothing writes: they are 0.
+
+    Such a read is no dependence, and so may come before all that writes the tensor.
+    """
+    found: set[str] = set()
+    for names in graph.cycles:
+        writers = {name: graph.writers[name] for name in names}
+        for reader in (equation for name in names for equation in writers[name]):
+            for tensor in writers.keys() & reader.sources():
+                met = {place for writer in writers[tensor] for place, _ in _meeting_reads(reader, writer)}
+                places = {place for name, place, _ in reads_with_ranges(reader) if name == tensor}
+                found |= {tensor} if places - met else set()
     return found
 
 

@@ -19,6 +19,7 @@ from .cycles import components
 from .dependence import Dependence, dependences, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
+from .stepping import choices, turned
 from .tensors import Index
 
 
@@ -91,10 +92,10 @@ def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bo
 
 def _is_earlier(read: Dependence, equations: tuple[Equation, Equation], loops: Sequence[tuple[str, bool]]) -> bool:
     for name, backward in loops:
-        distance = _distance(read, (name, name), equations, backward)
-        if distance is None or not read.ranges.nonnegative(distance):
+        bound = _least_distance(read, (name, name), equations, backward)
+        if bound is None or bound < 0:
             return False
-        if read.ranges.nonnegative(distance - 1):
+        if bound > 0:
             return True
     return False
 
@@ -137,10 +138,12 @@ def _part(component: list[int], equations: list[Equation], reads: list[Dependenc
 def _recurrence(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Recurrence:
     """The loop that computes a component; of several the one with the fewest loops inside of it."""
     found: list[Recurrence] = []
-    for own in _choices(equations, reads, used):
+    for own in choices(equations, reads, used):
+        names = tuple(step.name for step in own)
+        ordered, met = turned(equations, reads, own)
         for backward in (False, True):
             try:
-                made = _along(own, backward, equations, reads, used)
+                made = _along(names, backward, ordered, met, used)
             except Unordered:
                 continue
             if made is not None:
@@ -174,57 +177,12 @@ def _cycle(equations: list[Equation], reads: list[Dependence]) -> list[Equation]
     return [equations[at] for at in (way[0], *reversed(way[1:]))]
 
 
-def _choices(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    """For each equation the index that steps: all that follow from one index of one of them."""
-    seen: set[tuple[str, ...]] = set()
-    for start, name in [(at, name) for at, equation in enumerate(equations) for name in _steppable(equation, used)]:
-        own: dict[int, str] = {start: name}
-        changed = True
-        while changed and len(own) < len(equations):
-            changed = False
-            for read in reads:
-                for axis, written in enumerate(equations[read.writer].write):
-                    changed |= _follow(own, equations, read, (axis, written), used)
-        choice = tuple(own.get(at, "") for at in range(len(equations)))
-        if "" not in choice and choice not in seen:
-            seen.add(choice)
-            yield choice
-
-
-def _follow(own: dict[int, str], equations: list[Equation], read: Dependence, at: tuple[int, IndexExpr],
-            used: frozenset[str]) -> bool:  # fmt: skip
-    """Reader and writer step along the same axis of what is read: where one is known the other follows."""
-    axis, written = at
-    names = [name for name in read.place[axis].indices if name in _steppable(equations[read.reader], used)]
-    if read.reader in own and read.writer not in own:
-        if own[read.reader] in names and written.indices and written.indices[0] in _steppable(
-            equations[read.writer], used
-        ):  # fmt: skip
-            own[read.writer] = written.indices[0]
-            return True
-    elif read.writer in own and read.reader not in own and written.indices == (own[read.writer],) and len(names) == 1:
-        own[read.reader] = names[0]
-        return True
-    return False
-
-
-def _steppable(equation: Equation, used: frozenset[str]) -> list[str]:
-    """The indices along which an equation writes one place after the other: alone in some subscript of the write."""
-    found = []
-    for name in equation.written:
-        factors = [place.coefficient(name) for place in equation.write if place.indices == (name,)]
-        if name not in used and factors and factors[0] is not None and factors[0].constant:
-            found.append(name)
-    return found
-
-
 def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], reads: list[Dependence],
            used: frozenset[str]) -> Recurrence | None:  # fmt: skip
     """The loop over the equations' own indices; None where one is read before it is written."""
     least: list[int] = []
     for read in reads:
-        distance = _distance(read, own, equations, backward)
-        bound = None if distance is None else _least(distance, read.ranges)
+        bound = _least_distance(read, own, equations, backward)
         if bound is None:
             return None
         least.append(bound)
@@ -245,21 +203,24 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
 
 
 def _carried(read: Dependence, name: str, equations: list[Equation], backward: bool) -> bool:
-    distance = _distance(read, (name,) * len(equations), equations, backward)
-    return distance is not None and read.ranges.nonnegative(distance - 1)
+    bound = _least_distance(read, (name,) * len(equations), equations, backward)
+    return bound is not None and bound > 0
 
 
-def _distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> IndexExpr | None:
-    """How many rounds before the reader's the place that it reads was written, in the reader's indices."""
+def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> int | None:
+    """A number that the distance is never below: how many rounds before the reader's the place was written.
+
+    Every axis along which the writer steps says when that was, `h[t, j, t]` twice; the one that says most counts.
+    """
     writer = equations[read.writer]
-    at = next((at for at, place in enumerate(writer.write) if place.indices == (own[read.writer],)), None)
-    if at is None:
-        return None
-    rounds = written_in(writer.write[at], own[read.writer], read.place[at])
-    if rounds is None:
-        return None
-    distance = index(own[read.reader]) - rounds
-    return -distance if backward else distance
+    bounds: list[int] = []
+    for written, place in zip(writer.write, read.place, strict=True):
+        rounds = written_in(written, own[read.writer], place) if written.indices == (own[read.writer],) else None
+        if rounds is not None:
+            distance = index(own[read.reader]) - rounds
+            bound = _least(-distance if backward else distance, read.ranges)
+            bounds += [] if bound is None else [bound]
+    return max(bounds, default=None)
 
 
 def _least(distance: IndexExpr, ranges: Ranges) -> int | None:

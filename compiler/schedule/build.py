@@ -6,6 +6,7 @@ from itertools import groupby
 
 import sympy
 
+from gradc.graph.dependence import read_in_vain
 from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Graph, Read, Reducer
 from gradc.graph.prune import pruned
@@ -120,9 +121,10 @@ def with_stores(graph: Graph, in_place: Mapping[str, str]) -> tuple[Graph, dict[
 
 
 def with_zeros(graph: Graph) -> Graph:
-    """Tensors that are read or handed out but never written are written with 0."""
+    """Tensors that are read or handed out but never written, all of them or where they are read, are written with 0."""
     read = {source for equation in graph.equations for source in equation.sources()} | set(graph.outputs.values())
-    missing = [n for n in graph.tensors if n in read and n not in graph.writers and graph.tensors[n].role is None]
+    unwritten = {n for n in read if n not in graph.writers and graph.tensors[n].role is None} | read_in_vain(graph)
+    missing = [name for name in graph.tensors if name in unwritten]
     return graph.with_equations((*(_filled(graph, name, sympy.Integer(0)) for name in missing), *graph.equations))
 
 

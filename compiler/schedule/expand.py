@@ -137,34 +137,27 @@ def _seen_through(body: sympy.Expr, plain: Mapping[str, Equation]) -> sympy.Expr
 
 
 def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Equation]) -> sympy.Expr:
-    """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total."""
+    """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total, and asking
+    whether a sum is of nothing without a logarithm."""
     changes: dict[sympy.Expr, sympy.Expr] = {}
     for head in sorted(body.atoms(Head), key=str):
-        asks = head.row_name == "where" and _asks_for_nothing(head)
-        inner = head.args[2] if asks else head
-        if asks and isinstance(inner, Read):
-            whole = _seen_through(inner, plain)
-            if isinstance(whole, Head) and whole.row_name == "exp":
-                difference = _seen_through(whole.args[0], plain)
-                if _weight(difference, sums) is not None:
-                    changes[head] = inner  # it is 0 there already, written out
-        if isinstance(inner, Head) and inner.row_name == "exp":
-            found = _weight(_seen_through(inner.args[0], plain), sums)
-            if found is not None:
-                changes[head] = found
+        match head.row_name, head.args:
+            case "exp", (argument,):
+                found = _weight(_seen_through(argument, plain), sums, plain)
+                changes |= {} if found is None else {head: found}
+            case "eq", (Read() as out, low) if low == -INF and out.tensor in sums:
+                changes[head] = scalar.EQ(Read(f"{sums[out.tensor].name}.total", out.subscripts), Integer(0))
     return rebuild(body, changes)
 
 
-def _asks_for_nothing(head: Head) -> bool:
-    condition, then, _ = head.args
-    return bool(then == 0 and isinstance(condition, Head) and condition.row_name == "eq" and condition.args[1] == -INF)
-
-
-def _weight(difference: sympy.Expr, sums: Mapping[str, _Sum]) -> sympy.Expr | None:
+def _weight(difference: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Equation]) -> sympy.Expr | None:
     terms = difference.args if isinstance(difference, sympy.Add) else (difference,)
     for term in terms:
         match term:
-            case sympy.Mul(args=(sympy.Integer() as sign, Read() as out)) if sign == -1 and out.tensor in sums:
+            case sympy.Mul(args=(sympy.Integer() as sign, Read() as taken)) if sign == -1:
+                out = _base_of(taken, plain)
+                if out.tensor not in sums:
+                    continue
                 part = sums[out.tensor]
                 places = _matched(part.equation, out, difference - term)
                 if places is not None:
@@ -172,6 +165,16 @@ def _weight(difference: sympy.Expr, sums: Mapping[str, _Sum]) -> sympy.Expr | No
                     exponential = substitute(Read(part.exp, at), places)
                     return exponential * Read(part.inverse, out.subscripts)
     return None
+
+
+def _base_of(taken: Read, plain: Mapping[str, Equation]) -> Read:
+    """Of `if out == -inf then 0 else out` the read of out; then a weight is 0 where all is −∞, as it is written out."""
+    match _seen_through(taken, plain):
+        case Head(row_name="where", args=(Head(row_name="eq", args=(Read() as out, low)), then, otherwise)) if (
+            low == -INF and then == 0 and otherwise == out
+        ):
+            return out
+    return taken
 
 
 def _matched(equation: Equation, out: Read, body: sympy.Expr) -> dict[str, IndexExpr] | None:

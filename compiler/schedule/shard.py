@@ -158,13 +158,13 @@ class _Cut:
         left = set(both)
         steps: list[Step] = []
         for step in self.together([*early, *self.by_rows]):
-            if isinstance(step, Sequential):
-                if left & set(written_by(step)):
-                    return None
-                steps.append(step)
-            else:
-                steps.append(_starting(step, left))
-        ended = [_starting(step, set(), both) for step in self.together(after)]
+            if isinstance(step, Sequential) and left & set(written_by(step)):
+                return None
+            steps.append(_starting(step, left))
+        ended = list(self.together(after))
+        if any(isinstance(step, Sequential) and both & set(written_by(step)) for step in ended):
+            return None
+        ended = [_starting(step, set(), both) for step in ended]
         return Rows(self.extent, tuple(steps), tuple(ended), tuple(self.scalar_sums()))
 
     def together(self, chosen: list[_Part]) -> Iterator[Step]:
@@ -236,13 +236,15 @@ def _needed(names: Iterable[str], parts: list[_Part]) -> list[_Part]:
 
 
 def _starting(step: Step, first: set[str], later: Collection[str] = ()) -> Step:
-    """The step where the first writer of each of `first` starts it, taken from `first` then, and none of `later` do."""
+    """The step where the first writer of each of `first` starts it, taken from `first` then, and none of `later` do.
+    A recurrence writes none of them."""
+    if isinstance(step, Sequential):
+        return step
     if isinstance(step, Gemm):
         name = step.equation.target
         starts = (step.starts or name in first) and name not in later
         first.discard(name)
         return replace(step, starts=starts)
-    assert isinstance(step, Nest), "what is started anew is no recurrence"
 
     def changed(item: Item) -> Item:
         if isinstance(item, Loop):

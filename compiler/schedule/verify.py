@@ -81,6 +81,8 @@ def _order(run: Run, program: Program, runs: Runs) -> None:
 def _read_after_write(run: Run, name: str, runs: Runs) -> None:
     if name not in runs.writers:
         raise InternalError(f"{run}: it reads {name}, which no step writes")
+    if not _has_begun(name, run, runs):
+        raise InternalError(f"{run}: it reads {name} before anything has set it to 0")
     for writer in runs.writers[name]:
         places = _of_this_round(writer, run, name)
         if not places:
@@ -90,10 +92,17 @@ def _read_after_write(run: Run, name: str, runs: Runs) -> None:
         _complete(writer, run, places)
 
 
+def _has_begun(name: str, reader: Run, runs: Runs) -> bool:
+    """Whether the first that writes a tensor comes before, or in an earlier round."""
+    first = runs.writers[name][0]
+    around = reader.loops[: shared_loops(first, reader)]
+    return first.order < reader.order or any(isinstance(loop, Sequential) for loop in around)
+
+
 def _of_this_round(writer: Run, reader: Run, name: str) -> list[Subscripts]:
-    """What it reads of the writer, less what earlier rounds of sequential loops around both have written."""
+    """What it reads of the writer, less what that never writes, and what earlier rounds of loops around both wrote."""
     around = [loop for loop in reader.loops[: shared_loops(writer, reader)] if isinstance(loop, Sequential)]
-    if not around:
+    if not around and writer.order < reader.order:
         return list(reader.reads(name))
     return near_reads(reader.equation, writer.equation, [(loop.index.name, loop.backward) for loop in around])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .expressions import stated
 from .terms import Choices, Idx, Known, Scope, Size, Uses, Value
-from .world import Stored, World
+from .world import Step, Stored, World
 
 ROOM = 48
 """How many places an equation runs over, reductions and all."""
@@ -13,10 +13,20 @@ ROOM = 48
 
 @dataclass(frozen=True)
 class Made:
-    """A tensor that a statement makes."""
+    """A tensor that a statement makes, or all those of a recurrence."""
 
-    known: Known
-    compute: Callable[[World], Stored]
+    known: tuple[Known, ...]
+    compute: Callable[[World], tuple[Stored, ...]]
+    recurrent: bool = False
+
+    @property
+    def step(self) -> Step:
+        return Step(tuple(tensor.name for tensor in self.known), self.compute, self.recurrent)
+
+
+def one(known: Known, compute: Callable[[World], Stored]) -> Made:
+    """A tensor that needs none of its own places."""
+    return Made((known,), lambda world: (compute(world),))
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ def tabulated(name: str, indices: Sequence[Idx], value: Value, uses: Uses, kind:
     sizes = tuple(idx.size for idx in indices)
     known = Known(name, sizes, kind, below, any(t.late for t in uses.tensors.values()))
     shape, names = [size.value for size in sizes], [idx.name for idx in indices]
-    return Made(known, lambda world: world.tabulate(shape, value, names))
+    return one(known, lambda world: world.tabulate(shape, value, names))
 
 
 def left_side(name: str, indices: Sequence[Idx], uses: Uses, choices: Choices) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .bases import Made, Statement
+from .bases import Made, Statement, one
 from .functions import TANH, function_of
 from .statements import of_whole
 from .terms import ATOM, Choices, Known, Size, Term, binary, power
@@ -227,7 +227,7 @@ def _moments(name: str, x: Whole) -> Statement:
         def compute(world: World) -> Stored:
             return world.tabulate([columns.value], value, axis_names(1))
 
-        return Made(Known(own, (columns,), late=x.late), compute)
+        return one(Known(own, (columns,), late=x.late), compute)
 
     other = f"{name}_v"
     return Statement((f"{name}, {other} = moments({x.term.text})",), (made(name, first), made(other, second)))

@@ -42,6 +42,10 @@ def _softplus(points: Points, x: Array) -> Array:
     return points.xp.logaddexp(0.0, x)
 
 
+def sigmoid(x: Term) -> Term:
+    return call("sigmoid", x, by=_logistic)
+
+
 TANH, SIN, EXP, SQRT, LOG = (plain(name) for name in ("tanh", "sin", "exp", "sqrt", "log"))
 ERF = special("erf")
 RELU = kinked("relu", lambda xp, x: xp.where(x > 0, x, 0), lambda x: x)
@@ -88,7 +92,7 @@ SMOOTH: tuple[Callable[[Term], Term], ...] = (
     lambda x: plain("tan")(SIN(x)),
     lambda x: plain("sinh")(SIN(x)),
     lambda x: plain("cosh")(TANH(x)),
-    lambda x: call("sigmoid", x, by=_logistic),
+    sigmoid,
     lambda x: call("softplus", x, by=_softplus),
     written("1 / (1 + exp(-{}))", PRODUCT, _logistic),
     written("log(1 + exp({}))", ATOM, _softplus),

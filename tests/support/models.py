@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from .bases import Statement
 from .definitions import Library, call_statement, library, sum_of_squares
 from .expressions import with_cosines
+from .recurrences import recurrence
 from .statements import (
     any_axes,
     any_equation,
@@ -30,7 +31,7 @@ from .statements import (
 )
 from .terms import Choices, Idx, Known, Size, Term, binary, number, power
 from .whole import Whole, axis_names, leaf, random_whole, reduced
-from .world import Array, Points, Stored, World
+from .world import Array, Points, Step, World
 from .writes import places_joined, scattered, several_places
 
 LARGEST = 30.0
@@ -49,6 +50,7 @@ KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], .
     (1, whole_numbers),
     (1, any_axes),
     (1, gradient),
+    (3, recurrence),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
 
@@ -64,7 +66,7 @@ class RandomModel:
     targets: Mapping[str, Array]
     params: Mapping[str, Array]
     states: Mapping[str, Array]
-    steps: tuple[tuple[str, Callable[[World], Stored]], ...]
+    steps: tuple[Step, ...]
     outputs: Mapping[str, str]
     """`loss`, `metric m`, `predict p` and `next s`, each with the name of the tensor that holds it."""
 
@@ -77,8 +79,8 @@ class RandomModel:
         world = World(xp, self.dims, steps=self.steps)
         for name, value in values.items():
             world.store(name, value)
-        for name, compute in self.steps:
-            world.tensors[name] = compute(world)
+        for step in self.steps:
+            world.run(step)
         return {label: world.tensors[name].array for label, name in self.outputs.items()}
 
     def __repr__(self) -> str:
@@ -103,7 +105,7 @@ class Builder:
     lines: list[str] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
     values: dict[str, Array] = field(default_factory=dict)
-    steps: list[tuple[str, Callable[[World], Stored]]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -199,25 +201,30 @@ class Builder:
     def accept(self, statement: Statement) -> bool:
         """Computes it; keeps it if that went well."""
         self.world.gap = float("inf")
-        if any(made.known.rank > HIGHEST_RANK for made in statement.made):
+        tensors = [tensor for made in statement.made for tensor in made.known]
+        if any(tensor.rank > HIGHEST_RANK for tensor in tensors):
             return False
+        steps = [made.step for made in statement.made]
         with np.errstate(all="ignore"):
-            for made in statement.made:
-                stored = made.compute(self.world)
-                self.world.tensors[made.known.name] = stored
-                bound = np.max(np.abs(stored.flat), initial=0)
-                if not (bound < LARGEST and self.world.gap > NEAREST) or stored.flat.dtype.kind not in "fi":
+            for step in steps:
+                self.world.run(step)
+                if not all(map(self.tame, step.names)):
                     return False
         self.lines += statement.lines
-        self.steps += [(made.known.name, made.compute) for made in statement.made]
-        self.known += [made.known for made in statement.made if " " not in made.known.name]
+        self.steps += steps
+        self.known += [tensor for tensor in tensors if " " not in tensor.name]
         return True
+
+    def tame(self, name: str) -> bool:
+        flat = self.world.tensors[name].flat
+        bound = np.max(np.abs(flat), initial=0)
+        return bool(bound < LARGEST and self.world.gap > NEAREST and flat.dtype.kind in "fi")
 
     # ------------------------------------------------------------ outputs
 
     def define(self, name: str, term: Term) -> None:
         """A scalar tensor that is handed out."""
-        self.steps.append((name, lambda world: world.tabulate((), term.at, ())))
+        self.steps.append(Step((name,), lambda world: (world.tabulate((), term.at, ()),)))
 
     def draw_loss(self) -> None:
         """Weighted sums of what nothing else reads, and of some more."""
@@ -304,7 +311,7 @@ class Builder:
 
     def hand_out(self, label: str, found: Whole) -> None:
         shape, names = [size.value for size in found.sizes], axis_names(len(found.sizes))
-        self.steps.append((label, lambda world: world.tabulate(shape, found.term.at, names)))
+        self.steps.append(Step((label,), lambda world: (world.tabulate(shape, found.term.at, names),)))
         self.outputs[label] = label
 
     def model(self) -> RandomModel:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .bases import ROOM, Made, Statement, drawn_indices, left_side, scope_for, tabulated
+from .bases import ROOM, Statement, drawn_indices, left_side, one, scope_for, tabulated
 from .expressions import Header, expression, reduction
 from .functions import TANH, function_of
 from .reads import combined, index_condition, read
@@ -179,7 +179,7 @@ def whole_equation(name: str, known: Sequence[Known], choices: Choices) -> State
 def of_whole(name: str, found: Whole) -> Statement:
     known = Known(name, found.sizes, late=found.late)
     names, shape = axis_names(len(found.sizes)), [size.value for size in found.sizes]
-    made = Made(known, lambda world: world.tabulate(shape, found.term.at, names))
+    made = one(known, lambda world: world.tabulate(shape, found.term.at, names))
     return Statement((f"{name} = {found.term.text}",), (made,))
 
 
@@ -188,8 +188,8 @@ def gradient(name: str, known: Sequence[Known], choices: Choices) -> Statement:
     real = [tensor for tensor in known if tensor.kind == "real"]
     y, x = choices.pick([*real[-3:], *real]), choices.pick(real)
     made = Known(name, x.sizes, late=x.late or y.late)
-    compute = Made(made, lambda world: world.gradient(y.name, x.name))
-    return Statement((f"{name} = grad({y.name}, {x.name})",), (compute,))
+    found = one(made, lambda world: world.gradient(y.name, x.name))
+    return Statement((f"{name} = grad({y.name}, {x.name})",), (found,))
 
 
 def simplest(name: str, known: Sequence[Known], choices: Choices) -> Statement:

@@ -31,6 +31,15 @@ class Stored:
         return self.flat[: int(np.prod(self.shape, dtype=int))].reshape(self.shape)
 
 
+@dataclass(frozen=True)
+class Step:
+    """How a tensor is made that is no leaf, or all those of a recurrence, which need each other."""
+
+    names: tuple[str, ...]
+    compute: "Callable[[World], tuple[Stored, ...]]"
+    recurrent: bool = False
+
+
 @dataclass
 class World:
     """The tensors known so far, the sizes of the dims, and the library that computes."""
@@ -40,8 +49,10 @@ class World:
     tensors: dict[str, Stored] = field(default_factory=dict)
     gap: float = float("inf")
     """How near to a kink anything came; NumPy only."""
-    steps: "Sequence[tuple[str, Callable[[World], Stored]]]" = ()
+    steps: Sequence[Step] = ()
     """How the tensors that are no leaves are made, in order."""
+    moved: Mapping[str, Stored] = field(default_factory=dict)
+    """What is added to the places of a recurrence as they are written: later ones follow."""
 
     @property
     def special(self) -> Any:
@@ -61,6 +72,9 @@ class World:
         flat = self.xp.asarray(value).reshape(-1)
         self.tensors[name] = Stored(self.xp.pad(flat, (0, filled(count) - count), mode="edge"), value.shape)
 
+    def run(self, step: Step) -> None:
+        self.tensors.update(zip(step.names, step.compute(self), strict=True))
+
     def tabulate(self, shape: Sequence[int], value: "Callable[[Points], Array]",
                  names: Sequence[str] | None = None) -> Stored:  # fmt: skip
         """A tensor from its value at every place."""
@@ -71,37 +85,52 @@ class World:
 
     def gradient(self, of: str, by: str) -> Stored:
         """The derivatives of the sum of a tensor by another, by JAX: what lies between is computed again."""
-        names = [name for name, _ in self.steps]
-        between = self.steps[names.index(by) + 1 if by in names else 0 : names.index(of) + 1 if of in names else 0]
+        made = {name: at for at, step in enumerate(self.steps) for name in step.names}
+        start, stop = made.get(by, -1), made.get(of, -1) + 1
+        recurrent = start >= 0 and self.steps[start].recurrent
 
         def total(value: Array) -> Array:
             inner = World(jnp, self.sizes, dict(self.tensors), steps=self.steps)
             inner.store(by, value)
-            for name, compute in between:
-                inner.tensors[name] = compute(inner)
+            if recurrent:
+                inner.moved = {by: inner.tensors[by]}
+            for step in self.steps[start if recurrent else start + 1 : stop]:
+                inner.run(step)
             return inner.tensors[of].array.sum()
 
         with jax.enable_x64(True):
-            value = jax.grad(total)(jnp.asarray(self.tensors[by].array))
+            value = jnp.asarray(self.tensors[by].array)
+            value = jax.grad(total)(jnp.zeros(value.shape) if recurrent else value)
             found = World(self.xp, self.sizes)
             found.store(by, value if self.xp is jnp else np.asarray(value))
         return found.tensors[by]
 
+    def zeros(self, shape: Sequence[int]) -> Stored:
+        """With at least one place that does not count."""
+        return Stored(self.xp.zeros(filled(int(np.prod(shape, dtype=int)))), tuple(shape))
+
     def scatter(self, shape: Sequence[int], parts: "Sequence[tuple[Points, Sequence[Array], Array]]") -> Stored:
         """A tensor from values at some of its places; each place is written once."""
-        total = int(np.prod(shape, dtype=int))
-        flat = self.xp.zeros(filled(total + 1))
+        found = self.zeros(shape)
         for points, subscripts, value in parts:
-            place = np.zeros(points.count, int)
-            for extent, subscript in zip(shape, subscripts, strict=True):
-                place = place * extent + subscript
-            place = np.where(np.arange(points.count) < points.real, place, total)
-            value = self.xp.broadcast_to(value, (points.count,))
-            if self.xp is np:
-                flat[place] = value
-            else:
-                flat = flat.at[place].set(value)
-        return Stored(flat, tuple(shape))
+            found = self.write(found, points, subscripts, value)
+        return found
+
+    def write(self, into: Stored, points: "Points", subscripts: Sequence[Array], value: Array,
+              more: Stored | None = None) -> Stored:  # fmt: skip
+        """The same tensor with values, and what `more` has there, at some of its places."""
+        total = int(np.prod(into.shape, dtype=int))
+        place = np.zeros(points.count, int)
+        for extent, subscript in zip(into.shape, subscripts, strict=True):
+            place = place * extent + subscript
+        place = np.where(np.arange(points.count) < points.real, place, total)
+        value = self.xp.broadcast_to(value, (points.count,))
+        value = value if more is None else value + more.flat[place]
+        if self.xp is not np:
+            return Stored(into.flat.at[place].set(value), into.shape)
+        flat = into.flat.copy()
+        flat[place] = value
+        return Stored(flat, into.shape)
 
 
 def filled(count: int) -> int:

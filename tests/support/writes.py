@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from .bases import Made, Statement, drawn_indices, scope_for, tabulated
+from .bases import Statement, drawn_indices, one, scope_for, tabulated
 from .expressions import Header, expression, reduction, stated
 from .reads import read
 from .statements import any_equation
+from .steps import inside, longer
 from .terms import NOT, Choices, Idx, Known, Scope, Size, Term, Uses, binary, choice, number
 from .world import Stored, World, places
 
@@ -25,8 +26,8 @@ def places_joined(name: str, known: Sequence[Known], choices: Choices) -> Statem
     size = Size(str(count) if high.size.static else f"{high.size.text}*{width}", count, high.size.static)
     scope = scope_for(known, indices, choices)
     body = expression(scope, 2)
-    first = f"{_inside(high, scope.uses)} * {width}" if width > 1 else _inside(high, scope.uses)
-    written = f"{first} + {_inside(low, scope.uses)}"
+    first = f"{inside(high, scope.uses)} * {width}" if width > 1 else inside(high, scope.uses)
+    written = f"{first} + {inside(low, scope.uses)}"
     left = [*(stated(idx, scope.uses, choices) for idx in others), written]
     known_out = Known(name, (*(idx.size for idx in others), size), late=_late(scope.uses))
     extents = {idx.name: idx.size.value for idx in indices}
@@ -37,12 +38,7 @@ def places_joined(name: str, known: Sequence[Known], choices: Choices) -> Statem
         at.append(points.indices[high.name] * width + points.indices[low.name])
         return world.scatter([s.value for s in known_out.sizes], [(points, at, body.at(points))])
 
-    return Statement((f"{name}[{', '.join(left)}] = {body.text}",), (Made(known_out, compute),))
-
-
-def _inside(idx: Idx, uses: Uses) -> str:
-    """An index within arithmetic, its extent stated in brackets where nothing else tells it."""
-    return idx.name if uses.tells(idx) else f"({idx.name}: {idx.size.text})"
+    return Statement((f"{name}[{', '.join(left)}] = {body.text}",), (one(known_out, compute),))
 
 
 def _late(uses: Uses) -> bool:
@@ -80,7 +76,7 @@ def several_places(name: str, known: Sequence[Known], choices: Choices) -> State
             found.append((points, at, body.at(points)))
         return world.scatter([size.value for size in sizes], found)
 
-    return Statement(tuple(lines), (Made(Known(name, tuple(sizes), late=_late(uses)), compute),))
+    return Statement(tuple(lines), (one(Known(name, tuple(sizes), late=_late(uses)), compute),))
 
 
 def _first_and_rest(name: str, scope: Scope, indices: tuple[Idx, ...]) -> Statement:
@@ -89,12 +85,12 @@ def _first_and_rest(name: str, scope: Scope, indices: tuple[Idx, ...]) -> Statem
     choices = scope.choices
     first_scope = Scope(choices, scope.known, tuple(others), Uses(), scope.room)
     first, rest = expression(first_scope, 1), expression(scope, 2)
-    size = moving.size
-    longer = Size(str(size.value + 1) if size.static else f"{size.text} + 1", size.value + 1, size.static)
     left = ["0", *(stated(idx, first_scope.uses, choices) for idx in others)]
-    right = [f"{_inside(moving, scope.uses)} + 1", *(stated(idx, scope.uses, choices) for idx in others)]
+    right = [f"{inside(moving, scope.uses)} + 1", *(stated(idx, scope.uses, choices) for idx in others)]
     lines = (f"{name}[{', '.join(left)}] = {first.text}", f"{name}[{', '.join(right)}] = {rest.text}")
-    known = Known(name, (longer, *(i.size for i in others)), late=_late(first_scope.uses) or _late(scope.uses))
+    known = Known(
+        name, (longer(moving.size, 1), *(i.size for i in others)), late=_late(first_scope.uses) or _late(scope.uses)
+    )
 
     def compute(world: World) -> Stored:
         start = places(world, {idx.name: idx.size.value for idx in others})
@@ -107,7 +103,7 @@ def _first_and_rest(name: str, scope: Scope, indices: tuple[Idx, ...]) -> Statem
             ],
         )
 
-    return Statement(lines, (Made(known, compute),))
+    return Statement(lines, (one(known, compute),))
 
 
 def scattered(name: str, known: Sequence[Known], choices: Choices) -> Statement:
