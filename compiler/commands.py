@@ -91,7 +91,8 @@ def new_model(name: str, text: str) -> None:
     path = Path(f"{name.removesuffix('.grad')}.grad")
     if not path.stem.isidentifier():
         raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
-    pipeline().emit(text.replace("NAME", path.stem), file=str(path), dtype="float32", lr=None)  # a word of the language is no name
+    # a word of the language is no name
+    pipeline().emit(text.replace("NAME", path.stem), file=str(path), dtype="float32", lr=None)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text.replace("NAME", path.stem))

@@ -349,9 +349,9 @@ CASES = [
     Case("constant tensor", with_t(WHERE(LT(vi, Integer(2)), one, INF), t * y),
          ["out[i] = (if i < 2 then 1 else inf)*y[i]"]),
     Case("constant tensor", lambda: base().write("t", (i,), {"i": 4}, INF, guards=(at_least(i - 2),)).write(
-        "out", (i,), {"i": 4}, t + y), ["out[i] = (if i >= 2 then inf else 0) + y[i]"]),
+        "out", (i,), {"i": 4}, t + y), ["out[i] = y[i] + (if i >= 2 then inf else 0)"]),
     Case("constant tensor", lambda: base().write("r", (i, j), over, one / 2, guards=(at_least(i - j - 1),)).write(
-        "out", (i,), over, read("r", i, j) + y), ["out[i] = sum[j]((if j < i then 0.5 else 0) + y[i])"]),
+        "out", (i,), over, read("r", i, j) + y), ["out[i] = sum[j](y[i] + (if j < i then 0.5 else 0))"]),
     Case("", with_t(vi / 2, t * y), ["t[i] = i/2", "out[i] = t[i]*y[i]"]),
     Case("scalar", lambda: base().tensor("a").tensor("b").write("a", (), {"i": 4}, x).write("b", (), {}, read("a") / 4)
          .write("out", (i,), {"i": 4}, read("b") * y), ["a = sum[i](x[i])", "out[i] = a*y[i]/4"]),

@@ -209,7 +209,9 @@ def test_where_nothing_can_be_saved(tmp_path, monkeypatch):
     with pytest.raises(GradcError, match="it is a folder"):
         checkpoint.check_writable(tmp_path)
     for write in (model().save, checkpoint.check_writable):
-        with pytest.raises(GradcError, match=r"written to a \.safetensors file, not to .*m\.grad(.|\n)*m\.safetensors would do"):
+        with pytest.raises(
+            GradcError, match=r"to a \.safetensors file, not to .*m\.grad(.|\n)*m\.safetensors would do"
+        ):
             write(tmp_path / "m.grad")
     checkpoint.check_writable(tmp_path / "w.safetensors")
     monkeypatch.setattr(checkpoint.os, "access", lambda path, mode: False)
