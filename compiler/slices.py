@@ -6,7 +6,6 @@ its way to the loss.
 """
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -127,7 +126,9 @@ def source_slice(source: str, spec: ModuleSpec, program: Program, target: str) -
     kernels = [_with_decorators(node, rows) for name, node in functions.items() if name in called & _kernels(functions)]
     lines = [line for statement in kept for line in _with_comments(statement, rows)]
     header = rows[_first_line(driver) - 1 : driver.body[0].lineno - 1]
-    note = f"# Of {spec.name}.py only what makes {target}; {driver.name} does more than these lines."
+    adjoint = target not in ancestors(program.graph, program.graph.outputs.get(LOSS, target))
+    forward = ", and of the forward pass what that reads at first hand" if adjoint else ""
+    note = f"# Of {spec.name}.py only what makes {target}{forward}; {driver.name} does more than these lines."
     return "\n\n\n".join([note, *kernels, "\n".join([*header, *lines])]) + "\n"
 
 
@@ -167,8 +168,9 @@ def _kept(function: ast.FunctionDef, wanted: set[str]) -> list[ast.stmt]:
 
 
 def _is_view(statement: ast.Assign) -> bool:
-    """`h = work[…].reshape(…)`, `h_weight, h_bias = parts(params)`, `batch = x.shape[0]`: nothing is computed."""
-    return bool(re.search(r"\[|^parts\(", ast.unparse(statement.value)))
+    """`h = view(work, …)`, `h_weight, h_bias = parts(params)`, `start_2 = start_1 + batch`: no tensor is computed."""
+    calls = {ast.unparse(node.func) for node in ast.walk(statement.value) if isinstance(node, ast.Call)}
+    return calls <= {"parts", "view", "rows"}
 
 
 def _assigned(statement: ast.Assign) -> set[str]:

@@ -141,8 +141,11 @@ TENSORS = {
     "a returned name": ("def f(a):\n    h = tanh(a)\n    return h\no = f(x)", "o"),
     "a returned name and another": ("def f(a):\n    u = tanh(a)\n    h = u * u\n    return h\no = f(x)", "o.u o"),
     "two returned names": ("def f(a):\n    u = tanh(a)\n    h = u * u\n    return u, h\no, k = f(x)", "o k"),
-    "an argument that is an expression": ("o = softmax(x + 1)", "o.softmax.x o"),
-    "an argument of an argument": ("o = 2 * softmax(softmax(x) + 1)", "o.softmax_1 o.softmax_2.x o.softmax_2 o"),
+    "an argument that is an expression": ("o = softmax(x + 1)", "o.softmax.x o.total o.base o"),
+    "an argument of an argument": (
+        "o = 2 * softmax(softmax(x) + 1)",
+        "o.softmax_1.total o.softmax_1.base o.softmax_1 o.softmax_2.x o.softmax_2.total o.softmax_2.base o.softmax_2 o",
+    ),
     "a subscript": ("o[i] = r[min(ids[i] + 1, 3)]", "o.min o"),
     "a name again": ("h = tanh(x)\nh = tanh(h)", "h h_2"),
     "an alias": ("h = tanh(x)\no = h", "h"),

@@ -152,6 +152,15 @@ def test_python_of_a_gradient_has_just_its_kernels():
     assert "h_weight, h_bias, logits_weight, logits_bias = parts(params)" in of_weight
 
 
+def test_the_lines_of_a_gradient_say_what_their_arrays_are():
+    driver = ast.parse(stage("python", "d_logits")).body[-1]
+    assert isinstance(driver, ast.FunctionDef)
+    arguments = {argument.arg for argument in driver.args.args}
+    names = [node for node in ast.walk(driver) if isinstance(node, ast.Name)]
+    given = {node.id for node in names if isinstance(node.ctx, ast.Store)} | arguments
+    assert {node.id for node in names if isinstance(node.ctx, ast.Load) and node.id.startswith(("d_", "h"))} <= given
+
+
 # ---------------------------------------------------------------- slices
 
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from .bases import Statement
 from .definitions import Library, call_statement, library, sum_of_squares
 from .expressions import with_cosines
-from .recurrences import recurrence
 from .statements import (
     any_axes,
     any_equation,
@@ -50,7 +49,6 @@ KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], .
     (1, whole_numbers),
     (1, any_axes),
     (1, gradient),
-    (3, recurrence),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
 
