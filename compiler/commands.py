@@ -91,11 +91,11 @@ def new_model(name: str, text: str) -> None:
     path = Path(f"{name.removesuffix('.grad')}.grad")
     if not path.stem.isidentifier():
         raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
-    # a word of the language is no name
-    pipeline().emit(text.replace("NAME", path.stem), file=str(path), dtype="float32", lr=None)
+    text = text.replace("NAME", path.stem)
+    pipeline().emit(text, file=str(path), dtype="float32", lr=None)  # a word of the language is no name
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(text.replace("NAME", path.stem))
+            file.write(text)
     except FileExistsError as error:
         raise fail("file-exists", f"{path} is there already") from error
     except OSError as error:

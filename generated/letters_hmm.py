@@ -856,9 +856,10 @@ class Params:
         return self.flat[offset : offset + math.prod(shape)].reshape(shape)
 
     def __setitem__(self, name, value):
-        if np.ndim(value) and np.shape(value) != self[name].shape:
-            raise ValueError(f"{name} is {list(self[name].shape)}; got {list(np.shape(value))}")
-        self[name][...] = value
+        place = self[name]
+        if np.ndim(value) and np.shape(value) != place.shape:
+            raise ValueError(f"{name} is {list(place.shape)}; got {list(np.shape(value))}")
+        place[...] = value
 
     def __iter__(self):
         return iter(PARAMS)

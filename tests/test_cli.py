@@ -317,6 +317,13 @@ def test_predict_writes_an_npz(weights):
         np.testing.assert_array_equal(archive["p"], expected())
 
 
+def test_predictions_do_not_replace_their_data(weights):
+    before = Path("xy.npz").read_bytes()
+    options = ["--weights", weights, "--data", "xy.npz", "--out", "../" + Path.cwd().name + "/xy.npz"]
+    fails(gradc_("predict", "m.grad", *options), "xy.npz holds the data: --out names another file")
+    assert Path("xy.npz").read_bytes() == before
+
+
 def test_predict_takes_weights_of_another_program(weights):
     there = {"line.weight": np.float64([[1, 2, 3]]), "line.bias": np.float16([4]), "more": np.int64([5])}
     safetensors.numpy.save_file(there, "torch.safetensors")

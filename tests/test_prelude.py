@@ -21,21 +21,10 @@ HEAD = """
 import math
 import numpy as np
 from numba import njit
-from numba.extending import register_jitable
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 """
-COMPILED = """
-vector = register_jitable(
-    fastmath={"contract"},
-    forceinline=True,
-    error_model="numpy",
-    nogil=True,
-    _nrt=False,
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-)
-"""
+COMPILED = "from gradc.emit.prelude.scope import vector"
 PLAIN = "def vector(function): return function"
 
 WIDTHS = ("float32", "float64")

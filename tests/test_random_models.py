@@ -5,6 +5,8 @@ environment it is made smaller first, which takes minutes.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from support.agreement import by_jax, check_compiled, check_module, check_stages, sources_of
-from support.models import BYTES, RandomModel, made_from, models
+from support.models import BYTES, STEPPING, RandomModel, made_from, models
 
 PARTS, EXAMPLES = 20, 25
 COMPILED = 20
+STEPPED = 24
 
 
 def explore(check: Any, part: int, examples: int) -> None:
@@ -38,6 +41,16 @@ def explore(check: Any, part: int, examples: int) -> None:
     run()
 
 
+@contextmanager
+def noted(model: RandomModel) -> Iterator[None]:
+    """What goes wrong inside shows the model."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(repr(model))
+        raise
+
+
 def agrees(model: RandomModel) -> None:
     expected = by_jax(model)
     stages = check_stages(model, expected)
@@ -49,6 +62,14 @@ def test_models_agree(part: int) -> None:
     explore(agrees, part, EXAMPLES)
 
 
+@pytest.mark.parametrize("start", range(STEPPED))
+def test_models_with_recurrences_agree(start: int) -> None:
+    """Models of their own: among all others too few would be drawn."""
+    model = made_from(np.random.default_rng(start).bytes(BYTES), most=3, kinds=STEPPING)
+    with noted(model):
+        agrees(model)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("start", range(COMPILED // 2))
 def test_compiled_models_agree(start: int, dtype: str, tmp_path: Path) -> None:
@@ -56,8 +77,5 @@ def test_compiled_models_agree(start: int, dtype: str, tmp_path: Path) -> None:
     model = made_from(np.random.default_rng(start).bytes(BYTES), most=3)
     expected = by_jax(model)
     sources = sources_of(check_stages(model, expected), model.text, dtype)
-    try:
+    with noted(model):
         check_compiled(sources, model, expected, tmp_path)
-    except AssertionError as error:
-        error.add_note(repr(model))
-        raise

@@ -315,9 +315,9 @@ class Callers:
         """`train_step` for long steps."""
         return ""
 
-    def updated(self) -> list[str]:
-        """The call that takes one step of the optimizer."""
-        arguments = ["params", "d_params", "moments", "t", *self.update_work()]
+    def updated(self, *over: str) -> list[str]:
+        """The call that takes one step of the optimizer, where it is cut over a range of parameters."""
+        arguments = ["params", "d_params", "moments", "t", *self.update_work(), *over]
         return call_rows("update", arguments) if self.spec.updates else []
 
     def update_work(self) -> list[str]:

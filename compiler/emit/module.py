@@ -171,22 +171,17 @@ class _Module:
         if "special." in callers:
             lines.add("from scipy import special")
         names: dict[str, set[str]] = {}
-        for line in lines:
+        for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
             module, _, imported = line.partition(" import ")
             names.setdefault(module, set()).update(imported.split(", ") if imported else ())
-        whole = {module for module in names if module.startswith("import ")}
-        parts = {module: f"{module} import {', '.join(sorted(names[module]))}" for module in names.keys() - whole}
-        ours = sorted(module for module in parts if module.split()[1].partition(".")[0] in sys.stdlib_module_names)
-        others = sorted(parts.keys() - set(ours))
+        rows = {
+            module: f"{module} import {', '.join(sorted(parts))}" if parts else module
+            for module, parts in names.items()
+        }
+        own = [module for module in rows if module.split()[1].partition(".")[0] in sys.stdlib_module_names]
+        others = [row for module, row in rows.items() if module not in own]
         optional = OPTIONAL_IMPORTS if self.rows is not None else ()
-        return (
-            *sorted(whole),
-            *(parts[module] for module in ours),
-            "",
-            "import numpy as np",
-            *(parts[module] for module in others),
-            *optional,
-        )
+        return (*(rows[module] for module in own), "", "import numpy as np", *others, *optional)
 
     def constants(self, text: str) -> tuple[str, ...]:
         names = {"f": "float", "i": "int", "u": "uint"}

@@ -99,18 +99,15 @@ class ShardedCallers(Callers):
             f"{INDENT}share = rows(shares[worker], {ends})",
             f"{INDENT}for n in range(share.size):",
             f"{INDENT * 2}sums[n] += share[n]",
-            *self.updated(RANGE_NAMES),
+            *self.updated(*RANGE_NAMES),
         ]
         arguments = ["params", "shares", "moments", "t", *self.update_work(), *(RANGE_NAMES if self.cut else ())]
         return entry_text("entry", "added_entry", arguments, lines)
 
-    def updated(self, over: tuple[str, ...] = ()) -> list[str]:
-        """The call that takes one step of the optimizer, over a range of parameters or over all."""
-        if not self.spec.updates:
-            return []
-        over = over or ("0", str(self.spec.trained))
-        arguments = ["params", "d_params", "moments", "t", *self.update_work(), *(over if self.cut else ())]
-        return call_rows("update", arguments)
+    def updated(self, *over: str) -> list[str]:
+        """Where it can be cut, without a range over all parameters."""
+        # not super(): a dataclass with slots is another class than the one that its methods were written in
+        return Callers.updated(self, *((over or ("0", str(self.spec.trained))) if self.cut else ()))
 
     # ------------------------------------------------------------ for callers
 

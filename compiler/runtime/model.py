@@ -76,7 +76,7 @@ class Model:
 
     @property
     def source(self) -> str:
-        """The emitted module's Python source. It needs NumPy and Numba, not gradc."""
+        """The emitted module's Python source. It says what it needs; gradc is not of it."""
         return self._loaded.source
 
     @property

@@ -10,7 +10,7 @@ in its place. `repr` of a model is a script that makes it again.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from hypothesis import strategies as st
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from .bases import Statement
 from .definitions import Library, call_statement, library, sum_of_squares
 from .expressions import with_cosines
+from .recurrences import recurrence
 from .statements import (
     any_axes,
     any_equation,
@@ -38,7 +39,8 @@ NEAREST = 1e-5
 HIGHEST_RANK = 4
 BYTES = 1200
 """How many bytes decide on a model; when they are used up, the simplest follows."""
-KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...] = (
+Kinds: TypeAlias = tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...]
+KINDS: Kinds = (
     (5, products),
     (5, any_equation),
     (4, whole_equation),
@@ -51,6 +53,8 @@ KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], .
     (1, gradient),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
+STEPPING: Kinds = ((2, recurrence), (1, products), (1, any_equation), (1, whole_equation))
+"""The same, of models with recurrences."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Builder:
 
     choices: Choices
     seed: int
+    kinds: Kinds
     dims: dict[str, Size] = field(default_factory=dict)
     known: list[Known] = field(default_factory=list)
     head: list[str] = field(default_factory=list)
@@ -189,7 +194,7 @@ class Builder:
             if made is not None and self.accept(made):
                 return
         else:
-            make = choices.weighted(KINDS)
+            make = choices.weighted(self.kinds)
             if self.accept(make(name, self.known, choices)):
                 return
         for extra in set(self.values) - parameters:
@@ -323,10 +328,10 @@ class Builder:
         return RandomModel(text, self.seed, free, *leaves.values(), tuple(self.steps), self.outputs)
 
 
-def made_from(entropy: bytes, most: int = 5) -> RandomModel:
+def made_from(entropy: bytes, most: int = 5, kinds: Kinds = KINDS) -> RandomModel:
     """The model that a string of bytes stands for; zeros for the simplest."""
     choices = Choices(iter(entropy))
-    builder = Builder(choices, choices.integer(0, 2**16 - 1))
+    builder = Builder(choices, choices.integer(0, 2**16 - 1), kinds)
     builder.draw_dims()
     builder.draw_leaves()
     builder.library = library(choices)

@@ -11,5 +11,12 @@ i4, i8 = np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 
 # Range reduction is exact only in the order written: sums keep it, and only a product may fuse with its sum.
-BARE = {"error_model": "numpy", "nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+BARE = {
+    "error_model": "numpy",
+    "nogil": True,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "forceinline": True,
+}
+vector = register_jitable(fastmath={"contract"}, **BARE)
