@@ -3,6 +3,9 @@
 import ast
 import itertools
 import keyword
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -133,3 +136,39 @@ def test_a_long_name_makes_no_long_line():
 
 def test_a_function_of_a_number_stays_where_it_is_used():
     assert "bits = loss / np.log(2.0)" in emit(TINY + "metric bits = loss / log(2)\n")
+
+
+BRANCHES = """
+dim batch
+input x[batch, 8, 8, 2]
+target y[batch] : int(5)
+h = conv2d(x, 8, kernel = 3, padding = same)
+h = h + relu(batch_norm(conv2d(h, 8, kernel = 3, padding = same)))
+logits = dense(flatten(max_pool2d(h, 2)), 5)
+loss mean(cross_entropy(logits, y))
+"""
+GRADIENT = """
+import numpy as np
+import branches
+rng = np.random.default_rng(0)
+x, y = rng.random((50, 8, 8, 2), dtype="float32"), rng.integers(0, 5, 50)
+loss, gradients = branches.loss_and_gradients(branches.init(1), x, y)
+print(loss, gradients.flat.tobytes().hex())
+print(sum(branches.gradient_entry.stats.cache_hits.values()))
+"""
+
+
+def test_an_entry_from_the_disk_gives_the_bits_of_one_compiled_here(tmp_path):
+    """Its kernels are large enough for LLVM to leave them functions of their own, if it may."""
+    (tmp_path / "branches.py").write_text(emit(BRANCHES, dtype="float32"))
+    (tmp_path / "gradient.py").write_text(GRADIENT)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    said = []
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, "gradient.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        said.append(run.stdout.split("\n"))
+    assert [rows[1] for rows in said] == ["0", "1"]
+    assert said[0][0] == said[1][0]
