@@ -50,7 +50,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_8fb95661"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -486,7 +486,7 @@ def step_entry(params, d_params, moments, t, work, x, y):
     if place >= 0:
         return 1, place, 0.0
     loss = differentiate(params, d_params, work, x, y)
-    update(params, d_params, moments, t, 0, 27141)
+    update(params, d_params, moments, float(t), 0, 27141)
     return -1, -1, loss
 
 
@@ -519,7 +519,7 @@ def added_entry(params, shares, moments, t, first, last):
         share = rows(shares[worker], first, last)
         for n in range(share.size):
             sums[n] += share[n]
-    update(params, d_params, moments, t, first, last)
+    update(params, d_params, moments, float(t), first, last)
 
 
 @entry

@@ -43,7 +43,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_be25c2d0"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -775,7 +775,7 @@ def step_entry(params, d_params, moments, t, work, letters):
     if place >= 0:
         return 0, place, 0.0
     loss = differentiate(params, d_params, work, letters)
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
     return -1, -1, loss
 
 

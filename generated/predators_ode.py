@@ -44,7 +44,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_d5a2f3d2"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -778,7 +778,7 @@ def step_entry(params, d_params, moments, t, work, start, counted):
     if params.size != SIZE or d_params.size != SIZE or moments.size != 324:
         raise ValueError("params or state are of another model")
     loss = differentiate(params, d_params, work, start, counted)
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
     return -1, -1, loss
 
 

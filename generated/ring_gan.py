@@ -60,7 +60,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_f2f793b9"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -1123,7 +1123,7 @@ def step_entry(params, d_params, moments, t, work, seed, real):
     if params.size != SIZE or d_params.size != SIZE or moments.size != 18566:
         raise ValueError("params or state are of another model")
     loss = differentiate(params, d_params, work, random_key(seed, t), real)
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
     return -1, -1, loss
 
 

@@ -51,7 +51,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_bc806d0e"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -820,7 +820,7 @@ def step_entry(params, d_params, moments, t, work, x, y):
     if place >= 0:
         return 1, place, 0.0
     loss = differentiate(params, d_params, work, x, y)
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
     return -1, -1, loss
 
 
@@ -856,7 +856,7 @@ def added_entry(params, shares, moments, t):
         share = rows(shares[worker], 0, 72256)
         for n in range(share.size):
             sums[n] += share[n]
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
 
 
 @entry

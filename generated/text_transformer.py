@@ -56,7 +56,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_00e3ba5e"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -2187,7 +2187,7 @@ def step_entry(params, d_params, moments, t, work, x, y):
     if place >= 0:
         return 1, place, 0.0
     loss = differentiate(params, d_params, work, x, y)
-    update(params, d_params, moments, t)
+    update(params, d_params, moments, float(t))
     return -1, -1, loss
 
 

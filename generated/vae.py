@@ -64,7 +64,7 @@ vector = register_jitable(fastmath={"contract"}, **BARE)
 
 
 def entry(function):
-    """Compiled at its first call, kernels and all, and kept on disk under the hash of this file's contents."""
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_af28d595"
     try:
         return njit(fastmath=FAST, cache=True, **PLAIN)(function)
@@ -722,7 +722,7 @@ def step_entry(params, d_params, moments, t, work, seed, x):
     if params.size != SIZE or d_params.size != SIZE or moments.size != 79010:
         raise ValueError("params or state are of another model")
     loss = differentiate(params, d_params, work, random_key(seed, t), x)
-    update(params, d_params, moments, t, 0, 39505)
+    update(params, d_params, moments, float(t), 0, 39505)
     return -1, -1, loss
 
 
@@ -754,7 +754,7 @@ def added_entry(params, shares, moments, t, first, last):
         share = rows(shares[worker], first, last)
         for n in range(share.size):
             sums[n] += share[n]
-    update(params, d_params, moments, t, first, last)
+    update(params, d_params, moments, float(t), first, last)
 
 
 @entry

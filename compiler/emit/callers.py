@@ -317,7 +317,8 @@ class Callers:
 
     def updated(self, *over: str) -> list[str]:
         """The call that takes one step of the optimizer, where it is cut over a range of parameters."""
-        arguments = ["params", "d_params", "moments", "t", *self.update_work(), *over]
+        # to a rule t is a real number: for powers by whole ones Numba compiles loops
+        arguments = ["params", "d_params", "moments", "float(t)", *self.update_work(), *over]
         return call_rows("update", arguments) if self.spec.updates else []
 
     def update_work(self) -> list[str]:

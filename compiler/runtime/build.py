@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from types import ModuleType
 
 from gradc.errors import GradcWarning, fail
 
+from .aside import aside
 from .cache import Built, Key, Loaded, load
 from .collection import resting
 
@@ -51,10 +53,17 @@ def build(text: str, file: Path, options: Options) -> Loaded:
         GradcError: the text is not a model, or the options are wrong.
     """
     options.check()
-    loaded = load(_key(text, file, options), lambda: _compiled(text, file, options))
+    loaded = load(_key(text, file, options), lambda: _built(text, file, options))
     for message in loaded.warnings:
         warnings.warn(message, GradcWarning, stacklevel=4)
     return loaded
+
+
+def _built(text: str, file: Path, options: Options) -> Built:
+    """In a process of its own, as long as this one has not loaded the compiler anyway."""
+    if "gradc.pipeline" in sys.modules:
+        return _compiled(text, file, options)
+    return aside(_compiled, text, file, options)
 
 
 def _compiled(text: str, file: Path, options: Options) -> Built:
