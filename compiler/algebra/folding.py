@@ -12,7 +12,7 @@ import sympy
 from sympy import Integer, Rational
 
 from gradc.graph.conditions import condition_of, guards_of, index_of, opposite
-from gradc.graph.nodes import Guard, Head, Named, Read, Value, leaves_of
+from gradc.graph.nodes import Equation, Guard, Head, Named, Read, Value, leaves_of
 from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, SQRT, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
 
@@ -217,11 +217,17 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
         return None
     if body.tensor not in work.writers:
         return Integer(0)
+    if work.remembered(_reads, work.writers[body.tensor][0]):
+        return None
     found = work.opened(body)
     if found is None or not _is_known(*found, tensor.kind):
         return None
     value, guards = found
     return WHERE(condition_of(guards), value, Integer(0)) if guards else value
+
+
+def _reads(equation: Equation) -> bool:
+    return bool(equation.body.has(Read))
 
 
 def _is_known(value: sympy.Expr, guards: tuple[Guard, ...], kind: Kind) -> bool:

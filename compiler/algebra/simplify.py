@@ -29,15 +29,13 @@ def simplified(graph: Graph) -> Rewritten:
 
 def size(work: Work) -> Measure:
     """Equations; indices; reads; nodes of bodies; guards and quotients; how deep tensors stand on each other."""
-    equations = tuple(work.equations())
-    reads = sum(_reads(equation.body) for equation in equations)
-    nodes = sum(node_weight(equation.body) for equation in equations)
-    conditions = sum(len(equation.guards) + _quotients(equation) for equation in equations)
-    return len(work.tensors), len(equations), _indices(equations), reads, nodes, conditions, _heights(work)
+    sizes = [work.remembered(_size, equation) for equation in work.equations()]
+    return len(work.tensors), len(sizes), *map(sum, zip(*sizes, strict=True)), _heights(work)
 
 
-def _indices(equations: tuple[Equation, ...]) -> int:
-    return sum(len(equation.indices) for equation in equations)
+def _size(equation: Equation) -> tuple[int, int, int, int]:
+    conditions = len(equation.guards) + _quotients(equation)
+    return len(equation.indices), _reads(equation.body), node_weight(equation.body), conditions
 
 
 def _reads(body: sympy.Expr) -> int:

@@ -11,9 +11,12 @@ Proofs put each index at the end of its range that makes an expression smallest,
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 Monomial: TypeAlias = tuple["Atom", ...]
+Terms: TypeAlias = tuple[tuple[Monomial, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +86,24 @@ def _monomial_key(monomial: Monomial) -> tuple[int, tuple[tuple[int, str], ...]]
     return -len(monomial), tuple(map(_atom_key, monomial))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, init=False)
 class IndexExpr:
-    """Σ coefficient · atoms, in normal form. Make it with `number`, `dim`, `index` and arithmetic."""
+    """Σ coefficient · atoms, in normal form. Make it with `number`, `dim`, `index` and arithmetic.
 
-    terms: tuple[tuple[Monomial, int], ...] = ()
+    Equal expressions are one object: they are often compared and hashed, and what is found out about one is kept.
+    """
 
-    def __hash__(self) -> int:
-        return self._hash
+    terms: Terms
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.terms)
+    def __new__(cls, terms: Terms = ()) -> "IndexExpr":
+        known = _KNOWN.get(terms)
+        if known is not None:
+            return known
+        with _KNOWING:
+            return _KNOWN.setdefault(terms, _made(cls, terms))
+
+    def __reduce__(self) -> tuple[type["IndexExpr"], tuple[Terms]]:
+        return IndexExpr, (self.terms,)
 
     # ------------------------------------------------------------ arithmetic
 
@@ -284,6 +293,14 @@ class IndexExpr:
         return f"IndexExpr({self})"
 
 
+def _made(kind: type[IndexExpr], terms: Terms) -> IndexExpr:
+    made = object.__new__(kind)
+    object.__setattr__(made, "terms", terms)
+    return made
+
+
+_KNOWN: WeakValueDictionary[Terms, IndexExpr] = WeakValueDictionary()
+_KNOWING = Lock()
 Size: TypeAlias = IndexExpr
 
 
@@ -430,12 +447,19 @@ ONE = number(1)
 # ---------------------------------------------------------------- proofs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ranges:
     """What is known where an expression stands: low ≤ index < high for each index, and facts, each one ≥ 0."""
 
     bounds: Mapping[str, tuple[IndexExpr, IndexExpr]] = field(default_factory=dict)
     facts: tuple[IndexExpr, ...] = ()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((frozenset(self.bounds.items()), self.facts))
 
     def with_facts(self, facts: Iterable[IndexExpr]) -> "Ranges":
         """The same and these facts."""
@@ -455,6 +479,7 @@ class Ranges:
         """An expression in the dims alone that is never below `expr`; None where none is found."""
         return self._end(expr, lower=False)
 
+    @lru_cache(maxsize=65536)  # noqa: B019 - equal ranges are one to it: equal equations are proved once
     def _end(self, expr: IndexExpr, lower: bool) -> IndexExpr | None:
         if expr.of_dims:
             return expr
@@ -529,6 +554,7 @@ class Ranges:
 
     # ------------------------------------------------------------ proofs
 
+    @lru_cache(maxsize=65536)  # noqa: B019
     def nonnegative(self, expr: IndexExpr) -> bool:
         """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts."""
         if self._direct(expr):
