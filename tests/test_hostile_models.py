@@ -198,6 +198,16 @@ def test_garbage_of_all_kinds():
 # ---------------------------------------------------------------- odd, and right
 
 
+def test_a_model_that_trains_nothing_is_a_warning():
+    two = f"{ROWS}param w[3] ~ ones\nparam v[] ~ ones frozen\nloss mean(x @ w) * v\n"
+    _, told = answer(f"{two}freeze *\n")
+    assert len(told) == 1
+    assert told[0].startswith("m.grad:3:1: warning: all parameters are frozen: training changes nothing\n")
+    assert "= freeze fewer of them" in told[0]
+    for fine in (two, f"{ROWS}loss mean(x)\n"):
+        assert answer(fine)[1] == []
+
+
 def test_a_parameter_that_the_loss_does_not_reach_is_a_warning():
     source, told = answer(f"{ROWS}param w[3] ~ ones\nparam v[2] ~ ones\nloss mean(x @ w)\n")
     assert len(told) == 1
@@ -599,7 +609,7 @@ def test_options_that_make_no_sense(folder):
     for arguments, code, message in (
         (("train", "m.grad"), 1, 'give --data FILE, or write a line in the model: data "m.npz"'),
         (("train", "m.grad", "--data", "absent.npz"), 1, "there is no data file absent.npz"),
-        (("train", "m.grad", "--data", "."), 1, ". is not a file; an .npz or .csv is wanted"),
+        (("train", "m.grad", "--data", "."), 1, "= an .npz or .csv file is wanted"),
         (("train", "m.grad", "--data", "m.grad"), 1, "data is an .npz or a .csv file"),
         (("train", "m.grad", "--data", "m.npz", "--resume", "m.npz"), 1, "is not a file of weights"),
         (("train", "m.grad", "--data", "m.npz", "--out", "absent/w.safetensors"), 1, "there is no folder absent"),

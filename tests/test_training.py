@@ -166,7 +166,40 @@ def test_a_loss_that_is_not_finite_names_its_step():
     line = model(lr=1e30)
     with pytest.raises(FloatingPointError, match="the loss of step 3 is"), np.errstate(all="ignore"):
         line.fit(X, Y)
-    assert line.state.step == line.session.position.step == 2
+    assert line.state.step == line.session.position.step == 0
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+def test_a_loss_that_is_not_finite_loses_nothing(poisoned):
+    """The fit goes back to the end of an epoch; not to one after which weights are NaN, which the loss may hide."""
+    line, other = model(), model()
+    other.fit(X, Y, epochs=50)
+    step, params = line.module.train_step, line.params
+
+    def broken(params, state, x, y):
+        if poisoned and state.step == 399:
+            params["b"] = np.nan
+            state.step += 1
+            return 1.0
+        if state.step == 410:
+            raise FloatingPointError("the loss of step 411 is nan")
+        return step(params, state, x, y) if not poisoned or state.step < 399 else _counted(state)
+
+    line.module.train_step = broken
+    line.fit(X, Y, epochs=50)
+    with pytest.raises(FloatingPointError, match="step 411") as caught:
+        line.fit(X, Y, epochs=60)
+    assert caught.value.__notes__ == [f"the parameters are again as they were after step {300 if poisoned else 400}"]
+    assert line.params is params
+    line.module.train_step = step
+    line.fit(X, Y, epochs=(100 if poisoned else 110) - line.session.position.epoch)
+    other.fit(X, Y, epochs=50 if poisoned else 60)
+    same(line, other)
+
+
+def _counted(state) -> float:
+    state.step += 1
+    return 1.0
 
 
 def test_without_a_dim_to_cut_along_a_step_takes_all():

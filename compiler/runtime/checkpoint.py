@@ -103,7 +103,7 @@ def _part(flat: Array, offset: int, shape: tuple[int, ...]) -> Array:
     return flat[offset : offset + int(np.prod(shape))].reshape(shape)
 
 
-def _record(session: Session) -> dict[str, str | int | float]:
+def _record(session: Session) -> dict[str, str | int | float | None]:
     """All of a session that is no tensor."""
     module = session.module
     return {
@@ -120,6 +120,8 @@ def _record(session: Session) -> dict[str, str | int | float]:
         "validation": float(session.settings.validation),
         "seed": session.settings.seed,
         "examples": session.examples,
+        "data": session.data,
+        "lr": session.lr,
     }
 
 
@@ -183,15 +185,17 @@ def _start_anew(session: Session, choice: Choice, values: Mapping[str, Array]) -
     session.position = Position()
 
 
-def resume(path: Path, session: Session) -> None:
+def resume(path: Path, session: Session) -> float | None:
     """As `load`, for training that is to go on as if it had never stopped: text and dtype have to be the same.
+
+    Returns the learning rate that took the place of the model's own in that training, None where none did.
 
     Raises:
         GradcError: as `load`, or text or dtype differ, or the file holds parameters alone.
     """
     file = _read(path)
     wrong: list[Diagnostic] = []
-    hint = "to start from these weights anew, load them in Python: model.load(path)"
+    hint = "to start anew from these weights: gradc train --load FILE, or model.load(path) in Python"
     if file.text != text_hash(session.module):
         message = f"{path} is of another model text ({_both_hashes(file, session.module)})"
         wrong.append(Diagnostic("other-model", message, help=hint))
@@ -202,6 +206,8 @@ def resume(path: Path, session: Session) -> None:
     if wrong:
         raise GradcError(wrong)
     load(path, session)
+    lr = file.record.get("lr")
+    return float(lr) if isinstance(lr, int | float) else None
 
 
 def _read(path: Path) -> _File:
@@ -250,6 +256,7 @@ def _restore(session: Session, file: _File) -> None:
     session.position = Position(epoch, epoch_step)
     session.settings = Settings(batch, validation, seed)
     session.examples = examples
+    session.data = str(file.record.get("data", ""))
 
 
 _COUNTS = ("step", "state_seed", "epoch", "epoch_step", "batch", "seed", "examples")
