@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from . import core, syntax
+from .mends import AXIS_WORDS, over_last
 from .naming import suggestion
 from .places import Place
 from .refusal import Refused
@@ -92,12 +93,24 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
                 "unknown-keyword",
                 f"{definition.name} has no argument called {name}",
                 argument.span,
-                help=suggestion(name, names) or f"its header is {header(definition)}",
+                help=suggestion(name, names) or _keyword_help(definition, name),
             )
         if name in given:
-            raise Refused("argument-twice", f"{name} is given twice", argument.span)
+            raise Refused(
+                "argument-twice",
+                f"{name} is given twice",
+                argument.span,
+                help="give it once: by its place, or by its name",
+            )
         given[name] = argument.value
     return given
+
+
+def _keyword_help(definition: syntax.Definition, keyword: str) -> str:
+    first = definition.parameters[0].axes if definition.parameters else None
+    if keyword in AXIS_WORDS and first and not isinstance(first[-1], syntax.Ellipsis):
+        return over_last(definition.name)
+    return f"its header is {header(definition)}"
 
 
 def _value(world: World, parameter: syntax.Parameter, node: syntax.Expression, place: Place) -> Value:
@@ -109,7 +122,12 @@ def _value(world: World, parameter: syntax.Parameter, node: syntax.Expression, p
     if value is POISON or (isinstance(value, Word) and value.word in parameter.choices):
         return value
     said = f"; this is {described(value)}" if value is not None else ""
-    raise Refused("not-a-choice", f"{parameter.name} is one of {', '.join(parameter.choices)}{said}", node.span)
+    raise Refused(
+        "not-a-choice",
+        f"{parameter.name} is one of {', '.join(parameter.choices)}{said}",
+        node.span,
+        help=f"write {parameter.name} = {parameter.choices[0]}, without quotes",
+    )
 
 
 def _is_known(world: World, node: syntax.Expression, place: Place) -> bool:

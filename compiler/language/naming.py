@@ -10,6 +10,7 @@ from gradc.graph.index import Gather, index, number, of_atom
 from . import core, syntax
 from .arithmetic import ARITY
 from .cycles import depends
+from .mends import ATTRIBUTE
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .refusal import Refused
@@ -83,6 +84,9 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
         if known in world.parameters:
             return world.parameters[known]
     close = suggestion(node.name, world.parameters)
+    first = node.name.split(".")[0]
+    if world.find(first, place) is not None and not any(name.startswith(f"{first}.") for name in world.parameters):
+        close = ATTRIBUTE
     raise Refused("unknown-name", f"there is no parameter {node.name}", node.span,
                   help=close or "parameters are read by their full names, such as h.weight")  # fmt: skip
 
@@ -112,11 +116,13 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
     elif help is None and place.context.indexed:
-        help = "an index stands on the left side or in a reduction, such as sum[k](…)"
+        said = f"an index stands on the left side or in a reduction, such as sum[{node.name}](…)"
+        help = f"{said}; nothing is summed silently"
     elif help is None and node.name == "t":
         help = "t, the step, is known in optimizers and schedules"
     elif help is None and node.name in world.made:
         help = "a name is looked for above; only index equations see those below them"
+    help = help or "write an equation for it above, or declare it: input, param, dim"
     return Refused("unknown-name", message, node.span, help=help)
 
 
@@ -127,4 +133,9 @@ def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -
         return Refused("not-a-function", f"{name} is no definition", node.function_span,
                        help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
     known = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
-    return Refused("unknown-function", f"unknown function {name}", node.function_span, help=suggestion(name, known))
+    return Refused(
+        "unknown-function",
+        f"unknown function {name}",
+        node.function_span,
+        help=suggestion(name, known) or "write it: def f(x) = …; docs/library.md lists what there is",
+    )
