@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradc import console
-from gradc.errors import Diagnostic, GradcWarning, fail, render
+from gradc.errors import Diagnostic, GradcError, GradcWarning, fail, render
 from gradc.runtime import checkpoint, data, files, training, weights
 from gradc.runtime.build import pipeline
 from gradc.runtime.interface import Array, batch_dim
@@ -27,6 +27,7 @@ from gradc.runtime.training import History, Progress
 
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
+MODULE = ".py"
 NEEDED = ("numpy", "numba", "scipy", "threadpoolctl")
 """What an emitted module imports, beside Python's own modules."""
 NOT_SAVED = "weights not saved (--out FILE saves them)"
@@ -68,14 +69,19 @@ class PredictOptions:
 # ------------------------------------------------------------------ compile, new
 
 
-def compile_model(path: Path, folder: Path, dtype: str) -> None:
-    """Writes the emitted module into a folder, under the model's name."""
+def compile_model(path: Path, out: Path, dtype: str) -> None:
+    """Writes the emitted module: into a folder, under the model's name, or to the .py file that is named."""
+    if out.suffix not in ("", MODULE) and not out.is_dir():
+        help = f"-o names a folder or a {MODULE} file; to make a folder of this name: mkdir {out}"
+        raise fail("not-a-folder", f"there is no folder {out}", help)
     model = compile(path, dtype)
-    name = model.module.NAME if model.module.NAME.isidentifier() else path.stem
-    if keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
+    own = model.module.NAME if model.module.NAME.isidentifier() else path.stem
+    named = out.suffix == MODULE and not out.is_dir()
+    folder, name = (out.parent, out.stem) if named else (out, own)
+    if (named and not name.isidentifier()) or keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
         message = f"a module called {name} would hide Python's own, or could not be imported"
-        raise fail("bad-name", message, f"give the model another name: model my_{name}")
-    target = folder / f"{name}.py"
+        raise fail("bad-name", message, f"give the model another name: model my_{own}, or the file: -o my_{own}.py")
+    target = folder / f"{name}{MODULE}"
     try:
         if target.exists() and EMITTED not in target.read_text(encoding="utf-8", errors="replace"):
             message = f"{target} is there already, and gradc did not write it"
@@ -83,7 +89,7 @@ def compile_model(path: Path, folder: Path, dtype: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         target.write_text(model.source, encoding="utf-8")
     except OSError as error:
-        raise fail("cannot-save", f"{target} cannot be written: {error.strerror or error}") from error
+        raise _cannot_write(target, error) from error
     console.say(f"{target}: {model!r}")
 
 
@@ -91,17 +97,22 @@ def new_model(name: str, text: str) -> None:
     """Writes a first model file."""
     path = Path(f"{name.removesuffix('.grad')}.grad")
     if not path.stem.isidentifier():
-        raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
+        raise fail("bad-name", f"{path.stem!r} is no name", "letters, digits and _ make one, a digit not first")
     text = text.replace("NAME", path.stem)
     pipeline().emit(text, file=str(path), dtype="float32", lr=None)  # a word of the language is no name
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise fail("file-exists", f"{path} is there already") from error
+        raise fail("file-exists", f"{path} is there already", "choose another name, or move it away") from error
     except OSError as error:
-        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+        raise _cannot_write(path, error) from error
     console.say(f"{path} is written; next: gradc inspect {path}, then gradc train {path} --data FILE")
+
+
+def _cannot_write(path: Path, error: OSError) -> GradcError:
+    message = f"{path} cannot be written: {error.strerror or error}"
+    return fail("cannot-save", message, "choose a folder that is there and that you may write to")
 
 
 # ------------------------------------------------------------------ train
@@ -246,7 +257,8 @@ def told_by_module(model: Model) -> Iterator[None]:
             trace = trace.tb_next
         if trace is None or trace.tb_frame.f_code.co_filename != model.module.__file__:
             raise
-        raise fail("refused-by-model", str(error), "\n".join(getattr(error, "__notes__", ())) or None) from error
+        help = "\n".join(getattr(error, "__notes__", ())) or "give it what its input and target lines declare"
+        raise fail("refused-by-model", str(error), help) from error
 
 
 # ------------------------------------------------------------------ predict
@@ -255,7 +267,7 @@ def told_by_module(model: Model) -> Iterator[None]:
 def predict(path: Path, options: PredictOptions) -> None:
     """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
     if options.out and options.out.resolve() == options.data.resolve():
-        raise fail("overwrites", f"{options.out} holds the data: --out names another file")
+        raise fail("overwrites", f"{options.out} holds the data", "--out names another file")
     model = compile(path, options.dtype)
     checkpoint.load(options.weights, model.session, weights.choice(None, "error", options.ignore, options.table))
     arrays = model.read(options.data, targets=False)

@@ -77,8 +77,8 @@ class InternalError(Exception):
     """gradc itself is wrong. The message says which invariant broke, and where in the model."""
 
 
-def fail(code: str, message: str, help: str | None = None, about: tuple[str, ...] = ()) -> GradcError:
-    """An error about no place in a text: a file that is missing, data that does not fit."""
+def fail(code: str, message: str, help: str, about: tuple[str, ...] = ()) -> GradcError:
+    """An error about no place in a text: a file that is missing, data that does not fit. `help` says how to mend it."""
     return GradcError([Diagnostic(code, message, help=help, about=about)])
 
 

@@ -82,6 +82,25 @@ def test_a_wrong_command_line_is_exit_code_2(arguments):
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "m.grad", "--lr", "abc"], "'abc' is not a number of at least 0, such as 0.001"),
+        (["train", "m.grad", "--epochs", "1.5"], "'1.5' is not a whole number of at least 1"),
+        (["train", "m.grad", "--validation", "20"], "'20' is not a fraction from 0 to below 1"),
+        (["train", "m.grad", "--seed", "x"], "'x' is not a whole number of at least 0"),
+        (["train", "m.grad", "--epoch", "3"], "Did you mean '--epochs'?"),
+        (["train", "m.grad", "xy.npz"], "data is given by an option, --data xy.npz"),
+        (["m.grad"], "m.grad is no command: write gradc train m.grad"),
+        (["trian", "m.grad"], "Did you mean 'train'?"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_meant(arguments, message):
+    result = gradc_(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 # ------------------------------------------------------------------ the model file
 
 
@@ -110,6 +129,16 @@ def test_compile_writes_the_module():
     assert result.exit_code == 0
     assert result.output.startswith("out/modules/m.py: <gradc model m: x[batch, 3]")
     assert "float64" in Path("out/modules/m.py").read_text()
+
+
+def test_compile_writes_the_file_that_is_named():
+    assert gradc_("compile", "m.grad", "-o", "out/line.py").output.startswith("out/line.py: <gradc model m: ")
+    fails(gradc_("compile", "m.grad", "-o", "m.txt"), "there is no folder m.txt", "= -o names a folder or a .py file")
+    for name in ("3d.py", "json.py", "class.py"):
+        fails(gradc_("compile", "m.grad", "-o", name), "could not be imported", "-o my_m.py")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["line.py"]
+    Path("v1.0").mkdir()
+    assert gradc_("compile", "m.grad", "-o", "v1.0").output.startswith("v1.0/m.py: ")
 
 
 def test_compile_overwrites_only_what_gradc_wrote():
@@ -374,7 +403,7 @@ def test_predict_writes_an_npz(weights):
 def test_predictions_do_not_replace_their_data(weights):
     before = Path("xy.npz").read_bytes()
     options = ["--weights", weights, "--data", "xy.npz", "--out", "../" + Path.cwd().name + "/xy.npz"]
-    fails(gradc_("predict", "m.grad", *options), "xy.npz holds the data: --out names another file")
+    fails(gradc_("predict", "m.grad", *options), "xy.npz holds the data", "= --out names another file")
     assert Path("xy.npz").read_bytes() == before
 
 

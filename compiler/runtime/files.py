@@ -19,6 +19,7 @@ import numpy as np
 
 from gradc.errors import fail
 
+from .beside import similar
 from .data import Source
 from .interface import Array, ArraySpec
 
@@ -63,7 +64,7 @@ def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> 
     """
     try:
         if not path.exists():
-            raise fail("no-such-file", f"there is no data file {path}", _file_help(path))
+            raise fail("no-such-file", f"there is no data file {path}", similar(path, SUFFIXES))
         if not path.is_file():
             raise fail("not-a-file", f"{path} is not a file", "an .npz or .csv file is wanted")
         match path.suffix.lower():
@@ -77,20 +78,6 @@ def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> 
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or error}"
         raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
-
-
-def _file_help(path: Path) -> str:
-    """A file of the folder whose name is like it."""
-    try:
-        beside = [other.name for other in path.parent.iterdir() if other.suffix.lower() in SUFFIXES]
-    except OSError:
-        return f"there is no folder {path.parent}"
-    close = difflib.get_close_matches(path.name, beside, n=1)
-    if close:
-        return f"did you mean {path.parent / close[0]}?"
-    return (
-        f"data files beside it: {_listed(sorted(beside))}" if beside else f"in {path.parent.absolute()} there are none"
-    )
 
 
 def _save_help(specs: Sequence[ArraySpec]) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gradc.errors import GradcError, located
+from gradc.errors import GradcError, fail, located
 
 from . import checkpoint, data, files, training, weights
 from .build import Options, build, pipeline
@@ -47,6 +47,10 @@ def compile_text(
     Raises:
         GradcError: the text is not a model.
     """
+    if text.endswith(".grad") and "\n" not in text:
+        raise fail(
+            "not-a-text", f"{text} is the path of a model, not its text", f"gradc.compile({text!r}) compiles a file"
+        )
     return _compiled(text, Path(f"{name}.grad"), Options(dtype, lr), seed)
 
 

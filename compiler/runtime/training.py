@@ -102,7 +102,11 @@ def fit(
             before, or at the start: what a step with such a loss makes of the parameters is of no use.
     """
     if not isinstance(epochs, Integral) or epochs < 0:
-        raise fail("bad-epochs", f"epochs is a whole number, at least 0, not {epochs!r}")
+        raise fail(
+            "bad-epochs",
+            f"epochs is a whole number, at least 0, not {epochs!r}",
+            "epochs = 30 goes 30 times through the data",
+        )
     cut = split(arrays, batch_dim(array_specs(session.module)), settings)
     _take_up(session, settings, cut.examples, fingerprint(arrays))
     first = session.position.epoch + 1
