@@ -439,6 +439,18 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a definition without its arguments": ("o = relu", "not-a-tensor", "call it: relu(x)"),
     "a schedule as an optimizer": ("optimize cosine(1e-3)", "not-an-optimizer", "adam(lr = cosine(…))"),
     "an option that is nearly one": ("fit batch_size = 3", "unknown-keyword", "did you mean batch?"),
+    "a function in other letters": ("o = ReLU(x)", "unknown-function", "did you mean relu?"),
+    "a function as PyTorch calls it": ("o = Linear(x, 3)", "unknown-function", "did you mean dense?"),
+    "the start of what PyTorch calls it": ("o = mse(x, y)", "unknown-function", "did you mean squared_error?"),
+    "a law as PyTorch calls it": ("param v[n, m] ~ xavier_normal()", "unknown-function", "did you mean glorot_normal?"),
+    "a function like none": ("o = frobnicate(x)", "unknown-function", "docs/library.md lists what there is"),
+    "the last place as elsewhere": ("o[i] = x[i, -1]", "outside", "the last is 5: write 5"),
+    "the last place of a free axis": ("o[i] = s[i, -2]", "outside", "the last is time - 1: write time - 2"),
+    "clip_norm in the optimizer": ("optimize adam(clip_norm = 1)", "unknown-keyword", "adam(…), clip_norm = 1.0"),
+    "an argument of another name": ("o = conv1d(q, 3, kernel_size = 3)", "unknown-keyword", "did you mean kernel?"),
+    "a number for a word of the library": ("o = conv1d(q, 3, 3, padding = 1)", "not-a-choice", "or padding = same"),
+    "sizes that no index mends": ("o = squared_error(x, dense(x, 3))", "shapes-disagree", "bring both to one shape"),
+    "data above": ('data "../d.npz"', "leaves-folder", "gradc train --data FILE"),
     # where
     "a metric in a loop": ("for k in 1, 2: metric a = c", "not-here", "outside of definitions and loops"),
 }

@@ -93,7 +93,7 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
                 "unknown-keyword",
                 f"{definition.name} has no argument called {name}",
                 argument.span,
-                help=suggestion(name, names) or _keyword_help(definition, name),
+                help=_keyword_help(definition, name, names),
             )
         if name in given:
             raise Refused(
@@ -106,7 +106,13 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
     return given
 
 
-def _keyword_help(definition: syntax.Definition, keyword: str) -> str:
+def _keyword_help(definition: syntax.Definition, keyword: str, names: Sequence[str]) -> str:
+    begun = next((name for name in names if keyword.startswith(name) or name.startswith(keyword)), None)
+    if close := f"did you mean {begun}?" if begun and len(begun) > 1 else suggestion(keyword, names, 0.7):
+        return close
+    if definition.keyword == "optimizer":
+        after = f"clip_norm and clip_value follow it: {definition.name}(…), clip_norm = 1.0"
+        return f"its header is {header(definition)}; {after}"
     first = definition.parameters[0].axes if definition.parameters else None
     if keyword in AXIS_WORDS and first and not isinstance(first[-1], syntax.Ellipsis):
         return over_last(definition.name)
@@ -126,7 +132,7 @@ def _value(world: World, parameter: syntax.Parameter, node: syntax.Expression, p
         "not-a-choice",
         f"{parameter.name} is one of {', '.join(parameter.choices)}{said}",
         node.span,
-        help=f"write {parameter.name} = {parameter.choices[0]}, without quotes",
+        help=f"write {' or '.join(f'{parameter.name} = {word}' for word in parameter.choices)}",
     )
 
 

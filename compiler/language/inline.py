@@ -64,9 +64,10 @@ def _with_indices(definition: syntax.Definition, names: tuple[str, str], arrays:
     """`y[i] = squared_error(guess[i, 0], y[i])`."""
     a, b = names
     found = at_indices(arrays[a].axes, bound.nodes[a], arrays[b].axes, bound.nodes[b])
+    if found is None:
+        return "nothing is broadcast silently; bring both to one shape, or write the equation with indices"
     help = "nothing is broadcast silently; write the equation with indices"
-    whole = found is not None and set(bound.nodes) == {a, b}
-    return f"{help}: z[{found[0]}] = {definition.name}({found[1]}, {found[2]})" if found and whole else help
+    return f"{help}: z[{found[0]}] = {definition.name}({found[1]}, {found[2]})" if set(bound.nodes) == {a, b} else help
 
 
 def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, Value], node: syntax.Call,

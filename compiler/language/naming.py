@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradc.errors import Span
 from gradc.graph.index import Gather, index, number, of_atom
@@ -22,6 +22,7 @@ from .world import World
 CONSTANTS = {"inf", "pi", "true", "false", "training"}
 TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}
 RANDOM = {"uniform", "normal"}
+SHORTEST_START = 3
 BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {"grad"}
 
 
@@ -100,10 +101,20 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
         yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
-def suggestion(name: str, known: Iterable[str]) -> str | None:
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """`did you mean batch?`"""
-    close = difflib.get_close_matches(name, [k for k in known if k != name], n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else None
+    return _nearest(name, {_plain(k): k for k in known if k != name}, cutoff)
+
+
+def _nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
+    """Of names, by their plain forms, the one that is like another."""
+    close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=cutoff)
+    return f"did you mean {known[close[0]]}?" if close else None
+
+
+def _plain(name: str) -> str:
+    """As others write it: ReLU is relu, BatchNorm batch_norm."""
+    return name.lower().replace("_", "")
 
 
 def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
@@ -132,10 +143,9 @@ def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -
     if entry is not None or name in place.indices:
         return Refused("not-a-function", f"{name} is no definition", node.function_span,
                        help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
-    known = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
-    return Refused(
-        "unknown-function",
-        f"unknown function {name}",
-        node.function_span,
-        help=suggestion(name, known) or "write it: def f(x) = …; docs/library.md lists what there is",
-    )
+    own = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
+    known = {_plain(other): ours for other, ours in world.library.elsewhere()} | {_plain(k): k for k in own}
+    begun = next((k for k in known if k.startswith(_plain(name)) and len(name) >= SHORTEST_START), None)
+    close = f"did you mean {known[begun]}?" if begun else _nearest(name, known, 0.7)
+    return Refused("unknown-function", f"unknown function {name}", node.function_span,
+                   help=close or "write it: def f(x) = …; docs/library.md lists what there is")  # fmt: skip

@@ -90,12 +90,16 @@ def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame
         if path:
             target = leaves[path[-1]]
             world.report(Refused(
-                "predict-needs-target", f"the prediction {output.name} needs the target {target.name}", output.span,
+                "predict-needs-target", f"{_called(output)} needs the target {target.name}", output.span,
                 [Label(output.span, f"through {' → '.join(path)}"), Label(target.span, "only training has this")],
                 help=f"declare {target.name} as an input if predict is to have it",
             ), frame)  # fmt: skip
         else:
             _check_sizes(world, output, reads, frame)
+
+
+def _called(output: core.Output) -> str:
+    return "the prediction" if output.name == "prediction" else f"the prediction {output.name}"
 
 
 def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str]], frame: Frame) -> None:
@@ -119,7 +123,7 @@ def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str
     for dim in sorted(used - inputs):
         if dim in told:
             world.report(Refused(
-                "predict-needs-target", f"the prediction {output.name} needs the size {dim}", output.span,
+                "predict-needs-target", f"{_called(output)} needs the size {dim}", output.span,
                 [Label(output.span, f"over {dim}"), Label(told[dim].span, "only training has this, which tells it")],
                 help=f"let {dim} stand alone in the brackets of an input",
             ), frame)  # fmt: skip

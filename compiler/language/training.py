@@ -253,6 +253,7 @@ def _data(world: World, statements: Sequence[syntax.Data], scope: Scope) -> str 
         reason = leaves_folder(path.value)
         if reason is None:
             return path.value
-        world.report(Refused("leaves-folder", f"data {path.value!r}: {reason}", path.span,
-                             help="data lies in the folder of the model or below"), scope.frame)  # fmt: skip
+        help = "data lies in the folder of the model or below; any other is named by gradc train --data FILE"
+        refused = Refused("leaves-folder", f"data {path.value!r}: {reason}", path.span, help=help)
+        world.report(refused, scope.frame)
     return None

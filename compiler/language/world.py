@@ -5,7 +5,7 @@ through the functions a `World` is given, so that imports run one way.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -44,6 +44,9 @@ class Library(Protocol):
 
     def names(self) -> set[str]:
         """All names it has."""
+
+    def elsewhere(self) -> Iterator[tuple[str, str]]:
+        """What others call its definitions, and what they are called here."""
 
     def text(self, file: str) -> str | None:
         """The text of one of its files."""
