@@ -142,6 +142,7 @@ INFINITE[1:, 0] = -np.inf
         (X, np.ones((0, 3)), "x[batch, 3] is empty"),
         (X, [[1.0], [1.0, 2.0]], "cannot be made an array"),
         (X, [["a", "b", "c"]], "x[batch, 3] holds real numbers; <U1[1, 3] is given"),
+        (X, [["1", "2", "3"]], "if the words are numbers: x.astype(float)"),
         (Y, ["a", "b"], "words, y = np.unique(y, return_inverse=True)"),
         (X, np.ones((1, 3), complex), "holds real numbers; complex128"),
         (X, np.ones((1, 3), complex), "x.real and x.imag"),

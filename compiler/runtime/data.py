@@ -155,6 +155,8 @@ def _check_dtype(spec: ArraySpec, array: Array, source: Source) -> None:
 
 def _dtype_help(spec: ArraySpec, array: Array) -> str:
     match array.dtype.kind:
+        case "U" | "S" if spec.kind == "real":
+            return f"if the words are numbers: {spec.name}.astype(float)"
         case "U" | "S":
             return f"give each word a number: words, {spec.name} = np.unique({spec.name}, return_inverse=True)"
         case "f" | "i" | "u" | "b":
