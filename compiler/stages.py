@@ -19,7 +19,7 @@ from gradc.calculus.differentiate import gradient
 from gradc.calculus.nested import Expanded, expanded
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
-from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, render
+from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, Span, render
 from gradc.graph.index import ZERO, number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
@@ -32,7 +32,7 @@ from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
 from gradc.schedule.program import Program
 
-SHOWN_PLACES = 4
+SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,20 @@ def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
 def untrained(model: core.Model) -> Iterator[Diagnostic]:
     """A warning where every parameter is frozen, so that training would change nothing."""
     leaves = [leaf for leaf in model.leaves if leaf.role is Role.PARAM]
-    if model.loss and leaves and not model.minimised:
-        yield Diagnostic(
-            "nothing-trained",
-            "all parameters are frozen: training changes nothing",
-            leaves[0].span,
-            tuple(Label(span, ", ".join(leaf.name for leaf in leaves if leaf.span == span))
-                  for span in [*dict.fromkeys(leaf.span for leaf in leaves)][:SHOWN_PLACES]),
-            severity="warning",
-            help="freeze fewer of them, such as `freeze backbone.*`",
-        )  # fmt: skip
+    if not model.loss or not leaves or model.minimised:
+        return
+    named: dict[Span, list[str]] = {}
+    for leaf in leaves:
+        named.setdefault(leaf.span, []).append(leaf.name)
+    labels = [Label(span, ", ".join(names[:SHOWN]) + ", …" * (len(names) > SHOWN)) for span, names in named.items()]
+    yield Diagnostic(
+        "nothing-trained",
+        "all parameters are frozen: training changes nothing",
+        leaves[0].span,
+        tuple(labels[:SHOWN]),
+        severity="warning",
+        help="freeze fewer of them, such as `freeze backbone.*`",
+    )
 
 
 def vanishing(stages: Stages) -> Iterator[Diagnostic]:
