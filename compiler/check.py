@@ -159,7 +159,11 @@ def trained(model: core.Model) -> tuple[str, ...]:
     """The parameters that have a gradient; an error where there is nothing to check."""
     names = tuple(leaf.name for leaf in model.leaves if leaf.role is Role.PARAM and not leaf.frozen)
     if not names:
-        raise fail("no-parameters", f"{model.file} trains no parameters, so there are no gradients")
+        raise fail(
+            "no-parameters",
+            f"{model.file} trains no parameters, so there are no gradients",
+            "freeze fewer of them, or add one",
+        )
     return names
 
 

@@ -21,6 +21,8 @@ from gradc.errors import GradcError, GradcWarning
 WRONG = 1
 INTERRUPTED = 130
 MISSING = ("error", "init")
+MODEL = ".grad"
+DATA = (".npz", ".csv", ".tsv")
 STAGES = ("syntax", "graph", "gradient", "simplified", "program", "python")
 
 FIRST_MODEL = """\
@@ -69,6 +71,46 @@ class _Program(click.Group):
         except KeyboardInterrupt:
             console.tell("interrupted")
             ctx.exit(INTERRUPTED)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0].endswith(MODEL) and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"{args[0]} is no command: write gradc train {args[0]}, or another command before it.")
+        return super().resolve_command(ctx, args)
+
+
+class _OnData(click.Command):
+    """A command that is given data by an option, and may be given it without."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        before = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            files = [arg for arg in before if arg.endswith(DATA)]
+            if "extra argument" in error.message and files:
+                ctx.fail(f"{error.message}: data is given by an option, --data {files[0]}")
+            raise
+
+
+class _Number(click.ParamType):  # type: ignore[type-arg]  # not generic in older versions of click
+    """A number of the command line; `wanted` is what is said of a text that is none."""
+
+    def __init__(self, kind: Any, wanted: str) -> None:
+        self.kind = kind
+        self.name = wanted
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or an error that says what is wanted."""
+        try:
+            return self.kind.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not {self.name}.", param, ctx)
+
+
+COUNT = _Number(click.IntRange(min=1), "a whole number of at least 1")
+SEED = _Number(click.IntRange(min=0), "a whole number of at least 0")
+RATE = _Number(click.FloatRange(min=0.0), "a number of at least 0, such as 0.001 or 1e-3")
+FRACTION = _Number(click.FloatRange(0.0, 1.0, max_open=True), "a fraction from 0 to below 1, such as 0.2")
 
 
 @contextmanager
@@ -140,28 +182,26 @@ def program() -> None:
 
 @program.command("compile", short_help="Write the Python module that a model becomes.")
 @_model_argument
-@click.option("-o", "--out", "folder", type=FILE, default=".", help="Folder to write to.  [default: this one]")
+@click.option("-o", "--out", type=FILE, default=".", help="Folder, or .py file, to write to.  [default: this folder]")
 @_dtype_option
-def compile_command(model: Path, folder: Path, dtype: str) -> None:
-    """Write the Python module that MODEL becomes, under the model's name.
+def compile_command(model: Path, out: Path, dtype: str) -> None:
+    """Write the Python module that MODEL becomes: into a folder, under the model's name, or to a .py file.
 
     \b
     gradc compile digits.grad -o generated
     python -c "import digits; params = digits.init(seed=0)"
     """
-    _commands().compile_model(model, folder, dtype)
+    _commands().compile_model(model, out, dtype)
 
 
-@program.command(short_help="Train a model.")
+@program.command(cls=_OnData, short_help="Train a model.")
 @_model_argument
 @click.option("--data", type=FILE, metavar="FILE", help="An .npz or .csv to train on, instead of the model's own.")
-@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Passes over the data, in all.")
-@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Examples in a step.")
-@click.option("--lr", type=click.FloatRange(min=0.0), metavar="X", help="Learning rate, instead of the optimizer's.")
-@click.option(
-    "--validation", type=click.FloatRange(0.0, 1.0, max_open=True), metavar="X", help="Fraction of the data held back."
-)
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Of first weights, split and order of examples.")
+@click.option("--epochs", type=COUNT, metavar="N", help="Passes over the data, in all.")
+@click.option("--batch", type=COUNT, metavar="N", help="Examples in a step.")
+@click.option("--lr", type=RATE, metavar="X", help="Learning rate, instead of the optimizer's.")
+@click.option("--validation", type=FRACTION, metavar="X", help="Fraction of the data held back.")
+@click.option("--seed", type=SEED, metavar="N", help="Of first weights, split and order of examples.")
 @click.option("--out", type=FILE, metavar="FILE", help="Save the weights here (.safetensors) at the end.")
 @click.option("--resume", type=FILE, metavar="FILE", help="Go on from a saved file, as if training had never stopped.")
 @click.option("--load", type=FILE, metavar="FILE", help="Start from the weights in a file, of this or another model.")
@@ -201,12 +241,12 @@ def train(model: Path, **options: Any) -> None:
     sys.exit(commands.train(model, commands.TrainOptions(**options)))
 
 
-@program.command(short_help="Predict with trained weights.")
+@program.command(cls=_OnData, short_help="Predict with trained weights.")
 @_model_argument
 @click.option("--weights", type=FILE, metavar="FILE", required=True, help="What `gradc train --out` saved.")
 @click.option("--data", type=FILE, metavar="FILE", required=True, help="An .npz or .csv with the inputs.")
 @click.option("--out", type=FILE, metavar="FILE.npz", help="Write arrays here, instead of lines on the screen.")
-@click.option("--seed", type=int, default=0, metavar="N", show_default=True, help="Of random numbers in the model.")
+@click.option("--seed", type=SEED, default=0, metavar="N", show_default=True, help="Of random numbers in the model.")
 @IGNORE
 @TABLE
 @_dtype_option

@@ -6,6 +6,7 @@ Paths and options -> text on stdout, files, and `GradcError` for what the user c
 import contextlib
 import keyword
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from gradc import console
-from gradc.errors import fail
+from gradc.errors import Diagnostic, GradcError, GradcWarning, fail, render
 from gradc.runtime import checkpoint, data, files, training, weights
 from gradc.runtime.build import pipeline
-from gradc.runtime.interface import Array, batch_dim, input_specs
+from gradc.runtime.interface import Array, batch_dim
 from gradc.runtime.model import Model, compile
 from gradc.runtime.progress import Lines, described
 from gradc.runtime.session import Settings
@@ -26,6 +27,7 @@ from gradc.runtime.training import History, Progress
 
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
+MODULE = ".py"
 NEEDED = ("numpy", "numba", "scipy", "threadpoolctl")
 """What an emitted module imports, beside Python's own modules."""
 NOT_SAVED = "weights not saved (--out FILE saves them)"
@@ -67,14 +69,19 @@ class PredictOptions:
 # ------------------------------------------------------------------ compile, new
 
 
-def compile_model(path: Path, folder: Path, dtype: str) -> None:
-    """Writes the emitted module into a folder, under the model's name."""
+def compile_model(path: Path, out: Path, dtype: str) -> None:
+    """Writes the emitted module: into a folder, under the model's name, or to the .py file that is named."""
+    if out.suffix not in ("", MODULE) and not out.is_dir():
+        help = f"-o names a folder or a {MODULE} file; to make a folder of this name: mkdir {out}"
+        raise fail("not-a-folder", f"there is no folder {out}", help)
     model = compile(path, dtype)
-    name = model.module.NAME if model.module.NAME.isidentifier() else path.stem
-    if keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
+    own = model.module.NAME if model.module.NAME.isidentifier() else path.stem
+    named = out.suffix == MODULE and not out.is_dir()
+    folder, name = (out.parent, out.stem) if named else (out, own)
+    if (named and not name.isidentifier()) or keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
         message = f"a module called {name} would hide Python's own, or could not be imported"
-        raise fail("bad-name", message, f"give the model another name: model my_{name}")
-    target = folder / f"{name}.py"
+        raise fail("bad-name", message, f"give the model another name: model my_{own}, or the file: -o my_{own}.py")
+    target = folder / f"{name}{MODULE}"
     try:
         if target.exists() and EMITTED not in target.read_text(encoding="utf-8", errors="replace"):
             message = f"{target} is there already, and gradc did not write it"
@@ -82,7 +89,7 @@ def compile_model(path: Path, folder: Path, dtype: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         target.write_text(model.source, encoding="utf-8")
     except OSError as error:
-        raise fail("cannot-save", f"{target} cannot be written: {error.strerror or error}") from error
+        raise _cannot_write(target, error) from error
     console.say(f"{target}: {model!r}")
 
 
@@ -90,17 +97,22 @@ def new_model(name: str, text: str) -> None:
     """Writes a first model file."""
     path = Path(f"{name.removesuffix('.grad')}.grad")
     if not path.stem.isidentifier():
-        raise fail("bad-name", f"{path.stem!r} is no name: letters, digits and _ make one, a digit not first")
+        raise fail("bad-name", f"{path.stem!r} is no name", "letters, digits and _ make one, a digit not first")
     text = text.replace("NAME", path.stem)
     pipeline().emit(text, file=str(path), dtype="float32", lr=None)  # a word of the language is no name
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise fail("file-exists", f"{path} is there already") from error
+        raise fail("file-exists", f"{path} is there already", "choose another name, or move it away") from error
     except OSError as error:
-        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+        raise _cannot_write(path, error) from error
     console.say(f"{path} is written; next: gradc inspect {path}, then gradc train {path} --data FILE")
+
+
+def _cannot_write(path: Path, error: OSError) -> GradcError:
+    message = f"{path} cannot be written: {error.strerror or error}"
+    return fail("cannot-save", message, "choose a folder that is there and that you may write to")
 
 
 # ------------------------------------------------------------------ train
@@ -112,7 +124,7 @@ def train(path: Path, options: TrainOptions) -> int:
     if options.out:
         checkpoint.check_writable(options.out)
     if options.resume:
-        checkpoint.resume(options.resume, model.session)
+        model = _resumed(model, path, options)
     if options.load:
         _load(model, options)
     arrays = _training_data(model, path, options.data)
@@ -122,10 +134,13 @@ def train(path: Path, options: TrainOptions) -> int:
     if options.resume and left <= 0:
         done = f"{options.resume} has {model.session.position.epoch} epochs behind it"
         raise fail("nothing-to-do", f"{done}, and {total} are wanted", "give --epochs, counted from the start")
+    if options.resume:
+        _warn_of_departures(model, options.resume, arrays, settings)
     examples = len(next(iter(arrays.values()))) if batch_dim(model.arrays) else 1
     console.say(f"{model!r}; {examples:,} examples")
     with told_by_module(model):
-        history = training.fit(model.session, tuple(arrays.values()), settings, left, _progress())
+        with _saved_before_it_broke(model, options.out):
+            history = training.fit(model.session, tuple(arrays.values()), settings, left, _progress())
         target = options.out or (_unused(model.module.NAME) if history.interrupted else None)
         if target:
             checkpoint.save(target, model.session)  # before all else: what is trained is not lost any more
@@ -136,6 +151,30 @@ def train(path: Path, options: TrainOptions) -> int:
         return 0
     console.say(f"to go on: gradc train {path} --resume {target}")
     return INTERRUPTED
+
+
+def _resumed(model: Model, path: Path, options: TrainOptions) -> Model:
+    """The model as the file has it. A learning rate that was given then holds on, unless another is given now."""
+    assert options.resume is not None
+    before = checkpoint.resume(options.resume, model.session)
+    if options.lr is None and before is not None:
+        model = compile(path, options.dtype, lr=before)
+        checkpoint.resume(options.resume, model.session)
+    elif options.lr != before:
+        console.say(
+            f"from here on lr {options.lr:g}; before: {'that of the model' if before is None else f'{before:g}'}"
+        )
+    return model
+
+
+def _warn_of_departures(model: Model, file: Path, arrays: Mapping[str, Array], settings: Settings) -> None:
+    """Other data or batches may be meant; that they are other ones has to be seen."""
+    found, mixed = training.departures(model.session, tuple(arrays.values()), settings)
+    if found:
+        message = f"{file} was trained otherwise, so this is not the training that was stopped: {'; '.join(found)}"
+        held_back = "what is held back now may have been trained on before; " if mixed else ""
+        help = f"{held_back}to start anew from these weights: --load {file}"
+        warnings.warn(render(Diagnostic("", message, help=help, severity="warning"), {}), GradcWarning, stacklevel=2)
 
 
 def _load(model: Model, options: TrainOptions) -> None:
@@ -154,7 +193,7 @@ def _training_data(model: Model, path: Path, chosen: Path | None) -> dict[str, A
     if file is None:
         hint = f'give --data FILE, or write a line in the model: data "{path.stem}.npz"'
         raise fail("no-data", f"{path} names no data to train on", hint)
-    return data.prepare(model.module, model.arrays, files.read(file, model.arrays))
+    return model.read(file)
 
 
 def _settings(model: Model, options: TrainOptions) -> Settings:
@@ -194,6 +233,20 @@ def _unused(name: str) -> Path:
 
 
 @contextlib.contextmanager
+def _saved_before_it_broke(model: Model, out: Path | None) -> Iterator[None]:
+    """Where a loss is not finite, `fit` goes back to the end of an epoch; what was reached there is saved."""
+    begun = model.session.state.step
+    try:
+        yield
+    except FloatingPointError as error:
+        if out and model.session.state.step > begun:
+            checkpoint.save(out, model.session)
+            error.add_note(f"what was reached then is saved to {out}")
+        error.add_note("a smaller learning rate (--lr) may help, or `clip_norm = 1.0` at the end of the optimize line")
+        raise
+
+
+@contextlib.contextmanager
 def told_by_module(model: Model) -> Iterator[None]:
     """What the emitted module itself raises is about the data, and is told as such. Any other exception is our bug."""
     try:
@@ -204,7 +257,8 @@ def told_by_module(model: Model) -> Iterator[None]:
             trace = trace.tb_next
         if trace is None or trace.tb_frame.f_code.co_filename != model.module.__file__:
             raise
-        raise fail("refused-by-model", str(error)) from error
+        help = "\n".join(getattr(error, "__notes__", ())) or "give it what its input and target lines declare"
+        raise fail("refused-by-model", str(error), help) from error
 
 
 # ------------------------------------------------------------------ predict
@@ -213,11 +267,10 @@ def told_by_module(model: Model) -> Iterator[None]:
 def predict(path: Path, options: PredictOptions) -> None:
     """Predictions for a data file: into an .npz, or as lines of comma-separated values on stdout."""
     if options.out and options.out.resolve() == options.data.resolve():
-        raise fail("overwrites", f"{options.out} holds the data: --out names another file")
+        raise fail("overwrites", f"{options.out} holds the data", "--out names another file")
     model = compile(path, options.dtype)
     checkpoint.load(options.weights, model.session, weights.choice(None, "error", options.ignore, options.table))
-    specs = input_specs(model.module)
-    arrays = data.prepare(model.module, specs, files.read(options.data, specs, tuple(model.module.TARGETS)))
+    arrays = model.read(options.data, targets=False)
     with told_by_module(model):
         result = model.predict(*arrays.values(), seed=options.seed)
     predictions = result if isinstance(result, dict) else {model.module.PREDICTIONS[0]: np.asarray(result)}

@@ -41,7 +41,8 @@ def say(text: str) -> None:
         raise  # the reader has gone, which click takes for an end
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again as it ends
-        raise fail("cannot-write", f"the output cannot be written: {error.strerror or error}") from error
+        message = f"the output cannot be written: {error.strerror or error}"
+        raise fail("cannot-write", message, "make room on the disk, or write elsewhere") from error
 
 
 def tell(text: str) -> None:

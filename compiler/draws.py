@@ -30,7 +30,8 @@ def small_dims(model: core.Model) -> dict[str, int]:
         dims = {name: FIRST_SIZE + (at + 1) % SIZES + more for at, name in enumerate(model.dims)}
         if all(condition.value.value(dims) >= 0 for condition in model.preconditions):
             return dims
-    raise fail("no-small-size", f"{model.file}: no sizes below {LARGEST_SIZE} meet all that its reads ask of them")
+    message = f"{model.file}: no sizes below {LARGEST_SIZE} meet all that its reads ask of them"
+    raise fail("no-small-size", message, "check a model with smaller windows, or give its dims values")
 
 
 def drawn_data(model: core.Model, dims: Mapping[str, int], attempt: int, rng: np.random.Generator) -> dict[str, Array]:

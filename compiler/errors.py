@@ -39,7 +39,8 @@ class Label:
 class Diagnostic:
     """One thing that is wrong: what, where, why (`labels`), and how to mend it (`help`).
 
-    `code` is a stable short name in kebab case, such as `unknown-name`.
+    `code` is a stable short name in kebab case, such as `unknown-name`. `about` names inputs and targets whose
+    declarations are to be shown: who knows the model's text puts labels there (`located`).
     """
 
     code: str
@@ -48,6 +49,7 @@ class Diagnostic:
     labels: tuple[Label, ...] = ()
     help: str | None = None
     severity: str = "error"
+    about: tuple[str, ...] = ()
 
 
 class GradcError(Exception):
@@ -75,9 +77,24 @@ class InternalError(Exception):
     """gradc itself is wrong. The message says which invariant broke, and where in the model."""
 
 
-def fail(code: str, message: str, help: str | None = None) -> GradcError:
-    """An error about no place in a text: a file that is missing, data that does not fit."""
-    return GradcError([Diagnostic(code, message, help=help)])
+def fail(code: str, message: str, help: str, about: tuple[str, ...] = ()) -> GradcError:
+    """An error about no place in a text: a file that is missing, data that does not fit. `help` says how to mend it."""
+    return GradcError([Diagnostic(code, message, help=help, about=about)])
+
+
+def located(error: GradcError, declared: Mapping[str, Span], sources: Mapping[str, str]) -> GradcError:
+    """The error with the declarations of the arrays that it is about.
+
+    error: data.npz: y is float64[4, 1], and has 1 axis in the model
+         --> m.grad
+       4 | target y[batch] : int(3)
+         |        ^^^^^^^^^^^^^^^^^
+    """
+    placed = [
+        replace(one, labels=(*one.labels, *(Label(declared[name], "") for name in one.about if name in declared)))
+        for one in error.diagnostics
+    ]
+    return GradcError(placed, {**error.sources, **sources})
 
 
 def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
@@ -96,13 +113,15 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
     if diagnostic.span and all(label.span != diagnostic.span for label in labels):
         labels.append(Label(diagnostic.span, ""))
     margin = "     "
+    shown = diagnostic.span.file if diagnostic.span else None
     for file, line in sorted({(label.span.file, label.span.line) for label in labels}):
         text = _line(sources, file, line)
         if text is None:
             continue
         here = sorted((label for label in labels if (label.span.file, label.span.line) == (file, line)), key=_column)
         text, here = _window(text, here)
-        if diagnostic.span and file != diagnostic.span.file:
+        if file != shown:
+            shown = file
             lines.append(f"{margin}--> {file}")
         lines.append(f"{line:>4} | {_shown(text)}".rstrip())
         lines.extend(f"{margin}| {row}".rstrip() for row in _underlines(text, here))

@@ -50,7 +50,9 @@ def inspect(text: str, *, file: str = "model.grad", stage: str = "python", of: s
         return show_syntax.show(parse(text, file)) + "\n"
     model = _Model(text, graphs(text, file=file, folder=folder), dtype)
     if stage not in ("syntax", "graph") and model.frozen(of):
-        raise fail("frozen-parameter", f"{of} is frozen: nothing makes its gradient")
+        raise fail(
+            "frozen-parameter", f"{of} is frozen: nothing makes its gradient", "leave it out of `freeze` to see it"
+        )
     return STAGES[stage](model, of)
 
 

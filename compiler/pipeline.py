@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .check import check as check
     from .derive import derive as derive
     from .inspection import inspect as inspect
+    from .language.arrays import declared as declared
     from .picture import picture as picture
     from .stages import Stages as Stages
     from .stages import dependencies as dependencies
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from .stages import module_spec as module_spec
     from .stages import unreached as unreached
 
-_HOMES = {"check": "check", "derive": "derive", "inspect": "inspection", "picture": "picture"}
+_HOMES = {
+    "check": "check",
+    "declared": "language.arrays",
+    "derive": "derive",
+    "inspect": "inspection",
+    "picture": "picture",
+}
 
 
 def __getattr__(name: str) -> Any:

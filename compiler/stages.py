@@ -19,7 +19,7 @@ from gradc.calculus.differentiate import gradient
 from gradc.calculus.nested import Expanded, expanded
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
-from gradc.errors import Diagnostic, GradcError, GradcWarning, render
+from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, Span, render
 from gradc.graph.index import ZERO, number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
@@ -31,6 +31,8 @@ from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
 from gradc.schedule.program import Program
+
+SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,26 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
 
 def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
     """All warnings: what compiles and is probably not what was meant."""
-    return (*unreached(stages), *vanishing(stages))
+    return (*untrained(stages.model), *unreached(stages), *vanishing(stages))
+
+
+def untrained(model: core.Model) -> Iterator[Diagnostic]:
+    """A warning where every parameter is frozen, so that training would change nothing."""
+    leaves = [leaf for leaf in model.leaves if leaf.role is Role.PARAM]
+    if not model.loss or not leaves or model.minimised:
+        return
+    named: dict[Span, list[str]] = {}
+    for leaf in leaves:
+        named.setdefault(leaf.span, []).append(leaf.name)
+    labels = [Label(span, ", ".join(names[:SHOWN]) + ", …" * (len(names) > SHOWN)) for span, names in named.items()]
+    yield Diagnostic(
+        "nothing-trained",
+        "all parameters are frozen: training changes nothing",
+        leaves[0].span,
+        tuple(labels[:SHOWN]),
+        severity="warning",
+        help="freeze fewer of them, such as `freeze backbone.*`",
+    )
 
 
 def vanishing(stages: Stages) -> Iterator[Diagnostic]:

@@ -42,6 +42,15 @@ def emit(text: str, *, file: str, dtype: str, lr: float | None = None) -> str:
     return source + "".join(line + "\n" for line in re.findall(r"^python (.*)$", text, re.MULTILINE))
 
 
+def declared(text: str, *, file: str) -> dict[str, Span]:
+    """The places of arrays in lines such as `input x[batch, 3]`."""
+    return {
+        match[1]: Span(file, number, match.start(1) + 1, number, len(line) + 1)
+        for number, line in enumerate(text.split("\n"), 1)
+        if (match := re.match(r"(?:input|target) +(\w+)", line))
+    }
+
+
 def dependencies(text: str, file: str) -> tuple[Path, ...]:
     return tuple(Path(file).parent / name for name in re.findall(r'^use "(.*)"$', text, re.MULTILINE))
 

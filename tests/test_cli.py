@@ -82,6 +82,25 @@ def test_a_wrong_command_line_is_exit_code_2(arguments):
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "m.grad", "--lr", "abc"], "'abc' is not a number of at least 0, such as 0.001"),
+        (["train", "m.grad", "--epochs", "1.5"], "'1.5' is not a whole number of at least 1"),
+        (["train", "m.grad", "--validation", "20"], "'20' is not a fraction from 0 to below 1"),
+        (["train", "m.grad", "--seed", "x"], "'x' is not a whole number of at least 0"),
+        (["train", "m.grad", "--epoch", "3"], "Did you mean '--epochs'?"),
+        (["train", "m.grad", "xy.npz"], "data is given by an option, --data xy.npz"),
+        (["m.grad"], "m.grad is no command: write gradc train m.grad"),
+        (["trian", "m.grad"], "Did you mean 'train'?"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_meant(arguments, message):
+    result = gradc_(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 # ------------------------------------------------------------------ the model file
 
 
@@ -110,6 +129,16 @@ def test_compile_writes_the_module():
     assert result.exit_code == 0
     assert result.output.startswith("out/modules/m.py: <gradc model m: x[batch, 3]")
     assert "float64" in Path("out/modules/m.py").read_text()
+
+
+def test_compile_writes_the_file_that_is_named():
+    assert gradc_("compile", "m.grad", "-o", "out/line.py").output.startswith("out/line.py: <gradc model m: ")
+    fails(gradc_("compile", "m.grad", "-o", "m.txt"), "there is no folder m.txt", "= -o names a folder or a .py file")
+    for name in ("3d.py", "json.py", "class.py"):
+        fails(gradc_("compile", "m.grad", "-o", name), "could not be imported", "-o my_m.py")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["line.py"]
+    Path("v1.0").mkdir()
+    assert gradc_("compile", "m.grad", "-o", "v1.0").output.startswith("v1.0/m.py: ")
 
 
 def test_compile_overwrites_only_what_gradc_wrote():
@@ -204,6 +233,40 @@ def test_resumed_training_equals_training_that_never_stopped():
     fails(gradc_("train", "m.grad", "--resume", "rest.safetensors", "--epochs", 5), "has 5 epochs behind it, and 5 are")
 
 
+def test_resume_says_what_is_otherwise():
+    np.savez("few.npz", x=X[:9], y=Y[:9])
+    np.savez("other.npz", x=X, y=Y + 1)
+    np.savetxt("same.csv", np.column_stack([X, Y]), delimiter=",", header="a,b,c,y", comments="")
+    gradc_("train", "m.grad", "--out", "w.safetensors")
+    on = ["train", "m.grad", "--resume", "w.safetensors", "--epochs", 5]
+    for options in ([], ["--data", "same.csv"], ["--batch", 8], ["--validation", 0.25], ["--lr", 0.001]):
+        assert gradc_(*on, *options).stderr == ""
+    for options, told in {
+        ("--data", "few.npz"): "other data (6 examples to train on, before: 30)",
+        ("--data", "other.npz"): "other data (30 examples to train on, with other numbers in them)",
+        ("--batch", 7): "batch 7 (before: 8)",
+        ("--batch", 7, "--validation", 0.5): "validation 0.5 (before: 0.25); batch 7 (before: 8)",
+    }.items():
+        result = gradc_(*on, *options)
+        assert result.exit_code == 0, result.output
+        beginning = "warning: w.safetensors was trained otherwise, so this is not the training that was stopped: "
+        assert result.stderr.startswith(f"{beginning}{told}\n     = ")
+        assert ("may have been trained on before" in result.stderr) == (options != ("--batch", 7))
+
+
+def test_resume_keeps_the_learning_rate_unless_another_is_given():
+    gradc_("train", "m.grad", "--lr", 0.01, "--epochs", 5, "--out", "whole.safetensors")
+    gradc_("train", "m.grad", "--lr", 0.01, "--epochs", 2, "--out", "part.safetensors")
+    result = gradc_("train", "m.grad", "--resume", "part.safetensors", "--epochs", 5, "--out", "rest.safetensors")
+    assert result.stderr == ""
+    assert Path("rest.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    result = gradc_("train", "m.grad", "--resume", "part.safetensors", "--epochs", 3, "--lr", 0.02)
+    assert result.stdout.startswith("from here on lr 0.02; before: 0.01\n")
+    gradc_("train", "m.grad", "--epochs", 1, "--out", "part.safetensors")
+    result = gradc_("train", "m.grad", "--resume", "part.safetensors", "--epochs", 3, "--lr", 0.02)
+    assert result.stdout.startswith("from here on lr 0.02; before: that of the model\n")
+
+
 def test_resume_refuses_another_model():
     gradc_("train", "m.grad", "--out", "w.safetensors")
     Path("m.grad").write_text('changed\ndata "xy.npz"\n')
@@ -241,6 +304,14 @@ def test_data_that_is_wrong():
     fails(gradc_("train", "n.grad", "--data", "absent.npz"), "there is no data file absent.npz")
     np.savez("nan.npz", x=X * np.nan, y=Y)
     fails(gradc_("train", "n.grad", "--data", "nan.npz"), "x[0, 0] is nan (123 such places in all)")
+    Path("n.grad").write_text("dim batch\ninput x[batch, 3]\ntarget y[batch]\n")
+    np.savez("few.npz", x=X, y=Y[:9], z=Y)
+    shown = "     --> n.grad\n   2 | input x[batch, 3]\n     |       ^^^^^^^^^^^\n   3 | target y[batch]\n"
+    fails(gradc_("train", "n.grad", "--data", "few.npz"), f"error: few.npz: dim batch is 41 in x and 9 in y\n{shown}")
+    np.savez("name.npz", x=X, z=Y)
+    told = "name.npz: there is no array for target y[batch]; it has x, z", "   3 | target y[batch]"
+    fails(gradc_("train", "n.grad", "--data", "name.npz"), *told, "= is it z? Save it under the name y")
+    fails(gradc_("train", "n.grad", "--data", "nan.npy"), "there is no data file nan.npy", "did you mean nan.npz?")
     Path("n.grad").write_text('data "../xy.npz"\n')
     fails(gradc_("train", "n.grad"), 'data "../xy.npz" leaves the folder of n.grad')
 
@@ -254,7 +325,19 @@ def test_a_place_that_cannot_be_saved_to_is_told_before_training():
 def test_what_the_module_refuses_is_told_without_a_traceback():
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fails(gradc_("train", "m.grad", "--lr", "1e30"), "error: the loss of step 3 is")
+        fails(gradc_("train", "m.grad", "--lr", "1e30"), "error: the loss of step 3 is", "= a smaller learning rate")
+
+
+def test_what_was_reached_before_a_loss_that_is_not_finite_is_saved():
+    with Path("m.grad").open("a") as text:
+        text.write("python plain, grown = train_step, lambda y, step: y if step < 219 else y * float('inf')\n")
+        text.write("python train_step = lambda params, state, x, y: plain(params, state, x, grown(y, state.step))\n")
+    with np.errstate(all="ignore"):
+        result = gradc_("train", "m.grad", "--epochs", 100, "--out", "w.safetensors")
+    fails(result, "error: the loss of step 220 is inf\n     = the parameters are again as they were after step 200\n",
+          "     = what was reached then is saved to w.safetensors\n     = a smaller learning rate")  # fmt: skip
+    gradc_("train", "m.grad", "--epochs", 50, "--out", "whole.safetensors")
+    assert Path("w.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
 
 
 def test_an_error_of_gradc_itself_is_not_told_as_the_users(monkeypatch):
@@ -320,7 +403,7 @@ def test_predict_writes_an_npz(weights):
 def test_predictions_do_not_replace_their_data(weights):
     before = Path("xy.npz").read_bytes()
     options = ["--weights", weights, "--data", "xy.npz", "--out", "../" + Path.cwd().name + "/xy.npz"]
-    fails(gradc_("predict", "m.grad", *options), "xy.npz holds the data: --out names another file")
+    fails(gradc_("predict", "m.grad", *options), "xy.npz holds the data", "= --out names another file")
     assert Path("xy.npz").read_bytes() == before
 
 

@@ -16,14 +16,22 @@ X = ArraySpec("x", "input", "real", ("batch", 3), None)
 Y = ArraySpec("y", "target", "whole", ("batch",), 10)
 MASK = ArraySpec("mask", "input", "bool", ("batch", "time"), None)
 IMAGE = ArraySpec("image", "input", "real", ("batch", 2, 2), None)
+CHANNELS = ArraySpec("image", "input", "real", ("batch", 8, 3), None)
 SCALE = ArraySpec("scale", "input", "real", (), None)
 NODE = ArraySpec("node", "input", "whole", ("edges",), "nodes")
 FEATURES = ArraySpec("f", "input", "real", ("nodes", "2 * time"), None)
 MODULE = SimpleNamespace(DTYPE="float32")
 
 
-def prepared(specs, **given):
-    return data.prepare(MODULE, specs, given)
+FILE = data.Source(Path("a.npz"))
+
+
+def prepared(specs, source=data.CALL, **given):
+    return data.prepare(MODULE, specs, given, source)
+
+
+def read(path: Path, specs, others=()):
+    return files.read(path, specs, others).arrays
 
 
 def codes(error: GradcError) -> list[str]:
@@ -47,11 +55,8 @@ def test_arrays_that_fit_are_not_copied():
         (X, np.ones((4, 6))[:, ::2], "float32"),
         (X, np.asfortranarray(np.ones((4, 3), ">f8")), "float32"),
         (X, [[1, 2, 3], [4, 5, 6]], "float32"),
-        (Y, [0.0, 9.0], "int64"),
         (Y, np.array([0, 9], "uint8"), "int64"),
-        (Y, np.array([True, False]), "int64"),
-        (MASK, np.array([[1, 0]]), "bool"),
-        (MASK, np.array([[1.0, 0.0]]), "bool"),
+        (MASK, np.array([[True, False]]), "bool"),
         (SCALE, 3, "float32"),
     ],
 )
@@ -60,6 +65,46 @@ def test_arrays_are_converted(spec, value, dtype):
     assert ready.dtype == dtype
     assert ready.flags.c_contiguous
     np.testing.assert_array_equal(ready, np.asarray(value))
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "dtype"),
+    [
+        (Y, [0.0, 9.0], "int64"),
+        (Y, np.array([True, False]), "int64"),
+        (MASK, np.array([[1, 0]]), "bool"),
+        (MASK, np.array([[1.0, 0.0]]), "bool"),
+    ],
+)
+def test_whole_numbers_may_be_real_in_a_file_and_in_no_call(spec, value, dtype):
+    """A .csv has nothing else. A call of `fit` takes what `train_step` takes."""
+    ready = prepared((spec,), FILE, **{spec.name: value})[spec.name]
+    assert ready.dtype == dtype
+    np.testing.assert_array_equal(ready, np.asarray(value))
+    with pytest.raises(GradcError, match=r"holds .* is given\n.*= if that is what they are: .*\.astype\("):
+        prepared((spec,), **{spec.name: value})
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "message"),
+    [
+        (Y, [0.0, 1.5, 2.5], "a.npz: y[1] is 1.5, and y[batch] : int(10) holds whole numbers"),
+        (Y, [0.0, np.nan], "y[1] is nan, and y[batch] : int(10) holds whole numbers"),
+        (Y, [0.0, 1e30], "y[1] is 1e+30, and y[batch] : int(10) holds whole numbers"),
+        (MASK, [[0, 2]], "a.npz: mask[0, 1] is 2, and mask holds true and false"),
+    ],
+)
+def test_numbers_of_a_file_that_are_not_whole(spec, value, message):
+    with pytest.raises(GradcError, match=re.escape(message)):
+        prepared((spec,), FILE, **{spec.name: value})
+
+
+def test_a_csv_names_the_line():
+    source = data.Source(Path("a.csv"), (2, 3, 7))
+    with pytest.raises(GradcError, match=re.escape("a.csv:7: y[2] is 0.5, and y[batch] : int(10) holds whole")):
+        prepared((Y,), source, y=[1.0, 2.0, 0.5])
+    with pytest.raises(GradcError, match=re.escape("a.csv:3: x[1, 2] is nan")):
+        prepared((X,), source, x=[[1.0] * 3, [1.0, 2.0, np.nan], [1.0] * 3])
 
 
 def test_read_only_arrays_are_taken_and_left_alone():
@@ -85,19 +130,29 @@ INFINITE[1:, 0] = -np.inf
         (X, np.ones(4), "x[batch, 3] has 2 axes; float64[4] is given"),
         (Y, np.zeros((4, 1), int), "has 1 axis; int64[4, 1] is given"),
         (Y, np.zeros((4, 1), int), "drop the last axis: y[..., 0]"),
-        (IMAGE, np.zeros((5, 4)), "split the last axis: image.reshape(-1, 2, 2)"),
+        (IMAGE, np.zeros((5, 4)), "the numbers are as many: image.reshape(-1, 2, 2)"),
+        (X, np.zeros((5, 3, 1)), "drop the last axis: x[..., 0]"),
+        (IMAGE, np.zeros((5, 2, 2, 1)), "drop the last axis"),
+        (X, np.zeros(3), "is this one example? x[None] is a batch of one"),
+        (X, np.zeros((3, 5)), "it fits when it is transposed: x.T"),
+        (CHANNELS, np.zeros((5, 3, 8)), "channels are last here: np.moveaxis(image, 1, -1)"),
+        (X, np.zeros((5, 4)), "declare 4 places in the model, or give an array with 3"),
+        (Y, np.eye(10), "a class is its number, not a row with a 1 at it: y.argmax(axis=-1)"),
+        (Y, np.eye(9, dtype=int), "give it these axes, or declare the axes that it has"),
         (X, np.ones((0, 3)), "x[batch, 3] is empty"),
         (X, [[1.0], [1.0, 2.0]], "cannot be made an array"),
         (X, [["a", "b", "c"]], "x[batch, 3] holds real numbers; <U1[1, 3] is given"),
+        (X, [["1", "2", "3"]], "if the words are numbers: x.astype(float)"),
+        (Y, ["a", "b"], "words, y = np.unique(y, return_inverse=True)"),
         (X, np.ones((1, 3), complex), "holds real numbers; complex128"),
+        (X, np.ones((1, 3), complex), "x.real and x.imag"),
         (X, np.array([[None] * 3]), "holds real numbers; object"),
-        (Y, [0.0, 1.5], "y[1] is 1.5, and y holds whole numbers"),
-        (Y, [0.0, np.nan], "y[1] is nan, and y holds whole numbers"),
-        (Y, [0.0, 1e30], "y[1] is 1e+30, and y holds whole numbers"),
+        (X, np.array([[None] * 3]), "x.astype(float) says which"),
         (Y, np.array([2**63], "uint64"), "too large a whole number"),
         (Y, [0, -1, 10], "y holds 0 .. 9; y[1] is -1 (2 places outside in all)"),
-        (Y, [1, 10], "count from 0, not from 1"),
-        (MASK, [[0, 2]], "mask[0, 1] is 2, and mask holds true and false"),
+        (Y, [1, 10], "count from 0, not from 1: y - 1"),
+        (Y, [0, 12], "the largest is 12: declare int(13)"),
+        (Y, [0, -1], "numbers count from 0"),
     ],
 )
 def test_what_is_wrong_with_an_array(spec, value, message):
@@ -109,6 +164,14 @@ def test_an_axis_too_few_is_named():
     column = ArraySpec("x", "input", "real", ("batch", 1), None)
     with pytest.raises(GradcError, match=re.escape("add an axis: x[..., None]")):
         prepared((column,), x=np.ones(4))
+
+
+def test_a_hash_of_arrays_is_of_their_numbers():
+    x = np.arange(6, dtype="float32").reshape(2, 3)
+    same = data.fingerprint([np.asfortranarray(x), np.zeros(2)])
+    assert data.fingerprint([x, np.zeros(2)]) == same
+    for others in ([x + 1, np.zeros(2)], [x.reshape(3, 2), np.zeros(2)], [x.astype("float64"), np.zeros(2)], [x]):
+        assert data.fingerprint(others) != same
 
 
 def test_free_dims_agree():
@@ -174,9 +237,9 @@ def test_descriptions_come_from_the_module():
 def test_an_npz_is_read_by_names(tmp_path):
     x = np.arange(6.0).reshape(2, 3)
     np.savez(tmp_path / "a.npz", x=x, y=[1, 2], other=np.array([None]))
-    read = files.read(tmp_path / "a.npz", (X, Y))
-    np.testing.assert_array_equal(read["x"], x)
-    assert list(read) == ["x", "y"]
+    found = read(tmp_path / "a.npz", (X, Y))
+    np.testing.assert_array_equal(found["x"], x)
+    assert list(found) == ["x", "y"]
 
 
 def test_an_npz_written_here_is_read_by_numpy(tmp_path):
@@ -201,7 +264,7 @@ def test_what_is_wrong_with_a_file(tmp_path):
     for file, message in {
         "absent.npz": "there is no data file",
         ".": "is not a file",
-        "some.npz": r"has no array for y\[batch\] : int\(10\); it has x, a0, .*, …",
+        "some.npz": r"some.npz: there is no array for target y\[batch\] : int\(10\); it has x, a0, .*, …",
         "empty.npz": "it has no array",
         "objects.npz": "array x cannot be read: it holds Python objects",
         "text.npz": "is not an .npz file",
@@ -234,7 +297,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
 
 def csv(tmp_path: Path, text: str, specs=(X, Y), others=()):
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
-    return files.read(tmp_path / "a.csv", specs, others)
+    return read(tmp_path / "a.csv", specs, others)
 
 
 @pytest.mark.parametrize(
@@ -248,41 +311,41 @@ def csv(tmp_path: Path, text: str, specs=(X, Y), others=()):
     ],
 )
 def test_a_csv_is_read_by_columns(tmp_path, text):
-    read = csv(tmp_path, text)
-    np.testing.assert_array_equal(read["x"], [[1, 2, 3], [4, 5, 6]])
-    np.testing.assert_array_equal(read["y"], [0, 9])
+    found = csv(tmp_path, text)
+    np.testing.assert_array_equal(found["x"], [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(found["y"], [0, 9])
 
 
 def test_a_csv_for_predict_leaves_targets_alone(tmp_path):
-    read = csv(tmp_path, "a,b,c,y\n1,2,3,what\n", specs=(X,), others=("y",))
-    np.testing.assert_array_equal(read["x"], [[1, 2, 3]])
+    found = csv(tmp_path, "a,b,c,y\n1,2,3,what\n", specs=(X,), others=("y",))
+    np.testing.assert_array_equal(found["x"], [[1, 2, 3]])
 
 
 def test_more_axes_in_row_major_order(tmp_path):
-    read = csv(tmp_path, "image_0,image_1,image_2,image_3\n1,2,3,4\n", specs=(IMAGE,))
-    np.testing.assert_array_equal(read["image"], [[[1, 2], [3, 4]]])
+    found = csv(tmp_path, "image_0,image_1,image_2,image_3\n1,2,3,4\n", specs=(IMAGE,))
+    np.testing.assert_array_equal(found["image"], [[[1, 2], [3, 4]]])
 
 
 def test_a_free_second_dim_takes_what_there_is(tmp_path):
-    read = csv(tmp_path, "mask_0,mask_1\ntrue,False\n", specs=(MASK,))
-    np.testing.assert_array_equal(read["mask"], [[1, 0]])
+    found = csv(tmp_path, "mask_0,mask_1\ntrue,False\n", specs=(MASK,))
+    np.testing.assert_array_equal(found["mask"], [[1, 0]])
 
 
 def test_columns_that_do_not_fill_the_array_are_the_checks_business(tmp_path):
-    read = csv(tmp_path, "image_0,image_1,image_2\n1,2,3\n", specs=(IMAGE,))
-    assert read["image"].shape == (1, 3)
+    found = csv(tmp_path, "image_0,image_1,image_2\n1,2,3\n", specs=(IMAGE,))
+    assert found["image"].shape == (1, 3)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x_0,x_1,x_2,y\n1,2,3,0\n1,2,a,0\n", "column x_2, row 2: 'a' is not a number"),
-        ("x_0,x_1,x_2,y\n1,2,,0\n", "column x_2, row 1: there is nothing"),
+        ("x_0,x_1,x_2,y\n1,2,3,0\n1,2,a,0\n", "a.csv:3: column x_2: 'a' is not a number"),
+        ("x_0,x_1,x_2,y\n1,2,,0\n", "a.csv:2: column x_2: there is nothing"),
         ("x_0,x_1,x_2,y\n1,2,0\n", "a.csv:2: this row has 3 fields; there are 4 columns"),
         ("x_0,x_1,x_2,y\n", "a.csv has no rows"),
         ("", "a.csv has no rows"),
         ("a,a,b,y\n1,2,3,0\n", "two columns named 'a'"),
-        ("a,b,y\n1,2,0\n", "no columns for x[batch, 3]"),
+        ("a,b,y\n1,2,0\n", "a.csv: there are no columns for x[batch, 3]"),
         ("a,b,y\n1,2,0\n", "columns x_0 .. x_2, or 3 columns that belong to no other array; the file's other 2: a, b"),
         ("x_1,x_2,x_4,z\n1,2,0,1\n", "no columns for x[batch, 3]"),
         ('x_0,x_1,x_2,y\n1,2,3,"0\n', "unexpected end of data"),

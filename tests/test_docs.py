@@ -6,14 +6,20 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from gradc import pipeline
-from gradc.errors import GradcError
+from gradc.errors import GradcError, located
 from gradc.language.arithmetic import ARITY
+from gradc.language.arrays import declared
 from gradc.language.elaborate import elaborate_text
 from gradc.language.load import standard_library
+from gradc.runtime import data
+from gradc.runtime.data import Source
+from gradc.runtime.interface import ArraySpec
 
 ROOT = Path(__file__).parent.parent
 LANGUAGE = ROOT / "docs" / "language.md"
@@ -116,3 +122,12 @@ def test_links_lead_to_headings(page):
         text = (page.parent / file if file else page).read_text("utf-8")
         headings = [re.sub(r"\]\([^)]*\)|[^\w\- ]", "", row.lstrip("# ")) for row in re.findall(r"^#+ .*$", text, re.M)]
         assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, (file, anchor)
+
+
+def test_what_the_page_shows_of_an_error_about_data_is_said() -> None:
+    text = "dim batch\ndim n = 4, classes = 3\ninput  x[batch, n]\ntarget y[batch] : int(classes)\nloss mean(x)\n"
+    spec = ArraySpec("y", "target", "whole", ("batch",), 3)
+    with pytest.raises(GradcError) as caught:
+        data.prepare(SimpleNamespace(DTYPE="float32"), (spec,), {"y": np.zeros((150, 3))}, Source(Path("iris.npz")))
+    shown = located(caught.value, declared(text, file="iris.grad"), {"iris.grad": text})
+    assert f"```text\n{shown}\n```" in LANGUAGE.read_text("utf-8")

@@ -108,7 +108,8 @@ def test_a_learning_rate_from_outside_is_every_groups():
 
 @pytest.mark.parametrize("frozen", ["freeze *", "freeze backbone.*, head.*"])
 def test_a_model_that_trains_nothing(frozen):
-    module = module_of(MODEL + frozen)
+    with pytest.warns(gradc.GradcWarning, match="all parameters are frozen: training changes nothing"):
+        module = module_of(MODEL + frozen)
     params = module.init(3)
     before = params.flat.copy()
     state = module.init_state(params)

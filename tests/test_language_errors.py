@@ -209,7 +209,12 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a list for a tensor": ("o = softmax([1])", "wrong-kind", "a tensor is wanted here"),
     "a header's axes": ("def f(a[i, i]) = a\no = f(x)", "shapes-disagree", "i of a says batch"),
     "a header's number": ("def f(a[i, 3]) = a\no = f(x)", "shapes-disagree", "the header says 3"),
-    "a header's dots": ("def f(a[...], b[...]) = a\no = f(x, r)", "shapes-disagree", "in the header of f"),
+    "a header's dots": ("def f(a[...], b[...]) = a\no = f(x, r)", "shapes-disagree", "f wants b to have the axes"),
+    "a header's dots, explained": (
+        "o = cross_entropy(x, c)",
+        "shapes-disagree",
+        "^  ^\n     |                   |  y is []\n     |                   logits is [batch, n = 6]\n     = the",
+    ),
     "numbers of two shapes": ("o = huber(x, r)", "shapes-disagree", "huber goes by element"),
     "a definition that calls itself": ("def f(a) = f(a)", "recursive-definition", "f → f"),
     "definitions that call each other": (
@@ -393,6 +398,59 @@ CASES: dict[str, tuple[str, str, str]] = {
     "data from the root": ('data "/etc/passwd"', "leaves-folder", "an absolute path"),
     "data from a home": ('data "~/a.npz"', "leaves-folder", "an absolute path"),
     "data from nowhere": ('data ""', "leaves-folder", "an empty path"),
+    # as elsewhere
+    "an attribute": ("o = x.T", "unknown-name", "write transpose(x) for x.T"),
+    "a size as an attribute": ("o = x / x.shape", "unknown-name", "a size is the name of its dim"),
+    "a row": ("o = x[0]", "wrong-rank", "a read names a place on every axis: y[i] = x[0, i]"),
+    "a row at an index": ("o[i] = q[i, 0]", "wrong-rank", "y[i, j] = q[i, 0, j]"),
+    "an axis by number": ("o = mean(x, axis = 1)", "unknown-keyword", "axes go by index: y[i] = mean[j](x[i, j])"),
+    "another axis by number": ("o = sum(q, axis = 0)", "unknown-keyword", "y[j, k] = sum[i](q[i, j, k])"),
+    "an axis by place": ("o = sum(x, 0)", "wrong-arity", "y[j] = sum[i](x[i, j])"),
+    "an axis for argmax": ("o = argmax(x, axis = 1)", "unknown-keyword", "y[i] = argmax[j](x[i, j])"),
+    "an axis of a vector": ("o = sum(r, axis = 0)", "unknown-keyword", "write sum(x)"),
+    "an axis for softmax": ("o = softmax(x, axis = 0)", "unknown-keyword", "y[i, j] = softmax[i](x[i, j])"),
+    "a list of tensors": ("o = concat([x, y])", "wrong-kind", "without square brackets: concat(a, b, axis = 1)"),
+    "an axis by place for concat": ("o = concat(x, y, 1)", "wrong-kind", "the axis is given by name"),
+    "concat along another": (
+        "o = concat(x, dense(x, 3))",
+        "shapes-disagree",
+        "they fit along another: concat(…, axis = 1)",
+    ),
+    "concat of what never fits": ("o = concat(x, r)", "shapes-disagree", "has all other axes in common"),
+    "pictures without channels": ("o = conv2d(q, 3, 8)", "wrong-rank", "is added by y[i, j, k, c: 1] = x[i, j, k]"),
+    "pictures as vectors": ("o = conv2d(x, 3, 8)", "wrong-rank", "as in reshape(x, [b, n, m, c])"),
+    "a number for a tensor": ("o = dense(x[0, 1], 8)", "wrong-rank", "hand over a whole tensor, without brackets"),
+    "a forgotten sum": ("o[i] = x[i, k] * y[i, k]", "unknown-name", "sum[k](…); nothing is summed silently"),
+    "too few logits": (
+        "o = cross_entropy(dense(x, 1), ids)",
+        "outside",
+        "give cross_entropy what fits: an axis of 4 places",
+    ),
+    "a column beside a vector": (
+        "guess = dense(x, 1)\no = mean(squared_error(guess, free))",
+        "shapes-disagree",
+        "z[i] = squared_error(guess[i, 0], free[i])",
+    ),
+    "a column and a vector": (
+        "guess = dense(x, 1)\no = guess - free",
+        "shapes-disagree",
+        "y[i] = guess[i, 0] - free[i]",
+    ),
+    "a definition without its arguments": ("o = relu", "not-a-tensor", "call it: relu(x)"),
+    "a schedule as an optimizer": ("optimize cosine(1e-3)", "not-an-optimizer", "adam(lr = cosine(…))"),
+    "an option that is nearly one": ("fit batch_size = 3", "unknown-keyword", "did you mean batch?"),
+    "a function in other letters": ("o = ReLU(x)", "unknown-function", "did you mean relu?"),
+    "a function as PyTorch calls it": ("o = Linear(x, 3)", "unknown-function", "did you mean dense?"),
+    "the start of what PyTorch calls it": ("o = mse(x, y)", "unknown-function", "did you mean squared_error?"),
+    "a law as PyTorch calls it": ("param v[n, m] ~ xavier_normal()", "unknown-function", "did you mean glorot_normal?"),
+    "a function like none": ("o = frobnicate(x)", "unknown-function", "docs/library.md lists what there is"),
+    "the last place as elsewhere": ("o[i] = x[i, -1]", "outside", "the last is 5: write 5"),
+    "the last place of a free axis": ("o[i] = s[i, -2]", "outside", "the last is time - 1: write time - 2"),
+    "clip_norm in the optimizer": ("optimize adam(clip_norm = 1)", "unknown-keyword", "adam(…), clip_norm = 1.0"),
+    "an argument of another name": ("o = conv1d(q, 3, kernel_size = 3)", "unknown-keyword", "did you mean kernel?"),
+    "a number for a word of the library": ("o = conv1d(q, 3, 3, padding = 1)", "not-a-choice", "or padding = same"),
+    "sizes that no index mends": ("o = squared_error(x, dense(x, 3))", "shapes-disagree", "bring both to one shape"),
+    "data above": ('data "../d.npz"', "leaves-folder", "gradc train --data FILE"),
     # where
     "a metric in a loop": ("for k in 1, 2: metric a = c", "not-here", "outside of definitions and loops"),
 }
@@ -405,7 +463,14 @@ def test_an_error_says_what_is_wrong_and_where(name: str) -> None:
     assert code in [diagnostic.code for diagnostic in found.diagnostics]
     assert fragment in str(found)
     assert all(d.span is not None or d.code == "no-loss" for d in found.diagnostics)
+    assert all(d.help for d in found.diagnostics)
     assert "Traceback" not in str(found)
+
+
+def test_what_is_wrong_twice_in_a_line_is_said_once() -> None:
+    found = error("o[i] = x[i, k] * y[i, k]\np[i] = x[i, k]")
+    assert [d.message for d in found.diagnostics] == ["unknown name k"] * 2
+    assert "   6 | o[i] = x[i, k] * y[i, k]\n     |             ^         ^\n" in str(found)
 
 
 def test_a_model_without_a_loss() -> None:

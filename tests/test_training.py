@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -75,6 +76,43 @@ def test_what_is_not_said_comes_from_the_models_fit_line():
     assert len(line.fit(X, Y).epochs) == 4
     assert line.session.settings == Settings(8, 0.25, 0)
     assert line.session.examples == 30
+
+
+def test_a_data_file_is_read_as_fit_takes_it(tmp_path):
+    np.savez(tmp_path / "xy.npz", x=X.astype("float64"), y=Y)
+    line, other = model(), model()
+    read = line.read(tmp_path / "xy.npz")
+    assert [array.dtype for array in read.values()] == ["float32", "float32"]
+    line.fit(**read, epochs=2)
+    other.fit(X, Y, epochs=2)
+    same(line, other)
+    assert list(line.read(tmp_path / "xy.npz", targets=False)) == ["x"]
+    np.savez(tmp_path / "x.npz", x=X)
+    declared = model("input x[batch, 3]\ntarget y[batch]")
+    with pytest.raises(GradcError, match=r"no array for target y\[batch\]; it has x\n.*model.grad\n   2 \| target y"):
+        declared.read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("epoch", "did you mean epochs?"),
+        ("batch", "did you mean batch_size?"),
+        ("vaildation", "did you mean validation?"),
+        ("lr", "options: epochs, batch_size, validation, seed, progress; gradc.compile takes dtype and lr"),
+    ],
+)
+def test_an_argument_that_fit_does_not_have(name, said):
+    with pytest.raises(GradcError, match=re.escape(said)):
+        model().fit(X, Y, **{name: 3})
+
+
+def test_what_compile_cannot_take():
+    for lr in ("abc", -1.0, float("nan")):
+        with pytest.raises(GradcError, match=r"lr is a finite number, at least 0, not .*\n     = write lr=1e-3"):
+            model(lr=lr)
+    with pytest.raises(GradcError, match=r"digits\.grad is the path of a model, not its text"):
+        gradc.compile_text("digits.grad")
 
 
 def test_arrays_by_name_and_from_the_data_line(tmp_path):
@@ -166,7 +204,40 @@ def test_a_loss_that_is_not_finite_names_its_step():
     line = model(lr=1e30)
     with pytest.raises(FloatingPointError, match="the loss of step 3 is"), np.errstate(all="ignore"):
         line.fit(X, Y)
-    assert line.state.step == line.session.position.step == 2
+    assert line.state.step == line.session.position.step == 0
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+def test_a_loss_that_is_not_finite_loses_nothing(poisoned):
+    """The fit goes back to the end of an epoch; not to one after which weights are NaN, which the loss may hide."""
+    line, other = model(), model()
+    other.fit(X, Y, epochs=50)
+    step, params = line.module.train_step, line.params
+
+    def broken(params, state, x, y):
+        if poisoned and state.step == 399:
+            params["b"] = np.nan
+            state.step += 1
+            return 1.0
+        if state.step == 410:
+            raise FloatingPointError("the loss of step 411 is nan")
+        return step(params, state, x, y) if not poisoned or state.step < 399 else _counted(state)
+
+    line.module.train_step = broken
+    line.fit(X, Y, epochs=50)
+    with pytest.raises(FloatingPointError, match="step 411") as caught:
+        line.fit(X, Y, epochs=60)
+    assert caught.value.__notes__ == [f"the parameters are again as they were after step {300 if poisoned else 400}"]
+    assert line.params is params
+    line.module.train_step = step
+    line.fit(X, Y, epochs=(100 if poisoned else 110) - line.session.position.epoch)
+    other.fit(X, Y, epochs=50 if poisoned else 60)
+    same(line, other)
+
+
+def _counted(state) -> float:
+    state.step += 1
+    return 1.0
 
 
 def test_without_a_dim_to_cut_along_a_step_takes_all():

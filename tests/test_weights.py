@@ -45,7 +45,11 @@ def told(act) -> list[str]:
     """What an error says, without the file's name."""
     with pytest.raises(GradcError) as caught:
         act()
-    return [diagnostic.message.split(".safetensors: ")[-1] for diagnostic in caught.value.diagnostics]
+    (only,) = caught.value.diagnostics
+    assert "docs/weights.md" in str(only.help)
+    head, *lines = only.message.split("\n     - ")
+    assert head.endswith(".safetensors does not fit the model:")
+    return lines
 
 
 # ------------------------------------------------------------------ PyTorch

@@ -110,6 +110,7 @@ def ignored() -> str:
     return found[1]
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*all parameters are frozen")  # nothing of it is trained
 @pytest.mark.usefixtures("without_jit")
 @pytest.mark.parametrize(("dtype", "within"), [("float64", 1e-12), ("float32", 1e-6)])
 def test_every_layer_computes_what_pytorch_s_does(dtype: str, within: float) -> None:

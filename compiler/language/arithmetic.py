@@ -68,7 +68,12 @@ def apply(function: str, arguments: Sequence[Element], span: Span, ranges: Range
         if folded is not None:
             return constant(span, folded, _keeps_whole(function, parts, folded.denominator))
     if function in {"div", "floordiv", "mod"} and parts[1].number == 0:
-        raise Refused("division-by-zero", "a division by zero", span)
+        raise Refused(
+            "division-by-zero",
+            "a division by zero",
+            span,
+            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
+        )
     kind = _kind(function, parts)
     expression = _expression(function, parts, span)
     if kind is Kind.WHOLE:
@@ -154,7 +159,12 @@ def _index(function: str, parts: Sequence[Element], span: Span, ranges: Ranges) 
             return reduce(operator.mul, [a] * (_small_power(parts) or 0), number(1))
         case ("floordiv" | "mod") as sign, [a, b]:
             if b.constant == 0:
-                raise Refused("division-by-zero", "a division by zero", span)
+                raise Refused(
+                    "division-by-zero",
+                    "a division by zero",
+                    span,
+                    help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
+                )
             if not ranges.nonnegative(b - 1):
                 return None
             return ranges.simplified(a // b if sign == "floordiv" else a % b)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from . import core, syntax
+from .mends import AXIS_WORDS, over_last
 from .naming import suggestion
 from .places import Place
 from .refusal import Refused
@@ -92,12 +93,30 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
                 "unknown-keyword",
                 f"{definition.name} has no argument called {name}",
                 argument.span,
-                help=suggestion(name, names) or f"its header is {header(definition)}",
+                help=_keyword_help(definition, name, names),
             )
         if name in given:
-            raise Refused("argument-twice", f"{name} is given twice", argument.span)
+            raise Refused(
+                "argument-twice",
+                f"{name} is given twice",
+                argument.span,
+                help="give it once: by its place, or by its name",
+            )
         given[name] = argument.value
     return given
+
+
+def _keyword_help(definition: syntax.Definition, keyword: str, names: Sequence[str]) -> str:
+    begun = next((name for name in names if keyword.startswith(name) or name.startswith(keyword)), None)
+    if close := f"did you mean {begun}?" if begun and len(begun) > 1 else suggestion(keyword, names, 0.7):
+        return close
+    if definition.keyword == "optimizer":
+        after = f"clip_norm and clip_value follow it: {definition.name}(…), clip_norm = 1.0"
+        return f"its header is {header(definition)}; {after}"
+    first = definition.parameters[0].axes if definition.parameters else None
+    if keyword in AXIS_WORDS and first and not isinstance(first[-1], syntax.Ellipsis):
+        return over_last(definition.name)
+    return f"its header is {header(definition)}"
 
 
 def _value(world: World, parameter: syntax.Parameter, node: syntax.Expression, place: Place) -> Value:
@@ -109,7 +128,12 @@ def _value(world: World, parameter: syntax.Parameter, node: syntax.Expression, p
     if value is POISON or (isinstance(value, Word) and value.word in parameter.choices):
         return value
     said = f"; this is {described(value)}" if value is not None else ""
-    raise Refused("not-a-choice", f"{parameter.name} is one of {', '.join(parameter.choices)}{said}", node.span)
+    raise Refused(
+        "not-a-choice",
+        f"{parameter.name} is one of {', '.join(parameter.choices)}{said}",
+        node.span,
+        help=f"write {' or '.join(f'{parameter.name} = {word}' for word in parameter.choices)}",
+    )
 
 
 def _is_known(world: World, node: syntax.Expression, place: Place) -> bool:

@@ -72,10 +72,15 @@ def _run_one(world: World, statement: syntax.Statement, scope: Scope) -> None:
 def _check_position(statement: syntax.Statement, scope: Scope) -> None:
     if isinstance(statement, TOP_LEVEL) and (scope.frame.definition is not None or scope.outer is not None):
         raise Refused("not-here", "this stands at the top level of a model, outside of definitions and loops",
-                      statement.span)  # fmt: skip
+                      statement.span, help="move it to the left margin of the file")  # fmt: skip
     returned = scope.entries.get("return")
     if returned and not (isinstance(returned[-1][1], Group) and isinstance(statement, syntax.Return)):
-        raise Refused("after-return", "nothing comes after `return`", statement.span)
+        raise Refused(
+            "after-return",
+            "nothing comes after `return`",
+            statement.span,
+            help="move it above the `return`, or delete it",
+        )
 
 
 # ---------------------------------------------------------------- equations
@@ -117,7 +122,12 @@ def _update(world: World, statement: syntax.Equation, scope: Scope) -> None:
 def _several(world: World, statement: syntax.Equation, scope: Scope) -> None:
     indexed = [target for target in statement.targets if target.subscripts is not None]
     if indexed:
-        raise Refused("several-values", "several names on the left stand without brackets", indexed[0].span)
+        raise Refused(
+            "several-values",
+            "several names on the left stand without brackets",
+            indexed[0].span,
+            help=f"write an equation for each: {indexed[0].name}[…] = …",
+        )
     names = [full_name(world, scope, target.name) for target in statement.targets]
     tensors = tuple(tensor for _, tensor in names)
     thunk = Thunk(names[0][0], scope, scope.now, order_here(scope), tensors, statement.value, statement.span)
@@ -155,7 +165,7 @@ def index_equation(world: World, scope: Scope, local: str, subscripts: tuple[syn
             whole = above[-1] if isinstance(above[-1], Thunk) else above[-1].whole
             raise Refused("index-after-whole", f"the index equations of {local} stand above its whole-tensor equation",
                           span, [Label(whole.span, "a whole tensor"), Label(span, "places of one")],
-                          "give one of them another name")  # fmt: skip
+                          help="give one of them another name")  # fmt: skip
         base, name = full_name(world, scope, local)
         group = Group(name, base, local)
         _note(world, (base, name), group)
@@ -206,7 +216,12 @@ def check_name(scope: Scope, name: str, span: Span) -> None:
 
 def _return(world: World, statement: syntax.Return, scope: Scope) -> None:
     if scope.frame.definition is None:
-        raise Refused("not-here", "`return` stands in a definition", statement.span)
+        raise Refused(
+            "not-here",
+            "`return` stands in a definition",
+            statement.span,
+            help="give the value a name, as in y = …; a definition begins with def f(x):",
+        )
     if statement.subscripts is not None:
         index_equation(world, scope, "return", statement.subscripts, statement.values[0], statement.span)
     else:

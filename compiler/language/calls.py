@@ -48,7 +48,12 @@ def call_definition(world: World, definition: syntax.Definition, node: syntax.Ca
 def _check_callable(world: World, definition: syntax.Definition, node: syntax.Call, place: Place) -> None:
     name = definition.name
     if definition.keyword == "optimizer":
-        raise Refused("not-a-function", f"{name} is an optimizer, which stands after `optimize`", node.function_span)
+        raise Refused(
+            "not-a-function",
+            f"{name} is an optimizer, which stands after `optimize`",
+            node.function_span,
+            help=f"write optimize {name}(…) on a line of its own",
+        )
     if id(definition) in world.recursive:
         raise Echo
     if id(definition) in place.context.frame.within:
@@ -157,7 +162,12 @@ def call_over(world: World, definition: syntax.Definition, node: syntax.Call, ke
     if own:
         place = place.among({name: own[0]})
     if name not in place.indices:
-        raise Refused("unknown-index", f"{name} is no index of this equation", node.span)
+        raise Refused(
+            "unknown-index",
+            f"{name} is no index of this equation",
+            node.span,
+            help=f"put {name} on the left side, or into a reduction around it",
+        )
     over = place.indices[name]
     _check_callable(world, definition, node, place)
     scope, inside = _inside(world, definition, node, key, place)
@@ -183,7 +193,12 @@ def call_over(world: World, definition: syntax.Definition, node: syntax.Call, ke
 def _over_name(node: syntax.Call) -> str:
     written = node.indices or ()
     if len(written) != 1 or not isinstance(written[0], syntax.Name):
-        raise Refused("one-index", f"{node.function}[…] goes over one index of the equation", node.span)
+        raise Refused(
+            "one-index",
+            f"{node.function}[…] goes over one index of the equation",
+            node.span,
+            help=f"name one: {node.function}[i](x[…, i])",
+        )
     return written[0].name
 
 

@@ -30,7 +30,12 @@ def decided(world: World, node: syntax.Expression, scope: Scope) -> bool:
     if isinstance(value, Element):
         raise Refused("not-known", "this condition is not known when the model is compiled", node.span,
                       help="in an equation write `if … then … else …`")  # fmt: skip
-    raise Refused("not-a-condition", f"a condition is wanted here, and this is {described(value)}", node.span)
+    raise Refused(
+        "not-a-condition",
+        f"a condition is wanted here, and this is {described(value)}",
+        node.span,
+        help="a condition compares, as in n > 0 or padding == same",
+    )
 
 
 def repetitions(world: World, statement: syntax.Repeat, scope: Scope) -> int:
@@ -54,8 +59,12 @@ def loop_values(world: World, statement: syntax.For, scope: Scope) -> Sequence[V
         if value is POISON:
             raise Echo
         if not isinstance(value, Word | Function | Items) and not (isinstance(value, Element) and _is_known(value)):
-            raise Refused("not-known", f"a loop goes through values known when the model is compiled, and this is "
-                          f"{described(value)}", statement.values[0].span)  # fmt: skip
+            raise Refused(
+                "not-known",
+                f"a loop goes through values known when the model is compiled, and this is {described(value)}",
+                statement.values[0].span,
+                help="write for k in 1, 2, 3: or for k in range(4):; what goes over data is an equation with indices",
+            )
     return values
 
 
@@ -65,10 +74,20 @@ def _is_known(value: Element) -> bool:
 
 def _range(world: World, node: syntax.Call, place: Place) -> Sequence[Value]:
     if not 1 <= len(node.arguments) <= 3 or any(a.name for a in node.arguments):  # noqa: PLR2004  (start, stop, step)
-        raise Refused("wrong-arity", "range takes one to three numbers: range(n), range(start, stop, step)", node.span)
+        raise Refused(
+            "wrong-arity",
+            "range takes one to three numbers: range(n), range(start, stop, step)",
+            node.span,
+            help="write range(4), range(1, 4) or range(0, 8, 2)",
+        )
     numbers = [_number(world.value(a.value, place), a.value.span) for a in node.arguments]
     if len(numbers) == 3 and numbers[2] == 0:  # noqa: PLR2004
-        raise Refused("wrong-argument", "the step of a range is not 0", node.arguments[2].span)
+        raise Refused(
+            "wrong-argument",
+            "the step of a range is not 0",
+            node.arguments[2].span,
+            help="write a step of 1 or more, or leave it out",
+        )
     start, stop, step = (0, *numbers, 1) if len(numbers) == 1 else (*numbers, 1)[:3]
     _check_count(max(0, -((start - stop) // step)), node.span)
     return [constant(node.span, k) for k in range(start, stop, step)]
@@ -77,7 +96,12 @@ def _range(world: World, node: syntax.Call, place: Place) -> Sequence[Value]:
 def _whole(value: Value, span: Span) -> int:
     count = _number(value, span)
     if count < 0:
-        raise Refused("wrong-argument", f"a block cannot be repeated {count} times", span)
+        raise Refused(
+            "wrong-argument",
+            f"a block cannot be repeated {count} times",
+            span,
+            help="repeat takes a whole number, 0 or more",
+        )
     _check_count(count, span)
     return count
 

@@ -125,8 +125,13 @@ def _measure_error(names: Sequence[str], spans: Sequence[Span], index: str) -> R
     who = f"{names[0]} depends on itself" if len(set(names)) == 1 else "these depend on each other"
     message = f"{who}, and nothing else tells what index {index} runs over: {' → '.join(names)}"
     labels = [Label(span, "") for span in dict.fromkeys(spans)]
-    return Refused("cycle", message, spans[0], labels,
-                   f"in a recurrence, where each reads what is earlier or later, state it: [{index}: 10]")  # fmt: skip
+    return Refused(
+        "cycle",
+        message,
+        spans[0],
+        labels,
+        help=f"in a recurrence, where each reads what is earlier or later, state it: [{index}: 10]",
+    )
 
 
 def _right_sides(entry: Thunk | Group) -> Iterator[syntax.Expression]:
@@ -136,7 +141,7 @@ def _right_sides(entry: Thunk | Group) -> Iterator[syntax.Expression]:
 def _gradient_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
     labels = [Label(span, "") for span in dict.fromkeys(spans)]
     through = " → ".join(names)
-    return Refused("cycle", f"a gradient is part of what it is of: {through}", spans[0], labels, STEPS_BY_REPEAT)
+    return Refused("cycle", f"a gradient is part of what it is of: {through}", spans[0], labels, help=STEPS_BY_REPEAT)
 
 
 def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
@@ -146,9 +151,14 @@ def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
     else:
         message = f"these depend on each other, and not at earlier places of an index: {through}"
     labels = [Label(span, "") for span in dict.fromkeys(spans)]
-    return Refused("cycle", message, spans[0], labels,
-                   f"the cycle is {through}, each reading the next; a recurrence reads what is earlier or later along "
-                   "one index, as in h[b, t - 1, j], and never both ways")  # fmt: skip
+    return Refused(
+        "cycle",
+        message,
+        spans[0],
+        labels,
+        help=f"the cycle is {through}, each reading the next; a recurrence reads what is earlier or later along "
+        "one index, as in h[b, t - 1, j], and never both ways",
+    )
 
 
 def check_cycles(model: core.Model) -> Refused | None:

@@ -29,8 +29,12 @@ def declare_dim(world: World, statement: syntax.Dim, scope: Scope) -> None:
     _check_new(scope, name, statement)
     if statement.value is None:
         if scope.frame.definition is not None or scope.outer is not None:
-            raise Refused("free-dim", f"dim {name} needs a value here: only a file's dims are known when called",
-                          statement.span)  # fmt: skip
+            raise Refused(
+                "free-dim",
+                f"dim {name} needs a value here: only a file's dims are known when called",
+                statement.span,
+                help=f"write dim {name} = …, of numbers and of the dims that the header names",
+            )
         scope.define(name, Size(name, dim(name)))
         return
     place = place_here(scope, statement.span)
@@ -39,11 +43,16 @@ def declare_dim(world: World, statement: syntax.Dim, scope: Scope) -> None:
         if not never_negative(size - 1):
             message = f"dim {name} is {size}, which must be at least 1"
             if not world.require(statement.span, size - 1, message):
-                raise Refused("not-a-size", f"dim {name} is {size}, and a size is at least 1", statement.span)
+                raise Refused(
+                    "not-a-size",
+                    f"dim {name} is {size}, and a size is at least 1",
+                    statement.span,
+                    help="look at the sizes that it is computed from",
+                )
     except Refused as refused:
         scope.define(name, Given(POISON))
         told = refused.diagnostic
-        refused.diagnostic = replace(told, help=told.help or _meanings(world, statement.value, place))
+        refused.diagnostic = replace(told, help=_meanings(world, statement.value, place) or told.help)
         raise
     scope.define(name, Size(name, size))
 
@@ -96,14 +105,29 @@ def _declare_input(world: World, declared: syntax.Declared, scope: Scope, target
 
 def _axis(world: World, node: syntax.Expression, place: Place) -> core.Axis:
     if isinstance(node, syntax.Ellipsis):
-        raise Refused("stray-dots", "an input's axes are given one by one", node.span)
+        raise Refused(
+            "stray-dots",
+            "an input's axes are given one by one",
+            node.span,
+            help="name each axis, as in x[batch, time, n]; a definition can take any, as in def f(x[..., i])",
+        )
     if isinstance(node, syntax.Binder):
-        raise Refused("stray-binder", "an input's axes are sizes; its places have no index here", node.span)
+        raise Refused(
+            "stray-binder",
+            "an input's axes are sizes; its places have no index here",
+            node.span,
+            help="write the size alone, as in x[batch, n]",
+        )
     size = size_of(world, node, place) if world.value(node, place) is not POISON else None
     if size is None:
         raise Echo
     if not never_negative(size - 1):
-        raise Refused("not-a-size", f"an axis is at least 1 long, and this one is {size}", node.span)
+        raise Refused(
+            "not-a-size",
+            f"an axis is at least 1 long, and this one is {size}",
+            node.span,
+            help="look at the sizes that it is computed from",
+        )
     return core.Axis(node.name if isinstance(node, syntax.Name) else str(size), size)
 
 
@@ -117,7 +141,12 @@ def _type(world: World, type_name: syntax.TypeName | None, place: Place) -> tupl
         return {"int": Kind.WHOLE, "bool": Kind.BOOL, "real": Kind.REAL}[type_name.name], None
     size = size_of(world, type_name.argument, place)
     if not never_negative(size - 1):
-        raise Refused("not-a-size", f"int({size}) has no values", type_name.span)
+        raise Refused(
+            "not-a-size",
+            f"int({size}) has no values",
+            type_name.span,
+            help="int(n) holds 0 .. n - 1, so n is at least 1",
+        )
     if size.constant is not None and size.constant - 1 > WIDEST:
         raise Refused("not-a-size", f"a whole number is at most {WIDEST:,}", type_name.span,
                       help="int alone is any whole number")  # fmt: skip
@@ -138,7 +167,12 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         _declare_moment(world, statement, scope)
         return
     if world.tables.step:
-        raise Refused("not-here", "an optimizer has `state`, and no parameters of its own", statement.span)
+        raise Refused(
+            "not-here",
+            "an optimizer has `state`, and no parameters of its own",
+            statement.span,
+            help=f"write state {name} ~ zeros: what it keeps for each number of p from step to step",
+        )
     if name in CONSTANTS:
         raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
     full = scope.frame.parameter(world.unique(scope.frame.prefix + name))
@@ -186,7 +220,12 @@ def _name_span(world: World, statement: syntax.Param, span: Span) -> Span:
 def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None:
     """`state v ~ zeros` in an optimizer: shaped like p, or with `[]` a scalar."""
     if statement.axes:
-        raise Refused("not-a-state", "a state of an optimizer is shaped like p, or with [] a scalar", statement.span)
+        raise Refused(
+            "not-a-state",
+            "a state of an optimizer is shaped like p, or with [] a scalar",
+            statement.span,
+            help=f"write state {statement.name} ~ zeros, or state {statement.name}[] ~ zeros",
+        )
     if scope.entries.get(statement.name):
         raise Refused("name-taken", f"{statement.name} means something in this optimizer already", statement.span,
                       help="p, g, t and the arguments have their names; take another")  # fmt: skip
@@ -223,7 +262,12 @@ def _parameter_axes(world: World, node: syntax.Expression, place: Place) -> list
     if isinstance(node, syntax.Ellipsis):
         rest = place.scope.frame.axes
         if rest is None:
-            raise Refused("stray-dots", "... stands for the axes of a definition's header", node.span)
+            raise Refused(
+                "stray-dots",
+                "... stands for the axes of a definition's header",
+                node.span,
+                help="name each axis, as in w[n, m]",
+            )
         return [(_fixed(axis, node), "") for axis in rest]
     binder = node.name if isinstance(node, syntax.Binder) else ""
     inner = node.extent if isinstance(node, syntax.Binder) else node
@@ -239,7 +283,12 @@ def _fixed(axis: core.Axis, node: syntax.Expression) -> core.Axis:
                       f"the size of a parameter or state is fixed, and {axis.extent} is known only when called",
                       node.span, help=f"give dim {axis.extent.dims[0]} a value")  # fmt: skip
     if axis.extent.constant is None or axis.extent.constant < 1:
-        raise Refused("not-a-size", f"an axis is at least 1 long, and this one is {axis.extent}", node.span)
+        raise Refused(
+            "not-a-size",
+            f"an axis is at least 1 long, and this one is {axis.extent}",
+            node.span,
+            help="look at the sizes that it is computed from",
+        )
     return axis
 
 
@@ -260,17 +309,35 @@ def law_of(world: World, statement: syntax.Param, indices: tuple[core.Index, ...
         raise Echo
     if not isinstance(value, Element):
         raise Refused(
-            "not-a-law", f"an initial law is a number at every place, and this is {described(value)}", node.span
+            "not-a-law",
+            f"an initial law is a number at every place, and this is {described(value)}",
+            node.span,
+            help="write a law, as in ~ zeros or ~ he_normal(fan_in = n), or a number at each place: ~ normal() * 0.1",
         )
     read = next(iter(tensors_read(value.expression)), None)
     if read is not None:
-        raise Refused("not-a-law", f"an initial law reads no tensor, and this reads {read}", node.span)
+        raise Refused(
+            "not-a-law",
+            f"an initial law reads no tensor, and this reads {read}",
+            node.span,
+            help="it sees sizes, indices, normal() and uniform(); what is computed from tensors is an equation",
+        )
     return core.Law(span, text, indices, as_number(value).expression)
 
 
 def _orthogonal(node: syntax.Name | syntax.Call, indices: tuple[core.Index, ...], span: Span, text: str) -> core.Law:
     if isinstance(node, syntax.Call) and node.arguments:
-        raise Refused("wrong-arity", "orthogonal takes no arguments", node.span)
+        raise Refused(
+            "wrong-arity",
+            "orthogonal takes no arguments",
+            node.span,
+            help="write ~ orthogonal; a factor stands where the parameter is used",
+        )
     if indices and len(indices) < 2:  # noqa: PLR2004  (the first axis against the rest)
-        raise Refused("not-a-law", "orthogonal wants two axes or more: the first against the rest", node.span)
+        raise Refused(
+            "not-a-law",
+            "orthogonal wants two axes or more: the first against the rest",
+            node.span,
+            help="for one axis write ~ normal() * 0.1",
+        )
     return core.Law(span, text, indices, None)

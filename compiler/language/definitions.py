@@ -31,7 +31,16 @@ def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> No
                 seen[definition.name] = definition
             elif known is not definition:
                 labels = [Label(known.span, "here"), Label(definition.span, "and here")]
-                world.report(Refused("name-taken", f"{definition.name} is defined twice", known.span, labels), top)
+                world.report(
+                    Refused(
+                        "name-taken",
+                        f"{definition.name} is defined twice",
+                        known.span,
+                        labels,
+                        help="give one of them another name",
+                    ),
+                    top,
+                )
     world.definitions[file.name] = seen
 
 
@@ -44,16 +53,33 @@ def _check(definition: syntax.Definition, seen: Mapping[str, syntax.Definition])
     if name in BUILT_IN | CONSTANTS | {"range"}:
         raise Refused("name-taken", f"{name} is built in", definition.span, help="take another name")
     if name in seen:
-        raise Refused("name-taken", f"{name} is defined twice", definition.span,
-                      [Label(seen[name].span, "here"), Label(definition.span, "and here")])  # fmt: skip
+        raise Refused(
+            "name-taken",
+            f"{name} is defined twice",
+            definition.span,
+            [Label(seen[name].span, "here"), Label(definition.span, "and here")],
+            help="give one of them another name",
+        )
     names = [parameter.name for parameter in definition.parameters]
     for parameter in definition.parameters:
         if names.count(parameter.name) > 1:
-            raise Refused("name-taken", f"{name} has two arguments called {parameter.name}", parameter.span)
+            raise Refused(
+                "name-taken",
+                f"{name} has two arguments called {parameter.name}",
+                parameter.span,
+                help="give one of them another name",
+            )
         if parameter.name in CONSTANTS:
-            raise Refused("reserved-name", f"{parameter.name} is a name of the language", parameter.span)
+            raise Refused(
+                "reserved-name", f"{parameter.name} is a name of the language", parameter.span, help="take another name"
+            )
         if sum(isinstance(axis, syntax.Ellipsis) for axis in parameter.axes or ()) > 1:
-            raise Refused("two-dots", "... stands twice between these brackets", parameter.span)
+            raise Refused(
+                "two-dots",
+                "... stands twice between these brackets",
+                parameter.span,
+                help="one ... stands for any number of axes; name the others",
+            )
         for axis in parameter.axes or ():
             if isinstance(axis, syntax.Name) and axis.name in names:
                 raise Refused(
@@ -76,7 +102,7 @@ def check_recursion(world: World, file: syntax.File) -> None:
             world.report(Refused(
                 "recursive-definition", f"the definition {chain[0].name} calls itself: {shown}", chain[0].span,
                 [Label(d.span, "") for d in dict.fromkeys(chain)],
-                "definitions unfold when the model is compiled; use `repeat`, or an index",
+                help="definitions unfold when the model is compiled; use `repeat`, or an index",
             ), top)  # fmt: skip
 
 

@@ -98,7 +98,9 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
     names = [statement for statement in file.statements if isinstance(statement, syntax.ModelName)]
     if len(names) > 1:
         labels = [Label(statement.span, "") for statement in names]
-        world.report(Refused("twice", "model stands twice", names[1].span, labels), scope.frame)
+        world.report(
+            Refused("twice", "model stands twice", names[1].span, labels, help="delete one of them"), scope.frame
+        )
     outputs = collect(world, scope.frame)
     loss = outputs["loss"][0] if outputs["loss"] else None
     chosen: Settings = settings(world, scope, loss.span if loss else Span(file.name, 1, 1, 1, 1), lr)

@@ -15,6 +15,7 @@ from .call_names import plan_calls
 from .core import Bounds, Kind
 from .cycles import cycle_refusal, waits_for
 from .extents import solve
+from .mends import no_tensor
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Entry, Given, Group, Part, Returning, Size, Thunk, Written
@@ -103,7 +104,12 @@ def named(world: World, value: Value, name: str, context: Context, node: syntax.
     if value is POISON or isinstance(value, Items):
         return value
     if not isinstance(value, Element | Array):
-        raise Refused("not-a-tensor", f"an equation makes a tensor, and this is {described(value)}", node.span)
+        raise Refused(
+            "not-a-tensor",
+            f"an equation makes a tensor, and this is {described(value)}",
+            node.span,
+            help=no_tensor(value),
+        )
     if isinstance(value, Array) and value.name is not None:
         return value
     if isinstance(value, Element) and (value.known or value.size is not None or is_scalar_tensor(value)):
@@ -123,6 +129,7 @@ def _several(world: World, thunk: Thunk, value: Value, context: Context) -> Valu
             "several-values",
             f"the right side gives {count} value{'s' * (count != 1)}, and {len(thunk.targets)} names stand on the left",
             thunk.span,
+            help="write a name for each value; a whole tensor is one value",
         )
     results = [named(world, part, full, replace(context, name=full), thunk.value)
                for part, full in zip(value.values, thunk.targets, strict=True)]  # fmt: skip
@@ -248,7 +255,12 @@ def _write(world: World, written: Written, place: Place) -> tuple[Subscripts, tu
         if not isinstance(element, Element) or element.index is None or element.kind is not Kind.WHOLE:
             if element is POISON:
                 raise Echo
-            raise Refused("left-side", "the left side holds indices, sizes and numbers alone", node.span)
+            raise Refused(
+                "left-side",
+                "the left side holds indices, sizes and numbers alone",
+                node.span,
+                help="write y[i, 2*k + 1] = …; to places in data: y[v] = sum[e](if to[e] == v then x[e] else 0)",
+            )
         write.append(element.index)
         names.append(node.name if isinstance(node, syntax.Name | syntax.Binder) else "")
     return tuple(write), tuple(names)
@@ -320,7 +332,10 @@ def _right_side(world: World, one: Prepared) -> Element | None:
     else:
         world.report(
             Refused(
-                "not-a-tensor", f"an equation makes a tensor, and this is {described(value)}", one.written.value.span
+                "not-a-tensor",
+                f"an equation makes a tensor, and this is {described(value)}",
+                one.written.value.span,
+                help=no_tensor(value),
             ),
             frame,
         )

@@ -12,6 +12,7 @@ from .arithmetic import ARITY, needs_condition
 from .calls import call_definition, call_over
 from .extents import REDUCERS
 from .gradients import gradient_value
+from .mends import AXIS_WORDS, over_index, signature
 from .naming import BUILT_IN, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
 from .places import Place
 from .reads import read
@@ -62,10 +63,25 @@ def _stray(node: syntax.Text | syntax.Ellipsis | syntax.Binder) -> Refused:
     """What is no value and stands where one is wanted."""
     match node:
         case syntax.Text():
-            return Refused("stray-text", "a text in quotes stands only after `use` and `data`", node.span)
+            return Refused(
+                "stray-text",
+                "a text in quotes stands only after `use` and `data`",
+                node.span,
+                help="a word is written as it is: padding = same",
+            )
         case syntax.Ellipsis():
-            return Refused("stray-dots", "... stands only between brackets", node.span)
-    return Refused("stray-binder", f"the extent of {node.name} is stated on the left side or in a reduction", node.span)
+            return Refused(
+                "stray-dots",
+                "... stands only between brackets",
+                node.span,
+                help="write x[..., i], or mean[...](x[..., c])",
+            )
+    return Refused(
+        "stray-binder",
+        f"the extent of {node.name} is stated on the left side or in a reduction",
+        node.span,
+        help=f"write y[{node.name}: 3] = … or sum[{node.name}: 3](…)",
+    )
 
 
 def _binary(world: World, node: syntax.Binary, place: Place) -> Value:
@@ -106,7 +122,9 @@ def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
                 )
             piped = syntax.Call(node.span, name, span, indices, (first, *arguments))
             return call(world, piped, id(node.right), place)
-    raise Refused("not-a-function", "|> hands on to a function", node.right.span)
+    raise Refused(
+        "not-a-function", "|> hands on to a function", node.right.span, help="write x |> f, or x |> f(2) for f(x, 2)"
+    )
 
 
 def _comparison(world: World, node: syntax.Comparison, place: Place) -> Value:
@@ -132,7 +150,12 @@ def _words_equal(sign: str, pair: Sequence[Value], node: syntax.Comparison) -> V
     if a is POISON or b is POISON:
         return POISON
     if sign not in {"==", "!="} or not isinstance(a, Word) or not isinstance(b, Word):
-        raise Refused("wrong-kind", f"{described(a)} and {described(b)} cannot be compared so", node.span)
+        raise Refused(
+            "wrong-kind",
+            f"{described(a)} and {described(b)} cannot be compared so",
+            node.span,
+            help="words are compared by == and != with words of the header",
+        )
     equal = (a.word == b.word) == (sign == "==")
     return truth(node.span, equal)
 
@@ -153,7 +176,7 @@ def _conditional(world: World, node: syntax.Conditional, place: Place) -> Value:
         then, otherwise = world.value(node.then, place), world.value(node.otherwise, place)
     else:
         raise Refused("not-a-condition", f"a condition is wanted here, and this is {described(condition)}",
-                      node.condition.span)  # fmt: skip
+                      node.condition.span, help="a condition compares, as in x > 0")  # fmt: skip
     return by_element("where", [condition, then, otherwise], node, world, place)
 
 
@@ -185,7 +208,9 @@ def _built_in(world: World, node: syntax.Call, name: str, place: Place) -> Value
     if node.indices is not None:
         if name in REDUCERS:
             return over_indices(world, node, place)
-        raise Refused("no-indices", f"{name} takes no indices", node.span)
+        raise Refused(
+            "no-indices", f"{name} takes no indices", node.span, help=f"it goes by element: write {name}(x[i])"
+        )
     if name in RANDOM:
         return _random(world, node, name, place)
     if name == "grad":
@@ -195,7 +220,9 @@ def _built_in(world: World, node: syntax.Call, name: str, place: Place) -> Value
         return _tensor_function(world, node, name, place)
     if len(positional) < len(node.arguments):
         keyword = next(a for a in node.arguments if a.name is not None)
-        raise Refused("unknown-keyword", f"{name} has no argument called {keyword.name}", keyword.span)
+        by_axis = name in REDUCERS and keyword.name in AXIS_WORDS
+        help = over_index(name, node, [world.value(a.value, place) for a in positional]) if by_axis else signature(name)
+        raise Refused("unknown-keyword", f"{name} has no argument called {keyword.name}", keyword.span, help=help)
     values = [world.value(a.value, place) for a in positional]
     if is_whole_reduction(name, len(values)) and len(values) == 1:
         return of_whole(world, name, values[0], node.span, place)
@@ -211,7 +238,11 @@ def _of_numbers(world: World, node: syntax.Call, name: str, values: Sequence[Val
         return result
     if len(values) != wanted:
         plural = "argument" if wanted == 1 else "arguments"
-        raise Refused("wrong-arity", f"{name} takes {wanted} {plural}, and has {len(values)} here", node.span)
+        by_axis = name in REDUCERS and len(values) > 1 and isinstance(values[0], Array)
+        help = over_index(name, node, values) if by_axis else signature(name)
+        raise Refused(
+            "wrong-arity", f"{name} takes {wanted} {plural}, and has {len(values)} here", node.span, help=help
+        )
     return by_element(name, values, node, world, place)
 
 
@@ -219,7 +250,8 @@ def _tensor_function(world: World, node: syntax.Call, name: str, place: Place) -
     keywords = {a.name: a for a in node.arguments if a.name is not None}
     for keyword, argument in keywords.items():
         if (name, keyword) != ("concat", "axis"):
-            raise Refused("unknown-keyword", f"{name} has no argument called {keyword}", argument.span)
+            message = f"{name} has no argument called {keyword}"
+            raise Refused("unknown-keyword", message, argument.span, help=signature(name))
     values = [world.value(a.value, place) for a in node.arguments if a.name is None]
     axis = world.value(keywords["axis"].value, place) if keywords else None
     if axis is POISON or any(value is POISON for value in values):
@@ -228,7 +260,8 @@ def _tensor_function(world: World, node: syntax.Call, name: str, place: Place) -
         return concat(values, axis, node, world, place)
     wanted = {"transpose": 1, "reshape": 2}[name]
     if len(values) != wanted:
-        raise Refused("wrong-arity", f"{name} takes {wanted} arguments, and has {len(values)} here", node.span)
+        message = f"{name} takes {wanted} arguments, and has {len(values)} here"
+        raise Refused("wrong-arity", message, node.span, help=signature(name))
     return transpose(values[0], node) if name == "transpose" else reshape(values[0], values[1], node)
 
 

@@ -106,7 +106,9 @@ class _Search:
         stated = size_of(self.world, node.extent, self.place)
         if variable.stated is not None and variable.stated != stated:
             labels = [Label(variable.span, f"{variable.stated}"), Label(node.span, f"{stated}")]
-            raise Refused("extents-disagree", f"index {node.name} states two extents", node.span, labels)
+            raise Refused(
+                "extents-disagree", f"index {node.name} states two extents", node.span, labels, help="state it once"
+            )
         variable.stated, variable.dim = stated, None
 
     def _check_new(self, node: syntax.Name | syntax.Binder, env: Env) -> None:
@@ -116,7 +118,7 @@ class _Search:
                 f"{node.name} is an index already",
                 node.span,
                 [Label(env[node.name].span, "here")],
-                "take another name for the index of the reduction",
+                help="take another name for the index of the reduction",
             )
 
     def _internal(self, name: str) -> str:
@@ -140,7 +142,9 @@ class _Search:
             case syntax.Call(function=function, indices=indices) if indices is not None and function in REDUCERS:
                 inner = self.variables(indices, env)
                 if len(inner) < sum(not isinstance(i, syntax.Ellipsis) for i in indices):
-                    raise Refused("index-hides", f"{function}[…] lists an index twice", node.span)
+                    raise Refused(
+                        "index-hides", f"{function}[…] lists an index twice", node.span, help="list each index once"
+                    )
                 self.reductions[id(node)] = list(inner.values())
                 self._walk_all([a.value for a in node.arguments], {**env, **inner})
             case syntax.Call(indices=indices):
@@ -200,7 +204,12 @@ class _Search:
         plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
         dots = len(node.subscripts) - len(plain)
         if dots > 1:
-            raise Refused("two-dots", "... stands twice between these brackets", node.span)
+            raise Refused(
+                "two-dots",
+                "... stands twice between these brackets",
+                node.span,
+                help="one ... stands for any number of axes; name the others",
+            )
         if (not dots and len(plain) != len(axes)) or len(plain) > len(axes):
             raise wrong_count(node, shown_base(node), len(plain), axes)
         at = next((k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)), len(plain))
@@ -348,8 +357,13 @@ class _Search:
         for other, node in unguarded[1:]:
             if [a.extent for a in axes] != [a.extent for a in other]:
                 labels = [Label(first.span, f"... is {shown(axes)}"), Label(node.span, f"... is {shown(other)}")]
-                raise Refused("dots-disagree", "... stands for different axes", node.span, labels,
-                              "... is the same axes throughout an equation; name the axes that differ")  # fmt: skip
+                raise Refused(
+                    "dots-disagree",
+                    "... stands for different axes",
+                    node.span,
+                    labels,
+                    help="... is the same axes throughout an equation; name the axes that differ",
+                )
         return self._rest_indices(axes)
 
     def _rest_indices(self, axes: tuple[core.Axis, ...]) -> tuple[core.Index, ...]:

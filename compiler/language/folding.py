@@ -44,7 +44,12 @@ def compare(function: str, a: Fraction, b: Fraction) -> bool:
 
 def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
     if b == 0:
-        raise Refused("division-by-zero", "a division by zero", span)
+        raise Refused(
+            "division-by-zero",
+            "a division by zero",
+            span,
+            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
+        )
     match sign:
         case "div":
             return _bounded(a / b, span)
@@ -55,7 +60,12 @@ def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
 
 def _power(a: Fraction, b: Fraction, span: Span) -> Fraction | None:
     if a == 0 and b < 0:
-        raise Refused("division-by-zero", "0 to a negative power divides by zero", span)
+        raise Refused(
+            "division-by-zero",
+            "0 to a negative power divides by zero",
+            span,
+            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
+        )
     if b.denominator != 1:
         return None
     longest = max(abs(a.numerator), a.denominator).bit_length()
@@ -71,4 +81,9 @@ def _bounded(value: Fraction, span: Span) -> Fraction:
 
 
 def _too_long(span: Span) -> Refused:
-    return Refused("number-too-large", "this number is too large to be worked out", span)
+    return Refused(
+        "number-too-large",
+        "this number is too large to be worked out",
+        span,
+        help="for a number without bound write inf",
+    )

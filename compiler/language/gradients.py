@@ -52,18 +52,32 @@ def _variable(world: World, node: syntax.Expression, place: Place) -> Array | El
     if not isinstance(node, syntax.Name):
         raise _no_name(node)
     if node.name in place.indices:
-        raise Refused("not-a-variable", f"{node.name} is an index here, and grad is by a tensor", node.span)
+        raise Refused(
+            "not-a-variable",
+            f"{node.name} is an index here, and grad is by a tensor",
+            node.span,
+            help="name the tensor: grad(y, x), and read it at the index: grad(y, x)[n]",
+        )
     value = world.value(node, place)
     if value is POISON:
         raise Echo
     entry = world.find(node.name, place)
     constant = isinstance(value, Element) and (value.known or value.size is not None)
     if not isinstance(value, Array | Element) or constant or isinstance(entry, Size):
-        raise Refused("not-a-variable", f"grad is by a tensor, and {node.name} is {described(value)}", node.span)
+        raise Refused(
+            "not-a-variable",
+            f"grad is by a tensor, and {node.name} is {described(value)}",
+            node.span,
+            help="name an input, a parameter or a tensor with an equation: grad(y, x)",
+        )
     kind = value.kind if isinstance(value, Element) else value.sample.kind
     if kind is not Kind.REAL:
-        raise Refused("no-derivative", f"{node.name} holds {_numbers(kind)}, by which nothing has a derivative",
-                      node.span)  # fmt: skip
+        raise Refused(
+            "no-derivative",
+            f"{node.name} holds {_numbers(kind)}, by which nothing has a derivative",
+            node.span,
+            help="a derivative is by real numbers; of an embedding, by its table: grad(y, h.weight)",
+        )
     if tensor_name(value) is None:
         argument = isinstance(entry, Given)
         raise Refused(
@@ -89,10 +103,20 @@ def _differentiated(world: World, node: syntax.Expression, place: Place) -> Arra
     if value is POISON:
         raise Echo
     if not isinstance(value, Array | Element):
-        raise Refused("wrong-kind", f"grad is of a tensor, and this is {described(value)}", node.span)
+        raise Refused(
+            "wrong-kind",
+            f"grad is of a tensor, and this is {described(value)}",
+            node.span,
+            help="write grad(y, x) of a tensor y that has an equation",
+        )
     kind = value.kind if isinstance(value, Element) else value.sample.kind
     if kind is not Kind.REAL:
-        raise Refused("no-derivative", f"these are {_numbers(kind)}, which have no derivative", node.span)
+        raise Refused(
+            "no-derivative",
+            f"these are {_numbers(kind)}, which have no derivative",
+            node.span,
+            help="differentiate what they are made from, a real tensor",
+        )
     if tensor_name(value) is not None:
         return value
     context = place.context

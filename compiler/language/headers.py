@@ -4,7 +4,8 @@ from gradc.errors import Label, Span
 from gradc.graph.index import IndexExpr
 
 from . import core, syntax
-from .bind import Axes, Bound, matched, shown_axis
+from .bind import Axes, Bound, header, matched, shown_axis
+from .mends import another_rank
 from .places import Context, Place
 from .refusal import Refused
 from .scopes import Given, Scope, Size
@@ -20,17 +21,17 @@ def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scop
     Raises:
         Refused: an argument is no tensor, or its axes do not fit the header.
     """
-    header = _Header(world, definition, scope)
+    found = _Header(world, definition, scope)
     values: dict[str, Value] = {}
     for parameter in definition.parameters:
         value = bound.values[parameter.name]
         name = f"{scope.frame.returns}.{parameter.name}"
         if parameter.axes is not None and parameter.default is not None and isinstance(value, Element):
-            value = header.everywhere(parameter, value)
+            value = found.everywhere(parameter, value)
         elif parameter.axes is not None:
             node = bound.nodes[parameter.name]
             value = _as_tensor(world, value, name, node, place)
-            header.bind(parameter, value, node.span)
+            found.bind(parameter, value, node.span)
         elif isinstance(value, Array) and isinstance(definition.body, tuple):
             value = stored(world, value, name, place)
         elif isinstance(definition.body, tuple):
@@ -38,16 +39,21 @@ def bind_tensors(world: World, definition: syntax.Definition, bound: Bound, scop
         values[parameter.name] = value
     for name, value in values.items():
         scope.define(name, Given(value, number=not isinstance(value, Array)))
-    for size in header.sizes.values():
+    for size in found.sizes.values():
         scope.define(size.name, size)
-    return header.dots
+    return found.dots
 
 
 def _as_tensor(world: World, value: Value, name: str, node: syntax.Expression, place: Place) -> Value:
     if isinstance(value, Array):
         return stored(world, value, name, place)
     if not isinstance(value, Element):
-        raise Refused("wrong-kind", f"a tensor is wanted here, and this is {described(value)}", node.span)
+        raise Refused(
+            "wrong-kind",
+            f"a tensor is wanted here, and this is {described(value)}",
+            node.span,
+            help="hand over a whole tensor or a number",
+        )
     mentioned = [i for i in place.indices if place.indices[i].name in free_indices(value.expression)]
     if mentioned:
         raise Refused(
@@ -68,21 +74,29 @@ class _Header:
         self.scope = scope
         self.sizes: dict[str, Size] = {}
         self.owners: dict[str, str] = {}
+        self.labels: dict[str, Label] = {}
         self.dots: Axes | None = None
 
     def bind(self, parameter: syntax.Parameter, value: Value, at: Span) -> None:
         """Matches the axes of one argument."""
         axes = value.axes if isinstance(value, Array) else ()
         named, rest = self._matched(parameter, axes, at)
-        label = Label(at, f"{parameter.name} is {shown(axes)}")
+        label = self.labels[parameter.name] = Label(at, f"{parameter.name} is {shown(axes)}")
         for written, axis in named:
             self._bind_axis(written, axis, parameter, label)
         if rest is None:
             return
         if self.dots is not None and [a.extent for a in self.dots] != [a.extent for a in rest]:
-            raise Refused("shapes-disagree", f"... in the header of {self.definition.name} is {shown(self.dots)} and "
-                          f"{shown(rest)}", at, [label])  # fmt: skip
-        self.dots = rest if self.dots is None else self.dots
+            first = self.owners["..."]
+            raise Refused(
+                "shapes-disagree",
+                f"{self.definition.name} wants {parameter.name} to have the axes {shown(self.dots)} of {first}",
+                at,
+                [self.labels[first], label],
+                help=f"the header is {header(self.definition)}: ... stands for the same axes throughout",
+            )
+        if self.dots is None:
+            self.dots, self.owners["..."] = rest, parameter.name
 
     def _matched(self, parameter: syntax.Parameter, axes: Axes,
                  at: Span) -> tuple[list[tuple[syntax.Expression, core.Axis]], Axes | None]:  # fmt: skip
@@ -92,7 +106,8 @@ class _Header:
         if len(axes) < count or (not dots and len(axes) > count):
             wanted = f"{parameter.name}[{', '.join(map(shown_axis, written))}]"
             found = shown(axes) if axes else "a number"
-            raise Refused("wrong-rank", f"{self.definition.name} wants {wanted}, and this is {found}", at)
+            help = another_rank(parameter, axes, header(self.definition))
+            raise Refused("wrong-rank", f"{self.definition.name} wants {wanted}, and this is {found}", at, help=help)
         named, rest = matched(written, axes)
         return named, rest if dots else None
 
@@ -126,5 +141,11 @@ class _Header:
         else:
             wanted, whose = self._size(written), "the header"
         if wanted != axis.extent:
-            raise Refused("shapes-disagree", f"an axis of {parameter.name} is {axis.extent}, and {whose} says {wanted}",
-                          label.span, [label])  # fmt: skip
+            owner = self.labels.get(self.owners.get(written.name, "")) if isinstance(written, syntax.Name) else None
+            raise Refused(
+                "shapes-disagree",
+                f"an axis of {parameter.name} is {axis.extent}, and {whose} says {wanted}",
+                label.span,
+                [owner, label] if owner is not None and owner.span != label.span else [label],
+                help=f"the header is {header(self.definition)}: a name has one size throughout",
+            )

@@ -7,14 +7,13 @@ from gradc.errors import Label
 from gradc.graph.index import IndexExpr
 
 from . import core, syntax
+from .mends import LETTERS, missing_subscripts
 from .places import Context
 from .refusal import Refused
 from .values import shown
 from .world import World
 
 MOST_ORDERS = 24
-LETTERS = "ijkmnopqrstuvwxyzabcdefgh"
-"""Without l, which readers take for 1."""
 
 
 def index_name(axis: core.Axis, context: Context) -> str:
@@ -69,8 +68,13 @@ def shown_base(node: syntax.Subscript) -> str:
 
 def wrong_count(node: syntax.Subscript, name: str, count: int, axes: tuple[core.Axis, ...]) -> Refused:
     """A read with too many or too few subscripts."""
-    return Refused("wrong-rank", f"{name} has {_axes(len(axes))}, and is read at {count}", node.span,
-                   [Label(node.span, f"{name} is {shown(axes)}")])  # fmt: skip
+    return Refused(
+        "wrong-rank",
+        f"{name} has {_axes(len(axes))}, and is read at {count}",
+        node.span,
+        [Label(node.span, f"{name} is {shown(axes)}")],
+        help=missing_subscripts(node, name, count, axes),
+    )
 
 
 def _axes(count: int) -> str:

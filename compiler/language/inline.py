@@ -14,6 +14,7 @@ from gradc.graph.index import Ranges
 
 from . import core, syntax
 from .bind import Bound
+from .mends import at_indices
 from .places import Place
 from .refusal import Refused
 from .scopes import Given, Scope, frame_of
@@ -53,9 +54,20 @@ def _one_shape(definition: syntax.Definition, arrays: Mapping[str, Array], bound
                 f"{definition.name} goes by element, and wants tensors of one shape",
                 node.span,
                 labels,
-                "nothing is broadcast silently: write the equation with indices",
+                help=_with_indices(definition, (first_name, name), arrays, bound),
             )
     return first.axes
+
+
+def _with_indices(definition: syntax.Definition, names: tuple[str, str], arrays: Mapping[str, Array],
+                  bound: Bound) -> str:  # fmt: skip
+    """`y[i] = squared_error(guess[i, 0], y[i])`."""
+    a, b = names
+    found = at_indices(arrays[a].axes, bound.nodes[a], arrays[b].axes, bound.nodes[b])
+    if found is None:
+        return "nothing is broadcast silently; bring both to one shape, or write the equation with indices"
+    help = "nothing is broadcast silently; write the equation with indices"
+    return f"{help}: z[{found[0]}] = {definition.name}({found[1]}, {found[2]})" if set(bound.nodes) == {a, b} else help
 
 
 def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, Value], node: syntax.Call,

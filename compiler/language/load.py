@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,7 @@ from .parse import parse, read_source
 
 MOST_FILES = 100
 _HEADER = re.compile(r"^(?:def|shared def|optimizer)\s+(\w+)", re.MULTILINE)
+_IN_PYTORCH = re.compile(r"PyTorch: (?:\w+\.)?(\w+)")
 
 
 class StandardLibrary:
@@ -34,6 +35,13 @@ class StandardLibrary:
     def names(self) -> set[str]:
         """All names it has."""
         return set(self._places)
+
+    def elsewhere(self) -> Iterator[tuple[str, str]]:
+        """What PyTorch calls its definitions, as the comments above them say, and what they are called here."""
+        for name, (file, start) in self._places.items():
+            comment = self._texts[file][:start].rpartition("\n\n")[2]
+            if said := _IN_PYTORCH.search(comment):
+                yield said[1], name
 
     def text(self, file: str) -> str | None:
         """The text of one of its files."""

@@ -97,7 +97,8 @@ def explain(mistake: Mistake) -> Diagnostic:
         "expected": expected,
     }
     hints = (row.hints.get(text) for text in (word.text, told["before"], told["first"]))
-    told["hint"] = next(filter(None, hints), f"write {expected} there")
+    plain = "delete it, or begin a new line for it" if expected == SAID["_NEWLINE"] else f"write {expected} there"
+    told["hint"] = next(filter(None, hints), plain)
     told["near"] = _near(told["first"])
     point = before if row.points_before and before else word
     label = Label(point.span, row.label.format(**told))

@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradc.errors import Span
 from gradc.graph.index import Gather, index, number, of_atom
@@ -10,6 +10,7 @@ from gradc.graph.index import Gather, index, number, of_atom
 from . import core, syntax
 from .arithmetic import ARITY
 from .cycles import depends
+from .mends import ATTRIBUTE
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .refusal import Refused
@@ -21,6 +22,7 @@ from .world import World
 CONSTANTS = {"inf", "pi", "true", "false", "training"}
 TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}
 RANDOM = {"uniform", "normal"}
+SHORTEST_START = 3
 BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {"grad"}
 
 
@@ -83,6 +85,9 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
         if known in world.parameters:
             return world.parameters[known]
     close = suggestion(node.name, world.parameters)
+    first = node.name.split(".")[0]
+    if world.find(first, place) is not None and not any(name.startswith(f"{first}.") for name in world.parameters):
+        close = ATTRIBUTE
     raise Refused("unknown-name", f"there is no parameter {node.name}", node.span,
                   help=close or "parameters are read by their full names, such as h.weight")  # fmt: skip
 
@@ -96,10 +101,20 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
         yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
-def suggestion(name: str, known: Iterable[str]) -> str | None:
+def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """`did you mean batch?`"""
-    close = difflib.get_close_matches(name, [k for k in known if k != name], n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else None
+    return _nearest(name, {_plain(k): k for k in known if k != name}, cutoff)
+
+
+def _nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
+    """Of names, by their plain forms, the one that is like another."""
+    close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=cutoff)
+    return f"did you mean {known[close[0]]}?" if close else None
+
+
+def _plain(name: str) -> str:
+    """As others write it: ReLU is relu, BatchNorm batch_norm."""
+    return name.lower().replace("_", "")
 
 
 def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
@@ -112,11 +127,13 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
     elif help is None and place.context.indexed:
-        help = "an index stands on the left side or in a reduction, such as sum[k](…)"
+        said = f"an index stands on the left side or in a reduction, such as sum[{node.name}](…)"
+        help = f"{said}; nothing is summed silently"
     elif help is None and node.name == "t":
         help = "t, the step, is known in optimizers and schedules"
     elif help is None and node.name in world.made:
         help = "a name is looked for above; only index equations see those below them"
+    help = help or "write an equation for it above, or declare it: input, param, dim"
     return Refused("unknown-name", message, node.span, help=help)
 
 
@@ -126,5 +143,9 @@ def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -
     if entry is not None or name in place.indices:
         return Refused("not-a-function", f"{name} is no definition", node.function_span,
                        help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
-    known = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
-    return Refused("unknown-function", f"unknown function {name}", node.function_span, help=suggestion(name, known))
+    own = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
+    known = {_plain(other): ours for other, ours in world.library.elsewhere()} | {_plain(k): k for k in own}
+    begun = next((k for k in known if k.startswith(_plain(name)) and len(name) >= SHORTEST_START), None)
+    close = f"did you mean {known[begun]}?" if begun else _nearest(name, known, 0.7)
+    return Refused("unknown-function", f"unknown function {name}", node.function_span,
+                   help=close or "write it: def f(x) = …; docs/library.md lists what there is")  # fmt: skip

@@ -42,15 +42,20 @@ def _check_name(statement: syntax.Output, name: str, names: dict[str, syntax.Out
     if known is not None:
         labels = [Label(known.span, "here"), Label(statement.span, "and here")]
         if statement.role == known.role == "loss":
-            raise Refused("two-losses", "a model has one loss", statement.span, labels, "add them up")
+            raise Refused("two-losses", "a model has one loss", statement.span, labels, help="add them up")
         raise Refused("name-taken", f"two outputs are called {name}", statement.span, labels,
-                      f"give one a name: {statement.role} other = …")  # fmt: skip
+                      help=f"give one a name: {statement.role} other = …")  # fmt: skip
     names[name] = statement
 
 
 def _output(world: World, statement: syntax.Output, name: str, value: Value, reserved: str) -> core.Output:
     if not isinstance(value, Element | Array):
-        raise Refused("not-a-tensor", f"an output is a tensor, and this is {described(value)}", statement.span)
+        raise Refused(
+            "not-a-tensor",
+            f"an output is a tensor, and this is {described(value)}",
+            statement.span,
+            help="name a tensor or a number that the model computes",
+        )
     if statement.role != "predict" and isinstance(value, Array):
         word = "the loss" if statement.role == "loss" else "a metric"
         raise Refused("not-a-scalar", f"{word} is a scalar, and this is {described(value)}", statement.value.span,
@@ -85,12 +90,16 @@ def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame
         if path:
             target = leaves[path[-1]]
             world.report(Refused(
-                "predict-needs-target", f"the prediction {output.name} needs the target {target.name}", output.span,
+                "predict-needs-target", f"{_called(output)} needs the target {target.name}", output.span,
                 [Label(output.span, f"through {' → '.join(path)}"), Label(target.span, "only training has this")],
-                f"declare {target.name} as an input if predict is to have it",
+                help=f"declare {target.name} as an input if predict is to have it",
             ), frame)  # fmt: skip
         else:
             _check_sizes(world, output, reads, frame)
+
+
+def _called(output: core.Output) -> str:
+    return "the prediction" if output.name == "prediction" else f"the prediction {output.name}"
 
 
 def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str]], frame: Frame) -> None:
@@ -114,9 +123,9 @@ def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str
     for dim in sorted(used - inputs):
         if dim in told:
             world.report(Refused(
-                "predict-needs-target", f"the prediction {output.name} needs the size {dim}", output.span,
+                "predict-needs-target", f"{_called(output)} needs the size {dim}", output.span,
                 [Label(output.span, f"over {dim}"), Label(told[dim].span, "only training has this, which tells it")],
-                f"let {dim} stand alone in the brackets of an input",
+                help=f"let {dim} stand alone in the brackets of an input",
             ), frame)  # fmt: skip
 
 

@@ -47,9 +47,9 @@ def read_source(path: Path | str) -> str:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        raise fail("no-such-file", f"there is no file {path}") from None
+        raise fail("no-such-file", f"there is no file {path}", "give the path of a model file") from None
     except (OSError, ValueError) as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error}") from None
+        raise fail("unreadable-file", f"{path} cannot be read: {error}", "look at its owner and its rights") from None
     if len(content) > MOST_BYTES:
         raise _too_large(str(path))
     try:

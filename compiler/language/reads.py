@@ -32,7 +32,12 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     if isinstance(base, Items):
         return _item(base, values, node)
     if not isinstance(base, Array):
-        raise Refused("not-a-tensor", f"{shown_base(node)} has no axes to read at: it is {described(base)}", node.span)
+        raise Refused(
+            "not-a-tensor",
+            f"{shown_base(node)} has no axes to read at: it is {described(base)}",
+            node.span,
+            help=f"leave the brackets out: {shown_base(node)}",
+        )
     elements = [value for value in values if isinstance(value, Element)]
     parts = _expanded(node, elements, base, place)
     subscripts = tuple(_as_index(world, part, node, place) for part in parts)
@@ -47,9 +52,19 @@ def _item(items: Items, values: Sequence[Value], node: syntax.Subscript) -> Valu
     """An item of a list, at a place known when the model is compiled."""
     at = values[0].number if len(values) == 1 and isinstance(values[0], Element) else None
     if at is None or at.denominator != 1 or len(node.subscripts) != 1:
-        raise Refused("not-known", "a list is read at one whole number known when the model is compiled", node.span)
+        raise Refused(
+            "not-known",
+            "a list is read at one whole number known when the model is compiled",
+            node.span,
+            help="write its place as a number, as in sizes[0]; the axes of a tensor are made by param or an equation",
+        )
     if not 0 <= at < len(items.values):
-        raise Refused("outside", f"{shown_base(node)} has the places 0 .. {len(items.values) - 1}", node.span)
+        raise Refused(
+            "outside",
+            f"{shown_base(node)} has the places 0 .. {len(items.values) - 1}",
+            node.span,
+            help="places count from 0",
+        )
     return items.values[int(at)]
 
 
@@ -61,7 +76,12 @@ def _is_of_a_scalar(node: syntax.Subscript, place: Place) -> bool:
 
 def _base(world: World, node: syntax.Subscript, place: Place) -> Value:
     if isinstance(node.base, syntax.Name) and node.base.name in place.indices:
-        raise Refused("index-read", f"{node.base.name} is an index here, not a tensor", node.base.span)
+        raise Refused(
+            "index-read",
+            f"{node.base.name} is an index here, not a tensor",
+            node.base.span,
+            help="an index is a number; give the index or the tensor another name",
+        )
     known = place.context.bases.get(id(node.base))
     return known if known is not None else world.value(node.base, place)
 
@@ -114,8 +134,13 @@ def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, 
             help="nothing is summed silently: put ... on the left, or reduce it, as in sum[...](…)",
         )
     if len(place.rest) != len(base.axes) - len(elements):
-        raise Refused("dots-disagree", f"... is {len(place.rest)} axes in this equation, and {name} has "
-                      f"{len(base.axes) - len(elements)} there: it is {shown(base.axes)}", node.span)  # fmt: skip
+        raise Refused(
+            "dots-disagree",
+            f"... is {len(place.rest)} axes in this equation, and {name} has "
+            f"{len(base.axes) - len(elements)} there: it is {shown(base.axes)}",
+            node.span,
+            help=f"name the axes that only {name} has",
+        )
     span = node.span
     rest = [Element(core.Whole(span, index(i.name)), core.Kind.WHOLE, index=index(i.name)) for i in place.rest]
     return [*elements[: dots[0]], *rest, *elements[dots[0] :]]
@@ -150,10 +175,11 @@ def _prove_inside(world: World, node: syntax.Subscript, at: IndexExpr, axis: cor
             message = f"{text} reads outside of {shown_base(node)} unless {least} >= 0"
             if world.require(span, least, message):
                 continue
-        raise _outside(node, at, axis, below, place)
+        raise _outside(world, node, at, axis, below, place)
 
 
-def _outside(node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool, place: Place) -> Refused:
+def _outside(world: World, node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool,
+             place: Place) -> Refused:  # fmt: skip
     end = place.ranges.least(at) if below else place.ranges.most(at)
     reach = "" if end is None or end.indices else f": it goes {'down' if below else 'up'} to {end}"
     if end is not None and end == at:
@@ -161,8 +187,14 @@ def _outside(node: syntax.Subscript, at: IndexExpr, axis: core.Axis, below: bool
     last = axis.extent - 1
     message = f"{at} may be outside of {shown_base(node)}{reach}"
     guarded = "a condition around it, such as `if " + (f"{at} >= 0" if below else f"{at} < {axis.extent}") + " then … "
-    return Refused("outside", message, node.span, [Label(node.span, f"the axis has the places 0 .. {last}")],
-                   f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`")  # fmt: skip
+    help = f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`"
+    if at.constant is not None and at.constant < 0:
+        help = f"places count from 0, and the last is {axis.extent - 1}: write {axis.extent + at}"
+    definition = place.context.frame.definition
+    if definition is not None and world.in_library(node.span):
+        fitting = "" if below or end is None else f": an axis of {end + 1} places, or whole numbers below {axis.extent}"
+        help = f"give {definition.name} what fits{fitting}"
+    return Refused("outside", message, node.span, [Label(node.span, f"the axis has the places 0 .. {last}")], help=help)
 
 
 def _guarded(base: Array, subscripts: tuple[IndexExpr, ...], node: syntax.Subscript, place: Place) -> Element:

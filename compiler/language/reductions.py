@@ -51,12 +51,22 @@ def over_indices(world: World, node: syntax.Call, place: Place) -> Value:
 def only_argument(node: syntax.Call) -> syntax.Expression:
     """The one argument of a reduction."""
     if len(node.arguments) != 1 or node.arguments[0].name is not None:
-        raise Refused("wrong-arity", f"{node.function}[…] takes one argument", node.span)
+        raise Refused(
+            "wrong-arity",
+            f"{node.function}[…] takes one argument",
+            node.span,
+            help=f"put all of it into one expression: {node.function}[i](a[i] + b[i])",
+        )
     return node.arguments[0].value
 
 
 def _not_a_number(node: syntax.Call, value: Value) -> Value:
-    raise Refused("wrong-kind", f"{node.function} wants numbers, and this is {described(value)}", node.span)
+    raise Refused(
+        "wrong-kind",
+        f"{node.function} wants numbers, and this is {described(value)}",
+        node.span,
+        help="read a tensor at its indices",
+    )
 
 
 def _inner_place(world: World, node: syntax.Call, written: Sequence[syntax.Expression],
@@ -89,7 +99,12 @@ def of_whole(world: World, name: str, value: Value, span: Span, place: Place) ->
     if isinstance(value, Element):
         return _of_number(name, value, span, place)
     if not isinstance(value, Array):
-        raise Refused("wrong-kind", f"{name} wants a tensor, and this is {described(value)}", span)
+        raise Refused(
+            "wrong-kind",
+            f"{name} wants a tensor, and this is {described(value)}",
+            span,
+            help="name a whole tensor; numbers are joined by + or max(a, b)",
+        )
     if name in LAST_AXIS:
         return _over_last(name, value, span, place)
     indices = indices_for(value.axes, place.context)

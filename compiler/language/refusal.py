@@ -6,10 +6,10 @@ from gradc.errors import Diagnostic, Label, Span
 
 
 class Refused(Exception):
-    """One thing that is wrong with the model, on its way to the list of errors."""
+    """One thing that is wrong with the model, on its way to the list of errors. `help` says how to mend it."""
 
-    def __init__(self, code: str, message: str, span: Span | None, labels: Iterable[Label] = (),
-                 help: str | None = None) -> None:  # fmt: skip
+    def __init__(self, code: str, message: str, span: Span | None, labels: Iterable[Label] = (), *,
+                 help: str) -> None:  # fmt: skip
         super().__init__(message)
         self.diagnostic = Diagnostic(code, message, span, tuple(labels), help)
 
@@ -18,7 +18,7 @@ class Echo(Refused):
     """What is wrong only because something else is, and was reported there."""
 
     def __init__(self) -> None:
-        super().__init__("echo", "", None)
+        super().__init__("echo", "", None, help="")
 
 
 class OutOfBudget(Exception):

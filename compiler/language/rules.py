@@ -78,8 +78,12 @@ def updates_of(world: World, group: Group, model: Scope) -> list[core.Update]:
 
 def _no_optimizer(world: World, rule: syntax.Call, definition: syntax.Definition | None) -> Refused:
     if definition is not None:
-        return Refused("not-an-optimizer", f"{rule.function} is a definition, and no optimizer", rule.function_span,
-                       help="an optimizer is written `optimizer name(…): …`")  # fmt: skip
+        return Refused(
+            "not-an-optimizer",
+            f"{rule.function} is a definition, and no optimizer",
+            rule.function_span,
+            help="a schedule stands in one: adam(lr = cosine(…)); one's own is written optimizer f(…): …",
+        )
     own = world.definitions.get(rule.span.file, {})
     known = [n for n in {*world.library.names(), *own}
              if (d := own.get(n) or world.library.find(n)) and d.keyword == "optimizer"]  # fmt: skip
@@ -154,7 +158,12 @@ def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes:
 def _argument(world: World, name: str, value: Value, context: Context) -> Value:
     """An argument; what depends on the step, such as a schedule, is worked out once."""
     if isinstance(value, Array):
-        raise Refused("wrong-kind", f"{name} of an optimizer is a number, and this is {described(value)}", context.span)
+        raise Refused(
+            "wrong-kind",
+            f"{name} of an optimizer is a number, and this is {described(value)}",
+            context.span,
+            help="take a mean of it, or give a number; a rate that changes is a schedule of t",
+        )
     if not isinstance(value, Element) or value.known or isinstance(value.expression, core.Read | core.Constant):
         return value
     return store(world, value, world.unique(name), replace(context, name=name), (0, 0))
@@ -181,7 +190,9 @@ def literal(world: World, option: syntax.Argument, model: Scope) -> syntax.Numbe
     if value is POISON:
         raise Echo
     if not isinstance(value, Element) or value.number is None or value.number <= 0:
-        raise Refused("wrong-argument", f"{option.name} is a number above 0", option.value.span)
+        raise Refused(
+            "wrong-argument", f"{option.name} is a number above 0", option.value.span, help=f"write {option.name} = 1.0"
+        )
     return syntax.Number(option.value.span, value.number, value.number.denominator == 1)
 
 
@@ -201,7 +212,12 @@ def _result(
     entry = scope.entries[local][-1][1]
     if isinstance(entry, Given):
         if name == "p":
-            raise Refused("no-update", f"the optimizer {definition.name} gives p no value", definition.span)
+            raise Refused(
+                "no-update",
+                f"the optimizer {definition.name} gives p no value",
+                definition.span,
+                help="end with p = p - lr * g, or what takes its place",
+            )
         return name, name
     value = force(world, entry)
     if not isinstance(value, Element | Array):
@@ -210,8 +226,12 @@ def _result(
     shape = () if scalar else axes
     found = value.axes if isinstance(value, Array) else ()
     if [a.extent for a in found] != [a.extent for a in shape]:
-        raise Refused("shapes-disagree", f"{local} is given {described(value)}, and is "
-                      f"{'a scalar' if scalar else 'shaped like the parameter'}", definition.span)  # fmt: skip
+        raise Refused(
+            "shapes-disagree",
+            f"{local} is given {described(value)}, and is {'a scalar' if scalar else 'shaped like the parameter'}",
+            definition.span,
+            help="an equation goes by element; sum and mean make scalars, which are declared with []",
+        )
     tensor = tensor_name(value)
     if tensor is None:
         context = Context(

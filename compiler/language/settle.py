@@ -72,7 +72,7 @@ class Settling:
                 "extents-disagree", f"index {variable.name} has two extents", place.read.span,
                 [Label(place.read.span, f"{place.extent}: {place.why}"),
                  Label(variable.span, f"{variable.dim}: the dim {variable.name}")],
-                f"state the extent, as in [{variable.name}: {place.extent}], or take a name that is no dim's",
+                help=f"state the extent, as in [{variable.name}: {place.extent}], or take a name that is no dim's",
             )  # fmt: skip
         variable.extent = first
 
@@ -80,7 +80,8 @@ class Settling:
         spans = [p.read.span if a.read is not b.read else axis_span(p) for p in (a, b)]
         labels = [Label(span, f"{p.extent}: {p.why}") for span, p in zip(spans, (a, b), strict=True)]
         help = self._reordered(variable, a, b) or self._reordered(variable, b, a)
-        return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help)
+        help = help or f"state what {variable.name} runs over, [{variable.name}: …], within both, or take two indices"
+        return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help=help)
 
     def _reordered(self, variable: Variable, kept: Bare, moved: Bare) -> str | None:
         """`did you mean w[o, k]?` where the subscripts of one read fit in another order."""

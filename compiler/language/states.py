@@ -50,10 +50,12 @@ def state_of(world: World, target: syntax.Target, scope: Scope) -> core.Leaf:
         raise Echo
     what = "means nothing here" if entry is None else f"is {_meaning(entry, leaf)}"
     labels = [Label(target.span, ""), Label(leaf.span, "declared here")] if leaf is not None else []
-    help = f"declare one above: state {name}[…] ~ zeros" if entry is None else None
-    if help and scope.frame.definition is not None:
+    help = f"declare one above: state {name}[…] ~ zeros"
+    if entry is not None:
+        help = "give the state another name: state average ~ zeros; what is computed is an equation, without `update`"
+    elif scope.frame.definition is not None:
         help += "; or take one as an argument"
-    raise Refused("not-a-state", f"`update` is for states, and {name} {what}", target.span, labels, help)
+    raise Refused("not-a-state", f"`update` is for states, and {name} {what}", target.span, labels, help=help)
 
 
 def _leaf(world: World, entry: Entry | None) -> core.Leaf | None:
@@ -98,7 +100,7 @@ def _twice(first: Updated, second: Updated, world: World) -> Refused:
     for a, b in zip(_ways(first, world), _ways(second, world), strict=False):
         if a != b:
             labels = [Label(a, "this gives it its next value"), Label(b, "and so does this")]
-            return Refused("two-updates", f"{name} has two updates", b, labels, help)
+            return Refused("two-updates", f"{name} has two updates", b, labels, help=help)
         help = "call once what updates it, on all that it is to see: concat(a, b, axis = 0)"
     return Refused("two-updates", f"{name} has an update in each round of a loop", second.span,
                    help="write one after the loop")  # fmt: skip
@@ -118,7 +120,7 @@ def _stored(world: World, update: Updated, value: Value) -> str:
     state = update.state
     if not isinstance(value, Element | Array):
         raise Refused("not-a-tensor", f"an update is a number at each place, and this is {described(value)}",
-                      update.span)  # fmt: skip
+                      update.span, help="write update mean[i] = …, or give it a tensor of its shape")  # fmt: skip
     axes = value.axes if isinstance(value, Array) else ()
     if [axis.extent for axis in axes] != [axis.extent for axis in state.axes]:
         raise _other_shape(update, value)
@@ -147,7 +149,7 @@ def _other_shape(update: Updated, value: Value) -> Refused:
     labels = [Label(update.span, f"this is {described(value)}"),
               Label(state.span, "declared here as " + ("a scalar" if is_scalar else shown(state.axes)))]  # fmt: skip
     return Refused("shapes-disagree", f"the update of {state.name} is not shaped like it", update.span, labels,
-                   "it gives every place of the state a value")  # fmt: skip
+                   help="it gives every place of the state a value")  # fmt: skip
 
 
 def _check_all_written(update: Updated, group: Group) -> None:

@@ -10,6 +10,7 @@ from gradc.patterns import fits
 from . import core, syntax
 from .core import Role
 from .load import leaves_folder
+from .naming import suggestion
 from .outputs import tensor_name
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -156,7 +157,7 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
             "two lines are for all parameters",
             plain[1].span,
             [Label(line.span, "") for line in plain],
-            "give one a pattern: optimize head.* with …",
+            help="give one a pattern: optimize head.* with …",
         )
     fits: dict[str, list[syntax.Optimize]] = {leaf.name: [] for leaf in leaves}
     for line in lines:
@@ -172,7 +173,13 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
         if len(own) > 1:
             labels = [Label(line.span, f"{line.pattern} fits") for line in own]
             world.report(
-                Refused("two-patterns-fit", f"two patterns fit the parameter {leaf.name}", own[1].span, labels),
+                Refused(
+                    "two-patterns-fit",
+                    f"two patterns fit the parameter {leaf.name}",
+                    own[1].span,
+                    labels,
+                    help="make one of them narrower, so that each parameter fits one",
+                ),
                 scope.frame,
             )
         elif not own:
@@ -201,13 +208,23 @@ def _fit(world: World, statements: Sequence[syntax.Fit], scope: Scope) -> tuple[
 def _only_one(world: World, statements: "Sequence[syntax.Fit | syntax.Data]", word: str, scope: Scope) -> None:
     if len(statements) > 1:
         labels = [Label(statement.span, "") for statement in statements]
-        world.report(Refused("twice", f"{word} stands twice", statements[1].span, labels), scope.frame)
+        world.report(
+            Refused(
+                "twice", f"{word} stands twice", statements[1].span, labels, help=f"put all into one line: {word} …"
+            ),
+            scope.frame,
+        )
 
 
 def _fit_option(world: World, option: syntax.Argument, scope: Scope) -> float:
     name = option.name or ""
     if name not in FIT:
-        raise Refused("unknown-keyword", f"fit has no option {name}", option.span, help=f"there are {', '.join(FIT)}")
+        raise Refused(
+            "unknown-keyword",
+            f"fit has no option {name}",
+            option.span,
+            help=suggestion(name, FIT) or f"there are {', '.join(FIT)}",
+        )
     least, whole = FIT[name]
     value = world.value(option.value, Place(scope, scope.now, Context("fit", scope.frame, (), "", option.span)))
     if value is POISON:
@@ -220,7 +237,12 @@ def _fit_option(world: World, option: syntax.Argument, scope: Scope) -> float:
         or (name == "validation" and number >= 1)
     ):
         wanted = f"a whole number, at least {least}" if whole else "a number from 0 to below 1"
-        raise Refused("wrong-argument", f"{name} is {wanted}", option.value.span)
+        raise Refused(
+            "wrong-argument",
+            f"{name} is {wanted}",
+            option.value.span,
+            help="write fit epochs = 30, batch = 64, validation = 0.2, seed = 0",
+        )
     return int(number) if whole else float(number)
 
 
@@ -231,6 +253,7 @@ def _data(world: World, statements: Sequence[syntax.Data], scope: Scope) -> str 
         reason = leaves_folder(path.value)
         if reason is None:
             return path.value
-        world.report(Refused("leaves-folder", f"data {path.value!r}: {reason}", path.span,
-                             help="data lies in the folder of the model or below"), scope.frame)  # fmt: skip
+        help = "data lies in the folder of the model or below; any other is named by gradc train --data FILE"
+        refused = Refused("leaves-folder", f"data {path.value!r}: {reason}", path.span, help=help)
+        world.report(refused, scope.frame)
     return None

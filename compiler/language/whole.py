@@ -7,7 +7,8 @@ from gradc.graph.index import ONE, IndexExpr, Ranges, index, number, split_multi
 
 from . import core, syntax
 from .arithmetic import apply, where
-from .indices import LETTERS, indices_for
+from .indices import indices_for
+from .mends import at_indices, joined_along, tensors_to_join
 from .places import Place
 from .reductions import reduced
 from .refusal import Refused
@@ -29,7 +30,12 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
     numbers = [value for value in values if isinstance(value, Element | Array)]
     if len(numbers) < len(values):
         wrong = next(value for value in values if not isinstance(value, Element | Array))
-        raise Refused("wrong-kind", f"numbers are wanted here, and this is {described(wrong)}", node.span)
+        raise Refused(
+            "wrong-kind",
+            f"numbers are wanted here, and this is {described(wrong)}",
+            node.span,
+            help="name a number or a tensor",
+        )
     arrays = [value for value in numbers if isinstance(value, Array)]
 
     def combined(parts: Sequence[Element], ranges: Ranges) -> Element:
@@ -52,11 +58,21 @@ def _item_by_item(function: str, values: Sequence[Value], node: syntax.Expressio
     """Lists go item by item, numbers with each: `3 * [1, 1]` is [3, 3], `[3, 5] * [1, 1]` is [3, 5]."""
     lists = [value for value in values if isinstance(value, Items)]
     if any(isinstance(value, Array) for value in values):
-        raise Refused("wrong-kind", "numbers go with the items of a list, and this has a tensor beside it", node.span)
+        raise Refused(
+            "wrong-kind",
+            "numbers go with the items of a list, and this has a tensor beside it",
+            node.span,
+            help="read an item, as in sizes[0], or write the numbers as an equation: c[0] = 3",
+        )
     counts = [len(items.values) for items in lists]
     if len(set(counts)) > 1:
         shown = " and ".join(map(str, counts))
-        raise Refused("shapes-disagree", f"lists of {shown} items do not go item by item", node.span)
+        raise Refused(
+            "shapes-disagree",
+            f"lists of {shown} items do not go item by item",
+            node.span,
+            help="give both as many items, or use a number, which goes with each",
+        )
     return Items(
         tuple(
             by_element(function, [v.values[k] if isinstance(v, Items) else v for v in values], node, world, place)
@@ -83,29 +99,19 @@ def _different_shapes(function: str, first: Array, other: Array, node: syntax.Ex
         f"{shown(first.axes)} and {shown(other.axes)} are not of one shape, and nothing is broadcast silently",
         node.span,
         labels,
-        _index_form(function, first, other, node),
+        help=_index_form(function, first, other, node),
     )
 
 
 def _index_form(function: str, first: Array, other: Array, node: syntax.Expression) -> str:
     """How to write what may have been meant: `y[i, j] = x[i, j] + b[j]`."""
-    large, small = (first, other) if len(first.axes) >= len(other.axes) else (other, first)
-    names = list(LETTERS[: len(large.axes)])
-    at: list[str] = []
-    free = list(zip(names, large.axes, strict=True))
-    for axis in reversed(small.axes):
-        fit = next((k for k in range(len(free) - 1, -1, -1) if free[k][1].extent == axis.extent), None)
-        if fit is None:
-            return "bring both to one shape, or write the equation with indices"
-        at.insert(0, free[fit][0])
-        free = free[:fit]
-    if isinstance(node, syntax.Binary) and len(large.axes) != len(small.axes):
-        sides = [side.name if isinstance(side, syntax.Name) else "(…)" for side in (node.left, node.right)]
-        brackets = [", ".join(names), ", ".join(at)] if large is first else [", ".join(at), ", ".join(names)]
-        sign = SIGNS.get(function, function)
-        return (
-            f"write it with indices: y[{', '.join(names)}] = {sides[0]}[{brackets[0]}] {sign} {sides[1]}[{brackets[1]}]"
-        )
+    sides = (node.left, node.right) if isinstance(node, syntax.Binary) else (node, node)
+    found = at_indices(first.axes, sides[0], other.axes, sides[1])
+    if found is None:
+        return "bring both to one shape, or write the equation with indices"
+    if isinstance(node, syntax.Binary) and len(first.axes) != len(other.axes):
+        left = "z" if any(isinstance(side, syntax.Name) and side.name == "y" for side in sides) else "y"
+        return f"write it with indices: {left}[{found[0]}] = {found[1]} {SIGNS.get(function, function)} {found[2]}"
     return "write the equation with indices, which say what meets what"
 
 
@@ -119,7 +125,12 @@ def product(left: Value, right: Value, node: syntax.Binary, world: World, place:
     left, right = settled(world, left, place), settled(world, right, place)
     for side, value in ((node.left, left), (node.right, right)):
         if not isinstance(value, Array):
-            raise Refused("wrong-kind", f"@ wants tensors, and this is {described(value)}", side.span)
+            raise Refused(
+                "wrong-kind",
+                f"@ wants tensors, and this is {described(value)}",
+                side.span,
+                help="to multiply by a number, write *",
+            )
     assert isinstance(left, Array)
     assert isinstance(right, Array)
     before_left, before_right = left.axes[:-2], right.axes[:-2]
@@ -132,7 +143,7 @@ def product(left: Value, right: Value, node: syntax.Binary, world: World, place:
             f"last on the right, {inner_right.extent}",
             node.span,
             labels,
-            _transposed(left, right),
+            help=_transposed(left, right),
         )
     if before_left and before_right and [a.extent for a in before_left] != [a.extent for a in before_right]:
         raise Refused(
@@ -140,15 +151,15 @@ def product(left: Value, right: Value, node: syntax.Binary, world: World, place:
             "the axes before the last two are not the same",
             node.span,
             labels,
-            "write the product with indices: y[…, i, j] = sum[k](a[…, i, k] * b[…, k, j])",
+            help="write the product with indices: y[…, i, j] = sum[k](a[…, i, k] * b[…, k, j])",
         )
     return _contracted(left, right, world.span(node.span, place.context.frame), place)
 
 
-def _transposed(left: Array, right: Array) -> str | None:
+def _transposed(left: Array, right: Array) -> str:
     if len(right.axes) == 2 and right.axes[1].extent == left.axes[-1].extent:  # noqa: PLR2004  (a matrix)
         return "did you mean transpose(…) on the right?"
-    return None
+    return "write it with indices, which say what meets what: y[i, j] = sum[k](a[i, k] * b[k, j])"
 
 
 def _contracted(left: Array, right: Array, span: Span, place: Place) -> Value:
@@ -183,7 +194,7 @@ def concat(values: Sequence[Value], axis: Value | None, node: syntax.Call, world
     """`concat(a, b, axis = 1)`: one after the other along an axis, the first if none is given."""
     arrays = [value for value in values if isinstance(value, Array)]
     if not arrays or len(arrays) < len(values):
-        raise Refused("wrong-kind", "concat wants tensors", node.span)
+        raise Refused("wrong-kind", "concat wants tensors", node.span, help=tensors_to_join(values))
     rank = len(arrays[0].axes)
     along = 0 if axis is None else _axis_number(axis, rank, node)
     for other in arrays[1:]:
@@ -191,7 +202,7 @@ def concat(values: Sequence[Value], axis: Value | None, node: syntax.Call, world
         same = [a.extent == b.extent or k == along for k, (a, b) in pairs]
         if len(other.axes) != rank or not all(same):
             raise Refused("shapes-disagree", f"concat joins along axis {along}; {shown(arrays[0].axes)} and "
-                          f"{shown(other.axes)} differ elsewhere", node.span)  # fmt: skip
+                          f"{shown(other.axes)} differ elsewhere", node.span, help=joined_along(arrays))  # fmt: skip
     starts = [number(0)]
     for value in arrays:
         starts.append(starts[-1] + value.axes[along].extent)
@@ -225,8 +236,15 @@ def _axis_number(value: Value, rank: int, node: syntax.Call) -> int:
         axis = int(value.number)
         if -rank <= axis < rank:
             return axis % rank
-        raise Refused("no-such-axis", f"there is no axis {axis}: the tensors have {rank}, counted from 0", node.span)
-    raise Refused("not-a-size", "axis is a whole number known when the model is compiled", node.span)
+        raise Refused(
+            "no-such-axis",
+            f"there is no axis {axis}: the tensors have {rank}, counted from 0",
+            node.span,
+            help=f"write axis = 0 .. {rank - 1}; -1 is the last",
+        )
+    raise Refused(
+        "not-a-size", "axis is a whole number known when the model is compiled", node.span, help="write axis = 1"
+    )
 
 
 def transpose(value: Value, node: syntax.Call) -> Value:
@@ -243,12 +261,17 @@ def reshape(value: Value, sizes: Value, node: syntax.Call) -> Value:
     if isinstance(value, Element):
         value = _without_axes(value)
     if not isinstance(value, Array) or not isinstance(sizes, Items):
-        raise Refused("wrong-kind", "reshape wants a tensor and a list of sizes, as in reshape(x, [n, 4])", node.span)
+        raise Refused(
+            "wrong-kind",
+            "reshape wants a tensor and a list of sizes, as in reshape(x, [n, 4])",
+            node.span,
+            help="write reshape(x, [n, -1]): -1 is what is left",
+        )
     total = _product(axis.extent for axis in value.axes)
     extents = _sizes(sizes, total, node)
     if _product(extents) != total:
         raise Refused("shapes-disagree", f"{shown(value.axes)} has {total} numbers, and {_listed(extents)} has "
-                      f"{_product(extents)}", node.span)  # fmt: skip
+                      f"{_product(extents)}", node.span, help="one size may be -1, which is what is left")  # fmt: skip
     axes = tuple(core.Axis(str(extent), extent) for extent in extents)
     read, old = value.at, value.axes
 
@@ -287,7 +310,12 @@ def _sizes(sizes: Items, total: IndexExpr, node: syntax.Call) -> list[IndexExpr]
     found = [value.size if isinstance(value, Element) else None for value in sizes.values]
     known = [size for size in found if size is not None]
     if len(known) < len(found):
-        raise Refused("not-a-size", "reshape wants sizes known when the model is compiled", node.span)
+        raise Refused(
+            "not-a-size",
+            "reshape wants sizes known when the model is compiled",
+            node.span,
+            help="sizes are made of numbers and dims: reshape(x, [batch, 2, -1])",
+        )
     open_places = [k for k, size in enumerate(known) if size.constant is not None and size.constant < 0]
     if not open_places:
         return known

@@ -5,7 +5,7 @@ through the functions a `World` is given, so that imports run one way.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -44,6 +44,9 @@ class Library(Protocol):
 
     def names(self) -> set[str]:
         """All names it has."""
+
+    def elsewhere(self) -> Iterator[tuple[str, str]]:
+        """What others call its definitions, and what they are called here."""
 
     def text(self, file: str) -> str | None:
         """The text of one of its files."""
@@ -126,7 +129,13 @@ class World:
         diagnostic = refused.diagnostic
         if diagnostic.span and frame.call and frame.definition:
             diagnostic = self._at_call(diagnostic, frame)
-        if diagnostic not in self.diagnostics:
+        if diagnostic in self.diagnostics:
+            return
+        last = self.diagnostics[-1] if self.diagnostics else None
+        if last is not None and _same_but_for_place(last, diagnostic) and last.span and diagnostic.span:
+            labels = (*(last.labels or (Label(last.span, ""),)), Label(diagnostic.span, ""))
+            self.diagnostics[-1] = replace(last, labels=labels)
+        else:
             self.diagnostics.append(diagnostic)
 
     def _at_call(self, found: Diagnostic, frame: Frame) -> Diagnostic:
@@ -251,6 +260,13 @@ class World:
         return True
 
 
+def _same_but_for_place(a: Diagnostic, b: Diagnostic) -> bool:
+    """Whether two errors of one line say the same: it is said once, with marks under both places."""
+    if a.span is None or b.span is None or b.labels or any(label.text for label in a.labels):
+        return False
+    return (a.message, a.help, a.span.file, a.span.line) == (b.message, b.help, b.span.file, b.span.line)
+
+
 def ordered(items: Iterable[tuple[tuple[int, ...], T]]) -> tuple[T, ...]:
     """Things in the order of the model: what the calls in an equation make comes before what the equation makes."""
     return tuple(item for _, item in sorted(items, key=lambda pair: (*pair[0], math.inf)))
@@ -266,4 +282,9 @@ def check_size(axes: tuple[core.Axis, ...], span: Span, name: str) -> None:
         total *= size
     if total > MOST_BYTES:
         shape = " × ".join(str(axis.extent) for axis in axes)
-        raise Refused("too-many-bytes", f"{name} would take {total:,} bytes: {shape} numbers of 8 bytes", span)
+        raise Refused(
+            "too-many-bytes",
+            f"{name} would take {total:,} bytes: {shape} numbers of 8 bytes",
+            span,
+            help="make one of its axes shorter",
+        )

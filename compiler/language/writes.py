@@ -38,6 +38,7 @@ def check_writes(world: World, name: str, writes: Sequence[Write]) -> tuple[core
                 f"{name} has {len(first[3])} axes in one equation and {len(other[3])} in another",
                 other[0].span,
                 [Label(first[0].span, ""), Label(other[0].span, "")],
+                help="write as many indices on the left of each; 0 is a place too: y[b, 0] = …",
             )
     for write in writes:
         _check_inside(write)
@@ -46,7 +47,7 @@ def check_writes(world: World, name: str, writes: Sequence[Write]) -> tuple[core
         if not _are_apart(a, b):
             raise Refused("written-twice", f"two values for one place of {name}", b[0].span,
                           [Label(a[0].span, "this writes it"), Label(b[0].span, "and so may this")],
-                          "make the places differ in an index, or write one equation with `if`")  # fmt: skip
+                          help="make the places differ in an index, or write one equation with `if`")  # fmt: skip
     return tuple(_axis(name, axis, writes) for axis in range(len(first[3])))
 
 
@@ -63,8 +64,12 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
     for written, place, _, subscripts, _ in writes:
         most = place.ranges.most(subscripts[axis])
         if most is None or most.indices or most.gathers:
-            raise Refused("undetermined-extent", f"how large axis {axis} of {name} is cannot be told from "
-                          f"{subscripts[axis]}", written.span)  # fmt: skip
+            raise Refused(
+                "undetermined-extent",
+                f"how large axis {axis} of {name} is cannot be told from {subscripts[axis]}",
+                written.span,
+                help="state how far its indices go, as in y[i: 10] = …",
+            )
         ends.append(most + 1)
     free = Ranges()
     largest = [a for a in ends if all(free.nonnegative(a - b) for b in ends)]
@@ -74,7 +79,7 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
             f"axis {axis} of {name} has no largest extent: {', '.join(map(str, ends))}",
             writes[0][0].span,
             [Label(w[0].span, str(e)) for w, e in zip(writes, ends, strict=True)],
-            "which is larger depends on free dims; state the extent of the indices",
+            help="which is larger depends on free dims; state the extent of the indices",
         )
     shown = writes[0][4][axis]
     return core.Axis(shown or str(largest[0]), largest[0])

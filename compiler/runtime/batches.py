@@ -60,11 +60,14 @@ def split(arrays: Sequence[Array], dim: str | None, settings: Settings) -> Cut:
         GradcError: the settings make no sense, or not for these data.
     """
     if settings.batch < 1:
-        raise fail("bad-batch", f"batch is a whole number, at least 1, not {settings.batch}")
+        raise fail("bad-batch", f"batch is a whole number, at least 1, not {settings.batch}", "batch = 32 is usual")
     if not 0.0 <= settings.validation < 1.0:
-        raise fail("bad-validation", f"validation is a fraction from 0 to below 1, not {settings.validation}")
+        message = f"validation is a fraction from 0 to below 1, not {settings.validation}"
+        raise fail("bad-validation", message, "validation = 0.2 holds back a fifth")
     if settings.seed < 0:
-        raise fail("bad-seed", f"seed is a whole number, at least 0, not {settings.seed}")
+        raise fail(
+            "bad-seed", f"seed is a whole number, at least 0, not {settings.seed}", "any other is as good: seed = 0"
+        )
     if dim is None:
         if settings.validation > 0.0:
             why = "no free dim is the first axis, and no other, of all inputs and targets"

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +37,12 @@ class Options:
     def check(self) -> None:
         """Raises GradcError for values that no module can be emitted for."""
         if self.dtype not in DTYPES:
-            raise fail("unknown-dtype", f"dtype is {' or '.join(DTYPES)}, not {self.dtype!r}")
-        if self.lr is not None and not 0.0 <= self.lr < float("inf"):
-            raise fail("bad-learning-rate", f"lr is a finite number, at least 0, not {self.lr}")
+            raise fail(
+                "unknown-dtype", f"dtype is {' or '.join(DTYPES)}, not {self.dtype!r}", "leave it out for float32"
+            )
+        if self.lr is not None and not (isinstance(self.lr, Real) and 0.0 <= self.lr < float("inf")):
+            message = f"lr is a finite number, at least 0, not {self.lr!r}"
+            raise fail("bad-learning-rate", message, "write lr=1e-3; a schedule stands in the model's optimize line")
 
 
 def pipeline() -> ModuleType:

@@ -26,7 +26,7 @@ from .data import shown
 from .interface import Array, Emitted, State
 from .session import Position, Session, Settings
 from .tensors import TensorFile
-from .weights import Choice, chosen
+from .weights import Choice, chosen, do_not_fit
 
 FORMAT = "gradc weights 1"
 SUFFIX = ".safetensors"
@@ -64,18 +64,25 @@ def save(path: Path, session: Session) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+        message = f"{path} cannot be written: {error.strerror or error}"
+        raise fail(
+            "cannot-save", message, "make room, or choose a folder that is there and that you may write to"
+        ) from error
 
 
 def check_writable(path: Path) -> None:
     """Raises GradcError now where `save` would later, after hours of training."""
     if path.is_dir():
-        raise fail("cannot-save", f"{path} cannot be written: it is a folder")
+        raise fail(
+            "cannot-save", f"{path} cannot be written: it is a folder", f"name a file in it: {path / 'weights'}{SUFFIX}"
+        )
     _check_suffix(path)
     if not path.parent.is_dir():
-        raise fail("cannot-save", f"{path} cannot be written: there is no folder {path.parent}")
+        message = f"{path} cannot be written: there is no folder {path.parent}"
+        raise fail("cannot-save", message, f"make it first: mkdir -p {path.parent}")
     if not os.access(path.parent, os.W_OK):
-        raise fail("cannot-save", f"{path} cannot be written: nothing can be written to {path.parent.absolute()}")
+        message = f"{path} cannot be written: nothing can be written to {path.parent.absolute()}"
+        raise fail("cannot-save", message, "choose a folder that you may write to")
 
 
 def _check_suffix(path: Path) -> None:
@@ -103,7 +110,7 @@ def _part(flat: Array, offset: int, shape: tuple[int, ...]) -> Array:
     return flat[offset : offset + int(np.prod(shape))].reshape(shape)
 
 
-def _record(session: Session) -> dict[str, str | int | float]:
+def _record(session: Session) -> dict[str, str | int | float | None]:
     """All of a session that is no tensor."""
     module = session.module
     return {
@@ -120,6 +127,8 @@ def _record(session: Session) -> dict[str, str | int | float]:
         "validation": float(session.settings.validation),
         "seed": session.settings.seed,
         "examples": session.examples,
+        "data": session.data,
+        "lr": session.lr,
     }
 
 
@@ -154,7 +163,7 @@ def load(path: Path, session: Session, choice: Choice = ALL) -> list[str]:
     """
     file = _read(path)
     if (form := file.record.get("format", FORMAT)) != FORMAT:
-        raise fail("not-weights", f"{path} is written as {form!r}; this gradc reads {FORMAT!r}")
+        raise fail("not-weights", f"{path} is written as {form!r}; this gradc reads {FORMAT!r}", "use a newer gradc")
     module = session.module
     values = chosen(choice, file.params, module.PARAMS, module.DTYPE)
     if choice.everything and file.text == text_hash(module) and len(values) == len(module.PARAMS):
@@ -183,15 +192,17 @@ def _start_anew(session: Session, choice: Choice, values: Mapping[str, Array]) -
     session.position = Position()
 
 
-def resume(path: Path, session: Session) -> None:
+def resume(path: Path, session: Session) -> float | None:
     """As `load`, for training that is to go on as if it had never stopped: text and dtype have to be the same.
+
+    Returns the learning rate that took the place of the model's own in that training, None where none did.
 
     Raises:
         GradcError: as `load`, or text or dtype differ, or the file holds parameters alone.
     """
     file = _read(path)
     wrong: list[Diagnostic] = []
-    hint = "to start from these weights anew, load them in Python: model.load(path)"
+    hint = "to start anew from these weights: gradc train --load FILE, or model.load(path) in Python"
     if file.text != text_hash(session.module):
         message = f"{path} is of another model text ({_both_hashes(file, session.module)})"
         wrong.append(Diagnostic("other-model", message, help=hint))
@@ -202,6 +213,8 @@ def resume(path: Path, session: Session) -> None:
     if wrong:
         raise GradcError(wrong)
     load(path, session)
+    lr = file.record.get("lr")
+    return float(lr) if isinstance(lr, int | float) else None
 
 
 def _read(path: Path) -> _File:
@@ -224,7 +237,7 @@ def _check_moments(file: _File, module: Emitted) -> None:
         if name in there and (there[name].shape != tuple(shape) or there[name].dtype.kind != "f"):
             wrong.append(f"optimizer moment {name} is {shown(there[name])} in the file and {list(shape)} in the model")
     if wrong:
-        raise GradcError([Diagnostic("weights-differ", f"{file.path}: {message}") for message in wrong])
+        raise do_not_fit(file.path, wrong)
 
 
 def _read_record(metadata: Mapping[str, str]) -> Mapping[str, object]:
@@ -241,7 +254,8 @@ def _restore(session: Session, file: _File) -> None:
     counts = [file.record.get(name) for name in _COUNTS]
     validation = file.record.get("validation")
     if not all(isinstance(count, int) and count >= 0 for count in counts) or not isinstance(validation, float):
-        raise fail("not-weights", f"{file.path}: what it says about training is damaged")
+        message = f"{file.path}: what it says about training is damaged"
+        raise fail("not-weights", message, "take another copy; a part of it can be loaded: only = 'h.*'")
     step, state_seed, epoch, epoch_step, batch, seed, examples = cast(list[int], counts)
     state: State = session.state
     state.step, state.seed = step, state_seed
@@ -250,6 +264,7 @@ def _restore(session: Session, file: _File) -> None:
     session.position = Position(epoch, epoch_step)
     session.settings = Settings(batch, validation, seed)
     session.examples = examples
+    session.data = str(file.record.get("data", ""))
 
 
 _COUNTS = ("step", "state_seed", "epoch", "epoch_step", "batch", "seed", "examples")

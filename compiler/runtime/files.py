@@ -5,22 +5,27 @@ Nothing in a file is ever unpickled.
 """
 
 import csv
+import difflib
 import io
 import math
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
 from gradc.errors import fail
 
+from .beside import similar
+from .data import Source
 from .interface import Array, ArraySpec
 
 DELIMITERS = ",;\t"
 SHOWN_NAMES = 12
+SUFFIXES = (".npz", ".csv", ".tsv")
 
 
 def inside_folder(model: Path, data: str) -> Path:
@@ -38,7 +43,15 @@ def inside_folder(model: Path, data: str) -> Path:
     return folder / data
 
 
-def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> dict[str, Array]:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a data file holds of what is wanted, and where it stands there."""
+
+    arrays: dict[str, Array]
+    source: Source
+
+
+def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> Read:
     """The arrays of a data file that `specs` name; one that the file lacks is an error.
 
     Args:
@@ -51,18 +64,20 @@ def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> 
     """
     try:
         if not path.exists():
-            raise fail("no-such-file", f"there is no data file {path}")
+            raise fail("no-such-file", f"there is no data file {path}", similar(path, SUFFIXES))
         if not path.is_file():
-            raise fail("not-a-file", f"{path} is not a file; an .npz or .csv is wanted")
+            raise fail("not-a-file", f"{path} is not a file", "an .npz or .csv file is wanted")
         match path.suffix.lower():
             case ".npz":
-                return _read_npz(path, specs)
+                return Read(_read_npz(path, specs), Source(path))
             case ".csv" | ".tsv":
-                return from_columns(str(path), read_columns(path), specs, others)
+                columns = read_columns(path)
+                return Read(from_columns(columns, specs, others), columns.source)
             case _:
                 raise fail("unknown-data", f"{path}: data is an .npz or a .csv file", help=_save_help(specs))
     except OSError as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror or error}") from error
+        message = f"{path} cannot be read: {error.strerror or error}"
+        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
 
 
 def _save_help(specs: Sequence[ArraySpec]) -> str:
@@ -88,7 +103,8 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise fail("cannot-save", f"{path} cannot be written: {error.strerror or error}") from error
+        message = f"{path} cannot be written: {error.strerror or error}"
+        raise fail("cannot-save", message, "name a file in a folder that is there and that you may write to") from error
 
 
 def _read_npz(path: Path, specs: Sequence[ArraySpec]) -> dict[str, Array]:
@@ -98,15 +114,30 @@ def _read_npz(path: Path, specs: Sequence[ArraySpec]) -> dict[str, Array]:
     with np.load(path, allow_pickle=False) as archive:
         missing = [spec for spec in specs if spec.name not in archive.files]
         if missing:
-            names = " and ".join(str(spec) for spec in missing)
-            raise fail("missing-array", f"{path} has no array for {names}; it has {_listed(archive.files)}")
+            names = " and ".join(f"{spec.role} {spec}" for spec in missing)
+            message = f"there is no array for {names}; it has {_listed(archive.files)}"
+            raise Source(path).wrong("missing-array", message, _names_help(missing, specs, archive.files), *missing)
         for spec in specs:
             try:
                 arrays[spec.name] = archive[spec.name]
             except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                hint = "it holds Python objects" if "pickle" in str(error) else str(error)
-                raise fail("damaged-data", f"{path}: array {spec.name} cannot be read: {hint}") from error
+                why = "it holds Python objects" if "pickle" in str(error) else str(error)
+                help = f"save it as an array of numbers: {spec.name}.astype(float)"
+                raise Source(path).wrong(
+                    "damaged-data", f"array {spec.name} cannot be read: {why}", help, spec
+                ) from error
     return arrays
+
+
+def _names_help(missing: Sequence[ArraySpec], specs: Sequence[ArraySpec], there: Sequence[str]) -> str:
+    """Save them under their names: what is there under another one that is like it, or the only one left."""
+    left = [name for name in there if name not in {spec.name for spec in specs}]
+    if len(missing) == 1 and left:
+        name = missing[0].name
+        close = difflib.get_close_matches(name, left, n=1) or (left if len(left) == 1 else [])
+        if close:
+            return f"is it {close[0]}? Save it under the name {name}, or call the model's so"
+    return _save_help(specs)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -117,7 +148,15 @@ def _listed(names: Sequence[str]) -> str:
 # ------------------------------------------------------------------ csv
 
 
-def read_columns(path: Path) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A .csv: the fields of each column by its name, and which lines of the file the rows are."""
+
+    fields: Mapping[str, list[str]]
+    source: Source
+
+
+def read_columns(path: Path) -> Columns:
     """The fields of each column, by the names of the first line. The delimiter is the one the first line has most of.
 
     Raises:
@@ -126,29 +165,33 @@ def read_columns(path: Path) -> dict[str, list[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise fail("not-utf-8", f"{path} is not UTF-8: byte {error.start} is not text") from error
+        message = f"{path} is not UTF-8: byte {error.start} is not text"
+        raise fail("not-utf-8", message, "save the file with the encoding UTF-8") from error
     head = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:
         rows.extend((reader.line_num, row) for row in reader if row)
     except csv.Error as error:
-        raise fail("damaged-data", f"{path}:{reader.line_num}: {error}") from error
+        help = "a field with a quote or a line end in it stands between double quotes, each quote in it doubled"
+        raise fail("damaged-data", f"{path}:{reader.line_num}: {error}", help) from error
     if not rows[1:]:
-        raise fail("empty-data", f"{path} has no rows; a line of column names and a row for each example are wanted")
+        help = "a line of column names comes first, then a row for each example"
+        raise fail("empty-data", f"{path} has no rows", help)
     names = [name.strip() for name in rows[0][1]]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise fail("column-twice", f"{path} has two columns named {twice[0]!r}")
+        raise fail("column-twice", f"{path} has two columns named {twice[0]!r}", "give each a name of its own")
     for line, row in rows[1:]:
         if len(row) != len(names):
-            raise fail("damaged-data", f"{path}:{line}: this row has {len(row)} fields; there are {len(names)} columns")
-    return dict(zip(names, map(list, zip(*(row for _, row in rows[1:]), strict=True)), strict=True))
+            message = f"{path}:{line}: this row has {len(row)} fields; there are {len(names)} columns"
+            raise fail("damaged-data", message, "every row has a field for each name of the first line")
+    fields = map(list, zip(*(row for _, row in rows[1:]), strict=True))
+    source = Source(path, tuple(line for line, _ in rows[1:]))
+    return Columns(dict(zip(names, fields, strict=True)), source)
 
 
-def from_columns(
-    file: str, columns: dict[str, list[str]], specs: Sequence[ArraySpec], others: Sequence[str] = ()
-) -> dict[str, Array]:
+def from_columns(columns: Columns, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> dict[str, Array]:
     """Arrays from columns. Rows are the first axis; the columns of an array are, in this order of preference,
 
     - y[batch]: the column y;
@@ -158,20 +201,21 @@ def from_columns(
     Raises:
         GradcError: an array whose columns cannot be found, or a field that is not a number.
     """
-    found = {spec.name: _columns_of(spec.name, len(spec.axes), columns) for spec in specs}
+    fields, source = columns.fields, columns.source
+    found = {spec.name: _columns_of(spec.name, len(spec.axes), fields) for spec in specs}
     taken = {name for names in found.values() for name in names}
-    taken.update(name for other in others for rank in (1, 2) for name in _columns_of(other, rank, columns))
-    rest = [name for name in columns if name not in taken]
+    taken.update(name for other in others for rank in (1, 2) for name in _columns_of(other, rank, fields))
+    rest = [name for name in fields if name not in taken]
     homeless = [spec for spec in specs if not found[spec.name]]
     if len(homeless) == 1 and _width(homeless[0]) == len(rest):
         found[homeless[0].name] = rest
         homeless = []
     for spec in homeless:
-        raise fail("missing-array", f"{file} has no columns for {spec}", _columns_help(spec, rest))
-    return {spec.name: _assembled(file, spec, {name: columns[name] for name in found[spec.name]}) for spec in specs}
+        raise source.wrong("missing-array", f"there are no columns for {spec}", _columns_help(spec, rest), spec)
+    return {spec.name: _assembled(source, spec, {name: fields[name] for name in found[spec.name]}) for spec in specs}
 
 
-def _columns_of(name: str, rank: int, columns: dict[str, list[str]]) -> list[str]:
+def _columns_of(name: str, rank: int, columns: Mapping[str, list[str]]) -> list[str]:
     """The columns named after an array, in their order; none where a number is missing."""
     if rank <= 1:
         return [name] if rank and name in columns else []
@@ -203,8 +247,8 @@ def _columns_help(spec: ArraySpec, rest: Sequence[str]) -> str:
     return f"wanted: {wanted}; the file's other {len(rest)}: {_listed(rest)}"
 
 
-def _assembled(file: str, spec: ArraySpec, columns: dict[str, list[str]]) -> Array:
-    numbers = [_numbers(file, name, fields) for name, fields in columns.items()]
+def _assembled(source: Source, spec: ArraySpec, columns: Mapping[str, list[str]]) -> Array:
+    numbers = [_numbers(source, spec, name, fields) for name, fields in columns.items()]
     if len(spec.axes) == 1:
         return numbers[0]
     table = np.stack(numbers, axis=1)
@@ -218,16 +262,16 @@ def _assembled(file: str, spec: ArraySpec, columns: dict[str, list[str]]) -> Arr
 WORDS = {"true": 1.0, "false": 0.0}
 
 
-def _numbers(file: str, name: str, fields: list[str]) -> Array:
+def _numbers(source: Source, spec: ArraySpec, name: str, fields: list[str]) -> Array:
     numbers = np.empty(len(fields))
     for row, field in enumerate(fields):
         try:
             numbers[row] = float(field)
         except ValueError:
-            word = field.strip().lower()
-            if word not in WORDS:
+            word = field.strip()
+            if word.lower() not in WORDS:
                 what = f"{word!r} is not a number" if word else "there is nothing"
-                message = f"{file}: column {name}, row {row + 1}: {what}"
-                raise fail("not-a-number", message, "every field of a column that the model uses is a number") from None
-            numbers[row] = WORDS[word]
+                help = "every field of a column that the model uses is a number; words are numbered, 0, 1, 2, …"
+                raise source.wrong("not-a-number", f"column {name}: {what}", help, spec, place=(row,)) from None
+            numbers[row] = WORDS[word.lower()]
     return numbers

@@ -5,14 +5,17 @@ their logic; single steps go straight to the emitted module.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from gradc.errors import GradcError, fail, located
 
 from . import checkpoint, data, files, training, weights
 from .build import Options, build, pipeline
 from .cache import Loaded
-from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, renamed
+from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, input_specs, renamed
 from .session import Session, Settings, start
 from .source import read_model
 from .training import History, Progress
@@ -44,6 +47,10 @@ def compile_text(
     Raises:
         GradcError: the text is not a model.
     """
+    if text.endswith(".grad") and "\n" not in text:
+        raise fail(
+            "not-a-text", f"{text} is the path of a model, not its text", f"gradc.compile({text!r}) compiles a file"
+        )
     return _compiled(text, Path(f"{name}.grad"), Options(dtype, lr), seed)
 
 
@@ -65,7 +72,7 @@ class Model:
         self._options = options
         self._loaded = loaded
         self._renamed = renamed(loaded.module)
-        self._session = start(loaded.module, self._default_seed() if seed is None else seed)
+        self.restart(seed)
 
     # ------------------------------------------------------------------ what it is
 
@@ -113,7 +120,8 @@ class Model:
         Raises:
             ValueError: an array's shape does not fit, or a target is outside its range; nothing is changed then.
             TypeError: an array is missing, unknown or of a wrong dtype.
-            FloatingPointError: the loss is not finite; the message names the step.
+            FloatingPointError: the loss is not finite; the message names the step. It has been taken all the same:
+                parameters and state hold what came of it, mostly NaN. Who wants to go back keeps a copy, as `fit` does.
         """
         return self.module.train_step(self.params, self.state, *arrays, **self._in_python(named))
 
@@ -169,10 +177,13 @@ class Model:
         Raises:
             GradcError: arrays do not fit, hold NaN, infinity or whole numbers outside their range (nothing has been
                 changed), or a setting makes no sense.
-            FloatingPointError: the loss of a step is not finite.
+            FloatingPointError: the loss of a step is not finite. Parameters, state and place in training are again
+                what they were at the end of an epoch at most 100 steps and one epoch before.
         """
-        given = data.by_name(self.arrays, arrays, named) if arrays or named else self._own_data()
-        ready = data.prepare(self.module, self.arrays, given)
+        ready = self._own_data() if not arrays and not named else None
+        if ready is None:
+            with self._declarations_shown():
+                ready = data.prepare(self.module, self.arrays, data.by_name(self.arrays, arrays, named))
         said = self.settings()
         settings = Settings(
             said.batch if batch_size is None else batch_size,
@@ -203,16 +214,42 @@ class Model:
 
     def restart(self, seed: int | None = None) -> None:
         """Fresh parameters and state, as after compiling."""
-        self._session = start(self.module, self._default_seed() if seed is None else seed)
+        self._session = start(self.module, self._default_seed() if seed is None else seed, self._options.lr)
 
     def _default_seed(self) -> int:
         return int(self.module.FIT.get("seed", 0))
 
-    def _own_data(self) -> dict[str, Array]:
+    def read(self, path: str | Path, *, targets: bool = True) -> dict[str, Array]:
+        """The arrays of a data file, by name, checked and as the model takes them: `model.fit(**model.read("a.npz"))`.
+
+        Args:
+            path: an .npz with an array under each name, or a .csv whose columns are found by name.
+            targets: False for what `predict` takes: the inputs alone.
+
+        Raises:
+            GradcError: the file cannot be read, or what it holds is not what the model declares.
+        """
+        specs = self.arrays if targets else input_specs(self.module)
+        others = () if targets else tuple(self.module.TARGETS)
+        with self._declarations_shown():
+            found = files.read(Path(path), specs, others)
+            return data.prepare(self.module, specs, found.arrays, found.source)
+
+    def _own_data(self) -> dict[str, Array] | None:
         path = self.data_path()
-        if path is None:
-            return {}
-        return files.read(path, self.arrays)
+        return None if path is None else self.read(path)
+
+    @contextmanager
+    def _declarations_shown(self) -> Iterator[None]:
+        """Errors about arrays show what the model declares. The compiler is imported to find it, only then."""
+        try:
+            yield
+        except GradcError as error:
+            if not any(one.about for one in error.diagnostics):
+                raise
+            file = str(self._file)
+            declared = pipeline().declared(self._text, file=file)
+            raise located(error, declared, {file: self._text}) from error.__cause__
 
     # ------------------------------------------------------------------ files, derivations
 

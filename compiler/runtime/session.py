@@ -27,7 +27,11 @@ class Settings:
 
 @dataclass(slots=True)
 class Session:
-    """One model being trained. `settings` and `examples` are the last fit's: they give `position` its meaning."""
+    """One model being trained.
+
+    `settings`, `examples` and `data` (a hash of the arrays) are the last fit's: they give `position` its meaning.
+    `lr` is the learning rate that the model was compiled with, None where it is the model's own.
+    """
 
     module: Emitted
     params: Flat
@@ -35,11 +39,13 @@ class Session:
     position: Position = Position()
     settings: Settings = Settings()
     examples: int = 0
+    data: str = ""
+    lr: float | None = None
 
 
-def start(module: Emitted, seed: int) -> Session:
+def start(module: Emitted, seed: int, lr: float | None = None) -> Session:
     """A session before its first step."""
     params = module.init(seed)
     state = module.init_state(params)
     state.seed = seed
-    return Session(module, params, state)
+    return Session(module, params, state, lr=lr)

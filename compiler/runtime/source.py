@@ -3,10 +3,11 @@
 It looks at bytes only; whether the text is a model is the compiler's business.
 """
 
-import difflib
 from pathlib import Path
 
 from gradc.errors import Diagnostic, GradcError, Span, fail
+
+from .beside import similar
 
 LARGEST = 4 * 1024 * 1024
 
@@ -20,33 +21,24 @@ def read_model(path: Path) -> str:
     try:
         content = _content(path)
     except OSError as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror}") from error
+        message = f"{path} cannot be read: {error.strerror}"
+        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
     return _decoded(content, str(path))
 
 
 def _content(path: Path) -> bytes:
     if not path.exists():
-        raise fail("no-such-file", f"there is no file {path}", help=_similar(path))
+        raise fail("no-such-file", f"there is no file {path}", help=similar(path, (".grad",)))
     if path.is_dir():
         inside = sorted(child.name for child in path.glob("*.grad"))
-        models = f"its models: {', '.join(inside[:8])}" if inside else None
+        models = f"its models: {', '.join(inside[:8])}" if inside else "there are no models in it"
         raise fail("not-a-file", f"{path} is a folder; a model file is wanted", help=models)
     if not path.is_file():
-        raise fail("not-a-file", f"{path} is not a regular file; a model file is wanted")
+        raise fail("not-a-file", f"{path} is not a regular file", "a model file is wanted, such as digits.grad")
     if (size := path.stat().st_size) > LARGEST:
-        raise fail("file-too-large", f"{path} has {size:,} bytes; a model file has at most {LARGEST:,}")
+        message = f"{path} has {size:,} bytes; a model file has at most {LARGEST:,}"
+        raise fail("file-too-large", message, "is this the data? A model is a few lines of text")
     return path.read_bytes()
-
-
-def _similar(path: Path) -> str | None:
-    """Why there is no such file, or which beside it may have been meant."""
-    if path.is_symlink():
-        return "it is a link that leads nowhere"
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent} either"
-    names = sorted(child.name for child in path.parent.glob("*.grad"))
-    close = difflib.get_close_matches(path.name, names, 1) or [n for n in names if n == f"{path.name}.grad"]
-    return f"did you mean {path.parent / close[0]}?" if close else None
 
 
 def _decoded(content: bytes, name: str) -> str:

@@ -15,6 +15,7 @@ import safetensors
 
 from gradc.errors import fail
 
+from .beside import similar
 from .interface import Array
 
 DTYPES = {
@@ -42,18 +43,21 @@ def read(path: Path) -> TensorFile:
         GradcError: there is no such file, or it is no safetensors file.
     """
     if not path.exists():
-        raise fail("no-such-file", f"there is no file {path}")
+        raise fail("no-such-file", f"there is no file {path}", similar(path, (".safetensors",)))
     if not path.is_file():
-        raise fail("not-a-file", f"{path} is not a file; a .safetensors file is wanted")
+        raise fail("not-a-file", f"{path} is not a file", "a .safetensors file is wanted")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error.strerror or error}") from error
+        message = f"{path} cannot be read: {error.strerror or error}"
+        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
         views = deserialize(content)
     except safetensors.SafetensorError as error:
-        hint = FROM_PYTORCH if path.suffix in PICKLES else None
+        hint = (
+            FROM_PYTORCH if path.suffix in PICKLES else "gradc train --out FILE.safetensors writes one, and model.save"
+        )
         raise fail("not-weights", f"{path} is not a file of weights (safetensors): {error}", hint) from error
     tensors = {name: _array(view) for name, view in views if view["dtype"] in DTYPES}
     strange = {name: view["dtype"] for name, view in views if view["dtype"] not in DTYPES}

@@ -16,8 +16,10 @@ from typing import Protocol
 from gradc.errors import GradcWarning, fail
 
 from .batches import Cut, split
+from .data import fingerprint
 from .interface import Array, array_specs, batch_dim
 from .interrupt import Interrupt, interruptible
+from .retreat import retreat
 from .session import Position, Session, Settings
 
 EVALUATE_BYTES = 8 * 1024 * 1024
@@ -96,12 +98,17 @@ def fit(
 
     Raises:
         GradcError: the settings do not make sense for the data.
-        FloatingPointError: the loss of a step is not finite.
+        FloatingPointError: the loss of a step is not finite. The session is again as it was at the end of an epoch
+            before, or at the start: what a step with such a loss makes of the parameters is of no use.
     """
     if not isinstance(epochs, Integral) or epochs < 0:
-        raise fail("bad-epochs", f"epochs is a whole number, at least 0, not {epochs!r}")
+        raise fail(
+            "bad-epochs",
+            f"epochs is a whole number, at least 0, not {epochs!r}",
+            "epochs = 30 goes 30 times through the data",
+        )
     cut = split(arrays, batch_dim(array_specs(session.module)), settings)
-    _take_up(session, settings, cut.examples)
+    _take_up(session, settings, cut.examples, fingerprint(arrays))
     first = session.position.epoch + 1
     plan = Plan(first, first + epochs - 1, cut.steps, session.position.step)
     watch = progress or Silent()
@@ -132,14 +139,34 @@ def evaluate(session: Session, arrays: Sequence[Array]) -> dict[str, float]:
 # ------------------------------------------------------------------ one epoch
 
 
-def _take_up(session: Session, settings: Settings, examples: int) -> None:
+def departures(session: Session, arrays: Sequence[Array], settings: Settings) -> tuple[list[str], bool]:
+    """What is otherwise than in the session's last fit, so that training would not go on as if it had never stopped.
+
+    And whether other examples are held back now.
+    """
+    before, found = session.settings, []
+    if session.data and fingerprint(arrays) != session.data:
+        count = split(arrays, batch_dim(array_specs(session.module)), settings).examples
+        numbers = "with other numbers in them" if count == session.examples else f"before: {session.examples:,}"
+        found.append(f"other data ({count:,} examples to train on, {numbers})")
+    if settings.validation != before.validation:
+        found.append(f"validation {settings.validation:g} (before: {before.validation:g})")
+    mixed = bool(found) and settings.validation > 0
+    if settings.batch != before.batch:
+        found.append(f"batch {settings.batch} (before: {before.batch})")
+    return found, mixed
+
+
+def _take_up(session: Session, settings: Settings, examples: int, data: str) -> None:
     """Notes what the position means from now on. One within an epoch that was cut otherwise has no meaning any more."""
-    if session.position.step and (session.settings, session.examples) != (settings, examples):
+    cut_before = session.settings, session.examples, session.data or data
+    if session.position.step and cut_before != (settings, examples, data):
         message = f"epoch {session.position.epoch + 1} was interrupted, and its examples are cut otherwise now: "
         warnings.warn(message + "what was left of it is passed over", GradcWarning, stacklevel=4)
         session.position = Position(session.position.epoch + 1)
     session.settings = settings
     session.examples = examples
+    session.data = data
 
 
 @dataclass(slots=True)
@@ -156,10 +183,15 @@ class _Clock:
 
 
 def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: Interrupt) -> History:
-    history, clock = History(), _Clock()
+    history, clock, reached = History(), _Clock(), retreat(session)
     for number in range(plan.first, plan.last + 1):
         begin = time.perf_counter()
-        loss = _train_epoch(session, cut, watch, interrupt, clock)
+        try:
+            loss = _train_epoch(session, cut, watch, interrupt, clock)
+        except FloatingPointError as error:
+            reached.back(session)
+            error.add_note(f"the parameters are again as they were after step {reached.step}")
+            raise
         if loss is None:
             history.interrupted = True
             break
@@ -170,6 +202,7 @@ def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: I
         if interrupt.requested:
             history.interrupted = number < plan.last
             break
+        reached.keep(session)
     history.rate = clock.rate
     return history
 

@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from gradc.errors import Diagnostic, GradcError, fail
+from gradc.errors import GradcError, fail
 from gradc.patterns import fits
 
+from .beside import similar
 from .interface import Array, Place
 from .rearrange import Source, as_it_is, parse, rearranged
 from .tensors import TensorFile
@@ -57,7 +58,7 @@ def choice(only: str | Sequence[str] | None, missing: str, ignore: str | Sequenc
         GradcError: `missing` is no word for it, or the table cannot be read.
     """
     if missing not in MISSING:
-        raise fail("bad-option", f'missing is "error" or "init", not {missing!r}')
+        raise fail("bad-option", f'missing is "error" or "init", not {missing!r}', '"init" draws what the file lacks')
     patterns = ("*",) if only is None else _several(only)
     return Choice(patterns, "init" if missing == "init" else "error", _several(ignore), _table(table))
 
@@ -80,9 +81,11 @@ def _read_toml(path: Path) -> Mapping[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise fail("unreadable-file", f"the table {path} cannot be read: {error.strerror or error}") from error
+        message = f"the table {path} cannot be read: {error.strerror or error}"
+        raise fail("unreadable-file", message, similar(path, (".toml",))) from error
     except ValueError as error:  # no UTF-8, no TOML
-        raise fail("bad-table", f"the table {path} is not TOML: {error}") from error
+        help = 'a line is h.weight = "fc1.weight: o i -> i o"; docs/weights.md'
+        raise fail("bad-table", f"the table {path} is not TOML: {error}", help) from error
 
 
 def _flat(entries: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -99,7 +102,8 @@ def _sources(name: str, value: object) -> tuple[Source, ...]:
     entries = value if isinstance(value, list | tuple) else [value]
     texts = [entry for entry in entries if isinstance(entry, str)]
     if not texts or len(texts) < len(entries):
-        raise fail("bad-table", f"the table's entry for {name} is a text or a list of texts, not {value!r}")
+        message = f"the table's entry for {name} is a text or a list of texts, not {value!r}"
+        raise fail("bad-table", message, f'write "{name}" = "fc1.weight: o i -> i o"')
     return tuple(parse(text) for text in texts)
 
 
@@ -137,8 +141,19 @@ def chosen(choice: Choice, file: TensorFile, wanted: Mapping[str, Place], dtype:
             wrong.append(f"parameter {name} {error}")
     wrong += [f"{name} is no parameter of the model" for name in _left_over(choice, file, used)]
     if wrong:
-        raise GradcError([Diagnostic("weights-differ", f"{file.path}: {message}") for message in wrong])
+        raise do_not_fit(file.path, wrong)
     return found
+
+
+def do_not_fit(path: Path, wrong: Sequence[str]) -> GradcError:
+    """Everything of a file that does not fit the model."""
+    help = (
+        "only (--only 'h.*') takes a part of it, missing = \"init\" (--missing init) draws what it lacks, ignore passes"
+    )
+    help += "\nover what is left; a table says where a parameter stands in another program's file: docs/weights.md"
+    return fail(
+        "weights-differ", "".join([f"{path} does not fit the model:", *(f"\n     - {one}" for one in wrong)]), help
+    )
 
 
 def _unknown(choice: Choice, wanted: Mapping[str, Place]) -> Iterator[str]:
