@@ -363,6 +363,8 @@ CASES = [
          ["out[i] = x[i] where i >= 2"]),
     Case("guard", lambda: base().write("out", (i,), {"i": 4}, x, guards=(Guard(i + 1, Relation.UNEQUAL),)),
          ["out[i] = x[i]"]),
+    Case("guard", lambda: base().write("out", (i,), {"i": 4}, x).write(
+        "out", (i,), over, read("y", j), guards=(at_least(i - j - 1), at_least(j - i))), ["out[i] = x[i]"]),
     Case("guard", lambda: base().write("out", (i + 4,), {"j": 1, "i": 4}, x, guards=(at_least(-i - 1),)),
          ["out[i0] = 0"]),
     Case("zero", lambda: base().write("out", (i,), {"i": 4}, x).write("out", (i,), over, t * read("w", i, j)),
