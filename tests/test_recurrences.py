@@ -256,6 +256,25 @@ h[t: n, b] = w[t] * x[b, t] + 0.5 * (if t >= 2 then g[t - 2, b] else 1)
 g[t: n, b] = sin(x[b, t]) - 0.5 * (if t >= 2 then h[t - 2, b] else w[0]) * x[b, 0]
 loss sum(g)
 """,
+    "rounds that are never there": """
+dim batch
+dim n = 2
+input x[batch, n]
+param w[n, n] ~ normal()
+h[t: n, i, j] = min(w[i, j] - (if t > 1 then h[t - 1, j, i] else x[0, j]),
+                    w[j, i] - (if t > 1 then h[t - 1, j, i] else 1))
+loss sum(h)
+""",
+    "two tensors, one along a diagonal": """
+dim batch
+input x[batch]
+param w[2] ~ normal()
+h[0, i] = x[i] * w[0]
+h[1, i] = x[i] * w[1]
+c[(t: batch) + 2, i: batch] = h[t, i] - 0.5 * h[t + 1, t]
+h[(t: batch) + 2, i: batch] = x[t] * w[0] - 0.9 * c[t + 2, i]
+loss sum(c^2)
+""",
     "steps of two in two places": """
 dim n = 2, m = 3
 param w[n, m] ~ normal()

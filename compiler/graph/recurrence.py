@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .cycles import components
-from .dependence import Dependence, dependences, written_in
+from .dependence import Dependence, dependences, meeting_write, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
 from .stepping import choices, turned
@@ -88,6 +88,24 @@ def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bo
         if (read.reader, read.writer) == (0, 1) and not _is_earlier(read, (reader, writer), loops):
             found.append(read.place)
     return found
+
+
+def begins_late(first: Equation, other: Equation, loops: Sequence[tuple[str, bool]]) -> bool:
+    """Whether an equation may come to a place in a later round of loops around both than another that writes it.
+
+    Args:
+        loops: the index of each loop, outermost first, and whether it runs backward.
+    """
+    written = meeting_write(other, first)
+    if written is None:
+        return False
+    for name, backward in loops:
+        bound = _least_distance(written, (name, name), (other, first), backward)
+        if bound is None or bound < 0:
+            return True
+        if bound > 0:
+            return False
+    return False
 
 
 def _is_earlier(read: Dependence, equations: tuple[Equation, Equation], loops: Sequence[tuple[str, bool]]) -> bool:
