@@ -275,6 +275,13 @@ c[(t: batch) + 2, i: batch] = h[t, i] - 0.5 * h[t + 1, t]
 h[(t: batch) + 2, i: batch] = x[t] * w[0] - 0.9 * c[t + 2, i]
 loss sum(c^2)
 """,
+    "three indices, one inside the other": """
+dim n = 3
+input x[n]
+param w[n, n, n] ~ normal()
+h[i: n, j: n, k: n] = w[i, j, k] * x[i] + 0.3 * (h?[i - 1, j, k] + h?[i, j - 1, k] - h?[i, j, k - 1])
+loss sum(h^2)
+""",
     "steps of two in two places": """
 dim n = 2, m = 3
 param w[n, m] ~ normal()
