@@ -282,6 +282,22 @@ param w[n, n, n] ~ normal()
 h[i: n, j: n, k: n] = w[i, j, k] * x[i] + 0.3 * (h?[i - 1, j, k] + h?[i, j - 1, k] - h?[i, j, k - 1])
 loss sum(h^2)
 """,
+    "a diagonal of what a round alone needs": """
+dim batch, n = 2, m = 4
+input x[batch]
+param w[m] ~ normal()
+h[i: m, 0, b: batch] = w[i]
+h[i: m, (t: n) + 1, b: batch] = 0.9 * g[t, t, b] + h[t, t, b]
+g[t: n, i: m, b] = x[b] - 0.3 * h[t, t, b]
+loss mean(h^2)
+""",
+    "half a diagonal of what a round alone needs": """
+dim n = 3, m = 4
+param w[m] ~ normal()
+h[i: m, t: n] = g[t // 2, t] + (if t < 2 then w[i] else h[t, t - 2]) - sum[j: m](if t < 2 then w[i] else h[j, t - 1])
+g[i: m, t: n] = tanh(w[i] + (if t < 2 then 0.5 else h[i, t - 2]) - (if t < 2 then 1 else h[t + 1, t - 1]))
+loss sum(h^2)
+""",
     "steps of two in two places": """
 dim n = 2, m = 3
 param w[n, m] ~ normal()
