@@ -363,6 +363,8 @@ CASES = [
          ["out[i] = x[i] where i >= 2"]),
     Case("guard", lambda: base().write("out", (i,), {"i": 4}, x, guards=(Guard(i + 1, Relation.UNEQUAL),)),
          ["out[i] = x[i]"]),
+    Case("guard", lambda: base().write("out", (i,), {"i": 4}, x).write(
+        "out", (i,), over, read("y", j), guards=(at_least(i - j - 1), at_least(j - i))), ["out[i] = x[i]"]),
     Case("guard", lambda: base().write("out", (i + 4,), {"j": 1, "i": 4}, x, guards=(at_least(-i - 1),)),
          ["out[i0] = 0"]),
     Case("zero", lambda: base().write("out", (i,), {"i": 4}, x).write("out", (i,), over, t * read("w", i, j)),
@@ -389,6 +391,9 @@ CASES = [
     Case("solved", lambda: base().tensor("c", 8).leaf("f", 3).write(
         "c", (k,), {"k": 8, "i": 4, "j": 3}, read("x", i) * read("f", j), guards=(equal(2 * i + j, k + 1),)),
          ["c[2*i + j - 1] = f[j]*x[i] where 2*i + j >= 1"], outputs=("c",)),
+    Case("solved", lambda: base().tensor("v", 5 * n).write(
+        "v", (5 * j + i,), {"j": n, "i": 5}, WHERE(EQ(vi, vj + 1), vi, zero)),
+         ["v[6*i - 5] = i where i >= 1 and i <= n"], outputs=("v",)),
     Case("solved", lambda: base().leaf("big", 9).tensor("f", 3).write(
         "f", (j,), {"j": 3, "i": 4, "k": 9}, read("x", i) * read("big", k), guards=(equal(2 * i + j, k),)),
          ["f[j] = sum[i](big[2*i + j]*x[i])"], outputs=("f",)),

@@ -256,6 +256,48 @@ h[t: n, b] = w[t] * x[b, t] + 0.5 * (if t >= 2 then g[t - 2, b] else 1)
 g[t: n, b] = sin(x[b, t]) - 0.5 * (if t >= 2 then h[t - 2, b] else w[0]) * x[b, 0]
 loss sum(g)
 """,
+    "rounds that are never there": """
+dim batch
+dim n = 2
+input x[batch, n]
+param w[n, n] ~ normal()
+h[t: n, i, j] = min(w[i, j] - (if t > 1 then h[t - 1, j, i] else x[0, j]),
+                    w[j, i] - (if t > 1 then h[t - 1, j, i] else 1))
+loss sum(h)
+""",
+    "two tensors, one along a diagonal": """
+dim batch
+input x[batch]
+param w[2] ~ normal()
+h[0, i] = x[i] * w[0]
+h[1, i] = x[i] * w[1]
+c[(t: batch) + 2, i: batch] = h[t, i] - 0.5 * h[t + 1, t]
+h[(t: batch) + 2, i: batch] = x[t] * w[0] - 0.9 * c[t + 2, i]
+loss sum(c^2)
+""",
+    "three indices, one inside the other": """
+dim n = 3
+input x[n]
+param w[n, n, n] ~ normal()
+h[i: n, j: n, k: n] = w[i, j, k] * x[i] + 0.3 * (h?[i - 1, j, k] + h?[i, j - 1, k] - h?[i, j, k - 1])
+loss sum(h^2)
+""",
+    "a diagonal of what a round alone needs": """
+dim batch, n = 2, m = 4
+input x[batch]
+param w[m] ~ normal()
+h[i: m, 0, b: batch] = w[i]
+h[i: m, (t: n) + 1, b: batch] = 0.9 * g[t, t, b] + h[t, t, b]
+g[t: n, i: m, b] = x[b] - 0.3 * h[t, t, b]
+loss mean(h^2)
+""",
+    "half a diagonal of what a round alone needs": """
+dim n = 3, m = 4
+param w[m] ~ normal()
+h[i: m, t: n] = g[t // 2, t] + (if t < 2 then w[i] else h[t, t - 2]) - sum[j: m](if t < 2 then w[i] else h[j, t - 1])
+g[i: m, t: n] = tanh(w[i] + (if t < 2 then 0.5 else h[i, t - 2]) - (if t < 2 then 1 else h[t + 1, t - 1]))
+loss sum(h^2)
+""",
     "steps of two in two places": """
 dim n = 2, m = 3
 param w[n, m] ~ normal()

@@ -10,7 +10,8 @@ from gradc.errors import InternalError
 from gradc.graph.index import ZERO, dim, index, number
 from gradc.graph.nodes import Equation, Guard, Read, Relation
 from gradc.pipeline import graphs, module_spec
-from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Statement, Storage
+from gradc.schedule.build import schedule
+from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequential, Statement, Storage
 from gradc.schedule.runs import runs_of, shared_loops
 from gradc.schedule.show import show
 from gradc.schedule.verify import verify_program
@@ -27,6 +28,17 @@ predict p = softmax(logits)
 loss    mean(cross_entropy(logits, y))
 metric  accuracy = mean(argmax(logits) == y)
 optimize adamw(lr = 1e-3)
+"""
+
+DIAGONAL = """\
+dim batch
+input x[batch]
+param w[2] ~ normal()
+h[0, i] = x[i] * w[0]
+h[1, i] = x[i] * w[1]
+c[(t: batch) + 2, i: batch] = h[t, i] - 0.5 * h[t + 1, t]
+h[(t: batch) + 2, i: batch] = x[t] * w[0] - 0.9 * c[t + 2, i]
+loss sum(c^2)
 """
 
 
@@ -329,6 +341,29 @@ def test_an_update_stores_last(programs):
 
     with pytest.raises(InternalError, match=r"before|in use"):
         verify_program(with_statements(update, change))
+
+
+def test_what_rounds_begin_too_late():
+    """Backwards, the first that writes d_h comes to a place after another has: 0 must stand there before all rounds."""
+    gradient = graphs(DIAGONAL).gradient
+    assert gradient is not None
+    program = schedule(gradient)
+    zeros = next(run for run in runs_of(program).writers["d_h"])
+    assert zeros.equation.body == 0
+    graph = program.graph.with_equations(tuple(eq for eq in program.graph.equations if eq.body != 0))
+    loops = next(step for step in program.steps[zeros.step :] if isinstance(step, Sequential))
+    first, *others = loops.steps
+    assert isinstance(first, Nest)
+
+    def starting(items: tuple[Item, ...]) -> tuple[Item, ...]:
+        return tuple(
+            replace(item, starts=True) if isinstance(item, Statement) else replace(item, body=starting(item.body))
+            for item in items
+        )
+
+    planted = replace(loops, steps=(replace(first, items=starting(first.items)), *others))
+    steps = [planted if step is loops else step for at, step in enumerate(program.steps) if at != zeros.step]
+    refused(replace(program, graph=graph, steps=tuple(steps)), "writes d_h in a round before .* sets it to 0")
 
 
 # ---------------------------------------------------------------- text

@@ -32,7 +32,7 @@ PLACES = (Reducer.ARGMAX, Reducer.ARGMIN)
 
 
 def _guards(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
-    """Guards proven by the ranges and the others leave; with one that cannot hold the equation does."""
+    """Guards proven by the ranges and the others leave; with one that cannot hold beside them the equation does."""
     if not equation.guards:
         return None
     kept = _unproven(equation.indices, equation.guards)
@@ -51,14 +51,14 @@ def _zeros(equation: Equation, work: Work) -> Equation:
 
 @lru_cache(maxsize=4096)
 def _unproven(indices: tuple[Index, ...], guards: tuple[Guard, ...]) -> tuple[Guard, ...] | None:
-    """The guards that neither the ranges nor the others imply; None with one that cannot hold. Equal layers share."""
+    """The guards that neither the ranges nor the others imply; None where they cannot all hold. Equal layers share."""
     kept = list(dict.fromkeys(guards))
     plain = ranges_of(indices)
     for guard in tuple(kept):
-        others = [other for other in kept if other is not guard]
-        if proven(guard, plain) or (others and proven(guard, under(plain, others))):
+        ranges = under(plain, [other for other in kept if other is not guard])
+        if proven(guard, ranges):
             kept.remove(guard)
-        elif proven(opposite(guard), plain):
+        elif proven(opposite(guard), ranges):
             return None
     return tuple(kept)
 

@@ -320,9 +320,10 @@ class KernelWriter:
         return {place.bare for at, place in enumerate(statement.equation.write) if place.bare and at not in kept}
 
     def diagonal_loops(self, statement: Statement) -> set[str | None]:
-        """Those that an axis of the buffer runs along too, as in `d[k, k]`: a round writes one place of many."""
+        """Those on which an axis of the buffer depends too, as in `d[k, k]` or `d[k // 2, k]`: a round writes one place
+        of many."""
         buffer = self.buffer(statement.equation.target)
-        kept = {statement.equation.write[at].bare for at in buffer.axes} if buffer else set()
+        kept = {name for at in buffer.axes for name in statement.equation.write[at].indices} if buffer else set()
         return self.passing_loops(statement) & kept
 
     def opens_at(self, statement: Statement, depth: int) -> bool:
@@ -346,8 +347,9 @@ class KernelWriter:
         """What must stand before the loop: a variable to accumulate in, or zeros."""
         equation, buffer = statement.equation, self.buffer(statement.equation.target)
         assert buffer is not None, "a leaf is never written"
-        outer = set(statement.path[:depth]) - self.diagonal_loops(statement)
-        rounds = set(statement.around)
+        diagonal = self.diagonal_loops(statement)
+        outer = set(statement.path[:depth]) - diagonal
+        rounds = set(statement.around) - diagonal
         kept = [equation.write[at] for at in buffer.axes]
         known = [place.bare in outer or bool(place.indices and rounds.issuperset(place.indices)) for place in kept]
         if statement.accumulates and all(known):

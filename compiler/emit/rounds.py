@@ -114,7 +114,8 @@ def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collect
     """
     for equation, loops in _started(step, ()):
         buffer = program.buffers[equation.target]
-        stepping = {name for at in buffer.axes for name in equation.write[at].indices}
+        passing = {place.bare for at, place in enumerate(equation.write) if at not in buffer.axes}
+        stepping = {name for at in buffer.axes for name in equation.write[at].indices} - passing
         if step.index.name in stepping and stepping.isdisjoint(outer):
             for cut in _cuts(equation, [loop for loop in loops if loop.index.name in stepping], buffer, arrays.around):
                 if rows is not None and buffer.extents[0] == rows:

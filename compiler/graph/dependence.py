@@ -74,6 +74,13 @@ def _meeting_reads(reader: Equation, writer: Equation) -> tuple[tuple[tuple[Inde
     )
 
 
+def meeting_write(one: Equation, other: Equation) -> Dependence | None:
+    """The place that one equation writes, as if it read there what the other writes; None where they never meet."""
+    ranges = under(ranges_of(one.indices), one.guards)
+    meets = _meets(one.write, ranges, other) or not _apart(one.write, ranges, other)
+    return Dependence(0, 1, one.write, ranges) if meets else None
+
+
 SAMPLES = 12
 SAMPLE_SIZE = 5
 """What free dims are taken to be where places are tried."""

@@ -199,15 +199,23 @@ class IndexExpr:
     def coefficient(self, name: str) -> "IndexExpr | None":
         """What the index is multiplied with, in dims and other indices; None where it stands inside // % or a read,
         or to a power."""
+        return self.factor_of(Idx(name))
+
+    def factor_of(self, wanted: Idx | Dim) -> "IndexExpr | None":
+        """The same of an index or a free dim."""
         found = ZERO
         for monomial, factor in self.terms:
-            count = monomial.count(Idx(name))
-            rest = tuple(atom for atom in monomial if atom != Idx(name))
-            if count > 1 or any(name in part.indices for atom in rest for part in _parts(atom)):
+            count = monomial.count(wanted)
+            rest = tuple(atom for atom in monomial if atom != wanted)
+            if count > 1 or any(part.mentions(wanted) for atom in rest for part in _parts(atom)):
                 return None
             if count:
                 found += IndexExpr(((rest, factor),))
         return found
+
+    def mentions(self, wanted: Idx | Dim) -> bool:
+        """Whether the index or dim is in it anywhere."""
+        return wanted.name in (self.indices if isinstance(wanted, Idx) else self.dims)
 
     # ------------------------------------------------------------ rewriting
 
@@ -600,10 +608,11 @@ def _cleared(expr: IndexExpr) -> IndexExpr | None:
 
 
 def _multipliers(expr: IndexExpr, fact: IndexExpr) -> Iterator[IndexExpr]:
-    """How often a fact may be taken from an expression: once, or so often that an index leaves it."""
+    """How often a fact may be taken from an expression: once, or so often that an index or a dim leaves it."""
     yield ONE
-    for name in expr.indices:
-        mine, theirs = expr.coefficient(name), fact.coefficient(name)
+    atoms: list[Idx | Dim] = [*map(Idx, expr.indices), *map(Dim, expr.dims)]
+    for atom in atoms:
+        mine, theirs = expr.factor_of(atom), fact.factor_of(atom)
         if mine is not None and theirs is not None and theirs.constant in (1, -1):
             times = mine * theirs
             if times != ONE and never_negative(times):

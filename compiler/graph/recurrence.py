@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .cycles import components
-from .dependence import Dependence, dependences, written_in
+from .dependence import Dependence, dependences, meeting_write, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
 from .stepping import choices, turned
@@ -39,6 +39,8 @@ class Recurrence:
 
 
 Ordered: TypeAlias = Equation | Recurrence
+Loops: TypeAlias = Sequence[tuple[str, bool]]
+"""Sequential loops, outermost first: the index of each, and whether it runs backward."""
 
 
 class Unordered(Exception):
@@ -61,7 +63,7 @@ def arrange(graph: Graph) -> tuple[Ordered, ...]:
         if len(names) == 1 and not any(names[0] in equation.sources() for equation in equations):
             order += equations
         else:
-            order += _ordered(equations, dependences(equations), frozenset())
+            order += _ordered(equations, dependences(equations), ())
     return tuple(order)
 
 
@@ -76,13 +78,9 @@ def equations_in(items: Iterable[Ordered], around: tuple[Recurrence, ...] = ()) 
             yield item, around
 
 
-def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bool]]) -> list[tuple[IndexExpr, ...]]:
+def near_reads(reader: Equation, writer: Equation, loops: Loops) -> list[tuple[IndexExpr, ...]]:
     """The places of the writer's tensor that the reader reads, less those that are certain to have been written in an
-    earlier round of loops around both, or that the writer never writes.
-
-    Args:
-        loops: the index of each loop, outermost first, and whether it runs backward.
-    """
+    earlier round of loops around both, or that the writer never writes."""
     found: list[tuple[IndexExpr, ...]] = []
     for read in dependences((reader, writer)):
         if (read.reader, read.writer) == (0, 1) and not _is_earlier(read, (reader, writer), loops):
@@ -90,9 +88,24 @@ def near_reads(reader: Equation, writer: Equation, loops: Sequence[tuple[str, bo
     return found
 
 
-def _is_earlier(read: Dependence, equations: tuple[Equation, Equation], loops: Sequence[tuple[str, bool]]) -> bool:
+def begins_late(first: Equation, other: Equation, loops: Loops) -> bool:
+    """Whether an equation may come to a place in a later round of loops around both than another that writes it."""
+    written = meeting_write(other, first)
+    if written is None:
+        return False
     for name, backward in loops:
-        bound = _least_distance(read, (name, name), equations, backward)
+        bound = _least_distance(written, (name, name), (other, first), backward)
+        if bound is None or bound < 0:
+            return True
+        if bound > 0:
+            return False
+    return False
+
+
+def _is_earlier(read: Dependence, equations: Sequence[Equation], loops: Loops) -> bool:
+    """Whether what is read is certain to have been written in an earlier round of loops around both."""
+    for name, backward in loops:
+        bound = _least_distance(read, (name,) * len(equations), equations, backward)
         if bound is None or bound < 0:
             return False
         if bound > 0:
@@ -103,11 +116,11 @@ def _is_earlier(read: Dependence, equations: tuple[Equation, Equation], loops: S
 # ---------------------------------------------------------------- one component
 
 
-def _ordered(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> list[Ordered]:
+def _ordered(equations: list[Equation], reads: list[Dependence], loops: Loops) -> list[Ordered]:
     """The equations of a component and what is between them, in order.
 
     Args:
-        used: the indices of loops around them already.
+        loops: those around them already.
     """
     needs: list[list[int]] = [[] for _ in equations]
     for read in reads:
@@ -118,7 +131,7 @@ def _ordered(equations: list[Equation], reads: list[Dependence], used: frozenset
         if len(component) == 1 and component[0] not in needs[component[0]]:
             order.append(equations[component[0]])
         else:
-            order.append(_recurrence(*_part(component, equations, reads), used))
+            order.append(_recurrence(*_part(component, equations, reads), loops))
     return order
 
 
@@ -135,15 +148,15 @@ def _part(component: list[int], equations: list[Equation], reads: list[Dependenc
     return [equations[at] for at in component], inside
 
 
-def _recurrence(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Recurrence:
+def _recurrence(equations: list[Equation], reads: list[Dependence], loops: Loops) -> Recurrence:
     """The loop that computes a component; of several the one with the fewest loops inside of it."""
     found: list[Recurrence] = []
-    for own in choices(equations, reads, used):
+    for own in choices(equations, reads, frozenset(name for name, _ in loops)):
         names = tuple(step.name for step in own)
         ordered, met = turned(equations, reads, own)
         for backward in (False, True):
             try:
-                made = _along(names, backward, ordered, met, used)
+                made = _along(names, backward, ordered, met, loops)
             except Unordered:
                 continue
             if made is not None:
@@ -178,7 +191,7 @@ def _cycle(equations: list[Equation], reads: list[Dependence]) -> list[Equation]
 
 
 def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], reads: list[Dependence],
-           used: frozenset[str]) -> Recurrence | None:  # fmt: skip
+           loops: Loops) -> Recurrence | None:  # fmt: skip
     """The loop over the equations' own indices; None where one is read before it is written."""
     least: list[int] = []
     for read in reads:
@@ -195,16 +208,12 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
     sign = -1 if backward else 1
     loop = _loop(equations, own, [sign * shift for shift in shifts])
     moved = [_in_terms_of(loop, eq, name, sign * by) for eq, name, by in zip(equations, own, shifts, strict=True)]
+    loops = (*loops, (loop.name, backward))
     if near:  # what stays at distance 0 is said in the new terms: places may have moved
         kept = {(read.reader, read.writer) for read in near}
         near = [read for read in dependences(moved) if (read.reader, read.writer) in kept]
-        near = [read for read in near if not _carried(read, loop.name, moved, backward)]
-    return Recurrence(loop, backward, tuple(_ordered(moved, near, used | {loop.name})))
-
-
-def _carried(read: Dependence, name: str, equations: list[Equation], backward: bool) -> bool:
-    bound = _least_distance(read, (name,) * len(equations), equations, backward)
-    return bound is not None and bound > 0
+        near = [read for read in near if not _is_earlier(read, moved, loops)]
+    return Recurrence(loop, backward, tuple(_ordered(moved, near, loops)))
 
 
 def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> int | None:

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 
-import sympy
-
-from gradc.graph.dependence import read_in_vain
 from gradc.graph.index import index
-from gradc.graph.nodes import Equation, Graph, Read, Reducer
+from gradc.graph.nodes import Equation, Graph, Read
 from gradc.graph.prune import pruned
 from gradc.graph.recurrence import Ordered, Recurrence, arrange, equations_in
 from gradc.graph.tensors import Index
@@ -21,6 +18,7 @@ from .keep import gate_by_results
 from .memory import place_buffers
 from .program import Program
 from .units import without_unit_indices
+from .zeros import filled, with_beginnings, with_zeros
 
 
 def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True) -> Program:
@@ -38,7 +36,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     graph = contracted.graph.with_equations(
         tuple(eq if eq in products else without_unit_indices(eq) for eq in contracted.graph.equations)
     )
-    items = _arranged(graph)
+    graph, items = with_beginnings(graph, _arranged(graph))
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place)
@@ -120,14 +118,6 @@ def with_stores(graph: Graph, in_place: Mapping[str, str]) -> tuple[Graph, dict[
     return Graph(tensors, tuple(equations), outputs), stores
 
 
-def with_zeros(graph: Graph) -> Graph:
-    """Tensors that are read or handed out but never written, all of them or where they are read, are written with 0."""
-    read = {source for equation in graph.equations for source in equation.sources()} | set(graph.outputs.values())
-    unwritten = {n for n in read if n not in graph.writers and graph.tensors[n].role is None} | read_in_vain(graph)
-    missing = [name for name in graph.tensors if name in unwritten]
-    return graph.with_equations((*(_filled(graph, name, sympy.Integer(0)) for name in missing), *graph.equations))
-
-
 def with_own_outputs(graph: Graph) -> Graph:
     """Every array handed out is a tensor of its own: no input, and none handed out under two names."""
     tensors, equations = dict(graph.tensors), list(graph.equations)
@@ -146,15 +136,7 @@ def with_own_outputs(graph: Graph) -> Graph:
 def _copy(graph: Graph, source: str, target: str) -> Equation:
     """The equation that copies a tensor."""
     place = tuple(index(f"i{at}") for at in range(len(graph.tensors[source].axes)))
-    return replace(_filled(graph, source, Read(source, place)), target=target)
-
-
-def _filled(graph: Graph, name: str, body: sympy.Expr) -> Equation:
-    """The equation that writes the body to every place of a tensor, over indices i0, i1 …"""
-    tensor = graph.tensors[name]
-    indices = tuple(Index(f"i{at}", extent - extent, extent) for at, extent in enumerate(tensor.extents))
-    place = tuple(index(i.name) for i in indices)
-    return Equation(name, place, indices, (), Reducer.SUM, body, tensor.origin)
+    return replace(filled(graph, source, Read(source, place)), target=target)
 
 
 def covers(equation: Equation, graph: Graph) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from gradc.errors import InternalError
 from gradc.graph.dependence import written_in
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.recurrence import near_reads
+from gradc.graph.recurrence import begins_late, near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 
@@ -76,6 +76,8 @@ def _order(run: Run, program: Program, runs: Runs) -> None:
         raise InternalError(f"{run}: it is{' not' if run.starts else ''} the first that writes {run.equation.target}")
     if run is not first:
         _complete(first, run, [run.equation.write], begun=True)
+        if begins_late(first.equation, run.equation, _rounds_around(first, run)):
+            raise InternalError(f"{run}: it writes {run.equation.target} in a round before {first} sets it to 0")
 
 
 def _read_after_write(run: Run, name: str, runs: Runs) -> None:
@@ -101,10 +103,16 @@ def _has_begun(name: str, reader: Run, runs: Runs) -> bool:
 
 def _of_this_round(writer: Run, reader: Run, name: str) -> list[Subscripts]:
     """What it reads of the writer, less what that never writes, and what earlier rounds of loops around both wrote."""
-    around = [loop for loop in reader.loops[: shared_loops(writer, reader)] if isinstance(loop, Sequential)]
+    around = _rounds_around(writer, reader)
     if not around and writer.order < reader.order:
         return list(reader.reads(name))
-    return near_reads(reader.equation, writer.equation, [(loop.index.name, loop.backward) for loop in around])
+    return near_reads(reader.equation, writer.equation, around)
+
+
+def _rounds_around(a: Run, b: Run) -> list[tuple[str, bool]]:
+    """The sequential loops around both: the index of each, and whether it runs backward."""
+    loops = a.loops[: shared_loops(a, b)]
+    return [(loop.index.name, loop.backward) for loop in loops if isinstance(loop, Sequential)]
 
 
 def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = False) -> None:

@@ -51,6 +51,7 @@ KINDS: Kinds = (
     (1, whole_numbers),
     (1, any_axes),
     (1, gradient),
+    (3, recurrence),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
 STEPPING: Kinds = ((2, recurrence), (1, products), (1, any_equation), (1, whole_equation))
