@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from support.agreement import by_jax, check_compiled, check_module, check_stages, sources_of
-from support.models import BYTES, STEPPING, RandomModel, made_from, models
+from support.models import BYTES, RandomModel, made_from, models
 
 PARTS, EXAMPLES = 20, 25
 COMPILED = 20
-STEPPED = 24
 
 
 def explore(check: Any, part: int, examples: int) -> None:
@@ -60,14 +59,6 @@ def agrees(model: RandomModel) -> None:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_models_agree(part: int) -> None:
     explore(agrees, part, EXAMPLES)
-
-
-@pytest.mark.parametrize("start", range(STEPPED))
-def test_models_with_recurrences_agree(start: int) -> None:
-    """Models of their own: among all others too few would be drawn."""
-    model = made_from(np.random.default_rng(start).bytes(BYTES), most=3, kinds=STEPPING)
-    with noted(model):
-        agrees(model)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

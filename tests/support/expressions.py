@@ -123,19 +123,13 @@ def _shifted_choice(scope: Scope, depth: int) -> Term:
         (f"1 <= {idx.name} < {size.text}", f"{size.text} - {idx.name}", lambda v: v >= 1, lambda v: size.value - v),
     ]
     asked, place, holds, moved = choices.pick(forms)
-    places = subscripts(replace_axis(tensor, axis), scope, plain=True)
-    places[axis] = Term(place, SUM, lambda points: moved(points.indices[idx.name]))
+    others = replace(tensor, sizes=(*tensor.sizes[:axis], *tensor.sizes[axis + 1 :]))
+    places = subscripts(others, scope, plain=True)
+    places.insert(axis, Term(place, SUM, lambda points: moved(points.indices[idx.name])))
     text = f"{tensor.name}[{', '.join(term.text for term in places)}]"
     inner = Term(text, ATOM, lambda points: points.read(tensor.name, [term.at(points) for term in places]))
     condition = Term(asked, ATOM, lambda points: holds(points.indices[idx.name]))
     return choice(condition, inner, expression(scope, depth - 1))
-
-
-def replace_axis(tensor: Known, axis: int) -> Known:
-    """The tensor with an axis that only place 0 fits."""
-    sizes = list(tensor.sizes)
-    sizes[axis] = Size("1", 0, False)
-    return replace(tensor, sizes=tuple(sizes))
 
 
 def _guarded(scope: Scope, depth: int) -> Term:

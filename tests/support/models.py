@@ -10,7 +10,7 @@ in its place. `repr` of a model is a script that makes it again.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -39,8 +39,7 @@ NEAREST = 1e-5
 HIGHEST_RANK = 4
 BYTES = 1200
 """How many bytes decide on a model; when they are used up, the simplest follows."""
-Kinds: TypeAlias = tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...]
-KINDS: Kinds = (
+KINDS: tuple[tuple[int, Callable[[str, Sequence[Known], Choices], Statement]], ...] = (
     (5, products),
     (5, any_equation),
     (4, whole_equation),
@@ -54,8 +53,6 @@ KINDS: Kinds = (
     (3, recurrence),
 )
 """What statements are drawn from, by weight; calls of definitions come beside them."""
-STEPPING: Kinds = ((2, recurrence), (1, products), (1, any_equation), (1, whole_equation))
-"""The same, of models with recurrences."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,6 @@ class Builder:
 
     choices: Choices
     seed: int
-    kinds: Kinds
     dims: dict[str, Size] = field(default_factory=dict)
     known: list[Known] = field(default_factory=list)
     head: list[str] = field(default_factory=list)
@@ -195,7 +191,7 @@ class Builder:
             if made is not None and self.accept(made):
                 return
         else:
-            make = choices.weighted(self.kinds)
+            make = choices.weighted(KINDS)
             if self.accept(make(name, self.known, choices)):
                 return
         for extra in set(self.values) - parameters:
@@ -329,10 +325,10 @@ class Builder:
         return RandomModel(text, self.seed, free, *leaves.values(), tuple(self.steps), self.outputs)
 
 
-def made_from(entropy: bytes, most: int = 5, kinds: Kinds = KINDS) -> RandomModel:
+def made_from(entropy: bytes, most: int = 5) -> RandomModel:
     """The model that a string of bytes stands for; zeros for the simplest."""
     choices = Choices(iter(entropy))
-    builder = Builder(choices, choices.integer(0, 2**16 - 1), kinds)
+    builder = Builder(choices, choices.integer(0, 2**16 - 1))
     builder.draw_dims()
     builder.draw_leaves()
     builder.library = library(choices)
