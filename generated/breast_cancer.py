@@ -233,15 +233,15 @@ def forward_loss_sum_sigmoid(h, h_bias, logit_weight, logit_bias, y, loss_log, l
 
 @kernel
 def loss_and_d_h_dense(
-    d_logit_bias,
-    d_h_bias,
-    d_logit_weight,
     y,
     loss_log,
     loss_sum_sigmoid,
     logit_weight,
-    d_h_dense,
     h,
+    d_logit_bias,
+    d_h_bias,
+    d_logit_weight,
+    d_h_dense,
 ):
     """weight[b] = if y[b] == 1 then 2 else 1                                          breast_cancer.grad:18
     loss_sum = Σ_b weight[b]*loss_log[b]*loss_sum_sigmoid[b]^2                         breast_cancer.grad:21
@@ -406,7 +406,7 @@ def differentiate(params, d_params, work, x, y):
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_loss_sum_sigmoid(h, h_bias, logit_weight, logit_bias, y, loss_log, loss_sum_sigmoid)
     loss = loss_and_d_h_dense(
-        d_logit_bias, d_h_bias, d_logit_weight, y, loss_log, loss_sum_sigmoid, logit_weight, d_h_dense, h
+        y, loss_log, loss_sum_sigmoid, logit_weight, h, d_logit_bias, d_h_bias, d_logit_weight, d_h_dense
     )
 
     # backward

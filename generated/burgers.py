@@ -264,13 +264,13 @@ def cos(x):
 
 
 @kernel
-def forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored):
+def forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored):
     """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
     u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
     dux_ddu_dq[r, 0] = 1                                                                     burgers.grad:24
     dux_ddu_dmirrored[r, c] = if c == 0 then -dux_ddu_dq[r, c] else dux_ddu_dq[r, c]         burgers.grad:16
     """
-    n = mirrored.shape[0]
+    n = q.shape[0]
     for r in range(n):
         for c in range(2):
             mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
@@ -282,7 +282,7 @@ def forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
 
 
 @kernel
-def forward_h(h_dense_x, q, mirrored, h_weight, h_bias, h):
+def forward_h(q, mirrored, h_weight, h_bias, h_dense_x, h):
     """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
     h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
     h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
@@ -312,7 +312,7 @@ def forward_h_2(h_2, h_2_bias, n):
 
 
 @kernel
-def forward_v(h_3, h_3_bias, v_weight, v, v_bias, n):
+def forward_v(h_3, h_3_bias, v_weight, v_bias, v, n):
     """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
     h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
     v_sum[j, 0] = Σ_o h_3[j, o]*v_weight[o, 0]                                               burgers.grad:20
@@ -328,15 +328,15 @@ def forward_v(h_3, h_3_bias, v_weight, v, v_bias, n):
 
 
 @kernel
-def forward_u(u, q, v, u_sin):
+def forward_u(q, v, u_sin, u):
     """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21"""
-    n = u.shape[0]
+    n = q.shape[0]
     for r in range(n):
         u[r] = q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r]) - u_sin[r]
 
 
 @kernel
-def forward_du_dv(du_dv, q):
+def forward_du_dv(q, du_dv):
     """du_dv[r, 0] = -q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                          burgers.grad:21"""
     n = q.shape[0]
     for r in range(2 * n):
@@ -354,7 +354,7 @@ def forward_du_dv_(du_dv, q):
 
 
 @kernel
-def forward_dux_dv(du_dh_3, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q):
+def forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, dux_dv):
     """du_dh_3[j, i] = v_weight[i, 0]*du_dv[j, 0]                                            burgers.grad:20
     du_dh_3_dense[j, i] = du_dh_3[j, i]*(1 - h_3[j, i]^2)                                    burgers.grad:19
     dux_dv[j, 0] = 2*dux_ddu_dq[j - n, 0]*q[j - n, 0]*q[j - n, 1]  where n <= j              burgers.grad:21
@@ -370,7 +370,7 @@ def forward_dux_dv(du_dh_3, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu
 
 
 @kernel
-def forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n):
+def forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n):
     """du_dh_2_dense[i, o] = du_dh_2[i, o]*(1 - h_2[i, o]^2)                                 burgers.grad:19"""
     for i in range(2 * n):
         for o in range(24):
@@ -378,7 +378,7 @@ def forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n):
 
 
 @kernel
-def forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n):
+def forward_du_dh_dense_x(du_dh, h, h_weight, du_dh_dense, du_dh_dense_x, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
@@ -393,14 +393,14 @@ def forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n):
 
 
 @kernel
-def forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq):
+def forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq):
     """du_dq[r, c] = if c == 0 then -du_dh_dense_x[n + r, c] else du_dh_dense_x[n + r, c]    burgers.grad:16
     du_dq[r, 0] += -2*q[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                                burgers.grad:21
     du_dq[r, 1] += (1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0])                                   burgers.grad:21
     du_dq[r, 0] += -pi*cos(pi*q[r, 0])                                                       burgers.grad:21
     dux_dv[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 0]*q[r, 1]                                      burgers.grad:21
     """
-    n = du_dq.shape[0]
+    n = q.shape[0]
     for r in range(n):
         for c in range(2):
             du_dq[r, c] = -du_dh_dense_x[n + r, c] if c == 0 else du_dh_dense_x[n + r, c]
@@ -420,7 +420,7 @@ def forward_du_dq(du_dq, du_dh_dense_x):
 
 
 @kernel
-def forward_dux_dh(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, d_h, h_weight, dux_ddu_dh, h, dux_dh, du_dh):
+def forward_dux_dh(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, du_dh, dux_ddu_dh_dense_x, d_h, dux_ddu_dh, dux_dh):
     """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
     dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
     dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
@@ -445,7 +445,7 @@ def forward_dux_dh(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, d_h, h_wei
 
 
 @kernel
-def forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_2, n):
+def forward_dux_dh_2(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n):
     """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
     dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
     """
@@ -456,7 +456,7 @@ def forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_
 
 
 @kernel
-def forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum, h_3, v_weight, n):
+def forward_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, dux_ddu_dh_3, n):
     """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
     dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
     """
@@ -485,7 +485,7 @@ def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
 
 
 @kernel
-def forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n):
+def forward_dux_dh_3_dense(dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3, dux_dh_3_dense, n):
     """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
             2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
@@ -499,7 +499,7 @@ def forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_den
 
 
 @kernel
-def forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum):
+def forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq):
     """dux_dq[r, c] = if c == 0 then -dux_dh_dense_x[n + r, c] else dux_dh_dense_x[n + r, c]  burgers.grad:16
     dux_dq[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
     dux_dq[r, 1] += -2*dux_ddu_dq[r, 0]*q[r, 0]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
@@ -510,7 +510,7 @@ def forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_s
     dux_dq[r, 0] += -2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[r, 0]                                  burgers.grad:21
     dux_dq[r, 1] += dux_ddu_dv_sum[r, 0]*(1 - q[r, 0]^2)                                     burgers.grad:21
     """
-    n = dux_dq.shape[0]
+    n = dux_ddu_dq.shape[0]
     for r in range(n):
         for c in range(2):
             dux_dq[r, c] = -dux_dh_dense_x[n + r, c] if c == 0 else dux_dh_dense_x[n + r, c]
@@ -562,7 +562,7 @@ def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du
 
 
 @kernel
-def backward_v(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v(d_dux_dq, dux_ddu_dq, q, d_v):
     """d_v[r, 0] = 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(2 * n):
@@ -644,7 +644,7 @@ def backward_v_9(d_v, d_u, q):
 
 
 @kernel
-def backward_dux_ddu_dv(d_dux_ddu_dv, d_dux_dq, q):
+def backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv):
     """d_dux_ddu_dv[r, 0] = 2*d_dux_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21
     d_dux_ddu_dv[r, 0] += -d_dux_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r              burgers.grad:21
     """
@@ -670,15 +670,15 @@ def backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q):
 
 @kernel
 def backward_dux_dh_dense_x(
-    d_h_weight,
-    d_dux_dh_dense_x,
     d_dux_dq,
     d_dux_dmirrored,
     dux_dh_dense,
-    d_dux_dh_dense_sum,
     h_weight,
-    d_dux_dh,
     h,
+    d_h_weight,
+    d_dux_dh_dense_x,
+    d_dux_dh_dense_sum,
+    d_dux_dh,
 ):
     """d_dux_dh_dense_x[i, j] = d_dux_dq[i, j]  where i < n                                  burgers.grad:18
     d_dux_dh_dense_x[i, j] += d_dux_dmirrored[i - n, j]  where n <= i                        burgers.grad:18
@@ -706,7 +706,7 @@ def backward_dux_dh_dense_x(
 
 
 @kernel
-def backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
+def backward_dux_ddu_dh_3(v_weight, d_dux_ddu_dv, d_h_3_dense, n):
     """d_dux_ddu_dh_3[j, i] = v_weight[i, 0]*d_dux_ddu_dv[j, 0]                              burgers.grad:20"""
     for j in range(2 * n):
         for i in range(24):
@@ -715,14 +715,14 @@ def backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n):
 
 @kernel
 def backward_dux_dh_3(
-    d_v_weight,
-    d_dux_dh_3,
     d_dux_dh_3_dense_sum,
     h_3,
-    d_dux_ddu_dh_3_dense,
     d_h_3_dense,
     du_dh_3,
     dux_dv,
+    d_v_weight,
+    d_dux_dh_3,
+    d_dux_ddu_dh_3_dense,
     n,
 ):
     """d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                       burgers.grad:19
@@ -742,7 +742,7 @@ def backward_dux_dh_3(
 
 
 @kernel
-def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n):
+def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, d_dux_ddu_dh_2_dense, n):
     """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) -
     2*d_dux_dh_2[i, o]*du_dh_2[i, o]*h_2[i, o]                                    burgers.grad:19
     """
@@ -755,7 +755,7 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux
 
 
 @kernel
-def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n):
+def backward_dux_ddu_dh_dense(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, d_dux_ddu_dh_dense, n):
     """d_dux_ddu_dh_dense[i, o] = d_dux_ddu_dh[i, o]*(1 - h[i, o]^2) -
             2*d_dux_dh[i, o]*du_dh[i, o]*h[i, o]                                          burgers.grad:18
     d_h_weight[i2, o] += Σ_i dux_ddu_dh_dense_x[i, i2]*d_dux_ddu_dh_dense[i, o]              burgers.grad:18
@@ -772,13 +772,11 @@ def backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_
 
 @kernel
 def backward_du_dh_dense_x(
-    d_du_dh_dense_x,
     d_du_dq,
     d_du_dmirrored,
     d_h_weight,
     du_dh_dense,
     h_weight,
-    d_du_dh,
     h,
     d_dux_dh,
     d_h,
@@ -786,6 +784,8 @@ def backward_du_dh_dense_x(
     d_dux_dh_dense_sum,
     du_dh,
     d_dux_ddu_dh,
+    d_du_dh_dense_x,
+    d_du_dh,
 ):
     """d_du_dh_dense_x[i, j] = d_du_dq[i, j]  where i < n                                    burgers.grad:18
     d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]  where n <= i                          burgers.grad:18
@@ -825,7 +825,6 @@ def backward_du_dh_dense_x(
 
 @kernel
 def backward_du_dh_2(
-    d_du_dh_2,
     d_h_2_dense,
     h_2,
     d_dux_dh_2,
@@ -834,6 +833,7 @@ def backward_du_dh_2(
     d_dux_dh_2_dense_sum,
     du_dh_2,
     d_dux_ddu_dh_2,
+    d_du_dh_2,
     n,
 ):
     """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) -
@@ -859,7 +859,6 @@ def backward_du_dh_2(
 
 @kernel
 def backward_h_3_dense(
-    d_h_3_bias,
     d_v,
     v_weight,
     dux_dh_3,
@@ -870,6 +869,7 @@ def backward_h_3_dense(
     d_h_3_dense,
     dux_ddu_dh_3_dense_sum,
     d_dux_dh_3,
+    d_h_3_bias,
     n,
 ):
     """d_h_3[i, o] = d_v[i, 0]*v_weight[o, 0] - 2*dux_dh_3[i, o]*d_dux_dh_3_dense_sum[i, o]*h_3[i, o]
@@ -900,7 +900,7 @@ def backward_h_3_dense(
 
 
 @kernel
-def backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n):
+def backward_h_2_dense(d_h_2_dense, h_2, d_h_2_bias, n):
     """d_h_2_dense[i, o] = d_h_2[i, o]*(1 - h_2[i, o]^2)                                     burgers.grad:19
     d_h_2_bias[o] = Σ_i d_h_2_dense[i, o]                                                    burgers.grad:19
     """
@@ -912,7 +912,7 @@ def backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n):
 
 
 @kernel
-def backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n):
+def backward_h_dense(d_h, h, d_h_weight, h_dense_x, d_h_bias, d_h_dense, n):
     """d_h_dense[i, o] = d_h[i, o]*(1 - h[i, o]^2)                                           burgers.grad:18
     d_h_bias[o] = Σ_i d_h_dense[i, o]                                                        burgers.grad:18
     d_h_weight[i2, o] += Σ_i h_dense_x[i, i2]*d_h_dense[i, o]                                burgers.grad:18
@@ -936,7 +936,7 @@ def backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n):
 
 
 @kernel
-def backward_v_weight_(d_v_bias, d_v_weight, h_3, d_v, n):
+def backward_v_weight_(d_v_weight, h_3, d_v, d_v_bias, n):
     """d_v_weight[i, 0] += Σ_j h_3[j, i]*d_v[j, 0]                                           burgers.grad:20
     d_v_bias[0] = Σ_j d_v[j, 0]                                                              burgers.grad:20
     """
@@ -976,11 +976,11 @@ def adam(m, g, v_, p, t):
 
 
 @kernel
-def forward_mirrored(mirrored, q, u):
+def forward_mirrored(q, mirrored, u):
     """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
     u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
     """
-    n = mirrored.shape[0]
+    n = q.shape[0]
     for r in range(n):
         for c in range(2):
             mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
@@ -988,7 +988,7 @@ def forward_mirrored(mirrored, q, u):
 
 
 @kernel
-def forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h):
+def forward_h_(q, mirrored, h_weight, h_bias, h_dense_x, h):
     """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18
     h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
     h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
@@ -1007,7 +1007,7 @@ def forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h):
 
 
 @kernel
-def forward_v_(h_3_dense_sum, h_3_bias, v_weight, v, v_bias, n):
+def forward_v_(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n):
     """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
     h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
     v_sum[j, 0] = Σ_o h_3[j, o]*v_weight[o, 0]                                               burgers.grad:20
@@ -1031,14 +1031,14 @@ def forward_u_(u, q, v):
 
 
 @kernel
-def forward_error(u, q, v, u_sin, known):
+def forward_error(q, v, u_sin, known, u):
     """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21
     error_sum = Σ_r (u[r] - known[r])^2                                                      burgers.grad:30
     error_sum_2 = Σ_r known[r]^2                                                             burgers.grad:30
     error_sqrt_of = error_sum/error_sum_2                                                    burgers.grad:30
     error = sqrt(error_sqrt_of)                                                              burgers.grad:30
     """
-    n = u.shape[0]
+    n = q.shape[0]
     error_sum = 0.0
     error_sum_2 = 0.0
     for r in range(n):
@@ -1051,7 +1051,7 @@ def forward_error(u, q, v, u_sin, known):
 
 
 @kernel
-def forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n):
+def forward_du_dh_dense_x_(dux_dh, h, h_weight, du_dh_dense, du_dh_dense_x, n):
     """du_dh_dense[i, o] = du_dh[i, o]*(1 - h[i, o]^2)                                       burgers.grad:18
     du_dh_dense_x[i, i2] = Σ_o h_weight[i2, o]*du_dh_dense[i, o]                             burgers.grad:18
     """
@@ -1066,7 +1066,7 @@ def forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n):
 
 
 @kernel
-def forward_dux_dh_(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh):
+def forward_dux_dh_(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, dux_dh, dux_ddu_dh_dense_x, dux_ddu_dh):
     """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
     dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
     dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
@@ -1090,7 +1090,7 @@ def forward_dux_dh_(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight,
 
 
 @kernel
-def forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n):
+def forward_dux_ddu_dh_2(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n):
     """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
     dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
     """
@@ -1101,7 +1101,7 @@ def forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n):
 
 
 @kernel
-def forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weight, n):
+def forward_dux_ddu_dv_sum_(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n):
     """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
     dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
     """
@@ -1223,42 +1223,42 @@ def differentiate(params, d_params, work, q, known):
     d_h_dense = view(work, 1518 * n, (24,))
 
     # forward
-    forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h(h_dense_x, q, mirrored, h_weight, h_bias, h)
+    forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h(q, mirrored, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
-    forward_v(h_3, h_3_bias, v_weight, v, v_bias, n)
-    forward_u(u, q, v, u_sin)
-    forward_du_dv(du_dv, q)
+    forward_v(h_3, h_3_bias, v_weight, v_bias, v, n)
+    forward_u(q, v, u_sin, u)
+    forward_du_dv(q, du_dv)
     forward_du_dv_(du_dv, q)
-    forward_dux_dv(du_dh_3, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q)
+    forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, dux_dv)
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
-    forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
+    forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n)
     gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(du_dh_dense, du_dh, h, du_dh_dense_x, h_weight, n)
-    forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
+    forward_du_dh_dense_x(du_dh, h, h_weight, du_dh_dense, du_dh_dense_x, n)
+    forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_dh(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, d_h, h_weight, dux_ddu_dh, h, dux_dh, du_dh)
+    forward_dux_dh(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, du_dh, dux_ddu_dh_dense_x, d_h, dux_ddu_dh, dux_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_ddu_dh_2_dense_sum, False)
-    forward_dux_dh_2(dux_ddu_dh_2, dux_ddu_dh_2_dense_sum, h_2, dux_dh_2, du_dh_2, n)
+    forward_dux_dh_2(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
-    forward_dux_ddu_dv_sum(dux_ddu_dv_sum, dux_ddu_dh_3, dux_ddu_dh_3_dense_sum, h_3, v_weight, n)
+    forward_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, dux_ddu_dh_3, n)
     forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
     forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
-    forward_dux_dh_3_dense(dux_dh_3, dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3_dense, n)
+    forward_dux_dh_3_dense(dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3, dux_dh_3_dense, n)
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2, True)  # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
-    forward_du_dh_2_dense(dux_dh_2_dense, dux_dh_2, h_2, n)
+    forward_du_dh_2_dense(dux_dh_2, h_2, dux_dh_2_dense, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
-    forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
+    forward_du_dh_dense_x(dux_dh, h, h_weight, dux_dh_dense, dux_dh_dense_x, n)
+    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored)
 
     # backward
-    backward_v(d_v, d_dux_dq, dux_ddu_dq, q)
+    backward_v(d_dux_dq, dux_ddu_dq, q, d_v)
     backward_v_(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q)
@@ -1270,34 +1270,32 @@ def differentiate(params, d_params, work, q, known):
     forward_dux_dv_3(d_v, d_du_dq, q)
     backward_v_8(d_v, d_u, q)
     backward_v_9(d_v, d_u, q)
-    backward_dux_ddu_dv(d_dux_ddu_dv, d_dux_dq, q)
+    backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv)
     backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q)
     backward_dux_dh_dense_x(
-        d_h_weight, d_dux_dh_dense_x, d_dux_dq, d_dux_dmirrored, dux_dh_dense, d_dux_dh_dense_sum, h_weight, d_dux_dh, h
+        d_dux_dq, d_dux_dmirrored, dux_dh_dense, h_weight, h, d_h_weight, d_dux_dh_dense_x, d_dux_dh_dense_sum, d_dux_dh
     )
-    backward_dux_ddu_dh_3(d_h_3_dense, v_weight, d_dux_ddu_dv, n)
+    backward_dux_ddu_dh_3(v_weight, d_dux_ddu_dv, d_h_3_dense, n)
     # d_dux_dh_2_dense_sum[j, o] = Σ_i d_dux_dh[j, i] h_2_weight[i, o]
     gemm(d_dux_dh, h_2_weight, d_dux_dh_2_dense_sum, False)
-    forward_du_dh_2_dense(d_dux_dh_2, d_dux_dh_2_dense_sum, h_2, n)
+    forward_du_dh_2_dense(d_dux_dh_2_dense_sum, h_2, d_dux_dh_2, n)
     # d_dux_dh_3_dense_sum[j, o] = Σ_i d_dux_dh_2[j, i] h_3_weight[i, o]
     gemm(d_dux_dh_2, h_3_weight, d_dux_dh_3_dense_sum, False)
     backward_dux_dh_3(
-        d_v_weight, d_dux_dh_3, d_dux_dh_3_dense_sum, h_3, d_dux_ddu_dh_3_dense, d_h_3_dense, du_dh_3, dux_dv, n
+        d_dux_dh_3_dense_sum, h_3, d_h_3_dense, du_dh_3, dux_dv, d_v_weight, d_dux_dh_3, d_dux_ddu_dh_3_dense, n
     )
     # d_dux_ddu_dh_2[j, i] = Σ_o d_dux_ddu_dh_3_dense[j, o] h_3_weight[i, o]
     gemm(d_dux_ddu_dh_3_dense, h_3_weight.T, d_dux_ddu_dh_2, False)
-    backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2_dense, d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, n)
+    backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, d_dux_ddu_dh_2_dense, n)
     # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
     gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
-    backward_dux_ddu_dh_dense(d_dux_ddu_dh_dense, d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, n)
+    backward_dux_ddu_dh_dense(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_h_weight, dux_ddu_dh_dense_x, d_dux_ddu_dh_dense, n)
     backward_du_dh_dense_x(
-        d_du_dh_dense_x,
         d_du_dq,
         d_du_dmirrored,
         d_h_weight,
         du_dh_dense,
         h_weight,
-        d_du_dh,
         h,
         d_dux_dh,
         d_h,
@@ -1305,10 +1303,11 @@ def differentiate(params, d_params, work, q, known):
         d_dux_dh_dense_sum,
         du_dh,
         d_dux_ddu_dh,
+        d_du_dh_dense_x,
+        d_du_dh,
     )
     gemm(d_du_dh, h_2_weight, d_h_2_dense, False)  # d_du_dh_2_dense_sum[j, o] = Σ_i d_du_dh[j, i] h_2_weight[i, o]
     backward_du_dh_2(
-        d_du_dh_2,
         d_h_2_dense,
         h_2,
         d_dux_dh_2,
@@ -1317,11 +1316,11 @@ def differentiate(params, d_params, work, q, known):
         d_dux_dh_2_dense_sum,
         du_dh_2,
         d_dux_ddu_dh_2,
+        d_du_dh_2,
         n,
     )
     gemm(d_du_dh_2, h_3_weight, d_du_dh_3, False)  # d_du_dh_3_dense_sum[j, o] = Σ_i d_du_dh_2[j, i] h_3_weight[i, o]
     backward_h_3_dense(
-        d_h_3_bias,
         d_v,
         v_weight,
         dux_dh_3,
@@ -1332,12 +1331,13 @@ def differentiate(params, d_params, work, q, known):
         d_h_3_dense,
         dux_ddu_dh_3_dense_sum,
         d_dux_dh_3,
+        d_h_3_bias,
         n,
     )
     gemm(d_h_3_dense, h_3_weight.T, d_h_2_dense, True)  # d_h_2[j, i] += Σ_o d_h_3_dense[j, o] h_3_weight[i, o]
-    backward_h_2_dense(d_h_2_bias, d_h_2_dense, h_2, n)
+    backward_h_2_dense(d_h_2_dense, h_2, d_h_2_bias, n)
     gemm(d_h_2_dense, h_2_weight.T, d_h, True)  # d_h[j, i] += Σ_o d_h_2_dense[j, o] h_2_weight[i, o]
-    backward_h_dense(d_h_bias, d_h_dense, d_h, h, d_h_weight, h_dense_x, n)
+    backward_h_dense(d_h, h, d_h_weight, h_dense_x, d_h_bias, d_h_dense, n)
     # d_h_2_weight[i, o] = Σ_j d_dux_dh[j, i] dux_dh_2_dense[j, o]
     gemm(d_dux_dh.T, dux_dh_2_dense, d_h_2_weight, False)
     # d_h_2_weight[i, o] += Σ_j dux_ddu_dh[j, i] d_dux_ddu_dh_2_dense[j, o]
@@ -1353,7 +1353,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(h_2.T, d_h_3_dense, d_h_3_weight, True)  # d_h_3_weight[i, o] += Σ_j h_2[j, i] d_h_3_dense[j, o]
     backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n)
     backward_v_weight(d_v_weight, d_du_dh_3, du_dv, n)
-    backward_v_weight_(d_v_bias, d_v_weight, h_3, d_v, n)
+    backward_v_weight_(d_v_weight, h_3, d_v, d_v_bias, n)
     return loss
 
 
@@ -1398,12 +1398,12 @@ def predict_entry(params, work, q, u):
     h_2 = view(work, 50 * n + 2, (2 * n, 24))
     h_3_dense_sum = view(work, 2 * n + 2, (2 * n, 24))
     v = view(work, 0, (2 * n,))
-    forward_mirrored(mirrored, q, u)
-    forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
+    forward_mirrored(q, mirrored, u)
+    forward_h_(q, mirrored, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3_dense_sum, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
-    forward_v_(h_3_dense_sum, h_3_bias, v_weight, v, v_bias, n)
+    forward_v_(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n)
     forward_u_(u, q, v)
     return -1, -1
 
@@ -1444,29 +1444,29 @@ def evaluate_entry(params, work, q, known):
     dux_dh_dense = view(work, 352 * n + 2, (24,))
     dux_dh_dense_x = view(work, 348 * n + 2, (2 * n, 2))
     dux_dq = view(work, 202 * n + 2, (n, 2))
-    forward_dux_ddu_dmirrored(mirrored, q, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_(h_dense_x, q, mirrored, h_weight, h_bias, h)
+    forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h_(q, mirrored, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
-    forward_v(h_3, h_3_bias, v_weight, v, v_bias, n)
-    error = forward_error(u, q, v, u_sin, known)
-    forward_du_dv(du_dv, q)
+    forward_v(h_3, h_3_bias, v_weight, v_bias, v, n)
+    error = forward_error(q, v, u_sin, known, u)
+    forward_du_dv(q, du_dv)
     forward_du_dv_(du_dv, q)
-    forward_dux_dv(dux_dh_3_dense, v_weight, du_dv, du_dh_3_dense, h_3, dux_dv, dux_ddu_dq, q)
+    forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, dux_dh_3_dense, du_dh_3_dense, dux_dv)
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
-    forward_du_dh_2_dense(du_dh_2_dense, du_dh_2, h_2, n)
+    forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n)
     gemm(du_dh_2_dense, h_2_weight.T, dux_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(du_dh_dense, dux_dh, h, du_dh_dense_x, h_weight, n)
-    forward_dux_dv_(du_dq, du_dh_dense_x, q, v, dux_dv, dux_ddu_dq)
+    forward_du_dh_dense_x_(dux_dh, h, h_weight, du_dh_dense, du_dh_dense_x, n)
+    forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_dh_(dux_ddu_dh_dense_x, dux_ddu_dq, dux_ddu_dmirrored, h_weight, dux_ddu_dh, h, dux_dh)
+    forward_dux_dh_(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, dux_dh, dux_ddu_dh_dense_x, dux_ddu_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_dh_2_dense, False)
-    forward_dux_ddu_dh_2(dux_ddu_dh_2, dux_dh_2_dense, h_2, du_dh_2, n)
+    forward_dux_ddu_dh_2(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
-    forward_dux_ddu_dv_sum_(dux_ddu_dv_sum, dux_ddu_dh_3_dense_sum, h_3, v_weight, n)
+    forward_dux_ddu_dv_sum_(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n)
     forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
     forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
     forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n)
@@ -1474,8 +1474,8 @@ def evaluate_entry(params, work, q, known):
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
     forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_dense_x_(dux_dh_dense, dux_dh, h, dux_dh_dense_x, h_weight, n)
-    forward_dux_dq(dux_dq, dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum)
+    forward_du_dh_dense_x_(dux_dh, h, h_weight, dux_dh_dense, dux_dh_dense_x, n)
+    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = forward_loss(u, du_dq, dux_dq)
     return -1, -1, loss, error

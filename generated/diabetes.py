@@ -155,17 +155,17 @@ def sigmoid(x):
 
 @kernel
 def loss_and_d_h_dense(
+    h_dense_sum,
+    h_bias,
+    progress_weight,
+    progress_bias,
+    y,
     d_progress_bias,
     d_h_bias,
     d_progress_weight,
     h_dense,
-    h_dense_sum,
-    h_bias,
     h_sigmoid,
     h,
-    progress_weight,
-    progress_bias,
-    y,
     d_h_dense,
 ):
     """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                        diabetes.grad:14
@@ -322,17 +322,17 @@ def differentiate(params, d_params, work, x, y):
     # forward
     gemm(x, h_weight, h_dense_sum, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     loss = loss_and_d_h_dense(
+        h_dense_sum,
+        h_bias,
+        progress_weight,
+        progress_bias,
+        y,
         d_progress_bias,
         d_h_bias,
         d_progress_weight,
         h_dense,
-        h_dense_sum,
-        h_bias,
         h_sigmoid,
         h,
-        progress_weight,
-        progress_bias,
-        y,
         d_h_dense,
     )
 

@@ -192,7 +192,7 @@ def forward_h(h, h_bias):
 
 
 @kernel
-def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits):
+def loss_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
     logits_max[b] = max_o logits[b, o]                                                        digits.grad:15
@@ -244,7 +244,7 @@ def loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_
 
 
 @kernel
-def backward_h_dense(d_h_bias, d_h_dense, h):
+def backward_h_dense(d_h_dense, h, d_h_bias):
     """d_h_dense[b, o] = if h[b, o] > 0 then d_h[b, o] else 0                                 digits.grad:11
     d_h_bias[o] = Σ_b d_h_dense[b, o]                                                         digits.grad:11
     """
@@ -281,7 +281,7 @@ def adam(m, g, v, p, t):
 
 
 @kernel
-def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+def forward_p(logits_sum, logits_bias, logits, logits_exp, p):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
     logits_max[b] = max_o logits[b, o]                                                        digits.grad:14
     logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0                   digits.grad:14
@@ -307,7 +307,7 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 
 
 @kernel
-def forward_loss(logits, logits_sum, logits_bias, y):
+def forward_loss(logits_sum, logits_bias, y, logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                       digits.grad:12
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                       digits.grad:15
     logits_max[b] = max_o logits[b, o]                                                        digits.grad:15
@@ -386,12 +386,12 @@ def differentiate(params, d_params, work, x, y):
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
-    loss = loss_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits)
+    loss = loss_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits)
 
     # backward
     gemm(d_logits, logits_weight.T, d_h_dense, False)  # d_h[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(h.T, d_logits, d_logits_weight, False)  # d_logits_weight[i, o] = Σ_b h[b, i] d_logits[b, o]
-    backward_h_dense(d_h_bias, d_h_dense, h)
+    backward_h_dense(d_h_dense, h, d_h_bias)
     gemm(x.T, d_h_dense, d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
     return loss
 
@@ -444,7 +444,7 @@ def predict_entry(params, work, x, p):
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
-    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
 
 
@@ -464,7 +464,7 @@ def evaluate_entry(params, work, x, y):
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
     forward_h(h, h_bias)
     gemm(h, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i h[b, i] logits_weight[i, o]
-    loss, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, accuracy
 
 

@@ -217,7 +217,7 @@ def log(x):
 
 
 @kernel
-def forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last):
+def forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
     h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
             u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
@@ -299,7 +299,7 @@ def forward_f(f, f_bias, first, last):
 
 
 @kernel
-def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits, first, last):
+def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
     logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:19
@@ -349,7 +349,7 @@ def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, y, log
 
 
 @kernel
-def backward_f_dense(d_f_bias, d_f_dense, f, first, last):
+def backward_f_dense(d_f_dense, f, d_f_bias, first, last):
     """d_f_dense[b, k] = if f[b, k] > 0 then d_f[b, k] else 0                             digits_cnn.grad:15
     d_f_bias[k] = Σ_b d_f_dense[b, k]                                                     digits_cnn.grad:15
     """
@@ -361,7 +361,7 @@ def backward_f_dense(d_f_bias, d_f_dense, f, first, last):
 
 
 @kernel
-def backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last):
+def backward_g(d_f_dense_x, d_g_conv2d, d_g_bias, d_g, first, last):
     """d_g[b, (k // 64) // 4, (k // 64) % 4, k % 64] = d_f_dense_x[b, k]                  digits_cnn.grad:15
     d_g_conv2d[b, i, j, o] = if g[b, i, j, o] > 0 then d_g[b, i, j, o] else 0             digits_cnn.grad:14
     d_g_bias[o] = Σ_b,i,j d_g_conv2d[b, i, j, o]                                          digits_cnn.grad:14
@@ -379,7 +379,7 @@ def backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last):
 
 
 @kernel
-def backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last):
+def backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last):
     """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] =
             d_h[b, i, j, k]                                                            digits_cnn.grad:13
     d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
@@ -435,7 +435,7 @@ def adamw(m, g_, v, p, t):
 
 
 @kernel
-def forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h):
+def forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
     h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
             u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
@@ -499,7 +499,7 @@ def forward_f_(f, f_bias):
 
 
 @kernel
-def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+def forward_p(logits_sum, logits_bias, logits, logits_exp, p):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
     logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:18
     logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_cnn.grad:18
@@ -525,7 +525,7 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 
 
 @kernel
-def forward_loss(logits, logits_sum, logits_bias, y):
+def forward_loss(logits_sum, logits_bias, y, logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_cnn.grad:16
     loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                   digits_cnn.grad:19
     logits_max[b] = max_o logits[b, o]                                                    digits_cnn.grad:19
@@ -615,7 +615,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     d_h_conv2d = view(work, 1088 * batch + 96, (batch, 8, 8, 32))
 
     # forward
-    forward_h_arg(picture, x, h_y, h_weight, h_bias, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
+    forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -632,18 +632,18 @@ def over_rows(params, d_params, first, last, work, places, x, y):
 
     # backward
     loss_sum = loss_sum_and_d_logits(
-        d_logits_bias, logits, logits_sum, logits_bias, y, logits_exp, d_logits, first, last
+        logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
     )
     # d_f[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(rows(d_logits, first, last), logits_weight.T, rows(d_f_dense, first, last), False)
     # d_logits_weight[i, o] = Σ_b f[b, i] d_logits[b, o]
     gemm(rows(f, first, last).T, rows(d_logits, first, last), d_logits_weight, False)
-    backward_f_dense(d_f_bias, d_f_dense, f, first, last)
+    backward_f_dense(d_f_dense, f, d_f_bias, first, last)
     # d_f_dense_x[b, i] = Σ_o d_f_dense[b, o] f_weight[i, o]
     gemm(rows(d_f_dense, first, last), f_weight.T, rows(d_f_dense_x, first, last), False)
     # d_f_weight[i, o] = Σ_b f_dense_x[b, i] d_f_dense[b, o]
     gemm(rows(f_dense_x, first, last).T, rows(d_f_dense, first, last), d_f_weight, False)
-    backward_g(d_g_bias, d_g, d_f_dense_x, d_g_conv2d, first, last)
+    backward_g(d_f_dense_x, d_g_conv2d, d_g_bias, d_g, first, last)
     # d_g_weight[u, v, k, o] = Σ_b,i,j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
     for u in range(3):
         for v in range(3):
@@ -658,7 +658,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
             for u in range(max(0, 1 - i), min(3, 5 - i)):
                 for v in range(max(0, 1 - j), min(3, 5 - j)):
                     gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
-    backward_h_max_pool2d_x(d_h_bias, d_h_max_pool2d_x, h_arg, d_h, d_h_conv2d, first, last)
+    backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last)
     # d_h_weight[u, v, k, o] = Σ_b,i,j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
     gemm(
         view(rows(d_h_weight_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
@@ -768,7 +768,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
     logits = view(work, 64, (10,))
     logits_exp = view(work, 0, (10,))
-    forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
+    forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -780,7 +780,7 @@ def predict_entry(params, work, x, p):
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
     forward_f_(f, f_bias)
     gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
-    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
 
 
@@ -804,7 +804,7 @@ def evaluate_entry(params, work, x, y):
     f = view(work, 2144, (batch, 64))
     logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
     logits = view(work, 64, (10,))
-    forward_h(picture, x, h_y, h_weight, h_bias, h_max_pool2d_x, h)
+    forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -816,7 +816,7 @@ def evaluate_entry(params, work, x, y):
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
     forward_f_(f, f_bias)
     gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
-    loss, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, accuracy
 
 

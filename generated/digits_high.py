@@ -185,9 +185,9 @@ def log(x):
 
 
 @kernel
-def forward_backbone_features_dense_x(backbone_features_dense_x, x):
+def forward_backbone_features_dense_x(x, backbone_features_dense_x):
     """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
-    batch = backbone_features_dense_x.shape[0]
+    batch = x.shape[0]
     for b in range(batch):
         for k in range(100):
             backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
@@ -208,7 +208,7 @@ def forward_backbone(backbone, backbone_features_bias):
 
 
 @kernel
-def loss_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head):
+def loss_and_d_head(head_sum, head_bias, y, d_head_bias, head, head_exp, d_head):
     """head[b, o] = head_sum[b, o] + head_bias[o]                                        digits_high.grad:18
     head_max[b] = max_o head[b, o]                                                       digits_high.grad:21
     head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:21
@@ -278,7 +278,7 @@ def adamw(m, g, v, p, t):
 
 
 @kernel
-def forward_p(head, head_sum, head_bias, head_exp, p):
+def forward_p(head_sum, head_bias, head, head_exp, p):
     """head[b, o] = head_sum[b, o] + head_bias[o]                                        digits_high.grad:18
     head_max[b] = max_o head[b, o]                                                       digits_high.grad:20
     head_shift[b] = if abs(head_max[b]) < inf then head_max[b] else 0                    digits_high.grad:20
@@ -304,7 +304,7 @@ def forward_p(head, head_sum, head_bias, head_exp, p):
 
 
 @kernel
-def forward_loss(head, head_sum, head_bias, y):
+def forward_loss(head_sum, head_bias, y, head):
     """head[b, o] = head_sum[b, o] + head_bias[o]                                        digits_high.grad:18
     head_max[b] = max_o head[b, o]                                                       digits_high.grad:21
     accuracy_argmax[b] = argmax_o head[b, o]                                             digits_high.grad:22
@@ -372,12 +372,12 @@ def differentiate(params, d_params, work, x, y):
     d_head = view(work, 356 * batch + 10, (batch, 5))
 
     # forward
-    forward_backbone_features_dense_x(backbone_features_dense_x, x)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
     forward_backbone(backbone, backbone_features_bias)
     gemm(backbone, head_weight, head_sum, False)  # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
-    loss = loss_and_d_head(d_head_bias, head, head_sum, head_bias, head_exp, y, d_head)
+    loss = loss_and_d_head(head_sum, head_bias, y, d_head_bias, head, head_exp, d_head)
 
     # backward
     gemm(backbone.T, d_head, d_head_weight, False)  # d_head_weight[i, o] = Σ_b backbone[b, i] d_head[b, o]
@@ -430,12 +430,12 @@ def predict_entry(params, work, x, p):
     head_sum = view(work, 0, (batch, 5))
     head = view(work, 100 * batch, (5,))
     head_exp = view(work, 356 * batch, (5,))
-    forward_backbone_features_dense_x(backbone_features_dense_x, x)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
     forward_backbone(backbone, backbone_features_bias)
     gemm(backbone, head_weight, head_sum, False)  # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
-    forward_p(head, head_sum, head_bias, head_exp, p)
+    forward_p(head_sum, head_bias, head, head_exp, p)
     return -1, -1
 
 
@@ -453,12 +453,12 @@ def evaluate_entry(params, work, x, y):
     backbone = view(work, 100 * batch, (batch, 256))
     head_sum = view(work, 0, (batch, 5))
     head = view(work, 100 * batch, (5,))
-    forward_backbone_features_dense_x(backbone_features_dense_x, x)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
     forward_backbone(backbone, backbone_features_bias)
     gemm(backbone, head_weight, head_sum, False)  # head_sum[b, o] = Σ_i backbone[b, i] head_weight[i, o]
-    loss, accuracy = forward_loss(head, head_sum, head_bias, y)
+    loss, accuracy = forward_loss(head_sum, head_bias, y, head)
     return -1, -1, loss, accuracy
 
 

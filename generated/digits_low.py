@@ -191,7 +191,7 @@ def log(x):
 
 
 @kernel
-def forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last):
+def forward_backbone_features_dense_x(x, backbone_features_dense_x, first, last):
     """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
     for b in range(first, last):
         for k in range(100):
@@ -212,7 +212,7 @@ def forward_backbone(d_backbone_features_dense, backbone_features_bias, first, l
 
 
 @kernel
-def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
+def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
     logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:17
     logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:17
@@ -254,7 +254,7 @@ def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits
 
 
 @kernel
-def backward_backbone_features_dense(d_backbone_features_bias, d_backbone_features_dense, d_backbone, first, last):
+def backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias, first, last):
     """d_backbone_features_dense[b, o] = if backbone[b, o] > 0 then d_backbone[b, o] else 0  shifted_features.grad:4
     d_backbone_features_bias[o] = Σ_b d_backbone_features_dense[b, o]                shifted_features.grad:4
     """
@@ -292,9 +292,9 @@ def adamw(m, g, v, p, t):
 
 
 @kernel
-def forward_backbone_features_dense_x_(backbone_features_dense_x, x):
+def forward_backbone_features_dense_x_(x, backbone_features_dense_x):
     """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
-    batch = backbone_features_dense_x.shape[0]
+    batch = x.shape[0]
     for b in range(batch):
         for k in range(100):
             backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
@@ -315,7 +315,7 @@ def forward_backbone_(backbone, backbone_features_bias):
 
 
 @kernel
-def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+def forward_p(logits_sum, logits_bias, logits, logits_exp, p):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
     logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:16
     logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:16
@@ -341,7 +341,7 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 
 
 @kernel
-def forward_loss(logits, logits_sum, logits_bias, y):
+def forward_loss(logits_sum, logits_bias, y, logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
     logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:17
     accuracy_argmax[b] = argmax_o logits[b, o]                                            digits_low.grad:18
@@ -412,7 +412,7 @@ def over_rows(params, d_params, first, last, work, x, y):
     d_backbone_features_dense = view(work, 100 * batch, (batch, 256))
 
     # forward
-    forward_backbone_features_dense_x(backbone_features_dense_x, x, first, last)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x, first, last)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(
         rows(backbone_features_dense_x, first, last),
@@ -426,13 +426,13 @@ def over_rows(params, d_params, first, last, work, x, y):
 
     # backward
     loss_sum = loss_sum_and_d_logits(
-        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+        logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
     )
     # d_backbone[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     gemm(rows(d_logits, first, last), logits_weight.T, rows(d_backbone, first, last), False)
     # d_logits_weight[i, o] = Σ_b backbone[b, i] d_logits[b, o]
     gemm(rows(d_backbone_features_dense, first, last).T, rows(d_logits, first, last), d_logits_weight, False)
-    backward_backbone_features_dense(d_backbone_features_bias, d_backbone_features_dense, d_backbone, first, last)
+    backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias, first, last)
     # d_backbone_features_weight[i, o] = Σ_b backbone_features_dense_x[b, i] d_backbone_features_dense[b, o]
     gemm(
         rows(backbone_features_dense_x, first, last).T,
@@ -536,12 +536,12 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 0, (batch, 5))
     logits = view(work, 100 * batch, (5,))
     logits_exp = view(work, 356 * batch, (5,))
-    forward_backbone_features_dense_x_(backbone_features_dense_x, x)
+    forward_backbone_features_dense_x_(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
     forward_backbone_(backbone, backbone_features_bias)
     gemm(backbone, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i backbone[b, i] logits_weight[i, o]
-    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
 
 
@@ -559,12 +559,12 @@ def evaluate_entry(params, work, x, y):
     backbone = view(work, 100 * batch, (batch, 256))
     logits_sum = view(work, 0, (batch, 5))
     logits = view(work, 100 * batch, (5,))
-    forward_backbone_features_dense_x_(backbone_features_dense_x, x)
+    forward_backbone_features_dense_x_(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
     forward_backbone_(backbone, backbone_features_bias)
     gemm(backbone, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i backbone[b, i] logits_weight[i, o]
-    loss, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, accuracy
 
 

@@ -192,7 +192,7 @@ def log(x):
 
 
 @kernel
-def forward_h_around_degree_sum(h_around_degree, person):
+def forward_h_around_degree_sum(person, h_around_degree):
     """h_around_degree_sum[person[e]] = 1                                                     karate.grad:15"""
     ends = person.shape[0]
     h_around_degree[:] = 0
@@ -201,7 +201,7 @@ def forward_h_around_degree_sum(h_around_degree, person):
 
 
 @kernel
-def forward_h_around_degree(h_around_degree, h, first_):
+def forward_h_around_degree(h_around_degree, first_, h):
     """h_around_degree[n] = h_around_degree_sum[n] + 1                                        karate.grad:15
     h_around_part[n, j] = first_[n, j]/sqrt(h_around_degree[n])                               karate.grad:16
     """
@@ -212,7 +212,7 @@ def forward_h_around_degree(h_around_degree, h, first_):
 
 
 @kernel
-def forward_h_around_sum(h_around_sum, person, h, friend):
+def forward_h_around_sum(person, h, friend, h_around_sum):
     """h_around_sum[person[e], j] = h_around_part[friend[e], j]                               karate.grad:17"""
     ends = person.shape[0]
     h_around_sum[:, :] = f4(0.0)
@@ -240,7 +240,7 @@ def forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, 
 
 
 @kernel
-def forward_logits_sum(logits_sum, person, logits_around_part, friend):
+def forward_logits_sum(person, logits_around_part, friend, logits_sum):
     """logits_sum[person[e], j] = logits_around_part[friend[e], j]                            karate.grad:17"""
     ends = person.shape[0]
     logits_sum[:, :] = f4(0.0)
@@ -251,13 +251,13 @@ def forward_logits_sum(logits_sum, person, logits_around_part, friend):
 
 @kernel
 def forward_loss(
-    logits,
     logits_around_part,
     logits_sum,
     h_around_degree,
-    logits_exp,
     club,
     told,
+    logits,
+    logits_exp,
     loss_cross_entropy_logsumexp_softmax,
 ):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
@@ -299,11 +299,11 @@ def forward_loss(
 @kernel
 def backward_logits(
     told,
-    d_logits,
     loss_cross_entropy_logsumexp_softmax,
     club,
-    d_logits_sum,
     h_around_degree,
+    d_logits,
+    d_logits_sum,
     d_logits_around_part,
     loss_sum_2,
 ):
@@ -334,12 +334,12 @@ def backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, pers
 
 @kernel
 def backward_logits_dense(
-    d_logits_weight,
-    d_logits_dense,
     d_logits_around_part,
     h_around_degree,
     logits_weight,
     h,
+    d_logits_weight,
+    d_logits_dense,
     d_h_around_sum,
     d_first,
 ):
@@ -408,7 +408,7 @@ def adam(m, g, v, p, t):
 
 
 @kernel
-def forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part):
+def forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part):
     """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
     h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
     logits_dense[n, o] = Σ_i h[n, i]*logits_weight[i, o]                                      karate.grad:23
@@ -426,7 +426,7 @@ def forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h,
 
 
 @kernel
-def forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, p):
+def forward_p(logits_around_part, logits_sum, h_around_degree, logits, logits_exp, p):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
     logits_max[n] = max_j logits[n, j]                                                        karate.grad:26
     logits_shift[n] = if abs(logits_max[n]) < inf then logits_max[n] else 0                   karate.grad:26
@@ -451,7 +451,7 @@ def forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_ex
 
 
 @kernel
-def forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told):
+def forward_loss_(logits_around_part, logits_sum, h_around_degree, club, told, logits):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
     right_argmax[n] = argmax_j logits[n, j]                                                   karate.grad:24
     logits_max[n] = max_j logits[n, j]                                                        karate.grad:27
@@ -529,41 +529,41 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     d_h_around_sum = view(work, 1228, (34, 16))
 
     # forward
-    forward_h_around_degree_sum(h_around_degree, person)
-    forward_h_around_degree(h_around_degree, h, first_)
-    forward_h_around_sum(h_around_sum, person, h, friend)
+    forward_h_around_degree_sum(person, h_around_degree)
+    forward_h_around_degree(h_around_degree, first_, h)
+    forward_h_around_sum(person, h, friend, h_around_sum)
     forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
-    forward_logits_sum(logits_sum, person, logits_around_part, friend)
+    forward_logits_sum(person, logits_around_part, friend, logits_sum)
     loss_sum_2, loss = forward_loss(
-        logits,
         logits_around_part,
         logits_sum,
         h_around_degree,
-        logits_exp,
         club,
         told,
+        logits,
+        logits_exp,
         loss_cross_entropy_logsumexp_softmax,
     )
 
     # backward
     backward_logits(
         told,
-        d_logits,
         loss_cross_entropy_logsumexp_softmax,
         club,
-        d_logits_sum,
         h_around_degree,
+        d_logits,
+        d_logits_sum,
         d_logits_around_part,
         loss_sum_2,
     )
     backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person)
     backward_logits_dense(
-        d_logits_weight,
-        d_logits_dense,
         d_logits_around_part,
         h_around_degree,
         logits_weight,
         h,
+        d_logits_weight,
+        d_logits_dense,
         d_h_around_sum,
         d_first,
     )
@@ -638,12 +638,12 @@ def predict_entry(params, work, places, person, friend, p):
     logits_sum = view(work, 544, (34, 2))
     logits = view(work, 1088, (2,))
     logits_exp = view(work, 0, (2,))
-    forward_h_around_degree_sum(h_around_degree, person)
-    forward_h_around_degree(h_around_degree, h_around_part, first_)
-    forward_h_around_sum(h_around_sum, person, h_around_part, friend)
-    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part)
-    forward_logits_sum(logits_sum, person, logits_around_part, friend)
-    forward_p(logits, logits_around_part, logits_sum, h_around_degree, logits_exp, p)
+    forward_h_around_degree_sum(person, h_around_degree)
+    forward_h_around_degree(h_around_degree, first_, h_around_part)
+    forward_h_around_sum(person, h_around_part, friend, h_around_sum)
+    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part)
+    forward_logits_sum(person, logits_around_part, friend, logits_sum)
+    forward_p(logits_around_part, logits_sum, h_around_degree, logits, logits_exp, p)
     return -1, -1
 
 
@@ -669,12 +669,12 @@ def evaluate_entry(params, work, places, person, friend, club, told):
     logits_around_part = view(work, 1104, (34, 2))
     logits_sum = view(work, 544, (34, 2))
     logits = view(work, 1088, (2,))
-    forward_h_around_degree_sum(h_around_degree, person)
-    forward_h_around_degree(h_around_degree, h_around_part, first_)
-    forward_h_around_sum(h_around_sum, person, h_around_part, friend)
-    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, h, logits_weight, logits_around_part)
-    forward_logits_sum(logits_sum, person, logits_around_part, friend)
-    loss, accuracy = forward_loss_(logits, logits_around_part, logits_sum, h_around_degree, club, told)
+    forward_h_around_degree_sum(person, h_around_degree)
+    forward_h_around_degree(h_around_degree, first_, h_around_part)
+    forward_h_around_sum(person, h_around_part, friend, h_around_sum)
+    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part)
+    forward_logits_sum(person, logits_around_part, friend, logits_sum)
+    loss, accuracy = forward_loss_(logits_around_part, logits_sum, h_around_degree, club, told, logits)
     return -1, -1, loss, accuracy
 
 

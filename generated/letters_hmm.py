@@ -211,7 +211,7 @@ def forward_start_shift(start):
 
 
 @kernel
-def forward_start_inverse(first_total_softmax, start, start_shift):
+def forward_start_inverse(start, first_total_softmax, start_shift):
     """start_exp[j] = exp(start[j] - start_shift)                                        letters_hmm.grad:19
     start_total = Σ_j start_exp[j]                                                       letters_hmm.grad:19
     first_total = log(start_total) + start_shift                                         letters_hmm.grad:19
@@ -229,7 +229,7 @@ def forward_start_inverse(first_total_softmax, start, start_shift):
 
 
 @kernel
-def forward_first(first_, start, first_base):
+def forward_first(start, first_, first_base):
     """first_[i] = start[i] - first_base                                                 letters_hmm.grad:19"""
     for i in range(16):
         first_[i] = start[i] - f4(first_base)
@@ -266,7 +266,7 @@ def forward_next(change, change_exp, next_, d_change):
 
 
 @kernel
-def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
+def forward_seen(emit, letters, emit_exp, given, seen, d_emit):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -278,8 +278,8 @@ def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
     given_total_softmax[s, j] = emit_inverse[s]*emit_exp[s, j]                           letters_hmm.grad:21
     """
-    batch = seen.shape[0]
-    time = seen.shape[1]
+    batch = letters.shape[0]
+    time = letters.shape[1]
     for s in range(16):
         emit_max = f4(-np.inf)
         for j in range(27):
@@ -302,9 +302,9 @@ def forward_seen(emit, emit_exp, given, seen, letters, d_emit):
 
 
 @kernel
-def forward_so_far(so_far, first_, seen):
+def forward_so_far(first_, seen, so_far):
     """so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                       letters_hmm.grad:26"""
-    batch = so_far.shape[0]
+    batch = seen.shape[0]
     for b in range(batch):
         for s in range(16):
             so_far[b, :, s] = f4(0.0)
@@ -312,7 +312,7 @@ def forward_so_far(so_far, first_, seen):
 
 
 @kernel
-def forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen):
+def forward_so_far_(so_far, next_, seen, so_far_logsumexp_total, so_far_logsumexp_softmax):
     """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
     so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
             so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
@@ -412,7 +412,7 @@ def backward_so_far(d_so_far, so_far_logsumexp_softmax):
 
 
 @kernel
-def backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters):
+def backward_next(d_so_far, so_far_logsumexp_softmax, letters, d_next, d_start, d_given, d_seen):
     """d_next[r, s] = Σ_b,t d_so_far[b, t + 1, s]*so_far_logsumexp_softmax[b, t, s, r]   letters_hmm.grad:27
     d_first[s] = Σ_b d_so_far[b, 0, s]                                                   letters_hmm.grad:26
     d_seen[b, 0, s] = d_so_far[b, 0, s]                                                  letters_hmm.grad:26
@@ -555,7 +555,7 @@ def forward_next_(change, next_):
 
 
 @kernel
-def forward_seen_(emit, given, seen, letters):
+def forward_seen_(emit, letters, given, seen):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -565,8 +565,8 @@ def forward_seen_(emit, given, seen, letters):
     given[s, i] = emit[s, i] - given_base[s]                                             letters_hmm.grad:21
     seen[b, t, s] = given[s, letters[b, t]]                                              letters_hmm.grad:23
     """
-    batch = seen.shape[0]
-    time = seen.shape[1]
+    batch = letters.shape[0]
+    time = letters.shape[1]
     for s in range(16):
         emit_max = f4(-np.inf)
         for j in range(27):
@@ -614,12 +614,12 @@ def forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far):
 
 
 @kernel
-def forward_posterior(posterior, dtotal_dso_far):
+def forward_posterior(dtotal_dso_far, posterior):
     """posterior[b, 0, s] = dtotal_dso_far[b, 0, s]                                      letters_hmm.grad:26
     posterior[b, t, s] += dtotal_dso_far[b, t, s]  where t >= 1                          letters_hmm.grad:27
     """
-    batch = posterior.shape[0]
-    time = posterior.shape[1]
+    batch = dtotal_dso_far.shape[0]
+    time = dtotal_dso_far.shape[1]
     for b in range(batch):
         for s in range(16):
             posterior[b, :, s] = f4(0.0)
@@ -726,18 +726,18 @@ def differentiate(params, d_params, work, letters):
 
     # forward
     start_shift = forward_start_shift(start)
-    start_inverse, first_base = forward_start_inverse(first_total_softmax, start, start_shift)
-    forward_first(first_, start, first_base)
+    start_inverse, first_base = forward_start_inverse(start, first_total_softmax, start_shift)
+    forward_first(start, first_, first_base)
     forward_next(change, change_exp, next_, d_change)
-    forward_seen(emit, emit_exp, given, seen, letters, d_emit)
-    forward_so_far(so_far, first_, seen)
-    forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_seen(emit, letters, emit_exp, given, seen, d_emit)
+    forward_so_far(first_, seen, so_far)
+    forward_so_far_(so_far, next_, seen, so_far_logsumexp_total, so_far_logsumexp_softmax)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     loss = loss_and_d_so_far(so_far, so_far_exp, d_so_far)
 
     # backward
     backward_so_far(d_so_far, so_far_logsumexp_softmax)
-    backward_next(d_next, d_start, d_given, d_so_far, so_far_logsumexp_softmax, d_seen, letters)
+    backward_next(d_so_far, so_far_logsumexp_softmax, letters, d_next, d_start, d_given, d_seen)
     backward_emit(d_given, d_emit)
     backward_change(d_next, d_change)
     d_first_base_sum = backward_first_base_sum(d_start, first_total_softmax, start_inverse)
@@ -801,15 +801,15 @@ def predict_entry(params, work, letters, posterior):
     dtotal_dso_far = view(work, 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
     first_base = forward_first_base(start, start_shift)
-    forward_first(first_, start, first_base)
+    forward_first(start, first_, first_base)
     forward_next_(change, next_)
-    forward_seen_(emit, given, seen, letters)
-    forward_so_far(so_far, first_, seen)
-    forward_so_far_(so_far, next_, so_far_logsumexp_total, so_far_logsumexp_softmax, seen)
+    forward_seen_(emit, letters, given, seen)
+    forward_so_far(first_, seen, so_far)
+    forward_so_far_(so_far, next_, seen, so_far_logsumexp_total, so_far_logsumexp_softmax)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
     forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far)
     backward_so_far(dtotal_dso_far, so_far_logsumexp_softmax)
-    forward_posterior(posterior, dtotal_dso_far)
+    forward_posterior(dtotal_dso_far, posterior)
     return -1, -1
 
 
@@ -831,10 +831,10 @@ def evaluate_entry(params, work, letters):
     so_far = view(work, 16 * batch * time + 299, (batch, time, 16))
     start_shift = forward_start_shift(start)
     first_base = forward_first_base(start, start_shift)
-    forward_first(first_, start, first_base)
+    forward_first(start, first_, first_base)
     forward_next_(change, next_)
-    forward_seen_(emit, given, seen, letters)
-    forward_so_far(so_far, first_, seen)
+    forward_seen_(emit, letters, given, seen)
+    forward_so_far(first_, seen, so_far)
     forward_so_far_2(so_far, next_, seen)
     loss, perplexity = forward_loss(so_far)
     return -1, -1, loss, perplexity

@@ -177,9 +177,9 @@ def tanh(x):
 
 
 @kernel
-def forward_y(y, start):
+def forward_y(start, y):
     """y[b, 0, i] = start[b, i]                                                        predators_ode.grad:24"""
-    stories = y.shape[0]
+    stories = start.shape[0]
     for b in range(stories):
         for i in range(2):
             y[b, :, i] = f4(0.0)
@@ -188,14 +188,14 @@ def forward_y(y, start):
 
 @kernel
 def forward_y_(
-    y_runge_kutta_k1_sum,
     y,
     slope_h_weight,
     slope_h_bias,
-    slope_h,
     slope_dense_weight,
-    y_runge_kutta_k1,
     slope_dense_bias,
+    y_runge_kutta_k1_sum,
+    slope_h,
+    y_runge_kutta_k1,
     y_runge_kutta_k2_slope_y,
     y_runge_kutta_k2_sum,
     slope_2_h,
@@ -324,23 +324,23 @@ def loss_and_d_off(y, counted, d_off, d_y):
 
 @kernel
 def backward_y_runge_kutta_k4(
-    d_y_runge_kutta_k4,
     d_y,
     slope_dense_weight,
-    d_slope_4_h_dense,
     slope_4_h,
-    d_y_runge_kutta_k4_slope_y,
     slope_h_weight,
+    slope_3_h,
+    slope_2_h,
+    slope_h,
+    d_y_runge_kutta_k4,
+    d_slope_4_h_dense,
+    d_y_runge_kutta_k4_slope_y,
     d_y_runge_kutta_k3,
     d_slope_3_h_dense,
-    slope_3_h,
     d_y_runge_kutta_k3_slope_y,
     d_y_runge_kutta_k2,
     d_slope_2_h_dense,
-    slope_2_h,
     d_y_runge_kutta_k1,
     d_slope_h_dense,
-    slope_h,
 ):
     """d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i]/12  where k <= 15                predators_ode.grad:25
     d_slope_4_h[b, k, i] = Σ_o slope_dense_weight[i, o]*d_y_runge_kutta_k4[b, k, o]    predators_ode.grad:15
@@ -365,7 +365,7 @@ def backward_y_runge_kutta_k4(
     d_y[b, k, i] += Σ_o slope_h_weight[i, o]*d_slope_h_dense[b, k, o]                  predators_ode.grad:14
     d_y[b, k, i] += d_y[b, k + 1, i]  where k <= 15                                    predators_ode.grad:25
     """
-    stories = d_y_runge_kutta_k4.shape[0]
+    stories = d_y.shape[0]
     d_y_runge_kutta_k4[:, 16:] = f4(0.0)
     for k in range(16, -1, -1):
         if k <= 15:
@@ -440,7 +440,7 @@ def backward_y_runge_kutta_k4(
 
 
 @kernel
-def backward_slope_dense_bias(d_slope_dense_bias, d_slope_dense_weight, d_y_runge_kutta_k4, slope_4_h):
+def backward_slope_dense_bias(d_y_runge_kutta_k4, slope_4_h, d_slope_dense_bias, d_slope_dense_weight):
     """d_slope_dense_bias[o] = Σ_b,j d_y_runge_kutta_k4[b, j, o]                       predators_ode.grad:15
     d_slope_dense_weight[i, o] = Σ_b,j slope_4_h[b, j, i]*d_y_runge_kutta_k4[b, j, o]  predators_ode.grad:15
     """
@@ -472,7 +472,7 @@ def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_d
 
 
 @kernel
-def backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y):
+def backward_slope_h_bias(d_slope_4_h_dense, y_runge_kutta_k4_slope_y, d_slope_h_bias, d_slope_h_weight):
     """d_slope_h_bias[o] = Σ_b,j d_slope_4_h_dense[b, j, o]                            predators_ode.grad:14
     d_slope_h_weight[i, o] = Σ_b,j
             y_runge_kutta_k4_slope_y[b, j, i]*d_slope_4_h_dense[b, j, o]               predators_ode.grad:14
@@ -535,13 +535,13 @@ def adam(m, g, v, p, t):
 
 @kernel
 def forward_y_2(
-    y_runge_kutta_k1_sum,
     y,
     slope_h_weight,
     slope_h_bias,
     slope_dense_weight,
-    y_runge_kutta_k1,
     slope_dense_bias,
+    y_runge_kutta_k1_sum,
+    y_runge_kutta_k1,
     y_runge_kutta_k2_slope_y,
     y_runge_kutta_k2_sum,
     y_runge_kutta_k2,
@@ -698,16 +698,16 @@ def differentiate(params, d_params, work, start, counted):
     d_slope_h_dense = view(work, 4122 * stories + 40, (stories, 17, 32))
 
     # forward
-    forward_y(y, start)
+    forward_y(start, y)
     forward_y_(
-        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
         slope_h_bias,
-        slope_h,
         slope_dense_weight,
-        y_runge_kutta_k1,
         slope_dense_bias,
+        y_runge_kutta_k1_sum,
+        slope_h,
+        y_runge_kutta_k1,
         y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
         slope_2_h,
@@ -725,29 +725,29 @@ def differentiate(params, d_params, work, start, counted):
 
     # backward
     backward_y_runge_kutta_k4(
-        d_y_runge_kutta_k4,
         d_y,
         slope_dense_weight,
-        d_slope_4_h_dense,
         slope_4_h,
-        d_y_runge_kutta_k4_slope_y,
         slope_h_weight,
+        slope_3_h,
+        slope_2_h,
+        slope_h,
+        d_y_runge_kutta_k4,
+        d_slope_4_h_dense,
+        d_y_runge_kutta_k4_slope_y,
         d_y_runge_kutta_k3,
         d_slope_3_h_dense,
-        slope_3_h,
         d_y_runge_kutta_k3_slope_y,
         d_y_runge_kutta_k2,
         d_slope_2_h_dense,
-        slope_2_h,
         d_y_runge_kutta_k1,
         d_slope_h_dense,
-        slope_h,
     )
-    backward_slope_dense_bias(d_slope_dense_bias, d_slope_dense_weight, d_y_runge_kutta_k4, slope_4_h)
+    backward_slope_dense_bias(d_y_runge_kutta_k4, slope_4_h, d_slope_dense_bias, d_slope_dense_weight)
     backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3, d_slope_dense_weight, slope_3_h)
     backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k2, d_slope_dense_weight, slope_2_h)
     backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k1, d_slope_dense_weight, slope_h)
-    backward_slope_h_bias(d_slope_h_bias, d_slope_h_weight, d_slope_4_h_dense, y_runge_kutta_k4_slope_y)
+    backward_slope_h_bias(d_slope_4_h_dense, y_runge_kutta_k4_slope_y, d_slope_h_bias, d_slope_h_weight)
     backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense, d_slope_h_weight, y_runge_kutta_k3_slope_y)
     backward_slope_h_bias_(d_slope_h_bias, d_slope_2_h_dense, d_slope_h_weight, y_runge_kutta_k2_slope_y)
     backward_slope_h_bias_(d_slope_h_bias, d_slope_h_dense, d_slope_h_weight, y)
@@ -800,15 +800,15 @@ def predict_entry(params, work, start, y):
     y_runge_kutta_k4_slope_y = view(work, 6 * stories + 10, (2,))
     y_runge_kutta_k4_sum = view(work, 6 * stories + 12, (2,))
     y_runge_kutta_k4 = view(work, 6 * stories + 14, (stories, 2))
-    forward_y(y, start)
+    forward_y(start, y)
     forward_y_2(
-        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
         slope_h_bias,
         slope_dense_weight,
-        y_runge_kutta_k1,
         slope_dense_bias,
+        y_runge_kutta_k1_sum,
+        y_runge_kutta_k1,
         y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
         y_runge_kutta_k2,
@@ -841,15 +841,15 @@ def evaluate_entry(params, work, start, counted):
     y_runge_kutta_k4_slope_y = view(work, 40 * stories + 10, (2,))
     y_runge_kutta_k4_sum = view(work, 40 * stories + 12, (2,))
     y_runge_kutta_k4 = view(work, 40 * stories + 14, (stories, 2))
-    forward_y(y, start)
+    forward_y(start, y)
     forward_y_2(
-        y_runge_kutta_k1_sum,
         y,
         slope_h_weight,
         slope_h_bias,
         slope_dense_weight,
-        y_runge_kutta_k1,
         slope_dense_bias,
+        y_runge_kutta_k1_sum,
+        y_runge_kutta_k1,
         y_runge_kutta_k2_slope_y,
         y_runge_kutta_k2_sum,
         y_runge_kutta_k2,

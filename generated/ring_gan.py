@@ -399,14 +399,14 @@ def forward_maker_h(maker_h, maker_h_bias):
 
 @kernel
 def forward_critic_2_h(
-    made_sum,
     maker_h_2,
     maker_h_2_bias,
     maker_dense_weight,
-    made,
     maker_dense_bias,
     critic_h_weight,
     critic_h_bias,
+    made_sum,
+    made,
     critic_2_h,
 ):
     """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
@@ -456,8 +456,8 @@ def forward_dmistakes_dcritic_h_2_dense(
     critic_h_2,
     critic_h_2_bias,
     critic_dense_weight,
-    dlikely_dcritic_h_2_dense,
     critic_dense_bias,
+    dlikely_dcritic_h_2_dense,
     dmistakes_dlikely,
     dmistakes_dcritic_h_2_dense,
 ):
@@ -525,14 +525,14 @@ def forward_dmistakes_ddlikely_dcritic_h(
 
 @kernel
 def loss_and_d_critic_3_h_2_dense(
+    critic_2_h_2_dense_sum,
+    critic_h_2_bias,
+    critic_dense_weight,
+    critic_dense_bias,
     dmistakes_dcritic_dense_bias,
     dmistakes_dcritic_dense_weight,
     dmistakes_dcritic_h_2_bias,
-    critic_2_h_2_dense_sum,
-    critic_h_2_bias,
     critic_2_h_2,
-    critic_dense_weight,
-    critic_dense_bias,
     d_critic_3_h_2_dense,
     dmistakes_dcritic_2_h_2_dense,
 ):
@@ -586,16 +586,16 @@ def loss_and_d_critic_3_h_2_dense(
 
 @kernel
 def backward_critic_3_h_dense(
+    critic_2_h,
+    d_critic_3_h,
+    critic_h_weight,
+    maker_h_2,
+    maker_dense_weight,
     d_maker_dense_bias,
     d_maker_dense_weight,
     d_maker_h_2_bias,
     d_critic_3_h_dense,
-    critic_2_h,
-    d_critic_3_h,
     d_made,
-    critic_h_weight,
-    maker_h_2,
-    maker_dense_weight,
     d_maker_h_2_dense,
 ):
     """d_critic_3_h_dense[b, o] = if critic_2_h[b, o] > 0 then d_critic_3_h[b, o] else 0    ring_gan.grad:17
@@ -631,7 +631,7 @@ def backward_critic_3_h_dense(
 
 
 @kernel
-def backward_maker_h_dense(d_maker_h_bias, d_maker_h_dense, maker_h):
+def backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias):
     """d_maker_h_dense[b, o] = if maker_h[b, o] > 0 then d_maker_h[b, o] else 0             ring_gan.grad:12
     d_maker_h_bias[o] = Σ_b d_maker_h_dense[b, o]                                           ring_gan.grad:12
     """
@@ -690,12 +690,12 @@ def forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcr
 
 @kernel
 def forward_dmistakes_dcritic_h_weight(
-    dmistakes_dcritic_h_bias,
-    dmistakes_dcritic_h_weight,
-    dmistakes_dcritic_2_h_dense,
     critic_2_h,
     dmistakes_dcritic_2_h,
     made,
+    dmistakes_dcritic_h_bias,
+    dmistakes_dcritic_h_weight,
+    dmistakes_dcritic_2_h_dense,
 ):
     """dmistakes_dcritic_2_h_dense[b, o] = if critic_2_h[b, o] > 0 then dmistakes_dcritic_2_h[b, o]
             else 0                                                                       ring_gan.grad:17
@@ -797,7 +797,7 @@ def forward_maker_2_h(maker_2_h, maker_h_bias):
 
 
 @kernel
-def forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias):
+def forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points):
     """maker_2_h_2_dense[n, o] = maker_2_h_2_dense_sum[n, o] + maker_h_2_bias[o]            ring_gan.grad:13
     maker_2_h_2[n, o] = if maker_2_h_2_dense[n, o] > 0 then maker_2_h_2_dense[n, o] else 0  ring_gan.grad:13
     points_sum[n, o2] = Σ_o maker_2_h_2[n, o]*maker_dense_weight[o, o2]                     ring_gan.grad:14
@@ -816,14 +816,14 @@ def forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dens
 
 @kernel
 def forward_critic_3_h(
-    made_sum,
     maker_h_2_dense_sum,
     maker_h_2_bias,
     maker_dense_weight,
-    made,
     maker_dense_bias,
     critic_h_weight,
     critic_h_bias,
+    made_sum,
+    made,
     critic_3_h,
 ):
     """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
@@ -853,7 +853,7 @@ def forward_critic_3_h(
 
 
 @kernel
-def forward_far_sum(place_, far_sum, points):
+def forward_far_sum(points, place_, far_sum):
     """place_cos[k] = cos(pi*k/4)                                                           ring_gan.grad:33
     place_sin[k] = sin(pi*k/4)                                                              ring_gan.grad:33
     place_[k, i] = if i == 0 then place_cos[k] else place_sin[k]                            ring_gan.grad:33
@@ -872,7 +872,7 @@ def forward_far_sum(place_, far_sum, points):
 
 
 @kernel
-def forward_near(places_sum, far_sum):
+def forward_near(far_sum, places_sum):
     """far[n, k] = sqrt(far_sum[n, k])                                                      ring_gan.grad:34
     close[n, k] = if far[n, k] < 0.15 then 1 else 0                                         ring_gan.grad:35
     near_sum = Σ_n,k close[n, k]                                                            ring_gan.grad:39
@@ -994,14 +994,14 @@ def differentiate(params, d_params, work, seed, real):
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
     gemm(maker_h, maker_h_2_weight, maker_h_2, False)
     forward_critic_2_h(
-        made_sum,
         maker_h_2,
         maker_h_2_bias,
         maker_dense_weight,
-        made,
         maker_dense_bias,
         critic_h_weight,
         critic_h_bias,
+        made_sum,
+        made,
         critic_2_h,
     )
     forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense)
@@ -1011,8 +1011,8 @@ def differentiate(params, d_params, work, seed, real):
         critic_h_2,
         critic_h_2_bias,
         critic_dense_weight,
-        dlikely_dcritic_h_2_dense,
         critic_dense_bias,
+        dlikely_dcritic_h_2_dense,
         dmistakes_dlikely,
         dmistakes_dcritic_h_2_dense,
     )
@@ -1028,37 +1028,37 @@ def differentiate(params, d_params, work, seed, real):
     # critic_2_h_2_dense_sum[b, o] = Σ_i critic_2_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_2_h, critic_h_2_weight, critic_2_h_2_dense_sum, False)
     loss = loss_and_d_critic_3_h_2_dense(
+        critic_2_h_2_dense_sum,
+        critic_h_2_bias,
+        critic_dense_weight,
+        critic_dense_bias,
         dmistakes_dcritic_dense_bias,
         dmistakes_dcritic_dense_weight,
         dmistakes_dcritic_h_2_bias,
-        critic_2_h_2_dense_sum,
-        critic_h_2_bias,
         critic_2_h_2,
-        critic_dense_weight,
-        critic_dense_bias,
         d_critic_3_h_2_dense,
         dmistakes_dcritic_2_h_2_dense,
     )
     # d_critic_3_h[b, i] = Σ_o d_critic_3_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(d_critic_3_h_2_dense, critic_h_2_weight.T, d_critic_3_h, False)
     backward_critic_3_h_dense(
+        critic_2_h,
+        d_critic_3_h,
+        critic_h_weight,
+        maker_h_2,
+        maker_dense_weight,
         d_maker_dense_bias,
         d_maker_dense_weight,
         d_maker_h_2_bias,
         d_critic_3_h_dense,
-        critic_2_h,
-        d_critic_3_h,
         d_made,
-        critic_h_weight,
-        maker_h_2,
-        maker_dense_weight,
         d_maker_h_2_dense,
     )
     # d_maker_h[b, i] = Σ_o d_maker_h_2_dense[b, o] maker_h_2_weight[i, o]
     gemm(d_maker_h_2_dense, maker_h_2_weight.T, d_maker_h_dense, False)
     # d_maker_h_2_weight[i, o] = Σ_b maker_h[b, i] d_maker_h_2_dense[b, o]
     gemm(maker_h.T, d_maker_h_2_dense, d_maker_h_2_weight, False)
-    backward_maker_h_dense(d_maker_h_bias, d_maker_h_dense, maker_h)
+    backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias)
     # d_maker_h_weight[i, o] = Σ_b noise[b, i] d_maker_h_dense[b, o]
     gemm(noise.T, d_maker_h_dense, d_maker_h_weight, False)
     forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely)
@@ -1078,12 +1078,12 @@ def differentiate(params, d_params, work, seed, real):
     # dmistakes_dcritic_2_h[b, i] = Σ_o dmistakes_dcritic_2_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(dmistakes_dcritic_2_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_2_h, False)
     forward_dmistakes_dcritic_h_weight(
-        dmistakes_dcritic_h_bias,
-        dmistakes_dcritic_h_weight,
-        dmistakes_dcritic_2_h_dense,
         critic_2_h,
         dmistakes_dcritic_2_h,
         made,
+        dmistakes_dcritic_h_bias,
+        dmistakes_dcritic_h_weight,
+        dmistakes_dcritic_2_h_dense,
     )
     # dmistakes_dcritic_h[b, i] = Σ_o dmistakes_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
     gemm(dmistakes_dcritic_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_h, False)
@@ -1156,7 +1156,7 @@ def predict_entry(params, work, seed, points):
     forward_maker_2_h(maker_2_h, maker_h_bias)
     # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
     gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
-    forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias)
+    forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points)
     return -1, -1
 
 
@@ -1203,14 +1203,14 @@ def evaluate_entry(params, work, places, seed, real):
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
     gemm(maker_h, maker_h_2_weight, maker_h_2_dense_sum, False)
     forward_critic_3_h(
-        made_sum,
         maker_h_2_dense_sum,
         maker_h_2_bias,
         maker_dense_weight,
-        made,
         maker_dense_bias,
         critic_h_weight,
         critic_h_bias,
+        made_sum,
+        made,
         critic_3_h,
     )
     forward_some(some, some_normal_key)
@@ -1218,9 +1218,9 @@ def evaluate_entry(params, work, places, seed, real):
     forward_maker_2_h(maker_2_h, maker_h_bias)
     # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
     gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
-    forward_points(points_sum, maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, points, maker_dense_bias)
-    forward_far_sum(place_, far_sum, points)
-    near = forward_near(places_sum, far_sum)
+    forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points)
+    forward_far_sum(points, place_, far_sum)
+    near = forward_near(far_sum, places_sum)
     # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
     loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)

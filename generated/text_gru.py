@@ -234,9 +234,9 @@ def sigmoid(x):
 
 
 @kernel
-def forward_h_embedding(h_embedding, h_embedding_weight, x, first, last):
+def forward_h_embedding(h_embedding_weight, x, h_embedding, first, last):
     """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
-    time = h_embedding.shape[1]
+    time = x.shape[1]
     for b in range(first, last):
         for t in range(time):
             for u in range(32):
@@ -255,7 +255,7 @@ def forward_h_gru_a(h_gru_a, h_gru_bias, first, last):
 
 
 @kernel
-def forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, first, last, t):
+def forward_h(h_gru_a, h_gru_s, h_gru_bias_h, h, h_gru_r, h_gru_z, h_gru_n, first, last, t):
     """h_gru_r_exp_of[b, t, j] = -h_gru_a[b, t, 0, j] - h_gru_s[b, t, 0, j]                 text_gru.grad:13
     h_gru_r[b, t, j] = sigmoid(-h_gru_r_exp_of[b, t, j])                                    text_gru.grad:13
     h_gru_z_exp_of[b, t, j] = -h_gru_a[b, t, 1, j] - h_gru_s[b, t, 1, j]                    text_gru.grad:13
@@ -280,7 +280,7 @@ def forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, firs
 
 
 @kernel
-def loss_sum_and_d_logits(d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last):
+def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
     logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:17
     logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:17
@@ -337,11 +337,11 @@ def backward_h_gru_n_tanh_of(
     h_gru_z,
     h,
     h_gru_n,
-    d_h_gru_n_tanh_of,
     h_gru_s,
     h_gru_bias_h,
-    d_h_gru_s,
     h_gru_r,
+    d_h_gru_n_tanh_of,
+    d_h_gru_s,
     d_h_gru_z_exp_of,
     d_h_gru_r_exp_of,
     first,
@@ -375,13 +375,13 @@ def backward_h_gru_n_tanh_of(
 
 @kernel
 def backward_h_gru_a(
-    d_h_gru_bias_h,
-    d_h_gru_bias,
-    d_h_gru_a,
     d_h_gru_n_tanh_of,
     d_h_gru_z_exp_of,
     d_h_gru_r_exp_of,
     h_gru_r,
+    d_h_gru_bias_h,
+    d_h_gru_bias,
+    d_h_gru_a,
     first,
     last,
 ):
@@ -391,7 +391,7 @@ def backward_h_gru_a(
     d_h_gru_bias_h[j] = Σ_b,t d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                   text_gru.grad:13
     d_h_gru_bias[g, j] = Σ_b,t d_h_gru_a[b, t, g, j]                                        text_gru.grad:13
     """
-    time = d_h_gru_a.shape[1]
+    time = d_h_gru_n_tanh_of.shape[1]
     d_h_gru_bias_h[:] = f4(0.0)
     d_h_gru_bias[:, :] = f4(0.0)
     for b in range(first, last):
@@ -408,11 +408,11 @@ def backward_h_gru_a(
 
 
 @kernel
-def backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last):
+def backward_h_gru_wh_factor(h, d_h_gru_s, d_h_gru_wh_factor, d_h_gru_wh_factor_2, first, last):
     """d_h_gru_wh_factor[b, t, k] = h[b, t - 1, k]  where t >= 1                            text_gru.grad:13
     d_h_gru_wh_factor_2[b, t, g, j] = d_h_gru_s[b, t, g, j]  where t >= 1                   text_gru.grad:13
     """
-    time = d_h_gru_wh_factor.shape[1]
+    time = h.shape[1]
     for b in range(first, last):
         for t in range(time):
             for k in range(128):
@@ -427,7 +427,7 @@ def backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_
 
 
 @kernel
-def backward_h_embedding_weight(d_h_embedding_weight, x, d_h_embedding, first, last):
+def backward_h_embedding_weight(x, d_h_embedding, d_h_embedding_weight, first, last):
     """d_h_embedding_weight[x[b, t], u] = d_h_embedding[b, t, u]                            text_gru.grad:13"""
     time = x.shape[1]
     d_h_embedding_weight[:, :] = f4(0.0)
@@ -482,10 +482,10 @@ def adam(g, m, v, p, t, clip_scale):
 
 
 @kernel
-def forward_h_embedding_(h_embedding, h_embedding_weight, x):
+def forward_h_embedding_(h_embedding_weight, x, h_embedding):
     """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
-    batch = h_embedding.shape[0]
-    time = h_embedding.shape[1]
+    batch = x.shape[0]
+    time = x.shape[1]
     for b in range(batch):
         for t in range(time):
             for u in range(32):
@@ -529,7 +529,7 @@ def forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
 
 
 @kernel
-def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
+def forward_p(logits_sum, logits_bias, logits, logits_exp, p):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
     logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:16
     logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0        text_gru.grad:16
@@ -557,7 +557,7 @@ def forward_p(logits, logits_sum, logits_bias, logits_exp, p):
 
 
 @kernel
-def forward_loss(logits, logits_sum, logits_bias, y):
+def forward_loss(logits_sum, logits_bias, y, logits):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_bias[o]                               text_gru.grad:14
     logits_max[b, t] = max_o logits[b, t, o]                                                text_gru.grad:17
     accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                        text_gru.grad:19
@@ -654,7 +654,7 @@ def over_rows(params, d_params, first, last, work, x, y):
     d_h_embedding = view(work, 1312 * batch * time + 128, (batch, time, 32))
 
     # forward
-    forward_h_embedding(h_embedding, h_embedding_weight, x, first, last)
+    forward_h_embedding(h_embedding_weight, x, h_embedding, first, last)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)),
@@ -675,7 +675,7 @@ def over_rows(params, d_params, first, last, work, x, y):
             )
         else:
             h_gru_s[first:last, t, :, :] = f4(0.0)
-        forward_h(h_gru_a, h_gru_s, h_gru_r, h_gru_z, h_gru_bias_h, h_gru_n, h, first, last, t)
+        forward_h(h_gru_a, h_gru_s, h_gru_bias_h, h, h_gru_r, h_gru_z, h_gru_n, first, last, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(
         view(rows(h, first, last), 0, (last * time - first * time, 128)),
@@ -686,7 +686,7 @@ def over_rows(params, d_params, first, last, work, x, y):
 
     # backward
     loss_sum = loss_sum_and_d_logits(
-        d_logits_bias, logits, logits_sum, logits_bias, logits_exp, y, d_logits, first, last
+        logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
     )
     # d_h[b, t, i] = Σ_o d_logits[b, t, o] logits_weight[i, o]
     gemm(
@@ -711,11 +711,11 @@ def over_rows(params, d_params, first, last, work, x, y):
             h_gru_z,
             h,
             h_gru_n,
-            d_h_gru_n_tanh_of,
             h_gru_s,
             h_gru_bias_h,
-            d_h_gru_s,
             h_gru_r,
+            d_h_gru_n_tanh_of,
+            d_h_gru_s,
             d_h_gru_z_exp_of,
             d_h_gru_r_exp_of,
             first,
@@ -730,17 +730,17 @@ def over_rows(params, d_params, first, last, work, x, y):
         False,
     )
     backward_h_gru_a(
-        d_h_gru_bias_h,
-        d_h_gru_bias,
-        d_h_gru_a,
         d_h_gru_n_tanh_of,
         d_h_gru_z_exp_of,
         d_h_gru_r_exp_of,
         h_gru_r,
+        d_h_gru_bias_h,
+        d_h_gru_bias,
+        d_h_gru_a,
         first,
         last,
     )
-    backward_h_gru_wh_factor(d_h_gru_wh_factor, h, d_h_gru_wh_factor_2, d_h_gru_s, first, last)
+    backward_h_gru_wh_factor(h, d_h_gru_s, d_h_gru_wh_factor, d_h_gru_wh_factor_2, first, last)
     # d_h_gru_wh[k, g, j] = Σ_b,t d_h_gru_wh_factor[b, t, k] d_h_gru_wh_factor_2[b, t, g, j]
     gemm(
         view(rows(d_h_gru_wh_factor, first, last), 0, (last * time - first * time, 128)).T,
@@ -762,7 +762,7 @@ def over_rows(params, d_params, first, last, work, x, y):
         view(d_h_gru_wx, 0, (32, 384)),
         False,
     )
-    backward_h_embedding_weight(d_h_embedding_weight, x, d_h_embedding, first, last)
+    backward_h_embedding_weight(x, d_h_embedding, d_h_embedding_weight, first, last)
     return (loss_sum,)
 
 
@@ -877,7 +877,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 416 * batch * time, (64,))
     logits_exp = view(work, 416 * batch * time + 384 * batch, (64,))
-    forward_h_embedding_(h_embedding, h_embedding_weight, x)
+    forward_h_embedding_(h_embedding_weight, x, h_embedding)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(h_embedding, 0, (batch * time, 32)),
@@ -895,7 +895,7 @@ def predict_entry(params, work, x, p):
         forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
-    forward_p(logits, logits_sum, logits_bias, logits_exp, p)
+    forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
 
 
@@ -919,7 +919,7 @@ def evaluate_entry(params, work, x, y):
     h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
     logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 416 * batch * time, (64,))
-    forward_h_embedding_(h_embedding, h_embedding_weight, x)
+    forward_h_embedding_(h_embedding_weight, x, h_embedding)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(h_embedding, 0, (batch * time, 32)),
@@ -937,7 +937,7 @@ def evaluate_entry(params, work, x, y):
         forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
-    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_bias, y)
+    loss, bits, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, bits, accuracy
 
 

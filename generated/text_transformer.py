@@ -465,15 +465,15 @@ def erf(x):
 
 @kernel
 def forward_h_2_norm(
-    h,
     h_weight,
     x,
+    h_2_norm_gain,
+    h_2_norm_offset,
+    h,
     h_2_norm_scale_sum,
     h_2_norm_apart,
     h_2_norm_scale,
     h_2_norm,
-    h_2_norm_gain,
-    h_2_norm_offset,
 ):
     """h[b, t, u] = h_weight[x[b, t], u]                                            text_transformer.grad:13
     h_2_norm_centre_sum[b, t] = Σ_u h[b, t, u]                                      text_transformer.grad:14
@@ -484,8 +484,8 @@ def forward_h_2_norm(
     h_2_norm[b, t, i] = h_2_norm_apart[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i] +
             h_2_norm_offset[i]                                                      text_transformer.grad:14
     """
-    batch = h.shape[0]
-    time = h.shape[1]
+    batch = x.shape[0]
+    time = x.shape[1]
     for b in range(batch):
         for t in range(time):
             h_2_norm_centre_sum = f4(0.0)
@@ -529,12 +529,12 @@ def forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rota
 @kernel
 def forward_h_2_attended_seen_rotary_positions_2(
     h_2_attended_seen_rotary_positions_1_turn_pow,
+    h_2_attended_q,
+    h_2_attended_k,
     h_2_attended_seen_rotary_positions_1_cos,
     h_2_attended_seen_rotary_positions_1_sin,
     h_2_attended_seen_rotary_positions_1,
-    h_2_attended_q,
     h_2_attended_seen_rotary_positions_2,
-    h_2_attended_k,
 ):
     """h_2_attended_seen_rotary_positions_1_turn[t, n] =
             t/h_2_attended_seen_rotary_positions_1_turn_pow[n]                   text_transformer.grad:14
@@ -557,8 +557,8 @@ def forward_h_2_attended_seen_rotary_positions_2(
             n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     """
-    time = h_2_attended_seen_rotary_positions_1_cos.shape[0]
-    batch = h_2_attended_seen_rotary_positions_1.shape[0]
+    time = h_2_attended_q.shape[1]
+    batch = h_2_attended_q.shape[0]
     for t in range(time):
         for n in range(8):
             h_2_attended_seen_rotary_positions_1_turn = f4(t) / h_2_attended_seen_rotary_positions_1_turn_pow[n]
@@ -591,8 +591,8 @@ def forward_h_2_attended_seen_rotary_positions_2(
 
 @kernel
 def forward_h_2_attended_seen_weight(
-    h_2_attended_seen_score,
     h_2_attended_seen_score_sum,
+    h_2_attended_seen_score,
     h_2_attended_seen_score_exp,
     h_2_attended_seen_weight,
 ):
@@ -610,7 +610,7 @@ def forward_h_2_attended_seen_weight(
             h_2_attended_seen_score_exp[b, h, t, i]                                 text_transformer.grad:14
     """
     batch = h_2_attended_seen_score_sum.shape[0]
-    time = h_2_attended_seen_score.shape[0]
+    time = h_2_attended_seen_score_sum.shape[2]
     for b in range(batch):
         for h in range(4):
             for t in range(time):
@@ -641,12 +641,12 @@ def forward_h_2_norm_2(
     h_2_middle,
     h_2_attended_out_bias,
     h,
+    h_2_norm_2_gain,
+    h_2_norm_2_offset,
     h_2_norm_2_scale_sum,
     h_2_norm_2_apart,
     h_2_norm_2_scale,
     h_2_norm_2,
-    h_2_norm_2_gain,
-    h_2_norm_2_offset,
 ):
     """h_2_attended_out[b, t, o] = h_2_attended_out_sum[b, t, o] + h_2_attended_out_bias[o]  text_transformer.grad:14
     h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out[b, t, o]                    text_transformer.grad:14
@@ -699,12 +699,12 @@ def forward_h_2_inner(h_2_inner_dense, h_2_inner_bias, h_2_inner_erf, h_2_inner)
 
 @kernel
 def forward_h_3_attended_seen_rotary_positions_1(
-    h_3_attended_q,
     h_3_attended_q_sum,
     h_3_attended_q_bias,
-    h_3_attended_seen_rotary_positions_1,
     h_2_attended_seen_rotary_positions_1_cos,
     h_2_attended_seen_rotary_positions_1_sin,
+    h_3_attended_q,
+    h_3_attended_seen_rotary_positions_1,
 ):
     """h_3_attended_q[b, t, h, d] = h_3_attended_q_sum[b, t, h, d] +
             h_3_attended_q_bias[h, d]                                            text_transformer.grad:14
@@ -740,14 +740,14 @@ def forward_h_3_attended_seen_rotary_positions_1(
 def forward_logits_layer_norm(
     h_3_outer_sum,
     h_3_outer_bias,
-    h_3,
     h_3_middle,
+    logits_layer_norm_gain,
+    logits_layer_norm_offset,
+    h_3,
     logits_layer_norm_scale_sum,
     logits_layer_norm_apart,
     logits_layer_norm_scale,
     logits_layer_norm,
-    logits_layer_norm_gain,
-    logits_layer_norm_offset,
 ):
     """h_3_outer[b, t, o] = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]              text_transformer.grad:14
     h_3[b, t, o] = h_3_middle[b, t, o] + h_3_outer[b, t, o]                         text_transformer.grad:14
@@ -784,7 +784,7 @@ def forward_logits_layer_norm(
 
 
 @kernel
-def loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits):
+def loss_and_d_logits(logits_sum, logits_dense_bias, y, d_logits_dense_bias, logits, logits_exp, d_logits):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
     logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:18
     logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:18
@@ -832,15 +832,15 @@ def loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias
 
 @kernel
 def backward_logits_layer_norm_apart(
-    d_logits_layer_norm_gain,
-    d_logits_layer_norm_offset,
-    d_h_3_outer_bias,
     d_logits_layer_norm,
     logits_layer_norm_apart,
     logits_layer_norm_gain,
     logits_layer_norm_scale_sum,
-    d_logits_layer_norm_apart,
     logits_layer_norm_scale,
+    d_logits_layer_norm_gain,
+    d_logits_layer_norm_offset,
+    d_h_3_outer_bias,
+    d_logits_layer_norm_apart,
     d_h_3,
 ):
     """d_logits_layer_norm_scale[b, t] = Σ_i d_logits_layer_norm[b, t, i]*
@@ -894,7 +894,7 @@ def backward_logits_layer_norm_apart(
 
 
 @kernel
-def backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf):
+def backward_h_3_inner_dense(d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf, d_h_3_inner_bias):
     """d_h_3_inner_erf[b, t, o] = d_h_3_inner[b, t, o]*h_3_inner_dense[b, t, o]/2   text_transformer.grad:14
     d_h_3_inner_dense[b, t, o] = d_h_3_inner[b, t, o]*(h_3_inner_erf[b, t, o] + 1)/2 + 2*
             exp(-h_3_inner_dense[b, t, o]^2/2)*d_h_3_inner_erf[b, t, o]/(sqrt(2)*
@@ -921,17 +921,17 @@ def backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dens
 
 @kernel
 def backward_h_3_norm_2_apart(
-    d_h_3_norm_2_gain,
-    d_h_3_norm_2_offset,
-    d_h_3_attended_out_bias,
     d_h_3_norm_2,
     h_3_norm_2_apart,
     h_3_norm_2_gain,
     h_3_norm_2_scale_sum,
-    d_h_3_norm_2_apart,
     h_3_norm_2_scale,
-    d_h_3_middle,
     d_h_3,
+    d_h_3_norm_2_gain,
+    d_h_3_norm_2_offset,
+    d_h_3_attended_out_bias,
+    d_h_3_norm_2_apart,
+    d_h_3_middle,
 ):
     """d_h_3_norm_2_scale[b, t] = Σ_i
             d_h_3_norm_2[b, t, i]*h_3_norm_2_apart[b, t, i]*h_3_norm_2_gain[i]   text_transformer.grad:14
@@ -981,9 +981,9 @@ def backward_h_3_norm_2_apart(
 
 @kernel
 def backward_h_3_attended_seen_weight_exp_of(
-    d_h_3_attended_seen_weight_exp_of,
     d_h_3_attended_seen_weight,
     h_3_attended_seen_weight,
+    d_h_3_attended_seen_weight_exp_of,
     d_h_3_attended_seen_score_sum,
 ):
     """d_h_3_attended_seen_weight_exp_of[b, h, t, i] =
@@ -999,7 +999,7 @@ def backward_h_3_attended_seen_weight_exp_of(
             d_h_3_attended_seen_score[b, h, t, i]/sqrt(16)                          text_transformer.grad:14
     """
     batch = d_h_3_attended_seen_weight.shape[0]
-    time = d_h_3_attended_seen_weight_exp_of.shape[0]
+    time = d_h_3_attended_seen_weight.shape[2]
     for b in range(batch):
         for h in range(4):
             for t in range(time):
@@ -1020,11 +1020,11 @@ def backward_h_3_attended_seen_weight_exp_of(
 
 @kernel
 def backward_h_3_attended_k(
-    d_h_3_attended_k_bias,
-    d_h_3_attended_k,
     d_h_3_attended_seen_rotary_positions_2,
     h_2_attended_seen_rotary_positions_1_cos,
     h_2_attended_seen_rotary_positions_1_sin,
+    d_h_3_attended_k_bias,
+    d_h_3_attended_k,
 ):
     """d_h_3_attended_k[b, t, h, 2*n] = d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
             n]*h_2_attended_seen_rotary_positions_1_cos[t, n]                    text_transformer.grad:14
@@ -1038,8 +1038,8 @@ def backward_h_3_attended_k(
             h_2_attended_seen_rotary_positions_1_cos[t, n]                          text_transformer.grad:14
     d_h_3_attended_k_bias[h, d] = Σ_b,t d_h_3_attended_k[b, t, h, d]                text_transformer.grad:14
     """
-    batch = d_h_3_attended_k.shape[0]
-    time = d_h_3_attended_k.shape[1]
+    batch = d_h_3_attended_seen_rotary_positions_2.shape[0]
+    time = d_h_3_attended_seen_rotary_positions_2.shape[1]
     d_h_3_attended_k_bias[:, :] = f4(0.0)
     for b in range(batch):
         for t in range(time):
@@ -1070,7 +1070,7 @@ def backward_h_3_attended_k(
 
 
 @kernel
-def backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v):
+def backward_h_3_attended_v_bias(d_h_3_attended_v, d_h_3_attended_v_bias):
     """d_h_3_attended_v_bias[h, d] = Σ_b,t d_h_3_attended_v[b, t, h, d]             text_transformer.grad:14"""
     batch = d_h_3_attended_v.shape[0]
     time = d_h_3_attended_v.shape[1]
@@ -1084,17 +1084,17 @@ def backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v):
 
 @kernel
 def backward_h_2_norm_apart(
-    d_h_2_norm_gain,
-    d_h_2_norm_offset,
-    d_h_weight,
     d_h_2_norm,
     h_2_norm_apart,
     h_2_norm_gain,
     h_2_norm_scale_sum,
-    d_h_2_norm_apart,
     h_2_norm_scale,
     d_h_2_middle,
     x,
+    d_h_2_norm_gain,
+    d_h_2_norm_offset,
+    d_h_weight,
+    d_h_2_norm_apart,
 ):
     """d_h_2_norm_scale[b, t] = Σ_i
             d_h_2_norm[b, t, i]*h_2_norm_apart[b, t, i]*h_2_norm_gain[i]         text_transformer.grad:14
@@ -1186,7 +1186,7 @@ def adam(g, m, v, p, t, clip_scale):
 
 
 @kernel
-def forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset):
+def forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm):
     """h[b, t, u] = h_weight[x[b, t], u]                                            text_transformer.grad:13
     h_2_norm_centre_sum[b, t] = Σ_u h[b, t, u]                                      text_transformer.grad:14
     h_2_norm_centre[b, t] = h_2_norm_centre_sum[b, t]/64                            text_transformer.grad:14
@@ -1196,8 +1196,8 @@ def forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h
     h_2_norm[b, t, i] = h_2_norm_apart[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i] +
             h_2_norm_offset[i]                                                      text_transformer.grad:14
     """
-    batch = h.shape[0]
-    time = h.shape[1]
+    batch = x.shape[0]
+    time = x.shape[1]
     for b in range(batch):
         for t in range(time):
             h_2_norm_centre_sum = f4(0.0)
@@ -1219,10 +1219,10 @@ def forward_h_2_norm_2_(
     h_2_middle,
     h_2_attended_out_bias,
     h,
-    h_2_norm_2_apart,
-    h_2_norm_2,
     h_2_norm_2_gain,
     h_2_norm_2_offset,
+    h_2_norm_2_apart,
+    h_2_norm_2,
 ):
     """h_2_attended_out[b, t, o] = h_2_attended_out_sum[b, t, o] + h_2_attended_out_bias[o]  text_transformer.grad:14
     h_2_middle[b, t, o] = h[b, t, o] + h_2_attended_out[b, t, o]                    text_transformer.grad:14
@@ -1274,12 +1274,12 @@ def forward_h_2_inner_(h_2_inner, h_2_inner_bias):
 def forward_logits_layer_norm_(
     h_3_outer_sum,
     h_3_outer_bias,
-    h_3,
     h_3_middle,
-    logits_layer_norm_apart,
-    logits_layer_norm,
     logits_layer_norm_gain,
     logits_layer_norm_offset,
+    h_3,
+    logits_layer_norm_apart,
+    logits_layer_norm,
 ):
     """h_3_outer[b, t, o] = h_3_outer_sum[b, t, o] + h_3_outer_bias[o]              text_transformer.grad:14
     h_3[b, t, o] = h_3_middle[b, t, o] + h_3_outer[b, t, o]                         text_transformer.grad:14
@@ -1315,7 +1315,7 @@ def forward_logits_layer_norm_(
 
 
 @kernel
-def forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p):
+def forward_p(logits_sum, logits_dense_bias, logits, logits_exp, p):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
     logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:17
     logits_shift[b, t] = if abs(logits_max[b, t]) < inf then logits_max[b, t] else 0  text_transformer.grad:17
@@ -1343,7 +1343,7 @@ def forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p):
 
 
 @kernel
-def forward_loss(logits, logits_sum, logits_dense_bias, y):
+def forward_loss(logits_sum, logits_dense_bias, y, logits):
     """logits[b, t, o] = logits_sum[b, t, o] + logits_dense_bias[o]                 text_transformer.grad:15
     logits_max[b, t] = max_o logits[b, t, o]                                        text_transformer.grad:18
     accuracy_argmax[b, t] = argmax_o logits[b, t, o]                                text_transformer.grad:20
@@ -1629,7 +1629,7 @@ def differentiate(params, d_params, work, x, y):
 
     # forward
     forward_h_2_norm(
-        h, h_weight, x, h_2_norm_scale_sum, h_2_norm_apart, h_2_norm_scale, h_2_norm, h_2_norm_gain, h_2_norm_offset
+        h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_scale_sum, h_2_norm_apart, h_2_norm_scale, h_2_norm
     )
     # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
     gemm(
@@ -1658,12 +1658,12 @@ def differentiate(params, d_params, work, x, y):
     forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
     forward_h_2_attended_seen_rotary_positions_2(
         h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_q,
+        h_2_attended_k,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
         h_2_attended_seen_rotary_positions_1,
-        h_2_attended_q,
         h_2_attended_seen_rotary_positions_2,
-        h_2_attended_k,
     )
     # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
     #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
@@ -1676,7 +1676,7 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+        h_2_attended_seen_score_sum, h_2_attended_seen_score, h_2_attended_seen_score_exp, h_2_attended_seen_weight
     )
     # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
     for b in range(batch):
@@ -1693,12 +1693,12 @@ def differentiate(params, d_params, work, x, y):
         h_2_middle,
         h_2_attended_out_bias,
         h,
+        h_2_norm_2_gain,
+        h_2_norm_2_offset,
         h_2_norm_2_scale_sum,
         h_2_norm_2_apart,
         h_2_norm_2_scale,
         h_2_norm_2,
-        h_2_norm_2_gain,
-        h_2_norm_2_offset,
     )
     # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
     gemm(
@@ -1711,12 +1711,12 @@ def differentiate(params, d_params, work, x, y):
         h_2,
         h_2_outer_bias,
         h_2_middle,
+        h_3_norm_gain,
+        h_3_norm_offset,
         h_3_norm_scale_sum,
         h_3_norm_apart,
         h_3_norm_scale,
         h_3_norm,
-        h_3_norm_gain,
-        h_3_norm_offset,
     )
     # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
     gemm(
@@ -1726,12 +1726,12 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_q,
         h_3_attended_q_sum,
         h_3_attended_q_bias,
-        h_3_attended_seen_rotary_positions_1,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_q,
+        h_3_attended_seen_rotary_positions_1,
     )
     # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
     gemm(
@@ -1741,12 +1741,12 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_k,
         h_3_attended_k_sum,
         h_3_attended_k_bias,
-        h_3_attended_seen_rotary_positions_2,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_k,
+        h_3_attended_seen_rotary_positions_2,
     )
     # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
     gemm(
@@ -1767,7 +1767,7 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+        h_3_attended_seen_score_sum, h_3_attended_seen_score, h_3_attended_seen_score_exp, h_3_attended_seen_weight
     )
     # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
     for b in range(batch):
@@ -1784,12 +1784,12 @@ def differentiate(params, d_params, work, x, y):
         h_3_middle,
         h_3_attended_out_bias,
         h_2,
+        h_3_norm_2_gain,
+        h_3_norm_2_offset,
         h_3_norm_2_scale_sum,
         h_3_norm_2_apart,
         h_3_norm_2_scale,
         h_3_norm_2,
-        h_3_norm_2_gain,
-        h_3_norm_2_offset,
     )
     # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
     gemm(
@@ -1801,14 +1801,14 @@ def differentiate(params, d_params, work, x, y):
     forward_logits_layer_norm(
         h_3_outer_sum,
         h_3_outer_bias,
-        h_3,
         h_3_middle,
+        logits_layer_norm_gain,
+        logits_layer_norm_offset,
+        h_3,
         logits_layer_norm_scale_sum,
         logits_layer_norm_apart,
         logits_layer_norm_scale,
         logits_layer_norm,
-        logits_layer_norm_gain,
-        logits_layer_norm_offset,
     )
     # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
     gemm(
@@ -1817,7 +1817,7 @@ def differentiate(params, d_params, work, x, y):
         view(logits_sum, 0, (batch * time, 64)),
         False,
     )
-    loss = loss_and_d_logits(d_logits_dense_bias, logits, logits_sum, logits_dense_bias, logits_exp, y, d_logits)
+    loss = loss_and_d_logits(logits_sum, logits_dense_bias, y, d_logits_dense_bias, logits, logits_exp, d_logits)
 
     # backward
     # d_logits_dense_weight[i, o] = Σ_b,t logits_layer_norm[b, t, i] d_logits[b, t, o]
@@ -1835,20 +1835,20 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     backward_logits_layer_norm_apart(
-        d_logits_layer_norm_gain,
-        d_logits_layer_norm_offset,
-        d_h_3_outer_bias,
         d_logits_layer_norm,
         logits_layer_norm_apart,
         logits_layer_norm_gain,
         logits_layer_norm_scale_sum,
-        d_logits_layer_norm_apart,
         logits_layer_norm_scale,
+        d_logits_layer_norm_gain,
+        d_logits_layer_norm_offset,
+        d_h_3_outer_bias,
+        d_logits_layer_norm_apart,
         d_h_3,
     )
     # d_h_3_inner[b, t, i] = Σ_o d_h_3[b, t, o] h_3_outer_weight[i, o]
     gemm(view(d_h_3, 0, (batch * time, 64)), h_3_outer_weight.T, view(d_h_3_inner_dense, 0, (batch * time, 256)), False)
-    backward_h_3_inner_dense(d_h_3_inner_bias, d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf)
+    backward_h_3_inner_dense(d_h_3_inner_dense, h_3_inner_dense, h_3_inner_erf, d_h_3_inner_bias)
     # d_h_3_norm_2[b, t, i] = Σ_o d_h_3_inner_dense[b, t, o] h_3_inner_weight[i, o]
     gemm(
         view(d_h_3_inner_dense, 0, (batch * time, 256)),
@@ -1857,17 +1857,17 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     backward_h_3_norm_2_apart(
-        d_h_3_norm_2_gain,
-        d_h_3_norm_2_offset,
-        d_h_3_attended_out_bias,
         d_h_3_norm_2,
         h_3_norm_2_apart,
         h_3_norm_2_gain,
         h_3_norm_2_scale_sum,
-        d_h_3_norm_2_apart,
         h_3_norm_2_scale,
-        d_h_3_middle,
         d_h_3,
+        d_h_3_norm_2_gain,
+        d_h_3_norm_2_offset,
+        d_h_3_attended_out_bias,
+        d_h_3_norm_2_apart,
+        d_h_3_middle,
     )
     # d_h_3_outer_weight[i, o] = Σ_b,t h_3_inner[b, t, i] d_h_3[b, t, o]
     gemm(view(h_3_inner, 0, (batch * time, 256)).T, view(d_h_3, 0, (batch * time, 64)), d_h_3_outer_weight, False)
@@ -1894,9 +1894,9 @@ def differentiate(params, d_params, work, x, y):
         for h_ in range(4):
             gemm(d_h_3_attended_seen[b, :, h_], h_3_attended_v[b, :, h_].T, d_h_3_attended_seen_weight[b, h_], False)
     backward_h_3_attended_seen_weight_exp_of(
-        d_h_3_attended_seen_weight_exp_of,
         d_h_3_attended_seen_weight,
         h_3_attended_seen_weight,
+        d_h_3_attended_seen_weight_exp_of,
         d_h_3_attended_seen_score_sum,
     )
     # d_h_3_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_3_attended_seen_score_sum[b, h, t, u]
@@ -1910,11 +1910,11 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     backward_h_3_attended_k(
-        d_h_3_attended_k_bias,
-        d_h_3_attended_k,
         d_h_3_attended_seen_rotary_positions_2,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        d_h_3_attended_k_bias,
+        d_h_3_attended_k,
     )
     # d_h_3_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_3_attended_seen_score_sum[b, h, t, u]
     #     h_3_attended_seen_rotary_positions_2[b, u, h, i]
@@ -1927,11 +1927,11 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     backward_h_3_attended_k(
-        d_h_3_attended_q_bias,
-        d_h_3_attended_q,
         d_h_3_attended_seen_rotary_positions_1,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        d_h_3_attended_q_bias,
+        d_h_3_attended_q,
     )
     # d_h_3_norm[b, t, i] = Σ_h,d d_h_3_attended_v[b, t, h, d] h_3_attended_v_weight[i, h, d]
     gemm(
@@ -1955,17 +1955,17 @@ def differentiate(params, d_params, work, x, y):
         True,
     )
     backward_h_3_norm_2_apart(
-        d_h_3_norm_gain,
-        d_h_3_norm_offset,
-        d_h_2_outer_bias,
         d_h_3_norm,
         h_3_norm_apart,
         h_3_norm_gain,
         h_3_norm_scale_sum,
-        d_h_3_norm_apart,
         h_3_norm_scale,
-        d_h_2,
         d_h_3_middle,
+        d_h_3_norm_gain,
+        d_h_3_norm_offset,
+        d_h_2_outer_bias,
+        d_h_3_norm_apart,
+        d_h_2,
     )
     # d_h_3_attended_out_weight[h, d, o] = Σ_b,t h_3_attended_seen[b, t, h, d] d_h_3_middle[b, t, o]
     gemm(
@@ -1974,7 +1974,7 @@ def differentiate(params, d_params, work, x, y):
         view(d_h_3_attended_out_weight, 0, (64, 64)),
         False,
     )
-    backward_h_3_attended_v_bias(d_h_3_attended_v_bias, d_h_3_attended_v)
+    backward_h_3_attended_v_bias(d_h_3_attended_v, d_h_3_attended_v_bias)
     # d_h_3_attended_v_weight[i, h, d] = Σ_b,t h_3_norm[b, t, i] d_h_3_attended_v[b, t, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)).T,
@@ -1998,7 +1998,7 @@ def differentiate(params, d_params, work, x, y):
     )
     # d_h_2_inner[b, t, i] = Σ_o d_h_2[b, t, o] h_2_outer_weight[i, o]
     gemm(view(d_h_2, 0, (batch * time, 64)), h_2_outer_weight.T, view(d_h_2_inner_dense, 0, (batch * time, 256)), False)
-    backward_h_3_inner_dense(d_h_2_inner_bias, d_h_2_inner_dense, h_2_inner_dense, h_2_inner_erf)
+    backward_h_3_inner_dense(d_h_2_inner_dense, h_2_inner_dense, h_2_inner_erf, d_h_2_inner_bias)
     # d_h_2_norm_2[b, t, i] = Σ_o d_h_2_inner_dense[b, t, o] h_2_inner_weight[i, o]
     gemm(
         view(d_h_2_inner_dense, 0, (batch * time, 256)),
@@ -2007,17 +2007,17 @@ def differentiate(params, d_params, work, x, y):
         False,
     )
     backward_h_3_norm_2_apart(
-        d_h_2_norm_2_gain,
-        d_h_2_norm_2_offset,
-        d_h_2_attended_out_bias,
         d_h_2_norm_2,
         h_2_norm_2_apart,
         h_2_norm_2_gain,
         h_2_norm_2_scale_sum,
-        d_h_2_norm_2_apart,
         h_2_norm_2_scale,
-        d_h_2_middle,
         d_h_2,
+        d_h_2_norm_2_gain,
+        d_h_2_norm_2_offset,
+        d_h_2_attended_out_bias,
+        d_h_2_norm_2_apart,
+        d_h_2_middle,
     )
     # d_h_2_outer_weight[i, o] = Σ_b,t h_2_inner[b, t, i] d_h_2[b, t, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)).T, view(d_h_2, 0, (batch * time, 64)), d_h_2_outer_weight, False)
@@ -2044,9 +2044,9 @@ def differentiate(params, d_params, work, x, y):
         for h_ in range(4):
             gemm(d_h_2_attended_seen[b, :, h_], h_2_attended_v[b, :, h_].T, d_h_2_attended_seen_weight[b, h_], False)
     backward_h_3_attended_seen_weight_exp_of(
-        d_h_2_attended_seen_weight_exp_of,
         d_h_2_attended_seen_weight,
         h_2_attended_seen_weight,
+        d_h_2_attended_seen_weight_exp_of,
         d_h_2_attended_seen_score_sum,
     )
     # d_h_2_attended_seen_rotary_positions_2[b, u, h, i] = Σ_t d_h_2_attended_seen_score_sum[b, h, t, u]
@@ -2060,11 +2060,11 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     backward_h_3_attended_k(
-        d_h_2_attended_k_bias,
-        d_h_2_attended_k,
         d_h_2_attended_seen_rotary_positions_2,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        d_h_2_attended_k_bias,
+        d_h_2_attended_k,
     )
     # d_h_2_attended_seen_rotary_positions_1[b, t, h, i] = Σ_u d_h_2_attended_seen_score_sum[b, h, t, u]
     #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
@@ -2077,11 +2077,11 @@ def differentiate(params, d_params, work, x, y):
                 False,
             )
     backward_h_3_attended_k(
-        d_h_2_attended_q_bias,
-        d_h_2_attended_q,
         d_h_2_attended_seen_rotary_positions_1,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        d_h_2_attended_q_bias,
+        d_h_2_attended_q,
     )
     # d_h_2_norm[b, t, i] = Σ_h,d d_h_2_attended_v[b, t, h, d] h_2_attended_v_weight[i, h, d]
     gemm(
@@ -2105,17 +2105,17 @@ def differentiate(params, d_params, work, x, y):
         True,
     )
     backward_h_2_norm_apart(
-        d_h_2_norm_gain,
-        d_h_2_norm_offset,
-        d_h_weight,
         d_h_2_norm,
         h_2_norm_apart,
         h_2_norm_gain,
         h_2_norm_scale_sum,
-        d_h_2_norm_apart,
         h_2_norm_scale,
         d_h_2_middle,
         x,
+        d_h_2_norm_gain,
+        d_h_2_norm_offset,
+        d_h_weight,
+        d_h_2_norm_apart,
     )
     # d_h_2_attended_out_weight[h, d, o] = Σ_b,t h_2_attended_seen[b, t, h, d] d_h_2_middle[b, t, o]
     gemm(
@@ -2124,7 +2124,7 @@ def differentiate(params, d_params, work, x, y):
         view(d_h_2_attended_out_weight, 0, (64, 64)),
         False,
     )
-    backward_h_3_attended_v_bias(d_h_2_attended_v_bias, d_h_2_attended_v)
+    backward_h_3_attended_v_bias(d_h_2_attended_v, d_h_2_attended_v_bias)
     # d_h_2_attended_v_weight[i, h, d] = Σ_b,t h_2_norm[b, t, i] d_h_2_attended_v[b, t, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)).T,
@@ -2297,7 +2297,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, start_8_, (batch, time, 64))
     logits = view(work, start_1_, (64,))
     logits_exp = view(work, start_7_, (64,))
-    forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset)
+    forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
     # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)),
@@ -2325,12 +2325,12 @@ def predict_entry(params, work, x, p):
     forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
     forward_h_2_attended_seen_rotary_positions_2(
         h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_q,
+        h_2_attended_k,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
         h_2_attended_seen_rotary_positions_1,
-        h_2_attended_q,
         h_2_attended_seen_rotary_positions_2,
-        h_2_attended_k,
     )
     # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
     #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
@@ -2343,7 +2343,7 @@ def predict_entry(params, work, x, p):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+        h_2_attended_seen_score_sum, h_2_attended_seen_score, h_2_attended_seen_score_exp, h_2_attended_seen_weight
     )
     # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
     for b in range(batch):
@@ -2357,14 +2357,14 @@ def predict_entry(params, work, x, p):
         False,
     )
     forward_h_2_norm_2_(
-        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_apart, h_2_norm_2, h_2_norm_2_gain, h_2_norm_2_offset
+        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_gain, h_2_norm_2_offset, h_2_norm_2_apart, h_2_norm_2
     )
     # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
     gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
     forward_h_2_inner_(h_2_inner, h_2_inner_bias)
     # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
-    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_apart, h_3_norm, h_3_norm_gain, h_3_norm_offset)
+    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
     # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)),
@@ -2373,12 +2373,12 @@ def predict_entry(params, work, x, p):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_q,
         h_3_attended_q_sum,
         h_3_attended_q_bias,
-        h_3_attended_seen_rotary_positions_1,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_q,
+        h_3_attended_seen_rotary_positions_1,
     )
     # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
     gemm(
@@ -2388,12 +2388,12 @@ def predict_entry(params, work, x, p):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_k,
         h_3_attended_k_sum,
         h_3_attended_k_bias,
-        h_3_attended_seen_rotary_positions_2,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_k,
+        h_3_attended_seen_rotary_positions_2,
     )
     # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
     gemm(
@@ -2414,7 +2414,7 @@ def predict_entry(params, work, x, p):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+        h_3_attended_seen_score_sum, h_3_attended_seen_score, h_3_attended_seen_score_exp, h_3_attended_seen_weight
     )
     # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
     for b in range(batch):
@@ -2428,7 +2428,7 @@ def predict_entry(params, work, x, p):
         False,
     )
     forward_h_2_norm_2_(
-        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_apart, h_3_norm_2, h_3_norm_2_gain, h_3_norm_2_offset
+        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_gain, h_3_norm_2_offset, h_3_norm_2_apart, h_3_norm_2
     )
     # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
     gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
@@ -2438,12 +2438,12 @@ def predict_entry(params, work, x, p):
     forward_logits_layer_norm_(
         h_3_outer_sum,
         h_3_outer_bias,
-        h_3,
         h_3_middle,
-        logits_layer_norm_apart,
-        logits_layer_norm,
         logits_layer_norm_gain,
         logits_layer_norm_offset,
+        h_3,
+        logits_layer_norm_apart,
+        logits_layer_norm,
     )
     # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
     gemm(
@@ -2452,7 +2452,7 @@ def predict_entry(params, work, x, p):
         view(logits_sum, 0, (batch * time, 64)),
         False,
     )
-    forward_p(logits, logits_sum, logits_dense_bias, logits_exp, p)
+    forward_p(logits_sum, logits_dense_bias, logits, logits_exp, p)
     return -1, -1
 
 
@@ -2564,7 +2564,7 @@ def evaluate_entry(params, work, x, y):
     logits_layer_norm = view(work, start_4_2, (batch, time, 64))
     logits_sum = view(work, start_8_2, (batch, time, 64))
     logits = view(work, start_1_2, (64,))
-    forward_h_2_norm_(h, h_weight, x, h_2_norm_apart, h_2_norm, h_2_norm_gain, h_2_norm_offset)
+    forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
     # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)),
@@ -2592,12 +2592,12 @@ def evaluate_entry(params, work, x, y):
     forward_h_2_attended_seen_rotary_positions_1_turn_pow(h_2_attended_seen_rotary_positions_1_turn_pow)
     forward_h_2_attended_seen_rotary_positions_2(
         h_2_attended_seen_rotary_positions_1_turn_pow,
+        h_2_attended_q,
+        h_2_attended_k,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
         h_2_attended_seen_rotary_positions_1,
-        h_2_attended_q,
         h_2_attended_seen_rotary_positions_2,
-        h_2_attended_k,
     )
     # h_2_attended_seen_score_sum[b, h, t, u] = Σ_i h_2_attended_seen_rotary_positions_1[b, t, h, i]
     #     h_2_attended_seen_rotary_positions_2[b, u, h, i]
@@ -2610,7 +2610,7 @@ def evaluate_entry(params, work, x, y):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_2_attended_seen_score, h_2_attended_seen_score_sum, h_2_attended_seen_score_exp, h_2_attended_seen_weight
+        h_2_attended_seen_score_sum, h_2_attended_seen_score, h_2_attended_seen_score_exp, h_2_attended_seen_weight
     )
     # h_2_attended_seen[b, t, h, o] = Σ_u h_2_attended_seen_weight[b, h, t, u] h_2_attended_v[b, u, h, o]
     for b in range(batch):
@@ -2624,14 +2624,14 @@ def evaluate_entry(params, work, x, y):
         False,
     )
     forward_h_2_norm_2_(
-        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_apart, h_2_norm_2, h_2_norm_2_gain, h_2_norm_2_offset
+        h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_gain, h_2_norm_2_offset, h_2_norm_2_apart, h_2_norm_2
     )
     # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
     gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
     forward_h_2_inner_(h_2_inner, h_2_inner_bias)
     # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
-    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_apart, h_3_norm, h_3_norm_gain, h_3_norm_offset)
+    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
     # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)),
@@ -2640,12 +2640,12 @@ def evaluate_entry(params, work, x, y):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_q,
         h_3_attended_q_sum,
         h_3_attended_q_bias,
-        h_3_attended_seen_rotary_positions_1,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_q,
+        h_3_attended_seen_rotary_positions_1,
     )
     # h_3_attended_k_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_k_weight[i, h, d]
     gemm(
@@ -2655,12 +2655,12 @@ def evaluate_entry(params, work, x, y):
         False,
     )
     forward_h_3_attended_seen_rotary_positions_1(
-        h_3_attended_k,
         h_3_attended_k_sum,
         h_3_attended_k_bias,
-        h_3_attended_seen_rotary_positions_2,
         h_2_attended_seen_rotary_positions_1_cos,
         h_2_attended_seen_rotary_positions_1_sin,
+        h_3_attended_k,
+        h_3_attended_seen_rotary_positions_2,
     )
     # h_3_attended_v_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_v_weight[i, h, d]
     gemm(
@@ -2681,7 +2681,7 @@ def evaluate_entry(params, work, x, y):
                 False,
             )
     forward_h_2_attended_seen_weight(
-        h_3_attended_seen_score, h_3_attended_seen_score_sum, h_3_attended_seen_score_exp, h_3_attended_seen_weight
+        h_3_attended_seen_score_sum, h_3_attended_seen_score, h_3_attended_seen_score_exp, h_3_attended_seen_weight
     )
     # h_3_attended_seen[b, t, h, o] = Σ_u h_3_attended_seen_weight[b, h, t, u] h_3_attended_v[b, u, h, o]
     for b in range(batch):
@@ -2695,7 +2695,7 @@ def evaluate_entry(params, work, x, y):
         False,
     )
     forward_h_2_norm_2_(
-        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_apart, h_3_norm_2, h_3_norm_2_gain, h_3_norm_2_offset
+        h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_gain, h_3_norm_2_offset, h_3_norm_2_apart, h_3_norm_2
     )
     # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
     gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
@@ -2705,12 +2705,12 @@ def evaluate_entry(params, work, x, y):
     forward_logits_layer_norm_(
         h_3_outer_sum,
         h_3_outer_bias,
-        h_3,
         h_3_middle,
-        logits_layer_norm_apart,
-        logits_layer_norm,
         logits_layer_norm_gain,
         logits_layer_norm_offset,
+        h_3,
+        logits_layer_norm_apart,
+        logits_layer_norm,
     )
     # logits_sum[b, t, o] = Σ_i logits_layer_norm[b, t, i] logits_dense_weight[i, o]
     gemm(
@@ -2719,7 +2719,7 @@ def evaluate_entry(params, work, x, y):
         view(logits_sum, 0, (batch * time, 64)),
         False,
     )
-    loss, bits, accuracy = forward_loss(logits, logits_sum, logits_dense_bias, y)
+    loss, bits, accuracy = forward_loss(logits_sum, logits_dense_bias, y, logits)
     return -1, -1, loss, bits, accuracy
 
 

@@ -341,7 +341,7 @@ def forward_centre(d_centre, centre_bias, first, last):
 
 
 @kernel
-def forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_normal_key, first, last):
+def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key, first, last):
     """spread[b, o] = spread_sum[b, o] + spread_bias[o]                                          vae.grad:17
     z_exp[b, o] = exp(spread[b, o])                                                              vae.grad:19
     z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
@@ -363,11 +363,11 @@ def forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_
 
 @kernel
 def d_far_exp_sum_and_d_decode_dense(
-    d_decode_dense_bias,
     d_decode_dense,
     decode_dense_bias,
     x,
     told,
+    d_decode_dense_bias,
     far_scale,
     far_offset,
     d_p_scale,
@@ -402,7 +402,7 @@ def d_far_exp_sum_and_d_decode_dense(
 
 
 @kernel
-def backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last):
+def backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias, first, last):
     """d_decode_h_dense[b, o] = if decode_h[b, o] > 0 then d_decode_h[b, o] else 0               vae.grad:12
     d_decode_h_bias[o] = Σ_b d_decode_h_dense[b, o]                                              vae.grad:12
     """
@@ -414,7 +414,7 @@ def backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, 
 
 
 @kernel
-def backward_centre(d_spread_bias, d_centre_bias, d_centre, d_spread, z_normal, told_expm1, z_exp, first, last):
+def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias, first, last):
     """d_centre[b, k] = centre[b, k]/batch + d_z[b, k]                                           vae.grad:25
     d_z_exp[b, k] = d_z[b, k]*z_normal[b, k]                                                     vae.grad:19
     d_spread[b, k] = (told_expm1[b, k] + 1)/batch + d_z_exp[b, k]*z_exp[b, k] - 1/batch          vae.grad:25
@@ -504,7 +504,7 @@ def forward_picture(picture, decode_dense_bias):
 
 
 @kernel
-def forward_nats(told, z, spread_bias, centre, z_normal_key):
+def forward_nats(z, spread_bias, centre, told, z_normal_key):
     """spread[b, o] = spread_sum[b, o] + spread_bias[o]                                          vae.grad:17
     z_exp[b, o] = exp(spread[b, o])                                                              vae.grad:19
     z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
@@ -514,7 +514,7 @@ def forward_nats(told, z, spread_bias, centre, z_normal_key):
     nats_sum = Σ_b told[b]                                                                       vae.grad:32
     nats = nats_sum/batch                                                                        vae.grad:32
     """
-    batch = told.shape[0]
+    batch = z.shape[0]
     nats_sum = 0.0
     for b in range(batch):
         total = f4(0.0)
@@ -632,7 +632,7 @@ def over_rows(params, d_params, first, last, work, seed, x):
     forward_centre(d_centre, centre_bias, first, last)
     # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
     gemm(rows(h, first, last), spread_weight, rows(z_exp, first, last), False)
-    forward_told(told, z_exp, spread_bias, z_normal, z, d_centre, told_expm1, z_normal_key, first, last)
+    forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key, first, last)
     # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
     gemm(rows(z, first, last), decode_h_weight, rows(decode_h, first, last), False)
     forward_h(decode_h, decode_h_bias, first, last)
@@ -641,11 +641,11 @@ def over_rows(params, d_params, first, last, work, seed, x):
 
     # backward
     d_far_exp_sum, loss_sum = d_far_exp_sum_and_d_decode_dense(
-        d_decode_dense_bias,
         d_decode_dense,
         decode_dense_bias,
         x,
         told,
+        d_decode_dense_bias,
         far_scale,
         far_offset,
         d_p_scale,
@@ -655,10 +655,10 @@ def over_rows(params, d_params, first, last, work, seed, x):
     )
     # d_decode_h[b, i] = Σ_o d_decode_dense[b, o] decode_dense_weight[i, o]
     gemm(rows(d_decode_dense, first, last), decode_dense_weight.T, rows(d_decode_h_dense, first, last), False)
-    backward_decode_h_dense(d_decode_h_bias, d_decode_h_dense, decode_h, first, last)
+    backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias, first, last)
     # d_z[b, i] = Σ_o d_decode_h_dense[b, o] decode_h_weight[i, o]
     gemm(rows(d_decode_h_dense, first, last), decode_h_weight.T, rows(d_spread, first, last), False)
-    backward_centre(d_spread_bias, d_centre_bias, d_centre, d_spread, z_normal, told_expm1, z_exp, first, last)
+    backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias, first, last)
     # d_decode_dense_weight[i, o] = Σ_b decode_h[b, i] d_decode_dense[b, o]
     gemm(rows(decode_h, first, last).T, rows(d_decode_dense, first, last), d_decode_dense_weight, False)
     # d_decode_h_weight[i, o] = Σ_b z[b, i] d_decode_h_dense[b, o]
@@ -671,7 +671,7 @@ def over_rows(params, d_params, first, last, work, seed, x):
     gemm(rows(h, first, last).T, rows(d_spread, first, last), d_spread_weight, False)
     # d_centre_weight[i, o] = Σ_b h[b, i] d_centre[b, o]
     gemm(rows(h, first, last).T, rows(d_centre, first, last), d_centre_weight, False)
-    backward_decode_h_dense(d_h_bias, d_h_dense, h, first, last)
+    backward_decode_h_dense(d_h_dense, h, d_h_bias, first, last)
     # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
     gemm(rows(x, first, last).T, rows(d_h_dense, first, last), d_h_weight, False)
     d_width_place[0] = 0.0
@@ -838,7 +838,7 @@ def evaluate_entry(params, work, seed, x):
     gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
     forward_centre_(centre, centre_bias)
     gemm(h, spread_weight, z, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
-    nats = forward_nats(told, z, spread_bias, centre, z_normal_key)
+    nats = forward_nats(z, spread_bias, centre, told, z_normal_key)
     gemm(z, decode_h_weight, decode_h, False)  # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
     forward_h_(decode_h, decode_h_bias)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]

@@ -170,6 +170,8 @@ class KernelWriter:
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
         """Lines that take the free dims from arrays' shapes; parameters, with the dims that no array tells."""
         lines, missing = [], []
+        given = self.given()
+        self.arrays = dict.fromkeys(sorted(self.arrays, key=lambda root: root not in given))
         for dim in self.dims:
             source = self.shape_with(dim)
             if source is None:
@@ -177,6 +179,22 @@ class KernelWriter:
             else:
                 lines.append(f"{self.names.of(dim)} = {source}")
         return lines, (*self.arrays, *self.scalars, *missing)
+
+    def given(self) -> set[str]:
+        """The arrays in which something is when the kernel is called: its arguments before those it only writes."""
+        given, written = set[str](), set[str]()
+        for statement in self.statements():
+            target = self.root(statement.equation.target)
+            given |= {self.root(name) for name in statement.equation.sources()} - written
+            if not statement.starts and target not in written:
+                given.add(target)
+            written.add(target)
+        return given
+
+    def root(self, name: str) -> str:
+        """The array that a tensor lies in."""
+        buffer = self.buffer(name)
+        return (buffer and buffer.shares) or name
 
     def shape_with(self, dim: str) -> str | None:
         for root in self.arrays:
@@ -223,7 +241,7 @@ class KernelWriter:
             if not self.starts_here(name):
                 self.scalars.setdefault(name)
             return self.names.of(name)
-        root = buffer.shares or name
+        root = self.root(name)
         self.arrays.setdefault(root)
         return self.element(self.names.of(root), tuple(subscripts[at] for at in buffer.axes))
 
@@ -366,8 +384,8 @@ class KernelWriter:
         assert buffer is not None, "a leaf is never written"
         if buffer.storage is Storage.LOCAL:
             return self.names.of(name)
-        self.arrays.setdefault(buffer.shares or name)
-        return self.names.of(buffer.shares or name)
+        self.arrays.setdefault(self.root(name))
+        return self.names.of(self.root(name))
 
     def open_variable(self, statement: Statement, buffer: Buffer, depth: int) -> None:
         equation = statement.equation
