@@ -320,11 +320,9 @@ class KernelWriter:
         extents = self.tensor(statement.equation.target).extents
         passing, diagonal = self.passing_loops(statement), self.diagonal_loops(statement)
         for depth, name in enumerate(statement.path):
-            if name in diagonal:
-                return depth + 1
             if name in passing:
                 continue
-            if places.count(name) != 1:
+            if places.count(name) != 1 or diagonal.intersection(statement.path[:depth]):
                 return depth
             found = next(i for i in statement.equation.indices if i.name == name)
             if found.low.terms or found.high != extents[places.index(name)]:
