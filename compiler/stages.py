@@ -9,6 +9,7 @@ false), and the update rule of each group of parameters.
 import hashlib
 import warnings
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, Span, rend
 from gradc.graph.index import ZERO, number
 from gradc.graph.nodes import Graph, Tensor
 from gradc.graph.prune import pruned
+from gradc.graph.recurrence import Unordered, arrange
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
@@ -182,7 +184,8 @@ def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
 
 def forward_graph(model: core.Model) -> Expanded:
     """All of a model, made stable first, then with equations for every `grad(y, x)`."""
-    return expanded(stabilise(lower(model)))
+    with _in_order():
+        return expanded(stabilise(lower(model)))
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
@@ -196,9 +199,30 @@ def gradient_graph(model: core.Model, forward: Graph) -> Graph:
         parameters.setdefault(minimised.tensor, []).append(name)
     graph = pruned(Graph(forward.tensors, forward.equations, kept | {tensor: tensor for tensor in parameters}))
     graph = Graph(graph.tensors, graph.equations, kept)
-    for tensor, names in parameters.items():
-        graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
+    with _in_order():
+        for tensor, names in parameters.items():
+            graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
+        arrange(graph)
     return graph
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """Refuses a recurrence whose gradient has no loop in which each place comes after those it needs."""
+    try:
+        yield
+    except Unordered as cycle:
+        lines = dict.fromkeys(equation.origin.span for equation in cycle.equations)
+        raise GradcError([
+            Diagnostic(
+                "gradient-without-order",
+                f"the gradient of this recurrence goes through its places in no order that is found: {cycle}",
+                next(iter(lines)),
+                tuple(Label(span, "read here too") for span in [*lines][1:]),
+                help="h[i - 1], at a distance, has one, h[i // 2] and h[parent[i]] have none; an equation for each "
+                "place needs none: for i in range(1, n): h[i] = …",
+            )
+        ]) from None  # fmt: skip
 
 
 def adjoint_prefix(model: core.Model, scalar: str) -> str:

@@ -16,6 +16,7 @@ import gradc
 from gradc import pipeline
 from gradc.check import check
 from gradc.draws import drawn_data, drawn_parameters, small_dims
+from gradc.errors import GradcError
 from gradc.graph.tensors import Role
 from gradc.language.core import Model
 from gradc.language.evaluate import evaluate
@@ -417,6 +418,32 @@ def test_compiled(name: str, tmp_path: Path):
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
     for key in plain.PARAMS:
         np.testing.assert_allclose(found[1][1][key], found[0][1][key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+TREE = """
+dim n = 7
+input x[n]
+param w[2] ~ normal()
+"""
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "h[i: n] = x[i] * w[0] + (if i > 0 then 0.5 * h[(i - 1) // 2] * w[1] else 1)",
+        "h[i: n] = x[i] * w[0] + (if i > 0 then max[k: n](if k < i then h[k] * w[1] else -9) else 1)",
+    ],
+)
+def test_a_gradient_without_an_order_is_refused(equation):
+    with pytest.raises(GradcError, match=r"no order that is found: d_h(.|\n)*for i in range\(1, n\)") as refusal:
+        pipeline.emit(f"{TREE}{equation}\nloss sum(h^2)\n", file="m.grad")
+    assert [each.code for each in refusal.value.diagnostics] == ["gradient-without-order"]
+    assert refusal.value.diagnostics[0].span.line == 5
+
+
+def test_an_equation_for_each_place_needs_no_order():
+    tree = "h[0] = x[0] * w[0] + 1\nfor i in range(1, n):\n    h[i] = x[i] * w[0] + 0.5 * h[(i - 1) // 2] * w[1]\n"
+    assert check(f"{TREE}{tree}loss sum(h^2)\n", file="m.grad").passed
 
 
 def test_steps_learn():
