@@ -1,7 +1,8 @@
 """What a row of the table is: a model in gradc's language, its data, and where the peers' statements of it stand.
 
 A family of rows is a folder such as `mlp/`: its `__init__.py` declares the rows, its `with_torch.py`, `with_jax.py` and
-`with_pytensor.py` say the same network in those frameworks. It knows nothing of timing.
+`with_pytensor.py`, as far as its rows have these peers, say the same network in those frameworks. It knows nothing of
+timing.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Products = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,10 @@ class Row:
         text: the model. It decides names, order and shapes of the parameters, which all peers start from.
         data: one batch by name, in the order of the model's inputs and targets.
         options: what the peers' statements are told, such as the layers' sizes.
-        products: the matrix products of one step, (m, n, k) each; timed alone they say what BLAS leaves to win.
+        products: the matrix products of one step, (m, n, k) each, or (batch, m, n, k) for as many at once; timed alone
+            they say what BLAS leaves to win.
         steps: of one lap, which starts from the initial parameters. Short enough that no moment fades to denormals.
+        peers: what can train it.
     """
 
     name: str
@@ -35,5 +39,12 @@ class Row:
     text: str
     data: Callable[[np.random.Generator], dict[str, Array]]
     options: Mapping[str, Any]
-    products: tuple[tuple[int, int, int], ...]
+    products: Products
     steps: int
+    peers: tuple[str, ...] = ("torch", "compile", "jax")
+
+
+def linear(rows: int, inputs: int, outputs: int, *, first: bool = False) -> Products:
+    """The products of a linear map of so many rows: forward, by the weights, and by the rows unless it is first."""
+    by_rows = () if first else ((rows, inputs, outputs),)
+    return ((rows, outputs, inputs), (inputs, outputs, rows), *by_rows)

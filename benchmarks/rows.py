@@ -1,9 +1,9 @@
 """All rows, in the order of the table."""
 
-from . import mlp
+from . import cnn, mlp, resnet
 from .row import Row
 
-ROWS: tuple[Row, ...] = (*mlp.ROWS,)
+ROWS: tuple[Row, ...] = (*mlp.ROWS, *cnn.ROWS, *resnet.ROWS)
 
 
 def named(name: str) -> Row:

@@ -110,18 +110,22 @@ def _pythons(peers: Sequence[str], given: tuple[str, ...]) -> tuple[dict[str, st
 def initial(row: Row) -> Arrays:
     """Parameters by the model's own laws, and a batch of data; always the same."""
     model = gradc.compile_text(row.text, row.name.replace("-", "_"), seed=0)
-    params = {name: np.array(model.params[name]) for name in model.params}
-    return Arrays(params, row.data(np.random.default_rng(0)))
+    arrays = {name: np.array(model.params[name]) for name in model.params}
+    # a parameter is what the optimizer has moments of
+    trained = {name.rpartition(".")[0] for name in model.module.MOMENTS}
+    params, states = ({k: v for k, v in arrays.items() if (k in trained) == wanted} for wanted in (True, False))
+    return Arrays(params, states, row.data(np.random.default_rng(0)))
 
 
 def run_row(row: Row, plan: Plan) -> Result:
     """All peers, round by round."""
-    timings: dict[str, list[Timing]] = {peer: [] for peer in plan.pythons}
+    pythons = {peer: python for peer, python in plan.pythons.items() if peer in ("gradc", "blas", *row.peers)}
+    timings: dict[str, list[Timing]] = {peer: [] for peer in pythons}
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
         worker.save(arrays, initial(row))
         for _ in range(plan.rounds):
-            for peer, python in plan.pythons.items():
+            for peer, python in pythons.items():
                 timings[peer].append(_run_peer(row, peer, python, arrays, plan.seconds))
                 last = timings[peer][-1]
                 click.echo(f"{row.name:12} {peer:10} {last.median * 1e6:10.1f} µs", err=True)

@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from .rows import named
 
 BLOCKS = 20
 TRIAL_SECONDS = 0.3
+GROUPS = tuple(field.name for field in fields(Arrays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def laps(row: Row, peer: Peer, seconds: float) -> list[float]:
 
 def save(path: Path, arrays: Arrays) -> None:
     """Writes what all peers start from."""
-    groups = {"params": arrays.params, "data": arrays.data}
+    groups = {group: getattr(arrays, group) for group in GROUPS}
     named_arrays = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
     np.savez(path, allow_pickle=False, **named_arrays)
 
@@ -93,7 +94,7 @@ def load(path: Path) -> Arrays:
         found = {name: file[name] for name in file.files}
     parts = {
         group: {name.removeprefix(f"{group}/"): value for name, value in found.items() if name.startswith(f"{group}/")}
-        for group in ("params", "data")
+        for group in GROUPS
     }
     return Arrays(**parts)
 

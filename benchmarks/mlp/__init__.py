@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.row import Array, Row
+from benchmarks.row import Array, Products, Row, linear
 
 
 def text(sizes: tuple[int, ...]) -> str:
@@ -36,13 +36,10 @@ def data(sizes: tuple[int, ...], batch: int, rng: np.random.Generator) -> dict[s
     return {"x": x, "y": rng.integers(0, sizes[-1], batch)}
 
 
-def products(sizes: tuple[int, ...], batch: int) -> tuple[tuple[int, int, int], ...]:
-    """Of a step: forward, by the weights, and by all activations but the input."""
-    layers = list(pairwise(sizes))
-    forward = [(batch, n, m) for m, n in layers]
-    weights = [(m, n, batch) for m, n in layers]
-    activations = [(batch, m, n) for m, n in layers[1:]]
-    return (*forward, *weights, *activations)
+def products(sizes: tuple[int, ...], batch: int) -> Products:
+    """Of a step."""
+    layers = pairwise(sizes)
+    return tuple(product for n, (i, o) in enumerate(layers) for product in linear(batch, i, o, first=n == 0))
 
 
 def row(name: str, sizes: tuple[int, ...], batch: int, steps: int) -> Row:
@@ -56,6 +53,7 @@ def row(name: str, sizes: tuple[int, ...], batch: int, steps: int) -> Row:
         options={"sizes": sizes},
         products=products(sizes, batch),
         steps=steps,
+        peers=("torch", "compile", "jax", "pytensor"),
     )
 
 

@@ -18,9 +18,14 @@ def network(sizes: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(*layers[:-1])
 
 
-def parameters(arrays: Mapping[str, Array]) -> list[Tensor]:
-    """The initial parameters in the network's order; PyTorch stores weights the other way round."""
-    return [torch.from_numpy(array.T.copy()) for array in arrays.values()]
+def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+    """The parameters as the network's, whose every other layer is linear; PyTorch has weights the other way round."""
+    layers = {name.rpartition(".")[0]: None for name in arrays}
+    return {
+        f"{2 * n}.{kind}": torch.from_numpy(arrays[f"{layer}.{kind}"].T.copy())
+        for n, layer in enumerate(layers)
+        for kind in ("weight", "bias")
+    }
 
 
 def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -13,9 +13,11 @@ from benchmarks.row import Array
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """What all peers start from: the initial parameters, and one batch, both by name and in the model's order."""
+    """What all peers start from: the initial parameters, what the model keeps beside them (a batch norm's running
+    moments), and one batch; each by name and in the model's order."""
 
     params: Mapping[str, Array]
+    states: Mapping[str, Array]
     data: Mapping[str, Array]
 
 

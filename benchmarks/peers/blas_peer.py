@@ -2,22 +2,27 @@
 
 import numpy as np
 
-from benchmarks.row import Row
+from benchmarks.row import Array, Row
 
 from . import Arrays, Peer
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
     """All products of a step, one after the other."""
-    rng = np.random.default_rng(0)
-    operands = []
-    for m, n, k in row.products:
-        a, b = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)
-        operands.append((a, b, np.empty((m, n), np.float32)))
+    operands = {sizes: _operands(*sizes) for sizes in row.products}
+    # the steps of a recurrence share their weights, so products of the same sizes share their operands
+    products = [(np.dot if len(sizes) == 3 else np.matmul, *operands[sizes]) for sizes in row.products]
 
     def step() -> float:
-        for a, b, out in operands:
-            np.dot(a, b, out)
+        for product, a, b, out in products:
+            product(a, b, out)
         return 0.0
 
     return {"": Peer(step, float, lambda: None)}
+
+
+def _operands(*sizes: int) -> tuple[Array, Array, Array]:
+    *batch, m, n, k = sizes
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((*batch, m, k), np.float32), rng.standard_normal((*batch, k, n), np.float32)
+    return a, b, np.empty((*batch, m, n), np.float32)

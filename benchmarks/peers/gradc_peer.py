@@ -19,7 +19,7 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
         return module.train_step(params, state, *data)
 
     def restart() -> None:
-        for name, value in arrays.params.items():
+        for name, value in {**arrays.params, **arrays.states}.items():
             params[name] = value
         state.flat[...] = first
         state.step = 0

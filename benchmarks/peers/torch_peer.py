@@ -21,7 +21,7 @@ def trained(row: Row, arrays: Arrays, form: str, compiled: str = "") -> Peer:
     """Trains the row with Adam in one form; `compiled` names what of the step torch.compile is given."""
     statement = importlib.import_module(f"benchmarks.{row.family}.with_torch")
     model = statement.network(**row.options)
-    first = statement.parameters(arrays.params)
+    first = statement.state({**arrays.params, **arrays.states})
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=form == "fused", foreach=form == "foreach")
     data = tuple(torch.from_numpy(array) for array in arrays.data.values())
     loss_of = torch.compile(statement.loss) if compiled else statement.loss
@@ -36,9 +36,8 @@ def trained(row: Row, arrays: Arrays, form: str, compiled: str = "") -> Peer:
 
     def restart() -> None:
         # in place: new tensors would have torch.compile compile again
+        model.load_state_dict(first)
         with torch.no_grad():
-            for parameter, value in zip(model.parameters(), first, strict=True):
-                parameter.copy_(value)
             for moments in optimizer.state.values():
                 for moment in moments.values():
                     moment.zero_()
