@@ -9,7 +9,6 @@ false), and the update rule of each group of parameters.
 import hashlib
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -184,8 +183,11 @@ def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
 
 def forward_graph(model: core.Model) -> Expanded:
     """All of a model, made stable first, then with equations for every `grad(y, x)`."""
-    with _in_order():
-        return expanded(stabilise(lower(model)))
+    lowered = stabilise(lower(model))
+    found = expanded(lowered)
+    if lowered.gradients:
+        _check_order(found.graph)
+    return found
 
 
 def gradient_graph(model: core.Model, forward: Graph) -> Graph:
@@ -199,18 +201,16 @@ def gradient_graph(model: core.Model, forward: Graph) -> Graph:
         parameters.setdefault(minimised.tensor, []).append(name)
     graph = pruned(Graph(forward.tensors, forward.equations, kept | {tensor: tensor for tensor in parameters}))
     graph = Graph(graph.tensors, graph.equations, kept)
-    with _in_order():
-        for tensor, names in parameters.items():
-            graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
-        arrange(graph)
+    for tensor, names in parameters.items():
+        graph = gradient(graph, tensor, names, prefix=adjoint_prefix(model, tensor))
+    _check_order(graph)
     return graph
 
 
-@contextmanager
-def _in_order() -> Iterator[None]:
+def _check_order(graph: Graph) -> None:
     """Refuses a recurrence whose gradient has no loop in which each place comes after those it needs."""
     try:
-        yield
+        arrange(graph)
     except Unordered as cycle:
         lines = dict.fromkeys(equation.origin.span for equation in cycle.equations)
         raise GradcError([

@@ -441,6 +441,12 @@ def test_a_gradient_without_an_order_is_refused(equation):
     assert refusal.value.diagnostics[0].span.line == 5
 
 
+def test_so_is_one_that_only_a_prediction_needs():
+    tree = "h[i: n] = x[i] * w[0] + (if i > 0 then 0.5 * h[(i - 1) // 2] * w[1] else 1)\n"
+    with pytest.raises(GradcError, match=r"no order that is found: du\.of\.dh"):
+        pipeline.emit(f"{TREE}{tree}u = grad(sum(h^2), x)\npredict u\nloss sum(w^2)\n", file="m.grad")
+
+
 def test_an_equation_for_each_place_needs_no_order():
     tree = "h[0] = x[0] * w[0] + 1\nfor i in range(1, n):\n    h[i] = x[i] * w[0] + 0.5 * h[(i - 1) // 2] * w[1]\n"
     assert check(f"{TREE}{tree}loss sum(h^2)\n", file="m.grad").passed
