@@ -113,7 +113,8 @@ def initial(row: Row) -> Arrays:
     arrays = {name: np.array(model.params[name]) for name in model.params}
     # a parameter is what the optimizer has moments of
     trained = {name.rpartition(".")[0] for name in model.module.MOMENTS}
-    params, states = ({k: v for k, v in arrays.items() if (k in trained) == wanted} for wanted in (True, False))
+    params = {name: array for name, array in arrays.items() if name in trained}
+    states = {name: array for name, array in arrays.items() if name not in trained}
     return Arrays(params, states, row.data(np.random.default_rng(0)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradc import console
-from gradc.errors import Diagnostic, GradcError, GradcWarning, fail, render
+from gradc.errors import Diagnostic, GradcWarning, fail, render, unwritable
 from gradc.runtime import checkpoint, data, files, training, weights
 from gradc.runtime.build import pipeline
 from gradc.runtime.interface import Array, batch_dim
@@ -71,12 +71,12 @@ class PredictOptions:
 
 def compile_model(path: Path, out: Path, dtype: str) -> None:
     """Writes the emitted module: into a folder, under the model's name, or to the .py file that is named."""
-    if out.suffix not in ("", MODULE) and not out.is_dir():
+    named = out.suffix == MODULE and not out.is_dir()
+    if out.suffix and not named and not out.is_dir():
         help = f"-o names a folder or a {MODULE} file; to make a folder of this name: mkdir {out}"
         raise fail("not-a-folder", f"there is no folder {out}", help)
     model = compile(path, dtype)
     own = model.module.NAME if model.module.NAME.isidentifier() else path.stem
-    named = out.suffix == MODULE and not out.is_dir()
     folder, name = (out.parent, out.stem) if named else (out, own)
     if (named and not name.isidentifier()) or keyword.iskeyword(name) or name in (*sys.stdlib_module_names, *NEEDED):
         message = f"a module called {name} would hide Python's own, or could not be imported"
@@ -89,7 +89,7 @@ def compile_model(path: Path, out: Path, dtype: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         target.write_text(model.source, encoding="utf-8")
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise unwritable(target, error) from error
     console.say(f"{target}: {model!r}")
 
 
@@ -106,13 +106,8 @@ def new_model(name: str, text: str) -> None:
     except FileExistsError as error:
         raise fail("file-exists", f"{path} is there already", "choose another name, or move it away") from error
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise unwritable(path, error) from error
     console.say(f"{path} is written; next: gradc inspect {path}, then gradc train {path} --data FILE")
-
-
-def _cannot_write(path: Path, error: OSError) -> GradcError:
-    message = f"{path} cannot be written: {error.strerror or error}"
-    return fail("cannot-save", message, "choose a folder that is there and that you may write to")
 
 
 # ------------------------------------------------------------------ train

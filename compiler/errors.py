@@ -82,6 +82,18 @@ def fail(code: str, message: str, help: str, about: tuple[str, ...] = ()) -> Gra
     return GradcError([Diagnostic(code, message, help=help, about=about)])
 
 
+def unreadable(path: object, error: OSError) -> GradcError:
+    """A file that is there and cannot be read."""
+    message = f"{path} cannot be read: {error.strerror or error}"
+    return fail("unreadable-file", message, "look at its owner and its rights: ls -l")
+
+
+def unwritable(path: object, error: OSError) -> GradcError:
+    """A file that cannot be written."""
+    message = f"{path} cannot be written: {error.strerror or error}"
+    return fail("cannot-save", message, "make room, or name a file in a folder that is there and that you may write to")
+
+
 def located(error: GradcError, declared: Mapping[str, Span], sources: Mapping[str, str]) -> GradcError:
     """The error with the declarations of the arrays that it is about.
 

@@ -17,7 +17,18 @@ from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequ
 
 from .lines import broken, parts
 from .names import Names
-from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered
+from .rounds import (
+    INDENT,
+    RANGE,
+    conditions_text,
+    narrowed,
+    otherwise,
+    passing,
+    round_of,
+    rounds_row,
+    running_along,
+    uncovered,
+)
 from .style import BodyPrinter, Surroundings, body_printer, index_text
 from .text import equation_text, with_place
 
@@ -121,14 +132,16 @@ class KernelWriter:
     def kernel(self, name: str) -> Kernel:
         """The nest as a function of this name."""
         self.write(self.step)
+        given = self.given()
+        self.arrays = dict.fromkeys(sorted(self.arrays, key=lambda root: root not in given))
         made = tuple(dict.fromkeys(s.equation.target for s in self.statements()))
         returns = tuple(n for n in made if self.is_variable(n) and n in self.external)
         sizes, parameters = self.sizes()
         if self.rows is not None:
             parameters = (*parameters, *RANGE)
-        given = {round_of(name): self.loops[name] for name in self.rounds}
-        parameters = (*parameters, *(key for key, name in given.items() if self.mentions(name)))
-        names = tuple(RANGE.get(root) or given.get(root) or self.names.of(root) for root in parameters)
+        outer = {round_of(name): self.loops[name] for name in self.rounds}
+        parameters = (*parameters, *(key for key, name in outer.items() if self.mentions(name)))
+        names = tuple(RANGE.get(root) or outer.get(root) or self.names.of(root) for root in parameters)
         ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
         words = set(re.findall(r"\w+", " ".join(self.lines)))
         body = (*(row for row in sizes if row.split(" = ")[0] in words), *self.lines, *ending)
@@ -170,8 +183,6 @@ class KernelWriter:
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
         """Lines that take the free dims from arrays' shapes; parameters, with the dims that no array tells."""
         lines, missing = [], []
-        given = self.given()
-        self.arrays = dict.fromkeys(sorted(self.arrays, key=lambda root: root not in given))
         for dim in self.dims:
             source = self.shape_with(dim)
             if source is None:
@@ -181,7 +192,7 @@ class KernelWriter:
         return lines, (*self.arrays, *self.scalars, *missing)
 
     def given(self) -> set[str]:
-        """The arrays in which something is when the kernel is called: its arguments before those it only writes."""
+        """The arrays in which something is when the kernel is called; they come before those it only writes."""
         given, written = set[str](), set[str]()
         for statement in self.statements():
             target = self.root(statement.equation.target)
@@ -318,9 +329,9 @@ class KernelWriter:
         """How many outer loops run along an axis of the target from end to end: what is below them starts at 0."""
         places = [place.bare for place in statement.equation.write]
         extents = self.tensor(statement.equation.target).extents
-        passing, diagonal = self.passing_loops(statement), self.diagonal_loops(statement)
+        without, diagonal = passing(statement.equation, self.filled(statement)), self.diagonal_loops(statement)
         for depth, name in enumerate(statement.path):
-            if name in passing:
+            if name in without:
                 continue
             if places.count(name) != 1 or diagonal.intersection(statement.path[:depth]):
                 return depth
@@ -329,18 +340,17 @@ class KernelWriter:
                 return depth
         return len(statement.path)
 
-    def passing_loops(self, statement: Statement) -> set[str | None]:
-        """The loops along axes that the buffer does not have: it holds what belongs to one round of them."""
+    def filled(self, statement: Statement) -> Buffer:
+        """The buffer that it writes."""
         buffer = self.buffer(statement.equation.target)
-        kept = range(len(statement.equation.write)) if buffer is None else buffer.axes
-        return {place.bare for at, place in enumerate(statement.equation.write) if place.bare and at not in kept}
+        assert buffer is not None, "a leaf is never written"
+        return buffer
 
-    def diagonal_loops(self, statement: Statement) -> set[str | None]:
-        """Those on which an axis of the buffer depends too, as in `d[k, k]` or `d[k // 2, k]`: a round writes one place
-        of many."""
-        buffer = self.buffer(statement.equation.target)
-        kept = {name for at in buffer.axes for name in statement.equation.write[at].indices} if buffer else set()
-        return self.passing_loops(statement) & kept
+    def diagonal_loops(self, statement: Statement) -> set[str]:
+        """Those of the passing ones on which an axis of the buffer depends too, as in `d[k, k]` or `d[k // 2, k]`: a
+        round writes one place of many."""
+        buffer = self.filled(statement)
+        return passing(statement.equation, buffer) & running_along(statement.equation, buffer)
 
     def opens_at(self, statement: Statement, depth: int) -> bool:
         if self.opening_depth(statement) != depth:
@@ -361,8 +371,7 @@ class KernelWriter:
 
     def open(self, statement: Statement, depth: int) -> None:
         """What must stand before the loop: a variable to accumulate in, or zeros."""
-        equation, buffer = statement.equation, self.buffer(statement.equation.target)
-        assert buffer is not None, "a leaf is never written"
+        equation, buffer = statement.equation, self.filled(statement)
         diagonal = self.diagonal_loops(statement)
         outer = set(statement.path[:depth]) - diagonal
         rounds = set(statement.around) - diagonal

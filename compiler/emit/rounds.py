@@ -104,6 +104,16 @@ class Arrays(Protocol):
         """The array's identifier."""
 
 
+def passing(equation: Equation, buffer: Buffer) -> set[str]:
+    """The indices along axes that the buffer does not have: it holds what belongs to one round of them."""
+    return {place.bare for at, place in enumerate(equation.write) if place.bare and at not in buffer.axes}
+
+
+def running_along(equation: Equation, buffer: Buffer) -> set[str]:
+    """The indices on which the place in the buffer depends."""
+    return {name for at in buffer.axes for name in equation.write[at].indices}
+
+
 def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collection[str] = (),
               rows: IndexExpr | None = None) -> Iterator[str]:  # fmt: skip
     """Rows that set to 0 what no round writes, of the tensors that the recurrence is the first to write.
@@ -114,8 +124,7 @@ def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collect
     """
     for equation, loops in _started(step, ()):
         buffer = program.buffers[equation.target]
-        passing = {place.bare for at, place in enumerate(equation.write) if at not in buffer.axes}
-        stepping = {name for at in buffer.axes for name in equation.write[at].indices} - passing
+        stepping = running_along(equation, buffer) - passing(equation, buffer)
         if step.index.name in stepping and stepping.isdisjoint(outer):
             for cut in _cuts(equation, [loop for loop in loops if loop.index.name in stepping], buffer, arrays.around):
                 if rows is not None and buffer.extents[0] == rows:

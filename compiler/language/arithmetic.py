@@ -13,7 +13,7 @@ from gradc.graph.index import IndexExpr, Ranges, number
 
 from . import core
 from .core import Bounds, Kind
-from .folding import COMPARE, compare, fold
+from .folding import COMPARE, compare, division_by_zero, fold
 from .refusal import Refused
 from .values import Element, constant, described, truth, whole
 
@@ -68,12 +68,7 @@ def apply(function: str, arguments: Sequence[Element], span: Span, ranges: Range
         if folded is not None:
             return constant(span, folded, _keeps_whole(function, parts, folded.denominator))
     if function in {"div", "floordiv", "mod"} and parts[1].number == 0:
-        raise Refused(
-            "division-by-zero",
-            "a division by zero",
-            span,
-            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
-        )
+        raise division_by_zero(span)
     kind = _kind(function, parts)
     expression = _expression(function, parts, span)
     if kind is Kind.WHOLE:
@@ -159,12 +154,7 @@ def _index(function: str, parts: Sequence[Element], span: Span, ranges: Ranges) 
             return reduce(operator.mul, [a] * (_small_power(parts) or 0), number(1))
         case ("floordiv" | "mod") as sign, [a, b]:
             if b.constant == 0:
-                raise Refused(
-                    "division-by-zero",
-                    "a division by zero",
-                    span,
-                    help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
-                )
+                raise division_by_zero(span)
             if not ranges.nonnegative(b - 1):
                 return None
             return ranges.simplified(a // b if sign == "floordiv" else a % b)

@@ -122,13 +122,13 @@ def _axis(world: World, node: syntax.Expression, place: Place) -> core.Axis:
     if size is None:
         raise Echo
     if not never_negative(size - 1):
-        raise Refused(
-            "not-a-size",
-            f"an axis is at least 1 long, and this one is {size}",
-            node.span,
-            help="look at the sizes that it is computed from",
-        )
+        raise _too_short(size, node)
     return core.Axis(node.name if isinstance(node, syntax.Name) else str(size), size)
+
+
+def _too_short(size: IndexExpr, node: syntax.Expression) -> Refused:
+    message = f"an axis is at least 1 long, and this one is {size}"
+    return Refused("not-a-size", message, node.span, help="look at the sizes that it is computed from")
 
 
 def _type(world: World, type_name: syntax.TypeName | None, place: Place) -> tuple[Kind, Bounds | None]:
@@ -283,12 +283,7 @@ def _fixed(axis: core.Axis, node: syntax.Expression) -> core.Axis:
                       f"the size of a parameter or state is fixed, and {axis.extent} is known only when called",
                       node.span, help=f"give dim {axis.extent.dims[0]} a value")  # fmt: skip
     if axis.extent.constant is None or axis.extent.constant < 1:
-        raise Refused(
-            "not-a-size",
-            f"an axis is at least 1 long, and this one is {axis.extent}",
-            node.span,
-            help="look at the sizes that it is computed from",
-        )
+        raise _too_short(axis.extent, node)
     return axis
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from gradc.errors import Label
+from gradc.errors import Label, Span
 
 from . import syntax
+from .indices import two_dots
 from .naming import BUILT_IN, CONSTANTS
 from .refusal import Refused
 from .scopes import Frame
@@ -30,17 +31,7 @@ def register(world: World, file: syntax.File, used: Iterable[syntax.File]) -> No
             if known is None:
                 seen[definition.name] = definition
             elif known is not definition:
-                labels = [Label(known.span, "here"), Label(definition.span, "and here")]
-                world.report(
-                    Refused(
-                        "name-taken",
-                        f"{definition.name} is defined twice",
-                        known.span,
-                        labels,
-                        help="give one of them another name",
-                    ),
-                    top,
-                )
+                world.report(_defined_twice(known, definition, known.span), top)
     world.definitions[file.name] = seen
 
 
@@ -48,18 +39,17 @@ def _own(file: syntax.File) -> list[syntax.Definition]:
     return [statement for statement in file.statements if isinstance(statement, syntax.Definition)]
 
 
+def _defined_twice(first: syntax.Definition, second: syntax.Definition, span: Span) -> Refused:
+    labels = [Label(first.span, "here"), Label(second.span, "and here")]
+    return Refused("name-taken", f"{first.name} is defined twice", span, labels, help="give one of them another name")
+
+
 def _check(definition: syntax.Definition, seen: Mapping[str, syntax.Definition]) -> None:
     name = definition.name
     if name in BUILT_IN | CONSTANTS | {"range"}:
         raise Refused("name-taken", f"{name} is built in", definition.span, help="take another name")
     if name in seen:
-        raise Refused(
-            "name-taken",
-            f"{name} is defined twice",
-            definition.span,
-            [Label(seen[name].span, "here"), Label(definition.span, "and here")],
-            help="give one of them another name",
-        )
+        raise _defined_twice(seen[name], definition, definition.span)
     names = [parameter.name for parameter in definition.parameters]
     for parameter in definition.parameters:
         if names.count(parameter.name) > 1:
@@ -74,12 +64,7 @@ def _check(definition: syntax.Definition, seen: Mapping[str, syntax.Definition])
                 "reserved-name", f"{parameter.name} is a name of the language", parameter.span, help="take another name"
             )
         if sum(isinstance(axis, syntax.Ellipsis) for axis in parameter.axes or ()) > 1:
-            raise Refused(
-                "two-dots",
-                "... stands twice between these brackets",
-                parameter.span,
-                help="one ... stands for any number of axes; name the others",
-            )
+            raise two_dots(parameter.span)
         for axis in parameter.axes or ():
             if isinstance(axis, syntax.Name) and axis.name in names:
                 raise Refused(

@@ -7,6 +7,7 @@ tells about their indices, so that others can read it; then its values.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gradc.errors import Span
 from gradc.graph.index import ZERO, IndexExpr, index
 
 from . import core, syntax
@@ -104,12 +105,7 @@ def named(world: World, value: Value, name: str, context: Context, node: syntax.
     if value is POISON or isinstance(value, Items):
         return value
     if not isinstance(value, Element | Array):
-        raise Refused(
-            "not-a-tensor",
-            f"an equation makes a tensor, and this is {described(value)}",
-            node.span,
-            help=no_tensor(value),
-        )
+        raise _no_tensor(value, node.span)
     if isinstance(value, Array) and value.name is not None:
         return value
     if isinstance(value, Element) and (value.known or value.size is not None or is_scalar_tensor(value)):
@@ -120,6 +116,11 @@ def named(world: World, value: Value, name: str, context: Context, node: syntax.
 def is_scalar_tensor(value: Element) -> bool:
     """Whether a scalar has a tensor of its own."""
     return isinstance(value.expression, core.Read) and not value.expression.subscripts
+
+
+def _no_tensor(value: Value, span: Span) -> Refused:
+    message = f"an equation makes a tensor, and this is {described(value)}"
+    return Refused("not-a-tensor", message, span, help=no_tensor(value))
 
 
 def _several(world: World, thunk: Thunk, value: Value, context: Context) -> Value:
@@ -330,15 +331,7 @@ def _right_side(world: World, one: Prepared) -> Element | None:
             frame,
         )
     else:
-        world.report(
-            Refused(
-                "not-a-tensor",
-                f"an equation makes a tensor, and this is {described(value)}",
-                one.written.value.span,
-                help=no_tensor(value),
-            ),
-            frame,
-        )
+        world.report(_no_tensor(value, one.written.value.span), frame)
     return None
 
 

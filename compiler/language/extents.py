@@ -14,7 +14,7 @@ from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
 from .cycles import in_one_cycle, measuring
-from .indices import described_read, index_name, shown_base, wrong_count
+from .indices import described_read, index_name, shown_base, two_dots, wrong_count
 from .places import Place
 from .refusal import Echo, Refused
 from .scopes import Group, Size
@@ -204,12 +204,7 @@ class _Search:
         plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
         dots = len(node.subscripts) - len(plain)
         if dots > 1:
-            raise Refused(
-                "two-dots",
-                "... stands twice between these brackets",
-                node.span,
-                help="one ... stands for any number of axes; name the others",
-            )
+            raise two_dots(node.span)
         if (not dots and len(plain) != len(axes)) or len(plain) > len(axes):
             raise wrong_count(node, shown_base(node), len(plain), axes)
         at = next((k for k, s in enumerate(node.subscripts) if isinstance(s, syntax.Ellipsis)), len(plain))

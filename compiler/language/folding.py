@@ -42,14 +42,15 @@ def compare(function: str, a: Fraction, b: Fraction) -> bool:
     return {"lt": a < b, "le": a <= b, "eq": a == b, "ne": a != b}[function]
 
 
+def division_by_zero(span: Span, message: str = "a division by zero") -> Refused:
+    """By a number known when the model is compiled."""
+    help = "look at the numbers and sizes that it is made of: it is 0 whatever the data"
+    return Refused("division-by-zero", message, span, help=help)
+
+
 def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
     if b == 0:
-        raise Refused(
-            "division-by-zero",
-            "a division by zero",
-            span,
-            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
-        )
+        raise division_by_zero(span)
     match sign:
         case "div":
             return _bounded(a / b, span)
@@ -60,12 +61,7 @@ def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:
 
 def _power(a: Fraction, b: Fraction, span: Span) -> Fraction | None:
     if a == 0 and b < 0:
-        raise Refused(
-            "division-by-zero",
-            "0 to a negative power divides by zero",
-            span,
-            help="look at the numbers and sizes that it is made of: it is 0 whatever the data",
-        )
+        raise division_by_zero(span, "0 to a negative power divides by zero")
     if b.denominator != 1:
         return None
     longest = max(abs(a.numerator), a.denominator).bit_length()

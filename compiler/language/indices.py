@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping
 
-from gradc.errors import Label
+from gradc.errors import Label, Span
 from gradc.graph.index import IndexExpr
 
 from . import core, syntax
@@ -64,6 +64,12 @@ def suggested_order(node: syntax.Subscript, axes: tuple[core.Axis, ...],
 def shown_base(node: syntax.Subscript) -> str:
     """What is read, by its name if it has one."""
     return node.base.name if isinstance(node.base, syntax.Name) else "this"
+
+
+def two_dots(span: Span) -> Refused:
+    """What `...` stands for would not be told."""
+    help = "one ... stands for any number of axes; name the others"
+    return Refused("two-dots", "... stands twice between these brackets", span, help=help)
 
 
 def wrong_count(node: syntax.Subscript, name: str, count: int, axes: tuple[core.Axis, ...]) -> Refused:

@@ -84,10 +84,9 @@ def missing_subscripts(node: syntax.Subscript, name: str, count: int, axes: Sequ
     if count > len(axes):
         return "leave out what is too much"
     given = [unparse(subscript) for subscript in node.subscripts if not isinstance(subscript, syntax.Ellipsis)]
-    free = [letter for letter in LETTERS if letter not in given]
-    used = [*(s for s in given if s.isidentifier()), *free[: len(axes) - count]]
-    at = ", ".join([*given, *free[: len(axes) - count]])
-    return f"a read names a place on every axis: y[{', '.join(used)}] = {name}[{at}]"
+    at = [*given, *[letter for letter in LETTERS if letter not in given][: len(axes) - count]]
+    left = ", ".join(place for place in at if place.isidentifier())
+    return f"a read names a place on every axis: y[{left}] = {name}[{', '.join(at)}]"
 
 
 def tensors_to_join(values: Sequence[Value]) -> str:

@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import safetensors.numpy
 
-from gradc.errors import Diagnostic, GradcError, GradcWarning, fail
+from gradc.errors import Diagnostic, GradcError, GradcWarning, fail, unwritable
 
 from . import tensors
 from .data import shown
@@ -64,10 +64,7 @@ def save(path: Path, session: Session) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}"
-        raise fail(
-            "cannot-save", message, "make room, or choose a folder that is there and that you may write to"
-        ) from error
+        raise unwritable(path, error) from error
 
 
 def check_writable(path: Path) -> None:

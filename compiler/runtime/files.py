@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from gradc.errors import fail
+from gradc.errors import fail, unreadable, unwritable
 
 from .beside import similar
 from .data import Source
@@ -76,8 +76,7 @@ def read(path: Path, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> 
             case _:
                 raise fail("unknown-data", f"{path}: data is an .npz or a .csv file", help=_save_help(specs))
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
-        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
+        raise unreadable(path, error) from error
 
 
 def _save_help(specs: Sequence[ArraySpec]) -> str:
@@ -103,8 +102,7 @@ def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        message = f"{path} cannot be written: {error.strerror or error}"
-        raise fail("cannot-save", message, "name a file in a folder that is there and that you may write to") from error
+        raise unwritable(path, error) from error
 
 
 def _read_npz(path: Path, specs: Sequence[ArraySpec]) -> dict[str, Array]:

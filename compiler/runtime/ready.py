@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from .collection import resting
-
-Array = np.ndarray[Any, Any]
+from .interface import Array
 
 
 @cache

@@ -5,7 +5,7 @@ It looks at bytes only; whether the text is a model is the compiler's business.
 
 from pathlib import Path
 
-from gradc.errors import Diagnostic, GradcError, Span, fail
+from gradc.errors import Diagnostic, GradcError, Span, fail, unreadable
 
 from .beside import similar
 
@@ -21,8 +21,7 @@ def read_model(path: Path) -> str:
     try:
         content = _content(path)
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
+        raise unreadable(path, error) from error
     return _decoded(content, str(path))
 
 

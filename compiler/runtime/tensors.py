@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from gradc.errors import fail
+from gradc.errors import fail, unreadable
 
 from .beside import similar
 from .interface import Array
@@ -49,8 +49,7 @@ def read(path: Path) -> TensorFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror or error}"
-        raise fail("unreadable-file", message, "look at its owner and its rights: ls -l") from error
+        raise unreadable(path, error) from error
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
         views = deserialize(content)
