@@ -24,7 +24,6 @@ from .stages import STAGES
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "examples" / "digits.grad"
-PACKAGES = ("torch", "jax")
 TITLES = {"torch": "PyTorch eager", "jax": "JAX jit"}
 ROUNDS = 5
 BATCH = 32
@@ -48,15 +47,16 @@ class Scratch:
 
 @click.command()
 @click.option("--rounds", default=ROUNDS, show_default=True)
+@click.option("--python", multiple=True, metavar="PEER=PATH", help="The Python that has a peer, if not this one.")
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Folder of the results.")
-def main(rounds: int, out: Path) -> None:
+def main(rounds: int, python: tuple[str, ...], out: Path) -> None:
     """Times the way to the first training step, and writes startup.md."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(Path(folder))
         rng = np.random.default_rng(0)
         np.savez(scratch.data, x=rng.random((BATCH, 64), dtype=np.float32), y=rng.integers(0, 10, BATCH))
         machine = this_machine()
-        seconds = measure(scratch, rounds)
+        seconds = measure(scratch, rounds, dict(pair.split("=", 1) for pair in python))
         stages = stage_seconds()
     text = markdown(seconds, stages, machine)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,26 +64,26 @@ def main(rounds: int, out: Path) -> None:
     click.echo(text)
 
 
-def measure(scratch: Scratch, rounds: int) -> dict[str, list[float]]:
-    """Seconds from start to first step, by who."""
+def measure(scratch: Scratch, rounds: int, pythons: Mapping[str, str]) -> dict[str, list[float]]:
+    """Seconds from start to first step, by who. Each is run by its Python of `pythons`, or by this one."""
     found: dict[str, list[float]] = {}
-    packages = [package for package in PACKAGES if installed(package, sys.executable)]
+    chosen = {package: pythons.get(package, sys.executable) for package in ("gradc", *TITLES)}
     for number in range(rounds):
-        cache = scratch.cache(number)
-        found.setdefault("gradc, compiled anew", []).append(start_to_step("gradc", scratch.data, cache))
-        found.setdefault("gradc, from its cache", []).append(start_to_step("gradc", scratch.data, cache))
-        for package in packages:
-            found.setdefault(TITLES[package], []).append(start_to_step(package, scratch.data, cache))
+        scripts = {"gradc, compiled anew": "gradc", "gradc, from its cache": "gradc"}
+        scripts |= {title: package for package, title in TITLES.items() if installed(package, chosen[package])}
+        for who, package in scripts.items():
+            taken = start_to_step(package, chosen[package], scratch.data, scratch.cache(number))
+            found.setdefault(who, []).append(taken)
     return found
 
 
-def start_to_step(package: str, data: Path, cache: Path) -> float:
+def start_to_step(package: str, python: str, data: Path, cache: Path) -> float:
     """Runs a script of `starts/` and times it until it says that it is done.
 
     Raises:
         ClickException: it fails.
     """
-    command = [sys.executable, str(HERE / "starts" / f"start_{package}.py"), str(data)]
+    command = [python, str(HERE / "starts" / f"start_{package}.py"), str(data)]
     start = time.perf_counter()
     environment = {**os.environ, "GRADC_CACHE": str(cache)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:

@@ -28,7 +28,7 @@ from gradc.runtime.training import History, Progress
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
 MODULE = ".py"
-NEEDED = ("numpy", "numba", "scipy", "threadpoolctl")
+NEEDED = ("numpy", "numba", "threadpoolctl")
 """What an emitted module imports, beside Python's own modules."""
 NOT_SAVED = "weights not saved (--out FILE saves them)"
 

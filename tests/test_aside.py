@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from support import elsewhere
 
+import gradc
 from gradc.errors import GradcError
 from gradc.runtime import aside as calling
+from gradc.runtime import ready
 from gradc.runtime.aside import aside
 from gradc.runtime.ready import get_numba_ready
 
@@ -80,6 +82,11 @@ def test_numba_is_made_ready_once():
     get_numba_ready()
     get_numba_ready()
     assert get_numba_ready.cache_info().misses == 1
+
+
+def test_numba_is_made_ready_for_the_options_of_emitted_modules():
+    module = gradc.compile_text(MODEL).module
+    assert (module.FAST, module.PLAIN, module.BARE) == (ready.FAST, ready.PLAIN, ready.BARE)
 
 
 def test_a_first_run_leaves_the_compiler_out_and_gives_the_same_module(tmp_path):

@@ -87,8 +87,8 @@ def test_the_module_says_whose_it_is():
 def test_laws_are_drawn_as_they_are_written():
     text = (
         "param a[i: 6] ~ log(1 + i)\nparam b[i: 2, j: 3] ~ if i == j then 1 else 0\nparam c[400] ~ 2 * normal() + 5\n"
-        "param d[6, 3, 2] ~ orthogonal\nparam e ~ 3\n"
-        "loss sum(a) + sum(b) + sum(c) + sum(d) + e\n"
+        "param d[6, 3, 2] ~ orthogonal\nparam e ~ 3\nparam f[i: 3] ~ erf(i)\n"
+        "loss sum(a) + sum(b) + sum(c) + sum(d) + e + sum(f)\n"
     )
     params = gradc.compile_text(text, dtype="float64").params
     np.testing.assert_allclose(params["a"], np.log(1 + np.arange(6)))
@@ -98,6 +98,7 @@ def test_laws_are_drawn_as_they_are_written():
     flat = params["d"].reshape(6, 6)
     np.testing.assert_allclose(flat @ flat.T, np.eye(6), atol=1e-12)
     assert params["e"] == 3
+    np.testing.assert_allclose(params["f"], [0.0, 0.8427007929497149, 0.9953222650189527])
 
 
 def test_a_parameter_that_the_loss_does_not_reach_is_warned_of():

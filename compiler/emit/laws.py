@@ -17,7 +17,7 @@ OPERATORS: Mapping[str, str] = {
 CALLS: Mapping[str, str] = {
     "asin": "np.arcsin", "acos": "np.arccos", "atan": "np.arctan", "and": "np.logical_and", "or": "np.logical_or",
     "not": "np.logical_not", "max": "np.maximum", "min": "np.minimum", "round": "np.rint", "pow": "np.power",
-    "stop_gradient": "np.asarray", "erf": "special.erf", "sigmoid": "special.expit",
+    "stop_gradient": "np.asarray", "erf": "np.vectorize(math.erf)",
 }  # fmt: skip
 
 

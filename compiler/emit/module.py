@@ -104,8 +104,8 @@ class _Module:
             title=self.title(),
             model=self.model_lines(),
             legend=self.legend(),
-            provenance=self.provenance(wrappers),
-            imports=self.imports(wrappers),
+            provenance=self.provenance(),
+            imports=self.imports(),
             constants=self.constants(vector + kernels + drivers),
             digest=spec.digest,
             dtype=spec.dtype,
@@ -131,11 +131,11 @@ class _Module:
         # the template has the quotes
         return _wrapped(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
 
-    def provenance(self, callers: str) -> str:
+    def provenance(self) -> str:
         spec = self.spec
-        needs = f"It needs {'NumPy, Numba and SciPy' if 'special.' in callers else 'NumPy and Numba'}, not gradc."
-        first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}. {needs}"
-        return _wrapped(first, "") + "\nThis file, all of it, is yours to use under any terms."
+        first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}."
+        wrapped = _wrapped(f"{first} It needs NumPy and Numba, not gradc.", "")
+        return wrapped + "\nThis file, all of it, is yours to use under any terms."
 
     def model_lines(self) -> str:
         shown = [(_shortened(_safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
@@ -165,11 +165,9 @@ class _Module:
             shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", " "))
         return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
-    def imports(self, callers: str) -> tuple[str, ...]:
+    def imports(self) -> tuple[str, ...]:
         lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
         lines |= {*prelude_imports(self.calls), *(THREAD_IMPORTS if self.rows is not None else ())}
-        if "special." in callers:
-            lines.add("from scipy import special")
         names: dict[str, set[str]] = {}
         for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
             module, _, imported = line.partition(" import ")

@@ -32,7 +32,7 @@ MODULE_NAMES = (
     *("evaluate", "differentiate", "update", "first_outside", "params", "state", "d_params", "work", "places", "flags"),
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
-    *("gradients", "results", "threadpoolctl", "special", "_", "_array", "_checked", "_checked_inputs"),
+    *("gradients", "results", "threadpoolctl", "_", "_array", "_checked", "_checked_inputs"),
     *("_out_of_range", "_step_in_shards", "_seed", "processors"),
 )
 
