@@ -217,16 +217,10 @@ def log(x):
 
 
 @kernel
-def forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last):
+def forward_h_y_factor(x, picture, h_y_factor, first, last):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
-    h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
-            u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
-    h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                    digits_cnn.grad:13
-    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
-    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
-    h_arg[b, i, j, k] = argmax_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                 digits_cnn.grad:13
-    d_h_weight_factor[b, i, j, u, v, 0] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1
-            and i + u <= 8 and j + v >= 1 and j + v <= 8                                  digits_cnn.grad:13
+    h_y_factor[b, i, j, u, v] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
+            <= 8 and j + v >= 1 and j + v <= 8                                            digits_cnn.grad:13
     """
     for b in range(first, last):
         for i in range(8):
@@ -234,13 +228,25 @@ def forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_w
                 picture[i, j] = x[b, 8 * i + j]
         for i in range(8):
             for j in range(8):
-                h_y[:] = f4(0.0)
-                for u in range(max(0, 1 - i), min(3, 9 - i)):
-                    for v in range(max(0, 1 - j), min(3, 9 - j)):
-                        for o in range(32):
-                            h_y[o] += picture[i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
+                for u in range(3):
+                    for v in range(3):
+                        h_y_factor[b, i, j, u, v] = f4(0.0)
+                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
+                            h_y_factor[b, i, j, u, v] = picture[i + u - 1, j + v - 1]
+
+
+@kernel
+def forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last):
+    """h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                 digits_cnn.grad:13
+    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
+    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
+    h_arg[b, i, j, k] = argmax_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                 digits_cnn.grad:13
+    """
+    for b in range(first, last):
+        for i in range(8):
+            for j in range(8):
                 for o in range(32):
-                    h_conv2d = h_y[o] + h_bias[o]
+                    h_conv2d = d_h_conv2d[b, i, j, o] + h_bias[o]
                     d_h_conv2d[b, i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
         for i in range(4):
             for j in range(4):
@@ -262,13 +268,6 @@ def forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_w
                             if value_ > best_ or (np.isnan(value_) and not np.isnan(best_)):
                                 best_, best = value_, 2 * u + v
                     h_arg[b, i, j, k] = best
-        for i in range(8):
-            for j in range(8):
-                for u in range(3):
-                    for v in range(3):
-                        d_h_weight_factor[b, i, j, u, v, :] = f4(0.0)
-                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
-                            d_h_weight_factor[b, i, j, u, v, 0] = picture[i + u - 1, j + v - 1]
 
 
 @kernel
@@ -435,13 +434,10 @@ def adamw(m, g_, v, p, t):
 
 
 @kernel
-def forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h):
+def forward_h_y_factor_(x, picture, h_y_factor):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
-    h_y[b, i, j, o] = Σ_u,v picture[b, i + u - 1, j + v - 1, 0]*h_weight[u, v, 0, o]  where i +
-            u >= 1 and i + u <= 8 and j + v >= 1 and j + v <= 8                           digits_cnn.grad:13
-    h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                    digits_cnn.grad:13
-    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
-    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
+    h_y_factor[b, i, j, u, v] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
+            <= 8 and j + v >= 1 and j + v <= 8                                            digits_cnn.grad:13
     """
     batch = x.shape[0]
     for b in range(batch):
@@ -450,13 +446,25 @@ def forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h):
                 picture[i, j] = x[b, 8 * i + j]
         for i in range(8):
             for j in range(8):
-                h_y[:] = f4(0.0)
-                for u in range(max(0, 1 - i), min(3, 9 - i)):
-                    for v in range(max(0, 1 - j), min(3, 9 - j)):
-                        for o in range(32):
-                            h_y[o] += picture[i + u - 1, j + v - 1] * h_weight[u, v, 0, o]
+                for u in range(3):
+                    for v in range(3):
+                        h_y_factor[b, i, j, u, v] = f4(0.0)
+                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
+                            h_y_factor[b, i, j, u, v] = picture[i + u - 1, j + v - 1]
+
+
+@kernel
+def forward_h(h_y, h_bias, h_max_pool2d_x, h):
+    """h_conv2d[b, i, j, o] = h_y[b, i, j, o] + h_bias[o]                                 digits_cnn.grad:13
+    h_max_pool2d_x[b, i, j, o] = if h_conv2d[b, i, j, o] > 0 then h_conv2d[b, i, j, o] else 0  digits_cnn.grad:13
+    h[b, i, j, k] = max_u,v h_max_pool2d_x[b, 2*i + u, 2*j + v, k]                        digits_cnn.grad:13
+    """
+    batch = h_y.shape[0]
+    for b in range(batch):
+        for i in range(8):
+            for j in range(8):
                 for o in range(32):
-                    h_conv2d = h_y[o] + h_bias[o]
+                    h_conv2d = h_y[b, i, j, o] + h_bias[o]
                     h_max_pool2d_x[i, j, o] = h_conv2d if h_conv2d > f4(0.0) else f4(0.0)
         for i in range(4):
             for j in range(4):
@@ -596,26 +604,33 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
     picture = view(work, 0, (8, 8))
-    h_y = view(work, 64, (32,))
-    h = view(work, 96, (batch, 4, 4, 32))  # kept for d_g_weight
+    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))  # kept for d_h_weight
+    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight
     h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x and d_h_conv2d
-    d_h_weight_factor = view(work, 512 * batch + 96, (batch, 8, 8, 3, 3, 1))
-    f_dense_x = view(work, 4160 * batch + 96, (batch, 1024))  # kept for d_f_weight
-    f = view(work, 5184 * batch + 96, (batch, 64))  # kept for d_logits_weight and d_f_dense
-    logits_sum = view(work, 5248 * batch + 96, (batch, 10))  # kept for d_logits and d_logits_bias
-    logits = view(work, 64, (10,))
-    logits_exp = view(work, 0, (10,))
-    d_logits = view(work, 5258 * batch + 96, (batch, 10))
-    d_f_dense = view(work, 5268 * batch + 96, (batch, 64))
-    d_f_dense_x = view(work, 5332 * batch + 96, (batch, 1024))
-    d_g = view(work, 4160 * batch + 96, (4, 4, 64))
-    d_g_conv2d = view(work, 3136 * batch + 96, (batch, 4, 4, 64))
-    d_h = view(work, 96, (batch, 4, 4, 32))
-    d_h_max_pool2d_x = view(work, 6356 * batch + 96, (8, 8, 32))
-    d_h_conv2d = view(work, 1088 * batch + 96, (batch, 8, 8, 32))
+    f_dense_x = view(work, 4160 * batch + 64, (batch, 1024))  # kept for d_f_weight
+    f = view(work, 5184 * batch + 64, (batch, 64))  # kept for d_logits_weight and d_f_dense
+    logits_sum = view(work, 5248 * batch + 64, (batch, 10))  # kept for d_logits and d_logits_bias
+    logits = view(work, 0, (10,))
+    logits_exp = view(work, 5258 * batch + 64, (10,))
+    d_logits = view(work, 5258 * batch + 74, (batch, 10))
+    d_f_dense = view(work, 5268 * batch + 74, (batch, 64))
+    d_f_dense_x = view(work, 5332 * batch + 74, (batch, 1024))
+    d_g = view(work, 4160 * batch + 64, (4, 4, 64))
+    d_g_conv2d = view(work, 3136 * batch + 64, (batch, 4, 4, 64))
+    d_h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))
+    d_h_max_pool2d_x = view(work, 6356 * batch + 74, (8, 8, 32))
+    d_h_conv2d = view(work, 576 * batch + 64, (batch, 8, 8, 32))
 
     # forward
-    forward_h_arg(x, h_weight, h_bias, picture, h_y, d_h_conv2d, h, h_arg, d_h_weight_factor, first, last)
+    forward_h_y_factor(x, picture, h_y_factor, first, last)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
+    gemm(
+        view(rows(h_y_factor, first, last), 0, (64 * last - 64 * first, 9)),
+        view(h_weight, 0, (9, 1, 32))[:, 0],
+        view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
+        False,
+    )
+    forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -659,11 +674,11 @@ def over_rows(params, d_params, first, last, work, places, x, y):
                 for v in range(max(0, 1 - j), min(3, 5 - j)):
                     gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
     backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last)
-    # d_h_weight[u, v, k, o] = Σ_b,i,j d_h_weight_factor[b, i, j, u, v, k] d_h_conv2d[b, i, j, o]
+    # d_h_weight[u, v, 0, o] = Σ_b,i,j h_y_factor[b, i, j, u, v] d_h_conv2d[b, i, j, o]
     gemm(
-        view(rows(d_h_weight_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
+        view(rows(h_y_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
         view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
-        view(d_h_weight, 0, (9, 32)),
+        view(d_h_weight, 0, (9, 1, 32))[:, 0],
         False,
     )
     return (loss_sum,)
@@ -758,17 +773,23 @@ def predict_entry(params, work, x, p):
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     picture = view(work, 0, (8, 8))
-    h_y = view(work, 64, (32,))
-    h_max_pool2d_x = view(work, 96, (8, 8, 32))
-    h = view(work, 2144, (batch, 4, 4, 32))
-    g_y = view(work, 512 * batch + 2144, (batch, 4, 4, 64))
-    g = view(work, 96, (4, 4, 64))
-    f_dense_x = view(work, 1536 * batch + 2144, (batch, 1024))
-    f = view(work, 2144, (batch, 64))
-    logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
-    logits = view(work, 64, (10,))
-    logits_exp = view(work, 0, (10,))
-    forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h)
+    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))
+    h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
+    h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
+    h = view(work, 64, (batch, 4, 4, 32))
+    g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
+    g = view(work, 2624 * batch + 64, (4, 4, 64))
+    f_dense_x = view(work, 2624 * batch + 2112, (batch, 1024))
+    f = view(work, 64, (batch, 64))
+    logits_sum = view(work, 2624 * batch + 2112, (batch, 10))
+    logits = view(work, 0, (10,))
+    logits_exp = view(work, 64, (10,))
+    forward_h_y_factor_(x, picture, h_y_factor)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
+    gemm(
+        view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
+    )
+    forward_h(h_y, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -795,16 +816,22 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     picture = view(work, 0, (8, 8))
-    h_y = view(work, 64, (32,))
-    h_max_pool2d_x = view(work, 96, (8, 8, 32))
-    h = view(work, 2144, (batch, 4, 4, 32))
-    g_y = view(work, 512 * batch + 2144, (batch, 4, 4, 64))
-    g = view(work, 96, (4, 4, 64))
-    f_dense_x = view(work, 1536 * batch + 2144, (batch, 1024))
-    f = view(work, 2144, (batch, 64))
-    logits_sum = view(work, 1536 * batch + 2144, (batch, 10))
-    logits = view(work, 64, (10,))
-    forward_h(x, h_weight, h_bias, picture, h_y, h_max_pool2d_x, h)
+    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))
+    h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
+    h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
+    h = view(work, 64, (batch, 4, 4, 32))
+    g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
+    g = view(work, 2624 * batch + 64, (4, 4, 64))
+    f_dense_x = view(work, 2624 * batch + 2112, (batch, 1024))
+    f = view(work, 64, (batch, 64))
+    logits_sum = view(work, 2624 * batch + 2112, (batch, 10))
+    logits = view(work, 0, (10,))
+    forward_h_y_factor_(x, picture, h_y_factor)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
+    gemm(
+        view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
+    )
+    forward_h(h_y, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
     for i in range(4):
         for j in range(4):
@@ -823,7 +850,7 @@ def evaluate_entry(params, work, x, y):
 # ------------------------------------------------------------------ for callers
 
 
-ROW_WORK = 1101696
+ROW_WORK = 1120128
 """Multiply-adds of one row's products: what tells whether a step is worth cutting."""
 
 
@@ -919,8 +946,8 @@ class State:
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 6356 * batch + 2144:
-            self.work[0] = np.empty(6356 * batch + 2144, f4)
+        if self.work[0].size < 6356 * batch + 2122:
+            self.work[0] = np.empty(6356 * batch + 2122, f4)
         if self.work[1].size < 512 * batch:
             self.work[1] = np.empty(512 * batch, np.int64)
         return self.work
@@ -967,10 +994,10 @@ def _step_in_shards(params, state, shards, x, y):
     batch = x.shape[0]
     if (
         len(state.shards) != shards
-        or state.shards[0][0].size < 6356 * batch + 2144
+        or state.shards[0][0].size < 6356 * batch + 2122
         or state.shards[0][1].size < 512 * batch
     ):
-        state.shards = [(np.empty(6356 * batch + 2144, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
+        state.shards = [(np.empty(6356 * batch + 2122, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
         state.shares = np.empty((shards, SIZE), f4)
     step = state.step + 1
 
@@ -1002,7 +1029,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat, np.empty(6356 * batch + 2144, f4), np.empty(512 * batch, np.int64), x, y
+        params.flat, gradients.flat, np.empty(6356 * batch + 2122, f4), np.empty(512 * batch, np.int64), x, y
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
@@ -1014,7 +1041,7 @@ def predict(params, x, *, seed=0):
     (x,) = _checked_inputs(x)
     batch = x.shape[0]
     p = np.empty((batch, 10), f4)
-    predict_entry(params.flat, np.empty(2560 * batch + 2144, f4), x, p)
+    predict_entry(params.flat, np.empty(3648 * batch + 2112, f4), x, p)
     return p
 
 
@@ -1022,7 +1049,7 @@ def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(2560 * batch + 2144, f4), x, y)
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(3648 * batch + 2112, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy)}
@@ -1179,7 +1206,8 @@ def blas_product(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
 
     OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
-    columns go to it in blocks that stay under that.
+    the product goes to it in blocks that stay under that, of columns, or of rows or of what is summed where those are
+    many.
     """
     size, number = types.intp, dtype
     arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
@@ -1198,27 +1226,33 @@ def blas_product(dtype):
         b_step = (b_row if b_by_rows else b_column) // item
         out_step = out_row // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        block = n
+        tall, wide, deep = m, n, k
         if 2**18 < m * n * k <= 2**22:
-            block = 2**18 // (m * k)
-            block = 8 if block < 8 else block
-        for first in range(0, n, block if block > 0 else 1):
-            xgemm(
-                by_rows,
-                plain if a_by_rows else turned,
-                plain if b_by_rows else turned,
-                m,
-                block if block < n - first else n - first,
-                k,
-                1.0,
-                a,
-                a_least if a_step < a_least else a_step,
-                b + first * b_column,
-                b_least if b_step < b_least else b_step,
-                1.0 if accumulate else 0.0,
-                out + first * item,
-                n if out_step < n else out_step,
-            )
+            if 8 * m * k <= 2**18:
+                wide = 2**18 // (m * k)
+            elif 8 * n * k <= 2**18:
+                tall = 2**18 // (n * k)
+            else:
+                deep = 2**18 // (m * n)
+        for row in range(0, m, tall if tall > 0 else 1):
+            for column in range(0, n, wide if wide > 0 else 1):
+                for term in range(0, k if k > 0 else 1, deep if deep > 0 else 1):
+                    xgemm(
+                        by_rows,
+                        plain if a_by_rows else turned,
+                        plain if b_by_rows else turned,
+                        tall if tall < m - row else m - row,
+                        wide if wide < n - column else n - column,
+                        deep if deep < k - term else k - term,
+                        1.0,
+                        a + row * a_row + term * a_column,
+                        a_least if a_step < a_least else a_step,
+                        b + column * b_column + term * b_row,
+                        b_least if b_step < b_least else b_step,
+                        1.0 if accumulate or term > 0 else 0.0,
+                        out + row * out_row + column * item,
+                        n if out_step < n else out_step,
+                    )
 
     return product
 

@@ -1303,7 +1303,8 @@ def blas_product(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
 
     OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
-    columns go to it in blocks that stay under that.
+    the product goes to it in blocks that stay under that, of columns, or of rows or of what is summed where those are
+    many.
     """
     size, number = types.intp, dtype
     arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
@@ -1322,27 +1323,33 @@ def blas_product(dtype):
         b_step = (b_row if b_by_rows else b_column) // item
         out_step = out_row // item
         a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        block = n
+        tall, wide, deep = m, n, k
         if 2**18 < m * n * k <= 2**22:
-            block = 2**18 // (m * k)
-            block = 8 if block < 8 else block
-        for first in range(0, n, block if block > 0 else 1):
-            xgemm(
-                by_rows,
-                plain if a_by_rows else turned,
-                plain if b_by_rows else turned,
-                m,
-                block if block < n - first else n - first,
-                k,
-                1.0,
-                a,
-                a_least if a_step < a_least else a_step,
-                b + first * b_column,
-                b_least if b_step < b_least else b_step,
-                1.0 if accumulate else 0.0,
-                out + first * item,
-                n if out_step < n else out_step,
-            )
+            if 8 * m * k <= 2**18:
+                wide = 2**18 // (m * k)
+            elif 8 * n * k <= 2**18:
+                tall = 2**18 // (n * k)
+            else:
+                deep = 2**18 // (m * n)
+        for row in range(0, m, tall if tall > 0 else 1):
+            for column in range(0, n, wide if wide > 0 else 1):
+                for term in range(0, k if k > 0 else 1, deep if deep > 0 else 1):
+                    xgemm(
+                        by_rows,
+                        plain if a_by_rows else turned,
+                        plain if b_by_rows else turned,
+                        tall if tall < m - row else m - row,
+                        wide if wide < n - column else n - column,
+                        deep if deep < k - term else k - term,
+                        1.0,
+                        a + row * a_row + term * a_column,
+                        a_least if a_step < a_least else a_step,
+                        b + column * b_column + term * b_row,
+                        b_least if b_step < b_least else b_step,
+                        1.0 if accumulate or term > 0 else 0.0,
+                        out + row * out_row + column * item,
+                        n if out_step < n else out_step,
+                    )
 
     return product
 

@@ -211,8 +211,17 @@ def test_a_convolution_is_a_product_for_each_place_of_its_windows():
     assert len(forward.equation.guards) == 4
 
 
-def test_a_window_of_one_channel_is_a_loop_and_its_weights_gradient_a_product():
-    program = _gradient(CONVOLUTIONS)
-    assert "h.y" in {name for step in program.steps if isinstance(step, Nest) for name in written_by(step)}
-    (product,) = [step for step in _products(program) if step.equation.target.startswith("d_h.weight")]
-    assert product.a.tensor == "d_h.weight.factor"
+def test_a_window_of_one_channel_is_copied_once_for_two_products():
+    products = {step.equation.target: step for step in _products(_gradient(CONVOLUTIONS))}
+    copy = products["h.y"].a.tensor
+    assert copy == "h.y.factor"
+    assert products["d_h.weight"].a.tensor == copy
+
+
+def test_a_long_window_of_one_channel_is_a_loop():
+    text = """dim batch
+input x[batch, 400, 1]
+loss mean(relu(conv1d(x, 4, 65)))
+"""
+    program = _gradient(text)
+    assert {step.equation.target for step in _products(program)} == set()

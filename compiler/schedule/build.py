@@ -33,10 +33,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     graph, loops = with_common_indices(hoist_scalars(gate_by_results(pruned(expand(graph)))))
     contracted = contract(graph, loops)
     products = contracted.products
-    graph = contracted.graph.with_equations(
-        tuple(eq if eq in products else without_unit_indices(eq) for eq in contracted.graph.equations)
-    )
-    graph, items = with_beginnings(graph, _arranged(graph))
+    graph, items = with_beginnings(contracted.graph, _arranged(contracted.graph))
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place)
@@ -45,10 +42,10 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
 
 def with_common_indices(graph: Graph) -> tuple[Graph, dict[Equation, frozenset[str]]]:
     """The graph with the equations of each recurrence in terms of the index of its loop, and for each the indices of
-    the loops around it."""
+    the loops around it. Nothing runs over an index that has but one value."""
+    graph = graph.with_equations(tuple(map(without_unit_indices, graph.equations)))
     if all(len(names) == 1 and not _reads_itself(names[0], graph) for names in graph.cycles):
         return graph, {}
-    graph = graph.with_equations(tuple(map(without_unit_indices, graph.equations)))
     around = list(equations_in(arrange(graph)))
     loops = {eq: frozenset(loop.index.name for loop in outer) for eq, outer in around if outer}
     return graph.with_equations(tuple(equation for equation, _ in around)), loops

@@ -10,13 +10,16 @@ there. A sum over windows is a product for each place of them:
 
     y[b, i, o] = Σ_u,k x[b, i + u, k] · w[u, k, o]       for each i, u:  y[:, i] += x[:, i + u] · w[u]
 
-What is no matrix product (a dot product, a sum, a window of few channels) stays an equation and becomes a loop.
+Where these are too thin, the windows are copied one after the other, if that takes little space.
+
+What is no matrix product (a dot product, a sum) stays an equation and becomes a loop.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import mul
+from typing import TypeAlias
 
 import sympy
 
@@ -24,9 +27,9 @@ from gradc.graph.conditions import guards_of
 from gradc.graph.index import ONE, IndexExpr, Ranges, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of, reads_of
 from gradc.graph.scalar import WHERE
-from gradc.graph.tensors import Axis, Kind
+from gradc.graph.tensors import Axis, Index, Kind
 
-from .costs import THINNEST_PRODUCT
+from .costs import COPIED_WINDOW, THINNEST_PRODUCT
 from .program import Gemm, Operand, guards_of_rounds
 
 
@@ -56,12 +59,17 @@ def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = Non
     tensors = dict(graph.tensors)
     equations: list[Equation] = []
     products: dict[Equation, Gemm] = {}
+    copies: dict[_Form, Read] = {}
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
-            made = _Splitter(tensors, equation, (fixed or {}).get(equation, frozenset())).split()
+            made = _Splitter(tensors, copies, equation, (fixed or {}).get(equation, frozenset())).split()
             equations += made.equations
             products |= made.products
     return Contracted(Graph(tensors, tuple(equations), graph.outputs), products)
+
+
+_Form: TypeAlias = tuple[tuple[IndexExpr, ...], tuple[Index, ...], tuple[Guard, ...], sympy.Expr]
+"""What a tensor holds that was made for a product: places, domain, guards and body of its equation."""
 
 
 @dataclass
@@ -71,10 +79,14 @@ class _Made:
 
 
 class _Splitter:
-    """Splits one equation; adds to the table of tensors. `fixed` are the indices of sequential loops around it."""
+    """Splits one equation; adds to the tables of tensors and of what was copied out of windows, which several products
+    may read. `fixed` are the indices of sequential loops around it."""
 
-    def __init__(self, tensors: dict[str, Tensor], equation: Equation, fixed: frozenset[str]) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], copies: "dict[_Form, Read]", equation: Equation, fixed: frozenset[str]
+    ) -> None:
         self.tensors = tensors
+        self.copies = copies
         self.given = equation
         self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
@@ -86,8 +98,8 @@ class _Splitter:
         if equation.reducer is not Reducer.SUM or not equation.reduced or not real:
             return _Made([equation], {})
         terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
-        ways = (self.product, self.window_product)
-        ways = ways[::-1] if self.is_scattered() else ways
+        ways: list[Callable[[sympy.Expr], bool]] = [self.product, self.window_product, self.copied_product]
+        ways = ways[1::-1] if self.is_scattered() else ways
         loops: list[sympy.Expr] = [term for term in terms if not any(way(term) for way in ways)]
         if not self.made.products:
             return _Made([self.given], {})
@@ -97,8 +109,8 @@ class _Splitter:
 
     # ------------------------------------------------------------ a term
 
-    def product(self, term: sympy.Expr) -> bool:
-        """Makes the term a matrix product, if it is one."""
+    def product(self, term: sympy.Expr, copied: int = 1) -> bool:
+        """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
         factors = _grouped(self.factors(term))
         reduced = {i.name for i in self.equation.reduced} - self.fixed
         outer = [f for f in factors if not f.indices & reduced]
@@ -110,11 +122,23 @@ class _Splitter:
         if not self.guards_fit(inner) or not self.thick_enough(inner[0], inner[1]):
             return False
         before = len(self.made.equations)
-        first, second = (self.stored(self.guarded(f), other) for f, other in zip(inner, inner[::-1], strict=True))
+        first, second = (
+            self.stored(self.guarded(f), other, copied) for f, other in zip(inner, inner[::-1], strict=True)
+        )
         if first is None or second is None or not self.add(first, second, outer):
+            for made in self.made.equations[before:]:
+                del self.tensors[made.target]
             del self.made.equations[before:]
             return False
+        if not self.fixed:
+            new = (made for made in self.made.equations[before:] if made not in self.made.products)
+            copies = (made for made in new if made.target != self.given.target)
+            self.copies |= {_form(made): Read(made.target, made.write) for made in copies}
         return True
+
+    def copied_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product of what a window has at all of its places, one after the other."""
+        return self.product(term, COPIED_WINDOW)
 
     def window_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product for each place of a window: the indices of such places are loops around it."""
@@ -130,7 +154,7 @@ class _Splitter:
             for at, place in enumerate(read.subscripts):
                 loops |= set() if self.runs_whole(read, at) else set(place.indices)
         loops -= self.fixed
-        inner = _Splitter(self.tensors, replace(self.given, body=term), self.fixed | loops)
+        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), self.fixed | loops)
         if not loops or not inner.product(inner.equation.body):
             return False
         if inner.made.equations[-1] not in inner.made.products and self.is_scattered():
@@ -184,15 +208,15 @@ class _Splitter:
 
     # ------------------------------------------------------------ operands
 
-    def stored(self, factor: Factor, other: Factor) -> Read | None:
+    def stored(self, factor: Factor, other: Factor, copied: int) -> Read | None:
         """The factor as a bare read: itself, or a tensor made for it. None for a window, all of whose places one after
-        the other are more than the other factor: then loops are better."""
+        the other are too many: then loops are better."""
         body = factor.body
         if isinstance(body, Read) and not factor.guards:
             whole: Read = body
             if all(self.runs_whole(whole, at) for at in range(len(whole.subscripts))):
                 return whole
-        if any(map(self.is_window, reads_of(factor.body))) and not self.no_larger(factor, other):
+        if any(map(self.is_window, reads_of(factor.body))) and not self.is_small(factor, other, copied):
             return None
         used = _mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
@@ -201,24 +225,33 @@ class _Splitter:
             return None
         name = self.fresh(f"{self.equation.target}.factor")
         origin = self.equation.origin
+        made = Equation(name, place, domain, factor.guards, Reducer.SUM, factor.body, origin)
+        if not self.fixed and _form(made) in self.copies:
+            return self.copies[_form(made)]
         axes = tuple(Axis(i.name, i.extent) for i in domain)
         self.tensors[name] = Tensor(name, axes, Kind.REAL, origin)
-        made = Equation(name, place, domain, factor.guards, Reducer.SUM, factor.body, origin)
         self.made.equations.append(made)
         return Read(name, place)
 
-    def no_larger(self, factor: Factor, other: Factor) -> bool:
-        """Whether one factor has no more places than the other, whatever the free dims are."""
-        sizes = {i.name: i.extent for i in self.equation.indices}
-        own, others = (reduce(mul, (sizes[name] for name in sorted(f.indices)), ONE) for f in (factor, other))
-        return Ranges().nonnegative(others - own)
+    def is_small(self, factor: Factor, other: Factor, copied: int) -> bool:
+        """Whether one factor has at most so many times the places that the other has, or, where it may have more of
+        them, the result; whatever the free dims are."""
+        against = (other.indices, self.equation.written) if copied > 1 else (other.indices,)
+        own = self.places(factor.indices)
+        return any(Ranges().nonnegative(copied * self.places(names) - own) for names in against)
+
+    def places(self, names: Collection[str]) -> IndexExpr:
+        """How many there are for these indices."""
+        return reduce(mul, (i.extent for i in self.equation.indices if i.name in names), ONE)
 
     def is_window(self, read: Read) -> bool:
         return any(len(set(place.indices) - self.fixed) > 1 for place in read.subscripts)
 
     def runs_whole(self, read: Read, at: int) -> bool:
-        """Whether the axis is run along from end to end, or is at one place in a round of the loops around."""
-        return self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
+        """Whether the axis is run along from end to end, or is at one place in a round of the loops around, or has but
+        one."""
+        only_place = not read.subscripts[at].terms and self.tensors[read.tensor].extents[at].constant == 1
+        return only_place or self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
 
     def extent_is_whole(self, read: Read, at: int) -> bool:
         """Whether the axis is run along by one index of its own, from end to end."""
@@ -276,6 +309,10 @@ class _Splitter:
         place = tuple(index(i.name) - i.low for i in free)
         guards = self.of_rounds()
         return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
+
+
+def _form(equation: Equation) -> _Form:
+    return equation.write, equation.indices, equation.guards, equation.body
 
 
 def _with_guards_of_rounds(equation: Equation, fixed: frozenset[str]) -> Equation:
