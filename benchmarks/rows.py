@@ -1,9 +1,17 @@
 """All rows, in the order of the table."""
 
-from . import cnn, mlp, resnet
+from . import burgers, cnn, mlp, recurrent, resnet, transformer, vae
 from .row import Row
 
-ROWS: tuple[Row, ...] = (*mlp.ROWS, *cnn.ROWS, *resnet.ROWS)
+ROWS: tuple[Row, ...] = (
+    *mlp.ROWS,
+    *cnn.ROWS,
+    *resnet.ROWS,
+    *recurrent.ROWS,
+    *transformer.ROWS,
+    *burgers.ROWS,
+    *vae.ROWS,
+)
 
 
 def named(name: str) -> Row:

@@ -78,18 +78,25 @@ def test_every_row_is_stated_for_every_peer(part):
 
 
 TINY = {
-    "mlp": {"sizes": (5, 4, 3), "batch": 4, "steps": 3},
-    "cnn": {"side": 8, "filters": (2, 3), "hidden": 4, "batch": 2},
-    "resnet": {"side": 8, "width": 2, "batch": 2},
+    "mlp": [{"name": "tiny", "sizes": (5, 4, 3), "batch": 4, "steps": 3}],
+    "cnn": [{"name": "tiny", "side": 8, "filters": (2, 3), "hidden": 4, "batch": 2}],
+    "resnet": [{"name": "tiny", "side": 8, "width": 2, "batch": 2}],
+    "recurrent": [{"layer": layer, "sizes": (5, 3, 4), "batch": 2, "time": 3} for layer in ("lstm", "gru")],
+    "transformer": [
+        {"name": "tiny", "sizes": {"time": 3, "signs": 5, "width": 4, "heads": 2, "blocks": 2}, "batch": 2}
+    ],
+    "burgers": [{"name": "tiny", "width": 4, "more": 2, "points": 3}],
+    "vae": [{"name": "tiny", "sizes": (6, 5, 2), "batch": 3}],
 }
+ROWS = [(family, at) for family, rows in TINY.items() for at in range(len(rows))]
 
 
-@pytest.mark.parametrize("family", TINY)
+@pytest.mark.parametrize(("family", "at"), ROWS)
 @pytest.mark.parametrize("peer", ["jax", "torch"])
 @pytest.mark.usefixtures("without_jit")
-def test_peers_do_the_work_of_a_row(part, family, peer):
+def test_peers_do_the_work_of_a_row(part, family, at, peer):
     pytest.importorskip(peer)
-    worker, row = part("worker"), replace(part(family).row("tiny", **TINY[family]), steps=3)
+    worker, row = part("worker"), replace(part(family).row(**TINY[family][at]), steps=3)
     arrays = part("run").initial(row)
     (ours,), theirs = (
         [worker.untimed_lap(row, way) for way in part(f"peers.{name}_peer").peers(row, arrays).values()]

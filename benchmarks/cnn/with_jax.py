@@ -7,6 +7,12 @@ import jax.numpy as jnp
 from jax import lax
 
 
+def pool(x: jax.Array) -> jax.Array:
+    """The largest of each two by two places. The gradient of lax.reduce_window takes three times as long."""
+    x = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(x[:, :, ::2], x[:, :, 1::2])
+
+
 def loss(params: dict[str, jax.Array], x: jax.Array, y: jax.Array, **_: Any) -> jax.Array:
     """The loss of one batch."""
     for layer in ("h", "h_2"):
@@ -14,7 +20,7 @@ def loss(params: dict[str, jax.Array], x: jax.Array, y: jax.Array, **_: Any) -> 
             x, params[f"{layer}.weight"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         x = jax.nn.relu(x + params[f"{layer}.bias"])
-        x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        x = pool(x)
     x = jax.nn.relu(x.reshape(len(x), -1) @ params["f.weight"] + params["f.bias"])
     logits = x @ params["logits.weight"] + params["logits.bias"]
     picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1)
