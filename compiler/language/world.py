@@ -115,6 +115,8 @@ class World:
     """By the identity of an equation: itself, and one of those that it is in a cycle with."""
     cycles_at: int = 0
     """How many equations there were when the cycles were looked for."""
+    asked: bool = False
+    """Whether anything so far is another where `training` is another."""
     sites: int = 0
     """How many calls of `uniform()` and `normal()` there are so far."""
     steps: int = 0
