@@ -1,0 +1,74 @@
+"""Forms: what is left of equations when their tensors are numbered in the order in which they appear.
+
+    h.norm[b, j]   = x[b, j]*gain[j]            has the form of            h_2.norm[b, j] = h[b, j]*gain_2[j]
+
+Twelve equal blocks of a model are the same equations between other tensors. What depends on the form alone is found out
+once: whoever remembers something by a form keeps it in terms of the numbers, and puts the names in.
+"""
+
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
+
+import sympy
+
+from .index import IndexExpr
+from .nodes import Equation, Read, Value
+
+
+class Numbering:
+    """Numbers tensors as they appear. `names` has them in that order."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tensors by their numbers."""
+        return tuple(self.numbers)
+
+    def of(self, name: str) -> int:
+        """The number of a tensor, a new one where it appears for the first time."""
+        return self.numbers.setdefault(name, len(self.numbers))
+
+    def place(self, expr: IndexExpr) -> IndexExpr:
+        """An index expression that gathers from numbers."""
+        gathers = expr.gathers
+        return expr.rename_tensors({each.tensor: f"#{self.of(each.tensor)}" for each in gathers}) if gathers else expr
+
+    def places(self, exprs: Iterable[IndexExpr]) -> tuple[IndexExpr, ...]:
+        """Several of them."""
+        return tuple(map(self.place, exprs))
+
+    def equation(self, equation: Equation) -> Hashable:
+        """An equation's form. The order in which its line reads the tensors is part of it: so terms are printed."""
+        tokens, names = _body(equation.body)
+        return (
+            self.of(equation.target),
+            self.places(equation.write),
+            equation.indices,
+            tuple((self.place(guard.value), guard.relation) for guard in equation.guards),
+            equation.reducer,
+            tokens,
+            tuple(map(self.of, names)),
+            tuple(self.numbers[name] for name in equation.origin.order if name in self.numbers),
+        )
+
+
+@lru_cache(maxsize=16384)
+def _body(body: sympy.Expr) -> tuple[Hashable, tuple[str, ...]]:
+    """A body's form by itself, and its tensors by their numbers in it."""
+    numbering = Numbering()
+    tokens: list[Hashable] = []
+    waiting = [body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Read):
+            tokens += [numbering.of(node.tensor), numbering.places(node.subscripts)]
+        elif isinstance(node, Value):
+            tokens.append(numbering.place(node.value))
+        elif node.args:
+            tokens += [node.func, len(node.args)]
+            waiting += node.args
+        else:
+            tokens.append(node)
+    return tuple(tokens), numbering.names
