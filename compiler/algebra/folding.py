@@ -215,9 +215,10 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     tensor = work.tensors.get(body.tensor)
     if tensor is None or tensor.role is not None:
         return None
-    if body.tensor not in work.writers:
+    equations = work.behind(body.tensor)
+    if not equations:
         return Integer(0)
-    if work.remembered(_reads, work.writers[body.tensor][0]):
+    if work.remembered(_reads, equations[0]):
         return None
     found = work.opened(body)
     if found is None or not _is_known(*found, tensor.kind):
@@ -261,7 +262,7 @@ def _is_of_indices(condition: sympy.Expr) -> bool:
 
 def _scalar(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     work = site.work
-    if body.subscripts or body.tensor in work.outputs.values():
+    if body.subscripts or work.is_output(body.tensor):
         return None
     equation = work.elementwise(body.tensor)
     if equation is None or work.tensors[body.tensor].kind is not Kind.REAL or equation.body.has(Head):

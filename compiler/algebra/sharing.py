@@ -7,6 +7,7 @@ equation, a costly function that a tensor already holds is read from it, dead te
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import sympy
 
@@ -66,7 +67,7 @@ def rename(work: Work, names: Mapping[str, str]) -> None:
         changed = [renamed(equation, names) for equation in equations]
         if any(a is not b for a, b in zip(changed, equations, strict=True)):
             work.put(target, changed)
-    work.outputs = {outside: names.get(name, name) for outside, name in work.outputs.items()}
+    work.rename_outputs(names)
 
 
 # ---------------------------------------------------------------- equal tensors
@@ -99,15 +100,17 @@ def shape_of(equation: Equation) -> Shape:
 
 def _equal_tensors(work: Work) -> Sequence[str]:
     """Tensors with equal equations become one, in one pass from the leaves up."""
-    kept: dict[object, str] = {}
+    kept: dict[object, list[tuple[str, list[Equation]]]] = {}
     names: dict[str, str] = {}
     for name in work.order():
         tensor = work.tensors[name]
-        shapes = Counter(work.remembered(shape_of, renamed(equation, names)) for equation in work.writers[name])
-        key = (tensor.extents, tensor.kind, frozenset(shapes.items()))
-        other = kept.setdefault(key, name)
-        if other != name:
+        equations = [renamed(equation, names) for equation in work.writers[name]]
+        alike = kept.setdefault((tensor.extents, tensor.kind, frozenset(map(_outline, equations))), [])
+        other = next((other for other, theirs in alike if _equal(equations, theirs, work)), None)
+        if other is not None:
             names[name] = other
+        else:
+            alike.append((name, equations))
     if not names:
         return ()
     better = _better_names(names)
@@ -115,6 +118,17 @@ def _equal_tensors(work: Work) -> Sequence[str]:
     names |= {other: name for other, name in better.items()}
     _merge(work, names, better)
     return tuple(names)
+
+
+def _outline(equation: Equation) -> object:
+    """What equations of one shape have in common, and most others not: so few shapes have to be made."""
+    return equation.reducer, len(equation.indices), frozenset(equation.sources())
+
+
+def _equal(some: Sequence[Equation], others: Sequence[Equation], work: Work) -> bool:
+    """Whether equations write the same, in whatever order they stand."""
+    a, b = (Counter(work.remembered(shape_of, equation) for equation in equations) for equations in (some, others))
+    return a == b
 
 
 def _better_names(names: Mapping[str, str]) -> dict[str, str]:
@@ -156,7 +170,7 @@ def _adopted(work: Work) -> Sequence[str]:
 
 
 def _is_twin(work: Work, source: Tensor, tensor: Tensor, copy: Equation) -> bool:
-    if source.name not in work.writers or not is_made(source.name) or source.name in work.outputs.values():
+    if source.name not in work.writers or not is_made(source.name) or work.is_output(source.name):
         return False
     same = source.extents == tensor.extents and source.kind is tensor.kind
     return bool(same and copy.body.subscripts == copy.write)
@@ -221,6 +235,11 @@ def _is_costly(body: sympy.Expr) -> bool:
     return isinstance(body, Head) and row_of(body).costly
 
 
+@lru_cache(maxsize=8192)
+def _has_costly(body: sympy.Expr) -> bool:
+    return _is_costly(body) or any(map(_has_costly, body.args))
+
+
 def _forms(head: Head, site: Site) -> Iterator[Head]:
     """The function as it stands, and with what is behind its argument."""
     yield head
@@ -237,6 +256,9 @@ def _signature(head: Head) -> object:
 def _reads_held(work: Work, target: str, held: Mapping[object, list[tuple[str, Head]]]) -> bool:
     equations = []
     for equation in work.writers[target]:
+        if not _has_costly(equation.body):
+            equations.append(equation)
+            continue
         changes: dict[sympy.Expr, sympy.Expr] = {}
         for node, site in nodes_of(equation.body, Site(work, equation)):
             if _is_costly(node) and node not in changes and reads_of(node):

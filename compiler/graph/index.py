@@ -192,6 +192,11 @@ class IndexExpr:
         return all(isinstance(atom, Dim) for monomial, _ in self.terms for atom in monomial)
 
     @cached_property
+    def divisions(self) -> int:
+        """How many quotients and remainders are in it."""
+        return sum(isinstance(atom, Quotient | Remainder) for atom in self.atoms())
+
+    @cached_property
     def gathers(self) -> tuple[Gather, ...]:
         """The reads of whole-number tensors in it."""
         return tuple(dict.fromkeys(atom for atom in self.atoms() if isinstance(atom, Gather)))

@@ -8,7 +8,7 @@ named constants; every function is a `Head` of the table of scalar functions, wh
 of SymPy's own arithmetic is sums, products and powers with literal exponents (x − x, x/x, 0·x are folded).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -221,27 +221,30 @@ class Equation:
     def _sources(self) -> tuple[str, ...]:
         return _sources(self.body, (*self.write, *(guard.value for guard in self.guards)))
 
-    def index_expressions(self) -> Iterator[IndexExpr]:
+    def index_expressions(self) -> tuple[IndexExpr, ...]:
         """Every index expression in it: subscripts of the write and of reads, guards, index values."""
-        yield from self.write
-        for guard in self.guards:
-            yield guard.value
-        for leaf in leaves_of(self.body):
-            if isinstance(leaf, Read):
-                yield from leaf.subscripts
-            else:
-                yield leaf.value
+        return self._index_expressions
+
+    @cached_property
+    def _index_expressions(self) -> tuple[IndexExpr, ...]:
+        return (*self.write, *(guard.value for guard in self.guards), *_places_in(self.body))
 
 
 @lru_cache(maxsize=16384)
 def _sources(body: sympy.Expr, places: tuple[IndexExpr, ...]) -> tuple[str, ...]:
     """The tensors that a body reads, and then those that the subscripts in it and the places gather from."""
     names = [read.tensor for read in reads_of(body)]
-    inside = [
-        place for leaf in leaves_of(body) for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
-    ]
-    names += [gather.tensor for place in (*places, *inside) for gather in place.gathers]
+    names += [gather.tensor for place in (*places, *_places_in(body)) for gather in place.gathers]
     return tuple(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=16384)
+def _places_in(body: sympy.Expr) -> tuple[IndexExpr, ...]:
+    """The index expressions in a body: subscripts of reads, and index values."""
+    leaves = leaves_of(body)
+    return tuple(
+        place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
+    )
 
 
 @lru_cache(maxsize=16384)
