@@ -111,10 +111,10 @@ class IndexExpr:
         return _sum(self, as_expr(other))
 
     def __sub__(self, other: "IndexExpr | int") -> "IndexExpr":
-        return self + -as_expr(other)
+        return _difference(self, as_expr(other))
 
     def __neg__(self) -> "IndexExpr":
-        return IndexExpr(tuple((monomial, -coefficient) for monomial, coefficient in self.terms))
+        return _difference(ZERO, self)
 
     def __mul__(self, other: "IndexExpr | int") -> "IndexExpr":
         products = []
@@ -317,6 +317,7 @@ _KNOWING = Lock()
 Size: TypeAlias = IndexExpr
 
 
+@lru_cache(maxsize=4096)
 def number(value: int) -> IndexExpr:
     """The whole number as an expression."""
     return IndexExpr((((), value),)) if value else ZERO
@@ -345,6 +346,11 @@ def as_expr(value: "IndexExpr | int") -> IndexExpr:
 @lru_cache(maxsize=65536)
 def _sum(a: IndexExpr, b: IndexExpr) -> IndexExpr:
     return _collect((*a.terms, *b.terms))
+
+
+@lru_cache(maxsize=65536)
+def _difference(a: IndexExpr, b: IndexExpr) -> IndexExpr:
+    return _collect((*a.terms, *((monomial, -coefficient) for monomial, coefficient in b.terms)))
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> IndexExpr:

@@ -330,7 +330,7 @@ class Graph:
         one nearest the source's."""
         names = [*self.writers, *self.gradients]
         numbers = {name: at for at, name in enumerate(names)}
-        needs = [[numbers[source] for source in self.needs(name) if source in numbers] for name in names]
+        needs = [[numbers[source] for source in self._needs(name) if source in numbers] for name in names]
         found = ([names[at] for at in component if names[at] in self.writers] for component in components(needs))
         return tuple(tuple(component) for component in found if component)
 
@@ -341,10 +341,15 @@ class Graph:
 
     def needs(self, name: str) -> tuple[str, ...]:
         """The tensors that one is computed from: what its equations read, or what `grad(of, by)` is of."""
-        read = [source for equation in self.writers.get(name, ()) for source in equation.sources()]
-        if name in self.gradients:
-            read += [self.gradients[name].of, self.gradients[name].by]
-        return tuple(dict.fromkeys(read))
+        return tuple(dict.fromkeys(self._needs(name)))
+
+    def _needs(self, name: str) -> tuple[str, ...]:
+        """The same, some of them more than once."""
+        equations, gradient = self.writers.get(name, ()), self.gradients.get(name)
+        if len(equations) == 1 and gradient is None:
+            return equations[0].sources()
+        read = tuple(source for equation in equations for source in equation.sources())
+        return read if gradient is None else (*read, gradient.of, gradient.by)
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""

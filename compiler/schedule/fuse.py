@@ -25,14 +25,29 @@ from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards
 
 @dataclass
 class _Loop:
+    """A loop while it is filled; `statements` are all in it, in the order in which they came."""
+
     index: Index
     items: "list[_Loop | Statement]" = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
 
 
 @dataclass
 class _Tree:
+    """A nest while it is filled, the same way."""
+
     guards: tuple[Guard, ...] = ()
     items: "list[_Loop | Statement]" = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+
+    def add(self, statement: Statement, loops: "list[_Loop]") -> None:
+        """A statement that has been put into these loops, one in the other."""
+        (loops[-1].items if loops else self.items).append(statement)
+        for loop in loops:
+            loop.statements.append(statement)
+        self.made.add(statement.equation.target)
+        self.read.update(statement.equation.sources())
 
 
 def fuse(
@@ -127,12 +142,8 @@ def _frozen(items: "list[_Loop | Statement]") -> tuple[Item, ...]:
     return tuple(item if isinstance(item, Statement) else Loop(item.index, _frozen(item.items)) for item in items)
 
 
-def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
-    if isinstance(item, Statement):
-        yield item
-    else:
-        for inner in item.items:
-            yield from _statements(inner)
+def _statements(item: "_Loop | Statement") -> Sequence[Statement]:
+    return (item,) if isinstance(item, Statement) else item.statements
 
 
 class _Insertion:
@@ -152,14 +163,13 @@ class _Insertion:
         """Inserts the equation; without `alone` only where it shares a loop or is a scalar of this nest."""
         if not alone and not self.worthwhile():
             return False
-        return self.descend(self.tree.items, list(self.indices), {}, ())
+        self.descend([], list(self.indices), {})
+        return True
 
     def worthwhile(self) -> bool:
         """Whether it shares a loop with the tree and the arrays stay few; scalars stay with what makes them."""
-        statements = [s for item in self.tree.items for s in _statements(item)]
-        made = {s.equation.target for s in statements}
-        arrays = {name for s in statements for name in s.equation.sources()} - made
-        if len(arrays | self.needs) > MOST_ARRAYS and not self.needs & made:
+        made = self.tree.made
+        if not self.needs & made and len((self.tree.read - made) | self.needs) > MOST_ARRAYS:
             return False
         if not self.indices:
             return bool(self.needs & made) or not self.has_loops()
@@ -172,22 +182,23 @@ class _Insertion:
 
     # ------------------------------------------------------------ going down
 
-    def descend(self, items: "list[_Loop | Statement]", left: list[str], names: dict[str, str],
-                path: tuple[str, ...]) -> bool:  # fmt: skip
-        found = self.entrance(items, left, top=not path) if left else None
+    def descend(self, loops: list[_Loop], left: list[str], names: dict[str, str]) -> None:
+        """Into the loops that the equation shares, then into new ones for the indices that are left."""
+        items = loops[-1].items if loops else self.tree.items
+        found = self.entrance(items, left, top=not loops) if left else None
         if found is not None:
             loop, mine = found
             left = [name for name in left if name != mine]
-            return self.descend(loop.items, left, {**names, mine: loop.index.name}, (*path, loop.index.name))
+            self.descend([*loops, loop], left, {**names, mine: loop.index.name})
+            return
         for name in self.loop_order(left):
-            taken = {*path, *self.site.around}
-            shown = _unused(name, taken)
+            shown = _unused(name, {*(loop.index.name for loop in loops), *self.site.around})
             names = {**names, name: shown}
             loop = _Loop(replace(self.indices[name], name=shown))
             items.append(loop)
-            items, path = loop.items, (*path, shown)
-        items.append(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around))
-        return True
+            items, loops = loop.items, [*loops, loop]
+        path = tuple(loop.index.name for loop in loops)
+        self.tree.add(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around), loops)
 
     def entrance(self, items: "list[_Loop | Statement]", left: list[str], top: bool) -> "tuple[_Loop, str] | None":
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""
