@@ -100,17 +100,20 @@ def shape_of(equation: Equation) -> Shape:
 
 def _equal_tensors(work: Work) -> Sequence[str]:
     """Tensors with equal equations become one, in one pass from the leaves up."""
-    kept: dict[object, list[tuple[str, list[Equation]]]] = {}
+    kept: dict[object, list[tuple[Tensor, Sequence[Equation]]]] = {}
     names: dict[str, str] = {}
     for name in work.order():
-        tensor = work.tensors[name]
-        equations = [renamed(equation, names) for equation in work.writers[name]]
-        alike = kept.setdefault((tensor.extents, tensor.kind, frozenset(map(_outline, equations))), [])
-        other = next((other for other, theirs in alike if _equal(equations, theirs, work)), None)
-        if other is not None:
-            names[name] = other
+        tensor, equations = work.tensors[name], work.writers[name]
+        if names:
+            equations = tuple(renamed(equation, names) for equation in equations)
+        alike = kept.setdefault(frozenset(map(_outline, equations)), [])
+        for other, theirs in alike:
+            same = (other.kind, other.extents) == (tensor.kind, tensor.extents)
+            if same and _equal(equations, theirs, work):
+                names[name] = other.name
+                break
         else:
-            alike.append((name, equations))
+            alike.append((tensor, equations))
     if not names:
         return ()
     better = _better_names(names)
@@ -155,8 +158,10 @@ def _adopted(work: Work) -> Sequence[str]:
     """A tensor that only the user's name was given to again: what is copied takes the name."""
     done: list[str] = []
     for name in work.order():
-        equation = work.elementwise(name) if name in work.writers else None
-        if equation is None or is_made(name) or not isinstance(equation.body, Read):
+        if not _is_copy(work.writers.get(name, ())) or is_made(name):
+            continue
+        equation = work.elementwise(name)
+        if equation is None:
             continue
         source = work.tensors.get(equation.body.tensor)
         if source is None or not _is_twin(work, source, work.tensors[name], equation):
@@ -167,6 +172,10 @@ def _adopted(work: Work) -> Sequence[str]:
         rename(work, {source.name: name})
         done.append(name)
     return done
+
+
+def _is_copy(equations: Sequence[Equation]) -> bool:
+    return len(equations) == 1 and isinstance(equations[0].body, Read)
 
 
 def _is_twin(work: Work, source: Tensor, tensor: Tensor, copy: Equation) -> bool:
@@ -224,11 +233,15 @@ def _held_functions(work: Work) -> Sequence[str]:
     """A costly function that some tensor holds at the same place is read from there."""
     held: dict[object, list[tuple[str, Head]]] = {}
     for name in work.order():
-        equation = work.elementwise(name)
-        if equation is not None and _is_costly(equation.body):
+        costly = _is_costly(work.writers[name][0].body)
+        equation = work.elementwise(name) if costly else None
+        if equation is not None:
             for form in _forms(equation.body, Site(work, equation)):
                 held.setdefault(_signature(form), []).append((name, form))
-    return [target for target in tuple(work.writers) if _reads_held(work, target, held)] if held else ()
+    asking = [
+        name for name, equations in work.writers.items() if any(_has_costly(equation.body) for equation in equations)
+    ]
+    return [target for target in asking if _reads_held(work, target, held)] if held else ()
 
 
 def _is_costly(body: sympy.Expr) -> bool:
@@ -256,9 +269,6 @@ def _signature(head: Head) -> object:
 def _reads_held(work: Work, target: str, held: Mapping[object, list[tuple[str, Head]]]) -> bool:
     equations = []
     for equation in work.writers[target]:
-        if not _has_costly(equation.body):
-            equations.append(equation)
-            continue
         changes: dict[sympy.Expr, sympy.Expr] = {}
         for node, site in nodes_of(equation.body, Site(work, equation)):
             if _is_costly(node) and node not in changes and reads_of(node):

@@ -47,8 +47,8 @@ def _reads(body: sympy.Expr) -> int:
 def _heights(work: Work) -> int:
     heights: dict[str, int] = {}
     for name in work.order():
-        sources = (source for equation in work.writers[name] for source in equation.sources())
-        heights[name] = 1 + max((heights.get(source, 0) for source in sources), default=0)
+        sources = [source for equation in work.writers[name] for source in equation.sources()]
+        heights[name] = 1 + max([heights.get(source, 0) for source in sources], default=0)
     return sum(heights.values())
 
 

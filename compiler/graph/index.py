@@ -328,11 +328,13 @@ def of_atom(atom: Atom) -> IndexExpr:
     return IndexExpr((((atom,), 1),))
 
 
+@lru_cache(maxsize=4096)
 def dim(name: str) -> IndexExpr:
     """A free dim."""
     return of_atom(Dim(name))
 
 
+@lru_cache(maxsize=4096)
 def index(name: str) -> IndexExpr:
     """An index."""
     return of_atom(Idx(name))
@@ -596,6 +598,8 @@ class Ranges:
 
     def simplified(self, expr: IndexExpr) -> IndexExpr:
         """Quotients and remainders that the ranges decide leave: with d < w, (n*w + d) // w is n, its remainder d."""
+        if not expr.divisions:
+            return expr
 
         def change(atom: Atom) -> IndexExpr:
             atom_expr = rebuilt(atom, self.simplified)
