@@ -29,6 +29,7 @@ from gradc.graph.prune import pruned
 from gradc.graph.scalar import row_of
 
 from .engine import GraphRule, Rule, Site, nodes_of
+from .folding import is_copy
 from .work import Work
 
 # ---------------------------------------------------------------- names
@@ -158,7 +159,7 @@ def _adopted(work: Work) -> Sequence[str]:
     """A tensor that only the user's name was given to again: what is copied takes the name."""
     done: list[str] = []
     for name in work.order():
-        if not _is_copy(work.writers.get(name, ())) or is_made(name):
+        if not is_copy(work.writers.get(name, ())) or is_made(name):
             continue
         equation = work.elementwise(name)
         if equation is None:
@@ -172,10 +173,6 @@ def _adopted(work: Work) -> Sequence[str]:
         rename(work, {source.name: name})
         done.append(name)
     return done
-
-
-def _is_copy(equations: Sequence[Equation]) -> bool:
-    return len(equations) == 1 and isinstance(equations[0].body, Read)
 
 
 def _is_twin(work: Work, source: Tensor, tensor: Tensor, copy: Equation) -> bool:

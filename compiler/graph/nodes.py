@@ -186,6 +186,13 @@ class Equation:
     body: sympy.Expr
     origin: Origin = field(compare=False)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.target, self.write, self.indices, self.guards, self.reducer, self.body))
+
     @cached_property
     def written(self) -> tuple[str, ...]:
         """The indices that the write mentions."""
@@ -280,7 +287,7 @@ def rebuild(body: sympy.Expr, changes: Mapping[sympy.Expr, sympy.Expr]) -> sympy
 # ---------------------------------------------------------------- the graph
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does.
 
@@ -297,7 +304,7 @@ class Tensor:
     site: int | None = None
     gradient: Gradient | None = None
 
-    @property
+    @cached_property
     def extents(self) -> tuple[IndexExpr, ...]:
         """The extent of each axis."""
         return tuple(axis.extent for axis in self.axes)
@@ -331,8 +338,8 @@ class Graph:
         names = [*self.writers, *self.gradients]
         numbers = {name: at for at, name in enumerate(names)}
         needs = [[numbers[source] for source in self._needs(name) if source in numbers] for name in names]
-        found = ([names[at] for at in component if names[at] in self.writers] for component in components(needs))
-        return tuple(tuple(component) for component in found if component)
+        found = (tuple(names[at] for at in component if names[at] in self.writers) for component in components(needs))
+        return tuple(component for component in found if component)
 
     @cached_property
     def order(self) -> tuple[str, ...]:

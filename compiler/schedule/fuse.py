@@ -12,6 +12,7 @@ outer one: then a row is accumulated. A recurrence is a step of its own, its bod
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, substitute
@@ -325,14 +326,16 @@ class _Insertion:
 
     def stride_score(self, name: str) -> int:
         """In how many reads and writes the index runs along the last axis, less those where it jumps."""
-        score = 0
-        subscripts = [self.equation.write, *(read.subscripts for read in self.equation.reads)]
-        for places in subscripts:
-            if places and name in places[-1].indices:
-                score += 1
-            elif any(name in place.indices for place in places):
-                score -= 1
-        return score
+        return self.stride_scores.get(name, 0)
+
+    @cached_property
+    def stride_scores(self) -> dict[str, int]:
+        """The score of each index of the equation."""
+        scores: dict[str, int] = {}
+        for places in (self.equation.write, *(read.subscripts for read in self.equation.reads)):
+            for name in {name for place in places for name in place.indices}:
+                scores[name] = scores.get(name, 0) + (1 if name in places[-1].indices else -1)
+        return scores
 
 
 def _unused(name: str, taken: set[str]) -> str:
