@@ -11,20 +11,9 @@ from functools import lru_cache
 
 import sympy
 
+from gradc.graph.form import renamed
 from gradc.graph.index import ZERO, IndexExpr, index
-from gradc.graph.nodes import (
-    Equation,
-    Guard,
-    Head,
-    Read,
-    Reducer,
-    Tensor,
-    Value,
-    leaves_of,
-    reads_of,
-    rebuild,
-    substitute,
-)
+from gradc.graph.nodes import Equation, Guard, Head, Read, Reducer, Tensor, reads_of, rebuild, substitute
 from gradc.graph.prune import pruned
 from gradc.graph.scalar import row_of
 
@@ -38,28 +27,6 @@ from .work import Work
 def is_made(name: str) -> bool:
     """Whether the compiler, not the user, named the tensor: parts of an equation, and adjoints."""
     return "." in name or name.startswith("d_")
-
-
-def renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
-    """The equation reading and writing tensors under other names."""
-    if equation.target not in names and not any(source in names for source in equation.sources()):
-        return equation
-    changes: dict[sympy.Expr, sympy.Expr] = {}
-    for leaf in leaves_of(equation.body):
-        if isinstance(leaf, Read):
-            places = tuple(place.rename_tensors(names) for place in leaf.subscripts)
-            new: sympy.Expr = Read(names.get(leaf.tensor, leaf.tensor), places)
-        else:
-            new = Value(leaf.value.rename_tensors(names))
-        if new != leaf:
-            changes[leaf] = new
-    return replace(
-        equation,
-        target=names.get(equation.target, equation.target),
-        write=tuple(place.rename_tensors(names) for place in equation.write),
-        guards=tuple(Guard(guard.value.rename_tensors(names), guard.relation) for guard in equation.guards),
-        body=rebuild(equation.body, changes),
-    )
 
 
 def rename(work: Work, names: Mapping[str, str]) -> None:

@@ -6,13 +6,14 @@ Twelve equal blocks of a model are the same equations between other tensors. Wha
 once: whoever remembers something by a form keeps it in terms of the numbers, and puts the names in.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import sympy
 
 from .index import IndexExpr
-from .nodes import Equation, Read, Value
+from .nodes import Equation, Guard, Read, Value, leaves_of, rebuild
 
 
 class Numbering:
@@ -72,3 +73,48 @@ def _body(body: sympy.Expr) -> tuple[Hashable, tuple[str, ...]]:
         else:
             tokens.append(node)
     return tuple(tokens), numbering.names
+
+
+class ByForm:
+    """What was made of equations: of the first of each form, and of all others by putting their names in.
+
+    A form is whatever tells all that the outcome depends on but for the names; `names` are those in it by their
+    numbers, and then any others that are in what is made.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, tuple[tuple[str, ...], tuple[Equation, ...]]] = {}
+
+    def keep(self, form: Hashable, names: tuple[str, ...], made: Iterable[Equation]) -> None:
+        """What was made of the first of a form."""
+        self.known[form] = names, tuple(made)
+
+    def recall(self, form: Hashable, names: tuple[str, ...]) -> tuple[Equation, ...] | None:
+        """The same for other tensors; None where nothing of this form has been there."""
+        if form not in self.known:
+            return None
+        theirs, made = self.known[form]
+        changes = {old: new for old, new in zip(theirs, names, strict=True) if old != new}
+        return tuple(renamed(equation, changes) for equation in made)
+
+
+def renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
+    """The equation reading and writing tensors under other names."""
+    if equation.target not in names and not any(source in names for source in equation.sources()):
+        return equation
+    changes: dict[sympy.Expr, sympy.Expr] = {}
+    for leaf in leaves_of(equation.body):
+        if isinstance(leaf, Read):
+            places = tuple(place.rename_tensors(names) for place in leaf.subscripts)
+            new: sympy.Expr = Read(names.get(leaf.tensor, leaf.tensor), places)
+        else:
+            new = Value(leaf.value.rename_tensors(names))
+        if new != leaf:
+            changes[leaf] = new
+    return replace(
+        equation,
+        target=names.get(equation.target, equation.target),
+        write=tuple(place.rename_tensors(names) for place in equation.write),
+        guards=tuple(Guard(guard.value.rename_tensors(names), guard.relation) for guard in equation.guards),
+        body=rebuild(equation.body, changes),
+    )
