@@ -53,17 +53,23 @@ class Shape:
 
 
 def shape_of(equation: Equation) -> Shape:
-    """The equation with its indices numbered: those of the write in its order, then the reduced ones."""
-    order = (*equation.written, *(each.name for each in equation.reduced))
-    values = {name: index(f"{place}") for place, name in enumerate(order)}
-    ends = {each.name: each for each in equation.indices}
+    """The equation with its indices numbered."""
+    values, ranges = _numbered(equation)
     return Shape(
         tuple(place.substitute(values) for place in equation.write),
-        tuple((ends[name].low.substitute(values), ends[name].high.substitute(values)) for name in order),
+        ranges,
         frozenset(guard.substitute(values) for guard in equation.guards),
         equation.reducer,
         substitute(equation.body, values),
     )
+
+
+def _numbered(equation: Equation) -> tuple[dict[str, IndexExpr], tuple[tuple[IndexExpr, IndexExpr], ...]]:
+    """Numbers for the indices, those of the write in its order, then the reduced ones; their ranges in this order."""
+    order = (*equation.written, *(each.name for each in equation.reduced))
+    values = {name: index(f"{place}") for place, name in enumerate(order)}
+    ends = {each.name: each for each in equation.indices}
+    return values, tuple((ends[name].low.substitute(values), ends[name].high.substitute(values)) for name in order)
 
 
 def _equal_tensors(work: Work) -> Sequence[str]:
@@ -176,8 +182,8 @@ def _domain_of(equation: Equation) -> object | None:
     bare = [place.bare for place in equation.write]
     if equation.reducer is not Reducer.SUM or equation.reduced or None in bare or len(set(bare)) != len(bare):
         return None
-    shape = shape_of(equation)
-    return shape.ranges, shape.guards
+    values, ranges = _numbered(equation)
+    return ranges, frozenset(guard.substitute(values) for guard in equation.guards)
 
 
 def _joined(group: Sequence[Equation]) -> Equation:

@@ -8,7 +8,7 @@ import sympy
 
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, substitute
+from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, substitute
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
 
 Answer = TypeVar("Answer")
@@ -31,6 +31,7 @@ class Work:
         self.outputs: dict[str, str] = dict(graph.outputs)
         self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
+        self.gradients = graph.gradients
         self.variables = {gradient.by for gradient in graph.gradients.values()}
         self.asked: set[str] = set()
         self.time = 0
@@ -48,7 +49,7 @@ class Work:
     def order(self) -> tuple[str, ...]:
         """The computed tensors, each after those it reads."""
         if self._order is None:
-            self._order = self.graph().order
+            self._order = tuple(name for names in in_order(self.writers, self.gradients) for name in names)
         return self._order
 
     def origin(self, name: str) -> Origin:

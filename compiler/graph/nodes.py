@@ -335,11 +335,7 @@ class Graph:
     def cycles(self) -> tuple[tuple[str, ...], ...]:
         """The computed tensors, each after those it needs; those that need each other together. Of several orders, the
         one nearest the source's."""
-        names = [*self.writers, *self.gradients]
-        numbers = {name: at for at, name in enumerate(names)}
-        needs = [[numbers[source] for source in self._needs(name) if source in numbers] for name in names]
-        found = (tuple(names[at] for at in component if names[at] in self.writers) for component in components(needs))
-        return tuple(component for component in found if component)
+        return in_order(self.writers, self.gradients)
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -348,16 +344,27 @@ class Graph:
 
     def needs(self, name: str) -> tuple[str, ...]:
         """The tensors that one is computed from: what its equations read, or what `grad(of, by)` is of."""
-        return tuple(dict.fromkeys(self._needs(name)))
-
-    def _needs(self, name: str) -> tuple[str, ...]:
-        """The same, some of them more than once."""
-        equations, gradient = self.writers.get(name, ()), self.gradients.get(name)
-        if len(equations) == 1 and gradient is None:
-            return equations[0].sources()
-        read = tuple(source for equation in equations for source in equation.sources())
-        return read if gradient is None else (*read, gradient.of, gradient.by)
+        read = [source for equation in self.writers.get(name, ()) for source in equation.sources()]
+        if name in self.gradients:
+            read += [self.gradients[name].of, self.gradients[name].by]
+        return tuple(dict.fromkeys(read))
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""
         return Graph(self.tensors, equations, self.outputs)
+
+
+def in_order(
+    writers: Mapping[str, tuple[Equation, ...]], gradients: Mapping[str, Gradient]
+) -> tuple[tuple[str, ...], ...]:
+    """The tensors that equations write, each after those it needs; those that need each other together."""
+    names = list(dict.fromkeys((*writers, *gradients)))
+    numbers = {name: at for at, name in enumerate(names)}
+    needs = [
+        [numbers[source] for equation in writers.get(name, ()) for source in equation.sources() if source in numbers]
+        for name in names
+    ]
+    for name, gradient in gradients.items():
+        needs[numbers[name]] += [numbers[each] for each in (gradient.of, gradient.by) if each in numbers]
+    found = (tuple(names[at] for at in component if names[at] in writers) for component in components(needs))
+    return tuple(component for component in found if component)
