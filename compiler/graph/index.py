@@ -117,11 +117,7 @@ class IndexExpr:
         return _difference(ZERO, self)
 
     def __mul__(self, other: "IndexExpr | int") -> "IndexExpr":
-        products = []
-        for a, x in self.terms:
-            for b, y in as_expr(other).terms:
-                products.append((tuple(sorted((*a, *b), key=_atom_key)), x * y))
-        return _collect(products)
+        return _product(self, as_expr(other))
 
     def __radd__(self, other: int) -> "IndexExpr":
         return self + other
@@ -292,6 +288,10 @@ class IndexExpr:
 
     def __str__(self) -> str:
         """As a person would write it: positive terms first, `2*i + u - 1`."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if not self.terms:
             return "0"
         ordered = sorted(self.terms, key=lambda term: (term[1] < 0, not term[0]))
@@ -353,6 +353,15 @@ def _sum(a: IndexExpr, b: IndexExpr) -> IndexExpr:
 @lru_cache(maxsize=65536)
 def _difference(a: IndexExpr, b: IndexExpr) -> IndexExpr:
     return _collect((*a.terms, *((monomial, -coefficient) for monomial, coefficient in b.terms)))
+
+
+@lru_cache(maxsize=65536)
+def _product(a: IndexExpr, b: IndexExpr) -> IndexExpr:
+    products = []
+    for some, x in a.terms:
+        for others, y in b.terms:
+            products.append((tuple(sorted((*some, *others), key=_atom_key)), x * y))
+    return _collect(products)
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> IndexExpr:

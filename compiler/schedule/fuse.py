@@ -176,7 +176,7 @@ class _Insertion:
             return bool(self.needs & made) or not self.has_loops()
         if not self.has_loops():
             return True
-        return self.entrance(self.tree.items, list(self.indices), top=True) is not None
+        return self.outermost is not None
 
     def has_loops(self) -> bool:
         return any(isinstance(item, _Loop) for item in self.tree.items)
@@ -186,7 +186,7 @@ class _Insertion:
     def descend(self, loops: list[_Loop], left: list[str], names: dict[str, str]) -> None:
         """Into the loops that the equation shares, then into new ones for the indices that are left."""
         items = loops[-1].items if loops else self.tree.items
-        found = self.entrance(items, left, top=not loops) if left else None
+        found = self.entrance(items, left) if loops else self.outermost
         if found is not None:
             loop, mine = found
             left = [name for name in left if name != mine]
@@ -201,8 +201,15 @@ class _Insertion:
         path = tuple(loop.index.name for loop in loops)
         self.tree.add(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around), loops)
 
-    def entrance(self, items: "list[_Loop | Statement]", left: list[str], top: bool) -> "tuple[_Loop, str] | None":
+    @cached_property
+    def outermost(self) -> "tuple[_Loop, str] | None":
+        """The outermost loop that the equation may share, and which of its indices runs along with it."""
+        return self.entrance(self.tree.items, list(self.indices))
+
+    def entrance(self, items: "list[_Loop | Statement]", left: list[str]) -> "tuple[_Loop, str] | None":
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""
+        if not left:
+            return None
         needed = [at for at, item in enumerate(items) if self.makes_what_is_needed(item)]
         first = needed[-1] if needed else 0
         # beside what makes its operands, if it can; else in the last loop that it shares anything with
