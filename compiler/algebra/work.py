@@ -39,6 +39,7 @@ class Work:
         self._handed_out = frozenset(self.outputs.values())
         self._order: tuple[str, ...] | None = None
         self._places: dict[str, tuple[tuple[Equation, ...], dict[str, tuple[int, IndexExpr]] | None]] = {}
+        self._opened: dict[Read, tuple[Equation, tuple[sympy.Expr, tuple[Guard, ...]]]] = {}
         self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
 
     def graph(self) -> Graph:
@@ -153,8 +154,12 @@ class Work:
         if places is None:
             return None
         equation = self.writers[read.tensor][0]
-        values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
-        return substitute(equation.body, values), tuple(guard.substitute(values) for guard in equation.guards)
+        known = self._opened.get(read)
+        if known is None or known[0] is not equation:
+            values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
+            guards = tuple(guard.substitute(values) for guard in equation.guards)
+            known = self._opened[read] = equation, (substitute(equation.body, values), guards)
+        return known[1]
 
     def through(self, read: Read) -> sympy.Expr | None:
         """What stands in the body of an element-wise tensor, one without guards, at the place that is read."""

@@ -8,12 +8,14 @@ once: whoever remembers something by a form keeps it in terms of the numbers, an
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import sympy
 
 from .index import IndexExpr
-from .nodes import Equation, Guard, Read, Value, leaves_of, rebuild
+from .nodes import Equation, Guard, Read, Value, leaves_of, reads_of, rebuild
+
+COMMUTATIVE = (sympy.Add, sympy.Mul)
 
 
 class Numbering:
@@ -42,7 +44,7 @@ class Numbering:
 
     def equation(self, equation: Equation) -> Hashable:
         """An equation's form. The order in which its line reads the tensors is part of it: so terms are printed."""
-        tokens, names = _body(equation.body)
+        tokens, names = _body(equation.body, equation.origin.order)
         return (
             self.of(equation.target),
             self.places(equation.write),
@@ -56,8 +58,11 @@ class Numbering:
 
 
 @lru_cache(maxsize=16384)
-def _body(body: sympy.Expr) -> tuple[Hashable, tuple[str, ...]]:
-    """A body's form by itself, and its tensors by their numbers in it."""
+def _body(body: sympy.Expr, order: tuple[str, ...]) -> tuple[Hashable, tuple[str, ...]]:
+    """A body's form by itself, and its tensors by their numbers in it.
+
+    SymPy sorts terms and factors by the names of tensors; here they stand in an order without names.
+    """
     numbering = Numbering()
     tokens: list[Hashable] = []
     waiting = [body]
@@ -69,10 +74,30 @@ def _body(body: sympy.Expr) -> tuple[Hashable, tuple[str, ...]]:
             tokens.append(numbering.place(node.value))
         elif node.args:
             tokens += [node.func, len(node.args)]
-            waiting += node.args
+            sums = isinstance(node, COMMUTATIVE)
+            waiting += reversed(sorted(node.args, key=partial(_place, order)) if sums else node.args)
         else:
             tokens.append(node)
     return tuple(tokens), numbering.names
+
+
+def _place(order: tuple[str, ...], part: sympy.Expr) -> tuple[str, int]:
+    """Where a term or a factor stands: by its outline, then by the first tensor of the line that it reads."""
+    names = {read.tensor for read in reads_of(part)}
+    return _outline(part), next((at for at, name in enumerate(order) if name in names), len(order))
+
+
+@lru_cache(maxsize=16384)
+def _outline(body: sympy.Expr) -> str:
+    """A body without the names of tensors."""
+    if isinstance(body, Read | Value):
+        places = body.subscripts if isinstance(body, Read) else (body.value,)
+        nameless = (place.rename_tensors(dict.fromkeys((g.tensor for g in place.gathers), "")) for place in places)
+        return f"{type(body).__name__}[{', '.join(map(str, nameless))}]"
+    if not body.args:
+        return str(body)
+    parts = map(_outline, body.args)
+    return f"{body.func.__name__}({', '.join(sorted(parts) if isinstance(body, COMMUTATIVE) else parts)})"
 
 
 class ByForm:
