@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gradc.emit.driver import Driver, KernelTable
+from gradc.emit.driver import Driver, Flow, KernelTable
 from gradc.emit.layout import ModuleSpec
 from gradc.emit.names import Names
 from gradc.graph.nodes import Graph
@@ -149,9 +149,9 @@ def _statements_of(spec: ModuleSpec, program: Program, names: set[str]) -> set[s
             driver.body(earlier)
         if earlier is program:
             break
-    around = driver.surroundings(program.graph, {})
+    flow, around = Flow(program), driver.surroundings(program.graph, {})
     steps = [at for at, step in enumerate(program.steps) if names.intersection(written_by(step))]
-    texts = ["\n".join(driver.step(program, at, around, "")) for at in steps]
+    texts = ["\n".join(driver.step(program, at, flow, around, "")) for at in steps]
     return {ast.dump(statement) for text in texts for statement in ast.parse(text).body}
 
 

@@ -27,7 +27,7 @@ from gradc.graph.recurrence import Unordered, arrange
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
-from gradc.language.elaborate import elaborate
+from gradc.language.elaborate import elaborate_both
 from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
@@ -78,7 +78,7 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
 def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, lr: float | None = None) -> Stages:
     """The model's graphs: as written, stabilised, differentiated, simplified."""
     sources = load(text, file=file, folder=_folder(file, folder))
-    return graphs_of(elaborate(sources, training=True, lr=lr), elaborate(sources, training=False, lr=lr))
+    return graphs_of(*elaborate_both(sources, lr))
 
 
 def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
@@ -152,8 +152,9 @@ def _folder(file: str, folder: Path | None) -> Path | None:
 def graphs_of(model: core.Model, plain: core.Model) -> Stages:
     """The graphs of an elaborated model, with `training` true and false."""
     _check_same_parameters(model, plain)
-    trained, quiet = forward_graph(model), forward_graph(plain).graph
+    trained = forward_graph(model)
     forward = trained.graph
+    quiet = forward if plain is model else forward_graph(plain).graph
     return Stages(
         model,
         plain,

@@ -15,7 +15,7 @@ import sympy
 from sympy import Integer
 
 from gradc.graph.conditions import guards_of, opposite, under
-from gradc.graph.index import ZERO, IndexExpr, Quotient, Ranges, Remainder, index
+from gradc.graph.index import ZERO, IndexExpr, Ranges, index
 from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
 from gradc.graph.scalar import AND, NOT, WHERE
 from gradc.graph.tensors import Index, ranges_of
@@ -65,7 +65,7 @@ def _unproven(indices: tuple[Index, ...], guards: tuple[Guard, ...]) -> tuple[Gu
 
 def _last_of_output(equation: Equation, work: Work) -> bool:
     """Whether a tensor that is handed out would be left without equations."""
-    return equation.target in work.outputs.values() and len(work.writers[equation.target]) == 1
+    return work.is_output(equation.target) and len(work.writers[equation.target]) == 1
 
 
 def _nothing(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
@@ -229,9 +229,7 @@ def _depends(equation: Equation, each: Index) -> bool:
 
 def _quotients(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     """Quotients and remainders that the ranges decide: with d < w, (n*w + d) // w is n."""
-    if not any(
-        isinstance(atom, Quotient | Remainder) for expr in equation.index_expressions() for atom in expr.atoms()
-    ):
+    if not any(place.divisions for place in equation.index_expressions()):
         return None
     ranges = work.ranges(equation)
     changes: dict[sympy.Expr, sympy.Expr] = {}

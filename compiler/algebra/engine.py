@@ -127,20 +127,20 @@ def rewrite(graph: Graph, phases: Sequence[Phase]) -> Rewritten:
     work, log = Work(graph), list[Fired]()
     with sympy.core.parameters.distribute(False):
         settled: dict[str, int] = {}
+        visits = {phase.name: Visits(phase) for phase in phases}
         for phase in phases:
             if settled.get(phase.name) != len(log):
-                _run(phase, work, log)
+                _run(phase, visits[phase.name], work, log)
             settled[phase.name] = len(log)
     return Rewritten(work.graph() if log else graph, tuple(log))
 
 
-def _run(phase: Phase, work: Work, log: list[Fired]) -> None:
+def _run(phase: Phase, visits: "Visits", work: Work, log: list[Fired]) -> None:
     measure = phase.measure(work)
-    settled: dict[int, Equation] = {}
     for _ in range(MOST_ROUNDS):
         before = len(log)
         for name in work.order():
-            _rewrite_tensor(phase, work, name, settled, log)
+            visits.visit(work, name, log)
         for rule in phase.graphs:
             log += [Fired(rule.name, target, work.origin(target)) for target in rule.apply(work)]
         if len(log) == before:
@@ -156,19 +156,41 @@ def _recent(log: Sequence[Fired]) -> str:
     return ", ".join(f"{fired.rule} at {fired.target}" for fired in log[-RECENT:])
 
 
-def _rewrite_tensor(phase: Phase, work: Work, name: str, settled: dict[int, Equation], log: list[Fired]) -> None:
-    """Every rule of bodies and of equations, once, on the equations of a tensor."""
-    equations = work.writers.get(name, ())
-    results: list[Equation] = []
-    for equation in equations:
-        rewriting = Rewriting(phase.bodies, work, equation)
-        new = rewriting.result()
-        after = [new] if id(new) in settled else _changed(phase.equations, new, work, rewriting.fired)
-        settled.update((id(each), each) for each in after)
-        results += after
-        log += [Fired(rule, name, results[-1].origin if results else equation.origin) for rule in rewriting.fired]
-    if len(results) != len(equations) or any(a is not b for a, b in zip(results, equations, strict=True)):
-        work.put(name, results)
+class Visits:
+    """A phase's rules of bodies and of equations, from one tensor to the next, round after round.
+
+    Where no rule fits, none will until something is changed that the rules have looked at: the tensor's own equations,
+    or those behind what they read. So only those are visited again.
+    """
+
+    def __init__(self, phase: Phase) -> None:
+        self.bodies = BodyRules(phase.bodies)
+        self.equations = phase.equations
+        self.fitted: dict[int, Equation] = {}
+        """Equations that no rule of equations fits, by their identity."""
+        self.settled: dict[str, tuple[int, frozenset[str]]] = {}
+        """When no rule fitted a tensor's equations, and what all had been looked at."""
+
+    def visit(self, work: Work, name: str, log: list[Fired]) -> None:
+        """Every rule, once, on the equations of a tensor."""
+        if name in self.settled:
+            since, asked = self.settled[name]
+            if work.unchanged(asked, since):
+                return
+        equations = work.writers.get(name, ())
+        work.asked = {name}
+        results: list[Equation] = []
+        for equation in equations:
+            rewriting = Rewriting(self.bodies, work, equation)
+            new = rewriting.result()
+            after = [new] if id(new) in self.fitted else _changed(self.equations, new, work, rewriting.fired)
+            self.fitted.update((id(each), each) for each in after)
+            results += after
+            log += [Fired(rule, name, results[-1].origin if results else equation.origin) for rule in rewriting.fired]
+        if len(results) != len(equations) or any(a is not b for a, b in zip(results, equations, strict=True)):
+            work.put(name, results)
+        else:
+            self.settled[name] = work.time, frozenset(work.asked)
 
 
 def _changed(rules: Sequence[EquationRule], equation: Equation, work: Work, fired: list[str]) -> list[Equation]:
@@ -189,19 +211,34 @@ def _changed(rules: Sequence[EquationRule], equation: Equation, work: Work, fire
     return done
 
 
+class BodyRules:
+    """Rules of bodies by the types of node that they look at."""
+
+    def __init__(self, rules: Sequence[BodyRule]) -> None:
+        self.rules = tuple(rules)
+        self._by_type: dict[type, tuple[tuple[BodyRule, ...], tuple[BodyRule, ...]]] = {}
+
+    def of(self, kind: type) -> tuple[tuple[BodyRule, ...], tuple[BodyRule, ...]]:
+        """Those for nodes of a type that come before the rules of what is inside, and all."""
+        found = self._by_type.get(kind)
+        if found is None:
+            fitting = tuple(rule for rule in self.rules if issubclass(kind, rule.nodes))
+            found = self._by_type[kind] = tuple(rule for rule in fitting if rule.outermost), fitting
+        return found
+
+
 class Rewriting:
     """The rules of bodies at work on one equation: below a node, at the node, then at what that made of it."""
 
-    def __init__(self, rules: Sequence[BodyRule], work: Work, equation: Equation) -> None:
+    def __init__(self, rules: BodyRules, work: Work, equation: Equation) -> None:
         self.rules = rules
-        self.outermost = [rule for rule in rules if rule.outermost]
         self.equation = equation
         self.site = Site(work, equation)
         self.fired: list[str] = []
 
     def result(self) -> Equation:
         """The equation with its body rewritten; itself where no rule fits."""
-        if not self.rules:
+        if not self.rules.rules:
             return self.equation
         body = self.at(self.equation.body, self.site)
         if not self.fired:
@@ -214,10 +251,13 @@ class Rewriting:
     def at(self, body: sympy.Expr, site: Site) -> sympy.Expr:
         """The body with every rule tried on it and below."""
         while True:
-            changed = self.tried(body, site, self.outermost)
-            if changed is None:
+            outermost, rules = self.rules.of(type(body))
+            changed = self.tried(body, site, outermost)
+            if changed is None and body.args:
                 body = self.below(body, site)
-                changed = self.tried(body, site, self.rules)
+                rules = self.rules.of(type(body))[1]
+            if changed is None:
+                changed = self.tried(body, site, rules)
             if changed is None:
                 return body
             body = changed
@@ -231,13 +271,12 @@ class Rewriting:
     def tried(self, body: sympy.Expr, site: Site, rules: Sequence[BodyRule]) -> sympy.Expr | None:
         """What the first rule that fits makes of the node."""
         for rule in rules:
-            if isinstance(body, rule.nodes):
-                changed = rule.apply(body, site)
-                if changed is not None and changed != body:
-                    self.fired.append(rule.name)
-                    if len(self.fired) > MOST_FIRES:
-                        raise InternalError(f"{describe(self.equation)}: no end to {', '.join(self.fired[-RECENT:])}")
-                    return changed
+            changed = rule.apply(body, site)
+            if changed is not None and changed != body:
+                self.fired.append(rule.name)
+                if len(self.fired) > MOST_FIRES:
+                    raise InternalError(f"{describe(self.equation)}: no end to {', '.join(self.fired[-RECENT:])}")
+                return changed
         return None
 
 

@@ -4,7 +4,7 @@ Constants, branches that are decided, products with an indicator, functions that
 of constant tensors. No rule here copies a costly function.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -186,13 +186,20 @@ def _stopped(body: sympy.Expr, site: Site) -> sympy.Expr | None:
 
 def _copy(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     """The read of what a tensor is a copy of, shifted or with its axes in another order."""
+    if not is_copy(site.work.behind(body.tensor)):
+        return None
     equation = site.work.elementwise(body.tensor)
-    if equation is None or not isinstance(equation.body, Read) or not _is_plain(equation.body):
+    if equation is None or not _is_plain(equation.body):
         return None
     source = site.work.tensors.get(equation.body.tensor)
     if source is None or source.kind is not site.work.tensors[body.tensor].kind:
         return None
     return site.work.through(body)
+
+
+def is_copy(equations: Sequence[Equation]) -> bool:
+    """Whether a tensor has one equation, whose body is a read."""
+    return len(equations) == 1 and isinstance(equations[0].body, Read)
 
 
 def _is_plain(read: Read) -> bool:
@@ -215,19 +222,16 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     tensor = work.tensors.get(body.tensor)
     if tensor is None or tensor.role is not None:
         return None
-    if body.tensor not in work.writers:
+    equations = work.behind(body.tensor)
+    if not equations:
         return Integer(0)
-    if work.remembered(_reads, work.writers[body.tensor][0]):
+    if equations[0].reads:
         return None
     found = work.opened(body)
     if found is None or not _is_known(*found, tensor.kind):
         return None
     value, guards = found
     return WHERE(condition_of(guards), value, Integer(0)) if guards else value
-
-
-def _reads(equation: Equation) -> bool:
-    return bool(equation.body.has(Read))
 
 
 def _is_known(value: sympy.Expr, guards: tuple[Guard, ...], kind: Kind) -> bool:
@@ -261,7 +265,7 @@ def _is_of_indices(condition: sympy.Expr) -> bool:
 
 def _scalar(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     work = site.work
-    if body.subscripts or body.tensor in work.outputs.values():
+    if body.subscripts or work.is_output(body.tensor):
         return None
     equation = work.elementwise(body.tensor)
     if equation is None or work.tensors[body.tensor].kind is not Kind.REAL or equation.body.has(Head):

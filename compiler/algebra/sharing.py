@@ -7,27 +7,18 @@ equation, a costly function that a tensor already holds is read from it, dead te
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import sympy
 
+from gradc.graph.form import renamed
 from gradc.graph.index import ZERO, IndexExpr, index
-from gradc.graph.nodes import (
-    Equation,
-    Guard,
-    Head,
-    Read,
-    Reducer,
-    Tensor,
-    Value,
-    leaves_of,
-    reads_of,
-    rebuild,
-    substitute,
-)
+from gradc.graph.nodes import Equation, Guard, Head, Read, Reducer, Tensor, reads_of, rebuild, substitute
 from gradc.graph.prune import pruned
 from gradc.graph.scalar import row_of
 
 from .engine import GraphRule, Rule, Site, nodes_of
+from .folding import is_copy
 from .work import Work
 
 # ---------------------------------------------------------------- names
@@ -38,35 +29,13 @@ def is_made(name: str) -> bool:
     return "." in name or name.startswith("d_")
 
 
-def renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
-    """The equation reading and writing tensors under other names."""
-    if equation.target not in names and not any(source in names for source in equation.sources()):
-        return equation
-    changes: dict[sympy.Expr, sympy.Expr] = {}
-    for leaf in leaves_of(equation.body):
-        if isinstance(leaf, Read):
-            places = tuple(place.rename_tensors(names) for place in leaf.subscripts)
-            new: sympy.Expr = Read(names.get(leaf.tensor, leaf.tensor), places)
-        else:
-            new = Value(leaf.value.rename_tensors(names))
-        if new != leaf:
-            changes[leaf] = new
-    return replace(
-        equation,
-        target=names.get(equation.target, equation.target),
-        write=tuple(place.rename_tensors(names) for place in equation.write),
-        guards=tuple(Guard(guard.value.rename_tensors(names), guard.relation) for guard in equation.guards),
-        body=rebuild(equation.body, changes),
-    )
-
-
 def rename(work: Work, names: Mapping[str, str]) -> None:
     """Every use of the tensors under other names; their own equations are for the caller to remove."""
     for target, equations in tuple(work.writers.items()):
         changed = [renamed(equation, names) for equation in equations]
         if any(a is not b for a, b in zip(changed, equations, strict=True)):
             work.put(target, changed)
-    work.outputs = {outside: names.get(name, name) for outside, name in work.outputs.items()}
+    work.rename_outputs(names)
 
 
 # ---------------------------------------------------------------- equal tensors
@@ -84,30 +53,41 @@ class Shape:
 
 
 def shape_of(equation: Equation) -> Shape:
-    """The equation with its indices numbered: those of the write in its order, then the reduced ones."""
-    order = (*equation.written, *(each.name for each in equation.reduced))
-    values = {name: index(f"{place}") for place, name in enumerate(order)}
-    ends = {each.name: each for each in equation.indices}
+    """The equation with its indices numbered."""
+    values, ranges = _numbered(equation)
     return Shape(
         tuple(place.substitute(values) for place in equation.write),
-        tuple((ends[name].low.substitute(values), ends[name].high.substitute(values)) for name in order),
+        ranges,
         frozenset(guard.substitute(values) for guard in equation.guards),
         equation.reducer,
         substitute(equation.body, values),
     )
 
 
+def _numbered(equation: Equation) -> tuple[dict[str, IndexExpr], tuple[tuple[IndexExpr, IndexExpr], ...]]:
+    """Numbers for the indices, those of the write in its order, then the reduced ones; their ranges in this order."""
+    order = (*equation.written, *(each.name for each in equation.reduced))
+    values = {name: index(f"{place}") for place, name in enumerate(order)}
+    ends = {each.name: each for each in equation.indices}
+    return values, tuple((ends[name].low.substitute(values), ends[name].high.substitute(values)) for name in order)
+
+
 def _equal_tensors(work: Work) -> Sequence[str]:
     """Tensors with equal equations become one, in one pass from the leaves up."""
-    kept: dict[object, str] = {}
+    kept: dict[object, list[tuple[Tensor, Sequence[Equation]]]] = {}
     names: dict[str, str] = {}
     for name in work.order():
-        tensor = work.tensors[name]
-        shapes = Counter(work.remembered(shape_of, renamed(equation, names)) for equation in work.writers[name])
-        key = (tensor.extents, tensor.kind, frozenset(shapes.items()))
-        other = kept.setdefault(key, name)
-        if other != name:
-            names[name] = other
+        tensor, equations = work.tensors[name], work.writers[name]
+        if names:
+            equations = tuple(renamed(equation, names) for equation in equations)
+        alike = kept.setdefault(frozenset(map(_outline, equations)), [])
+        for other, theirs in alike:
+            same = (other.kind, other.extents) == (tensor.kind, tensor.extents)
+            if same and _equal(equations, theirs, work):
+                names[name] = other.name
+                break
+        else:
+            alike.append((tensor, equations))
     if not names:
         return ()
     better = _better_names(names)
@@ -115,6 +95,17 @@ def _equal_tensors(work: Work) -> Sequence[str]:
     names |= {other: name for other, name in better.items()}
     _merge(work, names, better)
     return tuple(names)
+
+
+def _outline(equation: Equation) -> object:
+    """What equations of one shape have in common, and most others not: so few shapes have to be made."""
+    return equation.reducer, len(equation.indices), frozenset(equation.sources())
+
+
+def _equal(some: Sequence[Equation], others: Sequence[Equation], work: Work) -> bool:
+    """Whether equations write the same, in whatever order they stand."""
+    a, b = (Counter(work.remembered(shape_of, equation) for equation in equations) for equations in (some, others))
+    return a == b
 
 
 def _better_names(names: Mapping[str, str]) -> dict[str, str]:
@@ -141,8 +132,10 @@ def _adopted(work: Work) -> Sequence[str]:
     """A tensor that only the user's name was given to again: what is copied takes the name."""
     done: list[str] = []
     for name in work.order():
-        equation = work.elementwise(name) if name in work.writers else None
-        if equation is None or is_made(name) or not isinstance(equation.body, Read):
+        if not is_copy(work.writers.get(name, ())) or is_made(name):
+            continue
+        equation = work.elementwise(name)
+        if equation is None:
             continue
         source = work.tensors.get(equation.body.tensor)
         if source is None or not _is_twin(work, source, work.tensors[name], equation):
@@ -156,7 +149,7 @@ def _adopted(work: Work) -> Sequence[str]:
 
 
 def _is_twin(work: Work, source: Tensor, tensor: Tensor, copy: Equation) -> bool:
-    if source.name not in work.writers or not is_made(source.name) or source.name in work.outputs.values():
+    if source.name not in work.writers or not is_made(source.name) or work.is_output(source.name):
         return False
     same = source.extents == tensor.extents and source.kind is tensor.kind
     return bool(same and copy.body.subscripts == copy.write)
@@ -189,8 +182,8 @@ def _domain_of(equation: Equation) -> object | None:
     bare = [place.bare for place in equation.write]
     if equation.reducer is not Reducer.SUM or equation.reduced or None in bare or len(set(bare)) != len(bare):
         return None
-    shape = shape_of(equation)
-    return shape.ranges, shape.guards
+    values, ranges = _numbered(equation)
+    return ranges, frozenset(guard.substitute(values) for guard in equation.guards)
 
 
 def _joined(group: Sequence[Equation]) -> Equation:
@@ -210,15 +203,24 @@ def _held_functions(work: Work) -> Sequence[str]:
     """A costly function that some tensor holds at the same place is read from there."""
     held: dict[object, list[tuple[str, Head]]] = {}
     for name in work.order():
-        equation = work.elementwise(name)
-        if equation is not None and _is_costly(equation.body):
+        costly = _is_costly(work.writers[name][0].body)
+        equation = work.elementwise(name) if costly else None
+        if equation is not None:
             for form in _forms(equation.body, Site(work, equation)):
                 held.setdefault(_signature(form), []).append((name, form))
-    return [target for target in tuple(work.writers) if _reads_held(work, target, held)] if held else ()
+    asking = [
+        name for name, equations in work.writers.items() if any(_has_costly(equation.body) for equation in equations)
+    ]
+    return [target for target in asking if _reads_held(work, target, held)] if held else ()
 
 
 def _is_costly(body: sympy.Expr) -> bool:
     return isinstance(body, Head) and row_of(body).costly
+
+
+@lru_cache(maxsize=8192)
+def _has_costly(body: sympy.Expr) -> bool:
+    return _is_costly(body) or any(map(_has_costly, body.args))
 
 
 def _forms(head: Head, site: Site) -> Iterator[Head]:

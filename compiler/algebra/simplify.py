@@ -5,9 +5,10 @@ become domains, equalities are solved, constants leave sums, dead code goes. Ele
 not put into each other: fusing is the scheduler's.
 """
 
+from functools import lru_cache
+
 import sympy
 
-from gradc.graph.index import Quotient, Remainder
 from gradc.graph.nodes import Equation, Graph, Read
 
 from .domains import DOMAINS, FACTOR, constant_factor
@@ -34,24 +35,20 @@ def size(work: Work) -> Measure:
 
 
 def _size(equation: Equation) -> tuple[int, int, int, int]:
-    conditions = len(equation.guards) + _quotients(equation)
+    conditions = len(equation.guards) + sum(place.divisions for place in equation.index_expressions())
     return len(equation.indices), _reads(equation.body), node_weight(equation.body), conditions
 
 
+@lru_cache(maxsize=8192)
 def _reads(body: sympy.Expr) -> int:
-    return sum(isinstance(node, Read) for node in sympy.preorder_traversal(body))
-
-
-def _quotients(equation: Equation) -> int:
-    atoms = (atom for expr in equation.index_expressions() for atom in expr.atoms())
-    return sum(isinstance(atom, Quotient | Remainder) for atom in atoms)
+    return 1 if isinstance(body, Read) else sum(map(_reads, body.args))
 
 
 def _heights(work: Work) -> int:
     heights: dict[str, int] = {}
     for name in work.order():
-        sources = (source for equation in work.writers[name] for source in equation.sources())
-        heights[name] = 1 + max((heights.get(source, 0) for source in sources), default=0)
+        sources = [source for equation in work.writers[name] for source in equation.sources()]
+        heights[name] = 1 + max([heights.get(source, 0) for source in sources], default=0)
     return sum(heights.values())
 
 

@@ -125,11 +125,12 @@ def two_exponents(body: sympy.Expr, site: Site) -> tuple[sympy.Expr, sympy.Expr]
 def sum_of_exponentials(body: sympy.Expr, site: Site) -> tuple[Read, Equation, sympy.Expr] | None:
     """The read of a tensor that is Σ exp(u) over at least one place, its equation, and u."""
     body = behind(body, site)
-    if not isinstance(body, Read) or len(site.work.writers.get(body.tensor, ())) != 1:
+    if not isinstance(body, Read) or body.tensor in site.work.variables:
         return None
-    if body.tensor in site.work.variables:
+    equations = site.work.behind(body.tensor)
+    if len(equations) != 1:
         return None
-    (equation,) = site.work.writers[body.tensor]
+    (equation,) = equations
     if equation.reducer is not Reducer.SUM or not equation.reduced:
         return None
     whole = all(written.bare is not None for written in equation.write) and len(equation.written) == len(equation.write)

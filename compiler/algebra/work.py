@@ -1,6 +1,6 @@
 """A graph while it is rewritten: tensors, the equations of each, and what the rules ask of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -8,7 +8,7 @@ import sympy
 
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, substitute
+from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, substitute
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
 
 Answer = TypeVar("Answer")
@@ -21,6 +21,8 @@ class Work:
         logarithms: for sums of exponentials whose logarithm was made a tensor: its name, and what is added to it.
         variables: tensors that a `grad(y, x)` still to be made is by. No rule looks behind them, since y must go on
             to read them.
+        asked: the tensors that rules have looked at, for whoever empties it before.
+        time: the number of changes so far.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -29,9 +31,15 @@ class Work:
         self.outputs: dict[str, str] = dict(graph.outputs)
         self.origins: dict[str, Origin] = {name: tensor.origin for name, tensor in graph.tensors.items()}
         self.logarithms: dict[str, tuple[str, sympy.Expr]] = {}
+        self.gradients = graph.gradients
         self.variables = {gradient.by for gradient in graph.gradients.values()}
+        self.asked: set[str] = set()
+        self.time = 0
+        self._changed: dict[str, int] = {}
+        self._handed_out = frozenset(self.outputs.values())
         self._order: tuple[str, ...] | None = None
         self._places: dict[str, tuple[tuple[Equation, ...], dict[str, tuple[int, IndexExpr]] | None]] = {}
+        self._opened: dict[Read, tuple[Equation, tuple[sympy.Expr, tuple[Guard, ...]]]] = {}
         self._answers: dict[tuple[object, int], tuple[Equation, Any]] = {}
 
     def graph(self) -> Graph:
@@ -42,7 +50,7 @@ class Work:
     def order(self) -> tuple[str, ...]:
         """The computed tensors, each after those it reads."""
         if self._order is None:
-            self._order = self.graph().order
+            self._order = tuple(name for names in in_order(self.writers, self.gradients) for name in names)
         return self._order
 
     def origin(self, name: str) -> Origin:
@@ -59,7 +67,7 @@ class Work:
 
     def put(self, name: str, equations: Sequence[Equation]) -> None:
         """The equations of a tensor, in place of those it had; without any it is 0."""
-        self._order = None
+        self._touch(name)
         if equations:
             self.writers[name] = tuple(equations)
         else:
@@ -67,7 +75,7 @@ class Work:
 
     def remove(self, name: str) -> None:
         """A tensor that nothing reads."""
-        self._order = None
+        self._touch(name)
         self.writers.pop(name, None)
         del self.tensors[name]
 
@@ -75,6 +83,19 @@ class Work:
         """A tensor of a name that is fresh."""
         self.tensors[tensor.name] = tensor
         self.origins[tensor.name] = tensor.origin
+
+    def rename_outputs(self, names: Mapping[str, str]) -> None:
+        """What is handed out, under other names."""
+        self.outputs = {outside: names.get(name, name) for outside, name in self.outputs.items()}
+        handed_out = frozenset(self.outputs.values())
+        for name in handed_out ^ self._handed_out:
+            self._touch(name)
+        self._handed_out = handed_out
+
+    def _touch(self, name: str) -> None:
+        self.time += 1
+        self._changed[name] = self.time
+        self._order = None
 
     def fresh(self, name: str) -> str:
         """The name, counted up where it is taken."""
@@ -104,6 +125,20 @@ class Work:
         answer: Answer = known[1]
         return answer
 
+    def unchanged(self, names: Iterable[str], since: int) -> bool:
+        """Whether these tensors are what they were at a time: their equations, and whether they are handed out."""
+        return all(self._changed.get(name, 0) <= since for name in names)
+
+    def behind(self, name: str) -> tuple[Equation, ...]:
+        """The equations of a tensor."""
+        self.asked.add(name)
+        return self.writers.get(name, ())
+
+    def is_output(self, name: str) -> bool:
+        """Whether a tensor is handed out."""
+        self.asked.add(name)
+        return name in self._handed_out
+
     def ranges(self, equation: Equation) -> Ranges:
         """What holds at every place of an equation's domain."""
         return self.remembered(_ranges, equation)
@@ -119,8 +154,12 @@ class Work:
         if places is None:
             return None
         equation = self.writers[read.tensor][0]
-        values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
-        return substitute(equation.body, values), tuple(guard.substitute(values) for guard in equation.guards)
+        known = self._opened.get(read)
+        if known is None or known[0] is not equation:
+            values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
+            guards = tuple(guard.substitute(values) for guard in equation.guards)
+            known = self._opened[read] = equation, (substitute(equation.body, values), guards)
+        return known[1]
 
     def through(self, read: Read) -> sympy.Expr | None:
         """What stands in the body of an element-wise tensor, one without guards, at the place that is read."""
@@ -130,7 +169,7 @@ class Work:
     def places(self, name: str) -> dict[str, tuple[int, IndexExpr]] | None:
         """The axis at which each index stands and what is added to it there, for a tensor with one equation, without
         reduction, that writes every place where its guards hold."""
-        equations = self.writers.get(name, ())
+        equations = self.behind(name)
         known = self._places.get(name)
         if known is None or known[0] is not equations:
             known = (equations, self._placed(self.tensors[name], equations) if equations else None)

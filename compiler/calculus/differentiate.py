@@ -10,13 +10,14 @@ gradients need nothing more.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy
 from sympy import Integer
 
 from gradc.graph import scalar
+from gradc.graph.form import ByForm, Numbering
 from gradc.graph.index import ONE, ZERO, IndexExpr, index, of_atom
 from gradc.graph.index import Gather as GatherAtom
 from gradc.graph.nodes import (
@@ -102,6 +103,8 @@ class _Adjoints:
     names: dict[str, str] = field(default_factory=dict)
     cotangents: dict[int, str] = field(default_factory=dict)
     """By the place of an equation that contributes to an adjoint, the adjoint that it is a multiple of."""
+    contributions: ByForm = field(default_factory=ByForm)
+    """What sums contribute: equal layers share it."""
 
     def seed(self, of: str) -> None:
         """dloss/dloss = 1, at each place of a tensor."""
@@ -146,7 +149,7 @@ class _Adjoints:
             return
         match equation.reducer:
             case Reducer.SUM:
-                self.swap(equation, reads, Integer(1))
+                self.swap_by_form(equation, reads)
             case Reducer.LOGSUMEXP:
                 self.swap(equation, reads, self.softmax_weight(equation))
             case Reducer.PROD:
@@ -155,6 +158,24 @@ class _Adjoints:
                 self.at_argument(equation, reads)
             case Reducer.ARGMAX | Reducer.ARGMIN:
                 return
+
+    def swap_by_form(self, equation: Equation, reads: list[Read]) -> None:
+        """The contributions of a sum: those of one of the same form, between other tensors, if there was one."""
+        numbering = Numbering()
+        form = numbering.equation(equation)
+        own = dict.fromkeys(read.tensor for read in reads)
+        facts = tuple((self.graph.tensors[name].extents, name in own) for name in numbering.names)
+        bases = tuple(self.is_base(equation, read) for read in reads)
+        adjoints = {name: self.adjoint(name) for name in (equation.target, *own)}
+        names = (*numbering.names, *(adjoints[name] for name in numbering.names if name in adjoints))
+        key = (form, facts, bases, self.own_value(equation) is not None)
+        made = self.contributions.recall(key, names)
+        if made is None:
+            before = len(self.equations)
+            self.swap(equation, reads, Integer(1))
+            self.contributions.keep(key, names, self.equations[before:])
+        else:
+            self.add(made, equation)
 
     def swap(self, equation: Equation, reads: list[Read], weight: sympy.Expr) -> None:
         """dA[r] += dout[w] · weight · ∂body/∂A[r], for each read."""
@@ -174,15 +195,15 @@ class _Adjoints:
             write=read.subscripts,
             reducer=Reducer.SUM,
             body=body,
-            origin=replace(
-                equation.origin.after("chain rule"),
-                order=(self.names[equation.target], *equation.origin.order),
-            ),
         )
-        made = [normal_form(piece, target) for piece in guarded_pieces(swapped, target)]
+        self.add([normal_form(piece, target) for piece in guarded_pieces(swapped, target)], equation)
+
+    def add(self, made: Sequence[Equation], equation: Equation) -> None:
+        """What an equation contributes."""
         cotangent = self.adjoint(equation.target)
+        origin = replace(equation.origin.after("chain rule"), order=(cotangent, *equation.origin.order))
         self.cotangents |= dict.fromkeys(range(len(self.equations), len(self.equations) + len(made)), cotangent)
-        self.equations += made
+        self.equations += [replace(each, origin=origin) for each in made]
 
     def own_value(self, equation: Equation) -> Read | None:
         """A read that holds the body's value: the target's own, where nothing else is added to it."""

@@ -5,7 +5,7 @@ kernel.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import ONE, IndexExpr, dim
@@ -27,14 +27,13 @@ from gradc.schedule.program import (
 )
 from gradc.schedule.shard import Rows
 
+from .alike import form_of
 from .kernels import Kernel, KernelWriter
-from .names import Names
+from .names import WORDS, Names
 from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered, zero
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
-WORDS = Names(()).taken
-"""What every kernel may use: keywords, builtins, vector functions, `np`, `f4`."""
 WIDTH = 120
 WIDEST_VIEW = 90
 """Characters of a view of the work space; with a longer one among them, starts get names."""
@@ -46,6 +45,8 @@ class KernelTable:
 
     kernels: list[Kernel] = field(default_factory=list)
     by_text: dict[tuple[str, ...], Kernel] = field(default_factory=dict)
+    by_form: "dict[Hashable, _Call]" = field(default_factory=dict)
+    """For each form of a nest the call of the kernel that was written for the first of it."""
 
     def shared(self, kernel: Kernel) -> Kernel:
         """This kernel, or the one written before that does the same to its own arrays."""
@@ -58,6 +59,22 @@ class KernelTable:
     def has(self, kernel: Kernel) -> bool:
         """Whether an equal one is there."""
         return _anonymous(kernel) in self.by_text
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A kernel's call: what it is handed and hands back, and the tensors of the nest by their numbers in its form."""
+
+    kernel: str
+    parameters: tuple[str, ...]
+    returns: tuple[str, ...]
+    tensors: tuple[str, ...]
+
+    def of(self, tensors: tuple[str, ...]) -> "_Call":
+        """The call that does the same to other tensors."""
+        names = dict(zip(self.tensors, tensors, strict=True))
+        parameters, returns = (tuple(names.get(name, name) for name in own) for own in (self.parameters, self.returns))
+        return _Call(self.kernel, parameters, returns, tensors)
 
 
 def _anonymous(kernel: Kernel) -> tuple[str, ...]:
@@ -99,9 +116,6 @@ class Driver:
     table: KernelTable
     functions: Names
     rows: IndexExpr | None = None
-    after: tuple[Step, ...] = ()
-    flow: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()
-    """What each step of the program reads and writes."""
 
     def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
@@ -109,24 +123,19 @@ class Driver:
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         self.rows = rows.extent if rows is not None else None
-        self.after = rows.after if rows is not None else ()
         program = replace(program, steps=rows.steps) if rows is not None else program
-        self.flow = tuple((frozenset(read_by(step)), frozenset(written_by(step))) for step in program.steps)
-        lines = self.work_views(program, around)
+        flow = Flow(program, rows.after if rows is not None else ())
+        lines = self.work_views(program, flow, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
             if turn and at in (0, turn):
                 lines += ["", "# backward" if at else "# forward"]
-            lines += self.step(program, at, around, label)
+            lines += self.step(program, at, flow, around, label)
         for size in program.work.values():
             dims |= dict.fromkeys(size.dims)
-        touched = {name for read, _ in self.flow for name in read}
-        written = (program.buffers[name] for _, names in self.flow for name in names)
-        touched |= {buffer.shares for buffer in written if buffer.shares}
-        leaves = {name for name in touched if program.graph.tensors[name].role}
-        order = [name for name in program.graph.tensors if name in leaves]
+        order = [name for name, tensor in program.graph.tensors.items() if tensor.role and name in flow.touched]
         calls = ("gemm",) if any(isinstance(step, Gemm) for step in plain_steps(program.steps)) else ()
-        self.rows, self.after = None, ()
+        self.rows = None
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
 
     def surroundings(self, graph: Graph, dims: dict[str, None]) -> Surroundings:
@@ -138,11 +147,10 @@ class Driver:
 
     # ------------------------------------------------------------ views
 
-    def work_views(self, program: Program, around: Surroundings) -> list[str]:
+    def work_views(self, program: Program, flow: "Flow", around: Surroundings) -> list[str]:
         """`h = view(work, 0, (batch, 32))`, for each tensor that lives in the work space."""
-        touched = {name for both in self.flow for names in both for name in names}
-        touched = {program.buffers[name].shares or name for name in touched if name in program.buffers}
-        stored = [b for b in program.buffers.values() if b.storage is Storage.WORK and b.tensor in touched]
+        buffers = (program.buffers[name] for name in program.buffers if name in flow.touched)
+        stored = [buffer for buffer in buffers if buffer.storage is Storage.WORK and not buffer.shares]
         views = [work_view(buffer, around, {}) for buffer in stored]
         starts: dict[tuple[Kind, IndexExpr], str] = {}
         lines: list[str] = []
@@ -151,7 +159,7 @@ class Driver:
             views = [work_view(buffer, around, starts) for buffer in stored]
         for buffer, view in zip(stored, views, strict=True):
             row = f"{self.names.of(buffer.tensor)} = {view}"
-            lines.append(fitted(row, self.kept_for(buffer.tensor, program)))
+            lines.append(fitted(row, self.kept_for(buffer.tensor, program, flow)))
         return lines
 
     def starts(self, stored: list[Buffer], around: Surroundings) -> tuple[dict[tuple[Kind, IndexExpr], str], list[str]]:
@@ -172,29 +180,20 @@ class Driver:
             before[buffer.kind] = buffer.offset
         return found, lines
 
-    def kept_for(self, name: str, program: Program) -> str:
+    def kept_for(self, name: str, program: Program, flow: "Flow") -> str:
         """Why a value of the forward pass is still there in the backward pass."""
         if name.startswith("d_"):
             return ""
-        lying = {name, *(n for n, b in program.buffers.items() if b.shares == name)}
-        users = [
-            target
-            for step, (read, written) in zip(program.steps, self.flow, strict=True)
-            if read & lying and not written & lying
-            for target in written_by(step)
-            if target.startswith("d_")
-        ]
-        shown = [self.names.of(user) for user in dict.fromkeys(users) if program.buffers[user].axes][:2]
+        users = (target for step in flow.readers.get(name, ()) for target in written_by(step))
+        adjoints = dict.fromkeys(user for user in users if user.startswith("d_"))
+        shown = [self.names.of(user) for user in adjoints if program.buffers[user].axes][:2]
         return f"  # kept for {' and '.join(shown)}" if shown else ""
 
     # ------------------------------------------------------------ steps
 
-    def step(self, program: Program, at: int, around: Surroundings, label: str) -> list[str]:
+    def step(self, program: Program, at: int, flow: "Flow", around: Surroundings, label: str) -> list[str]:
         """The lines of the step at a place among the program's."""
-        after = {name for read, _ in self.flow[at + 1 :] for name in read}
-        after |= {name for later in self.after for name in read_by(later)}
-        outside = frozenset(after | set(program.graph.outputs.values()))
-        return self.lines(program, program.steps[at], _Site(around, label, outside))
+        return self.lines(program, program.steps[at], _Site(around, label, flow.outside(at)))
 
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
@@ -202,19 +201,39 @@ class Driver:
             return self.product(step, program, site)
         if isinstance(step, Sequential) and any(isinstance(inner, Gemm) for inner in plain_steps(step.steps)):
             return self.sequential(step, program, site)
-        rounds = tuple(site.rounds)
-        kernel = KernelWriter(program, self.names, self.real, step, site.outside, rounds, rows=self.rows).kernel("")
+        found = self.call(program, step, site)
+        if not isinstance(found, _Call):
+            return found
         given = {round_of(name): variable for name, variable in site.rounds.items()}
-        for name in kernel.parameters:
-            if name not in program.graph.tensors and name not in RANGE and name not in given:
-                site.around.name(name)
-        plain = isinstance(step, Nest) and not any(isinstance(item, Loop) for item in step.items)
-        if plain and not kernel.calls and not rounds:
+        arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in found.parameters]
+        results = ", ".join(self.names.of(name) for name in found.returns)
+        return call_rows(f"{results} = {found.kernel}" if results else found.kernel, arguments)
+
+    def call(self, program: Program, step: Nest | Sequential, site: "_Site") -> "_Call | list[str]":
+        """The call of a step's kernel; the lines of one that needs none."""
+        rounds = tuple(site.rounds)
+        form, tensors = None, tuple[str, ...]()
+        if isinstance(step, Nest) and any(isinstance(item, Loop) for item in step.items):
+            form, tensors = form_of(step, program, site.outside, (rounds, self.rows))
+        known = self.table.by_form.get(form)
+        if known is not None:
+            return self.telling_dims(known.of(tensors), program, site)
+        kernel = KernelWriter(program, self.names, self.real, step, site.outside, rounds, rows=self.rows).kernel("")
+        self.telling_dims(_Call("", kernel.parameters, (), ()), program, site)
+        if isinstance(step, Nest) and form is None and not kernel.calls and not rounds:
             return [row for row in kernel.body if not row.startswith("return ")]
         shared = self.table.shared(self.named(kernel, step, site.label, frozenset(program.graph.outputs.values())))
-        arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in kernel.parameters]
-        results = ", ".join(self.names.of(name) for name in kernel.returns)
-        return call_rows(f"{results} = {shared.name}" if results else shared.name, arguments)
+        made = _Call(shared.name, kernel.parameters, kernel.returns, tensors)
+        if form is not None:
+            self.table.by_form[form] = made
+        return made
+
+    def telling_dims(self, call: "_Call", program: Program, site: "_Site") -> "_Call":
+        """The call; the free dims that it is handed are needed here."""
+        for name in call.parameters:
+            if name not in program.graph.tensors and name not in RANGE and not name.startswith(round_of("")):
+                site.around.name(name)
+        return call
 
     def sequential(self, step: Sequential, program: Program, site: "_Site") -> list[str]:
         """A recurrence with products: a loop around its steps."""
@@ -247,7 +266,7 @@ class Driver:
     def product(self, gemm: Gemm, program: Program, site: "_Site") -> list[str]:
         """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before."""
         around = site.around
-        local = Names(self.names.taken | set(site.rounds.values()))
+        local = Names(self.names.taken | set(site.rounds.values())) if gemm.batch else self.names
         loops = {i.name: local.fresh(i.name) for i in gemm.batch}
         inside = replace(around, index=lambda name: loops.get(name) or site.rounds.get(name, name))
         depth = _covering_loops(gemm, program.graph)
@@ -328,6 +347,38 @@ class Driver:
         return f"{text}.T" if operand.transposed else text
 
 
+class Flow:
+    """What the steps of a program read and write.
+
+    Attributes:
+        touched: the tensors that they read, and those in whose place they write.
+        readers: for each such place the steps that read what lies there, and write nothing there.
+    """
+
+    def __init__(self, program: Program, after: Iterable[Step] = ()) -> None:
+        self.program = program
+        self.touched: set[str] = set()
+        self.readers: dict[str, list[Step]] = {}
+        self.needed = {*program.graph.outputs.values(), *(name for step in after for name in read_by(step))}
+        self.last: dict[str, int] = {}
+        for at, step in enumerate(program.steps):
+            read, written = ({self.place(name) for name in names} for names in (read_by(step), written_by(step)))
+            self.touched |= read | written | set(read_by(step))
+            self.last |= dict.fromkeys(read_by(step), at)
+            for place in read - written:
+                self.readers.setdefault(place, []).append(step)
+
+    def place(self, name: str) -> str:
+        """The tensor in whose place a tensor lies: as a rule its own."""
+        buffer = self.program.buffers.get(name)
+        return (buffer and buffer.shares) or name
+
+    def outside(self, at: int) -> frozenset[str]:
+        """What a step writes that is needed after it."""
+        written = written_by(self.program.steps[at])
+        return frozenset(name for name in written if name in self.needed or self.last.get(name, at) > at)
+
+
 @dataclass(frozen=True, slots=True)
 class _Site:
     """Where a step stands.
@@ -335,7 +386,7 @@ class _Site:
     Attributes:
         around: how things are called there.
         label: what its kernel is called, where that is given.
-        outside: the tensors that are needed after it.
+        outside: what it writes that is needed after it.
         rounds: the indices of sequential loops around it, each with the variable that holds it.
     """
 

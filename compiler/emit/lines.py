@@ -119,6 +119,8 @@ def parts(value: str) -> list[str]:
 
 def outermost(value: str, sign: str) -> list[int]:
     """Where an operator stands outside of all brackets."""
+    if sign not in value:
+        return []
     depth, found = 0, []
     for at, letter in enumerate(value):
         depth += letter in "([{"

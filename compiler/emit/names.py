@@ -37,12 +37,15 @@ MODULE_NAMES = (
 )
 
 
+WORDS = frozenset((*KERNEL_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *LIKE_DIGITS))
+"""What no name of a model may be anywhere."""
+
+
 class Names:
     """Hands out identifiers: the same for the same name, different ones for different names."""
 
     def __init__(self, taken: Iterable[str] = MODULE_NAMES) -> None:
-        words = (*KERNEL_NAMES, *PRELUDE_NAMES, *dir(builtins), *keyword.kwlist, *keyword.softkwlist, *LIKE_DIGITS)
-        self.taken = {*words, *taken}
+        self.taken = {*WORDS, *taken}
         self.given: dict[str, str] = {}
 
     def of(self, name: str) -> str:

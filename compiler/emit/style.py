@@ -199,7 +199,7 @@ def index_text(expr: IndexExpr, around: Surroundings) -> str:
     """An index expression in Python: `2 * i + u - 1`."""
     if not expr.terms:
         return "0"
-    ordered = sorted(expr.terms, key=lambda term: (term[1] < 0, not term[0]))
+    ordered = sorted(expr.terms, key=lambda term: (term[1] < 0, not term[0])) if len(expr.terms) > 1 else expr.terms
     text = ""
     for monomial, coefficient in ordered:
         sign = "-" if coefficient < 0 else "+"

@@ -34,4 +34,4 @@ def components(needs: Sequence[Sequence[int]]) -> Iterator[list[int]]:
                     while component[-1] != node:
                         component.append(stack.pop())
                     done.update(component)
-                    yield sorted(component)
+                    yield sorted(component) if len(component) > 1 else component

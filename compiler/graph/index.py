@@ -111,17 +111,13 @@ class IndexExpr:
         return _sum(self, as_expr(other))
 
     def __sub__(self, other: "IndexExpr | int") -> "IndexExpr":
-        return self + -as_expr(other)
+        return _difference(self, as_expr(other))
 
     def __neg__(self) -> "IndexExpr":
-        return IndexExpr(tuple((monomial, -coefficient) for monomial, coefficient in self.terms))
+        return _difference(ZERO, self)
 
     def __mul__(self, other: "IndexExpr | int") -> "IndexExpr":
-        products = []
-        for a, x in self.terms:
-            for b, y in as_expr(other).terms:
-                products.append((tuple(sorted((*a, *b), key=_atom_key)), x * y))
-        return _collect(products)
+        return _product(self, as_expr(other))
 
     def __radd__(self, other: int) -> "IndexExpr":
         return self + other
@@ -190,6 +186,11 @@ class IndexExpr:
     def of_dims(self) -> bool:
         """Whether it is made of numbers and free dims alone."""
         return all(isinstance(atom, Dim) for monomial, _ in self.terms for atom in monomial)
+
+    @cached_property
+    def divisions(self) -> int:
+        """How many quotients and remainders are in it."""
+        return sum(isinstance(atom, Quotient | Remainder) for atom in self.atoms())
 
     @cached_property
     def gathers(self) -> tuple[Gather, ...]:
@@ -287,6 +288,10 @@ class IndexExpr:
 
     def __str__(self) -> str:
         """As a person would write it: positive terms first, `2*i + u - 1`."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if not self.terms:
             return "0"
         ordered = sorted(self.terms, key=lambda term: (term[1] < 0, not term[0]))
@@ -312,6 +317,7 @@ _KNOWING = Lock()
 Size: TypeAlias = IndexExpr
 
 
+@lru_cache(maxsize=4096)
 def number(value: int) -> IndexExpr:
     """The whole number as an expression."""
     return IndexExpr((((), value),)) if value else ZERO
@@ -322,11 +328,13 @@ def of_atom(atom: Atom) -> IndexExpr:
     return IndexExpr((((atom,), 1),))
 
 
+@lru_cache(maxsize=4096)
 def dim(name: str) -> IndexExpr:
     """A free dim."""
     return of_atom(Dim(name))
 
 
+@lru_cache(maxsize=4096)
 def index(name: str) -> IndexExpr:
     """An index."""
     return of_atom(Idx(name))
@@ -340,6 +348,20 @@ def as_expr(value: "IndexExpr | int") -> IndexExpr:
 @lru_cache(maxsize=65536)
 def _sum(a: IndexExpr, b: IndexExpr) -> IndexExpr:
     return _collect((*a.terms, *b.terms))
+
+
+@lru_cache(maxsize=65536)
+def _difference(a: IndexExpr, b: IndexExpr) -> IndexExpr:
+    return _collect((*a.terms, *((monomial, -coefficient) for monomial, coefficient in b.terms)))
+
+
+@lru_cache(maxsize=65536)
+def _product(a: IndexExpr, b: IndexExpr) -> IndexExpr:
+    products = []
+    for some, x in a.terms:
+        for others, y in b.terms:
+            products.append((tuple(sorted((*some, *others), key=_atom_key)), x * y))
+    return _collect(products)
 
 
 def _collect(terms: Iterable[tuple[Monomial, int]]) -> IndexExpr:
@@ -585,6 +607,8 @@ class Ranges:
 
     def simplified(self, expr: IndexExpr) -> IndexExpr:
         """Quotients and remainders that the ranges decide leave: with d < w, (n*w + d) // w is n, its remainder d."""
+        if not expr.divisions:
+            return expr
 
         def change(atom: Atom) -> IndexExpr:
             atom_expr = rebuilt(atom, self.simplified)

@@ -8,7 +8,7 @@ named constants; every function is a `Head` of the table of scalar functions, wh
 of SymPy's own arithmetic is sums, products and powers with literal exponents (x − x, x/x, 0·x are folded).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -186,6 +186,13 @@ class Equation:
     body: sympy.Expr
     origin: Origin = field(compare=False)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.target, self.write, self.indices, self.guards, self.reducer, self.body))
+
     @cached_property
     def written(self) -> tuple[str, ...]:
         """The indices that the write mentions."""
@@ -221,27 +228,30 @@ class Equation:
     def _sources(self) -> tuple[str, ...]:
         return _sources(self.body, (*self.write, *(guard.value for guard in self.guards)))
 
-    def index_expressions(self) -> Iterator[IndexExpr]:
+    def index_expressions(self) -> tuple[IndexExpr, ...]:
         """Every index expression in it: subscripts of the write and of reads, guards, index values."""
-        yield from self.write
-        for guard in self.guards:
-            yield guard.value
-        for leaf in leaves_of(self.body):
-            if isinstance(leaf, Read):
-                yield from leaf.subscripts
-            else:
-                yield leaf.value
+        return self._index_expressions
+
+    @cached_property
+    def _index_expressions(self) -> tuple[IndexExpr, ...]:
+        return (*self.write, *(guard.value for guard in self.guards), *_places_in(self.body))
 
 
 @lru_cache(maxsize=16384)
 def _sources(body: sympy.Expr, places: tuple[IndexExpr, ...]) -> tuple[str, ...]:
     """The tensors that a body reads, and then those that the subscripts in it and the places gather from."""
     names = [read.tensor for read in reads_of(body)]
-    inside = [
-        place for leaf in leaves_of(body) for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
-    ]
-    names += [gather.tensor for place in (*places, *inside) for gather in place.gathers]
+    names += [gather.tensor for place in (*places, *_places_in(body)) for gather in place.gathers]
     return tuple(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=16384)
+def _places_in(body: sympy.Expr) -> tuple[IndexExpr, ...]:
+    """The index expressions in a body: subscripts of reads, and index values."""
+    leaves = leaves_of(body)
+    return tuple(
+        place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -277,7 +287,7 @@ def rebuild(body: sympy.Expr, changes: Mapping[sympy.Expr, sympy.Expr]) -> sympy
 # ---------------------------------------------------------------- the graph
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """A named tensor. A leaf has a role; any other is what its equations write, and 0 where none does.
 
@@ -294,7 +304,7 @@ class Tensor:
     site: int | None = None
     gradient: Gradient | None = None
 
-    @property
+    @cached_property
     def extents(self) -> tuple[IndexExpr, ...]:
         """The extent of each axis."""
         return tuple(axis.extent for axis in self.axes)
@@ -325,11 +335,7 @@ class Graph:
     def cycles(self) -> tuple[tuple[str, ...], ...]:
         """The computed tensors, each after those it needs; those that need each other together. Of several orders, the
         one nearest the source's."""
-        names = [*self.writers, *self.gradients]
-        numbers = {name: at for at, name in enumerate(names)}
-        needs = [[numbers[source] for source in self.needs(name) if source in numbers] for name in names]
-        found = ([names[at] for at in component if names[at] in self.writers] for component in components(needs))
-        return tuple(tuple(component) for component in found if component)
+        return in_order(self.writers, self.gradients)
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -346,3 +352,19 @@ class Graph:
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""
         return Graph(self.tensors, equations, self.outputs)
+
+
+def in_order(
+    writers: Mapping[str, tuple[Equation, ...]], gradients: Mapping[str, Gradient]
+) -> tuple[tuple[str, ...], ...]:
+    """The tensors that equations write, each after those it needs; those that need each other together."""
+    names = list(dict.fromkeys((*writers, *gradients)))
+    numbers = {name: at for at, name in enumerate(names)}
+    needs = [
+        [numbers[source] for equation in writers.get(name, ()) for source in equation.sources() if source in numbers]
+        for name in names
+    ]
+    for name, gradient in gradients.items():
+        needs[numbers[name]] += [numbers[each] for each in (gradient.of, gradient.by) if each in numbers]
+    found = (tuple(names[at] for at in component if names[at] in writers) for component in components(needs))
+    return tuple(component for component in found if component)

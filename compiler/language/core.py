@@ -253,6 +253,8 @@ class Model:
     training: Training
     fit: tuple[tuple[str, float], ...]
     data: str | None
+    asks: bool
+    """Whether it is another model where `training` is another."""
 
     @property
     def minimised(self) -> Mapping[str, Output]:

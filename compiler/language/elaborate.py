@@ -38,6 +38,12 @@ def elaborate_text(
     return elaborate(load(text, file=file, folder=folder), training=training)
 
 
+def elaborate_both(sources: Sources, lr: float | None = None) -> tuple[core.Model, core.Model]:
+    """The model as it is in training, and as it is elsewhere: one and the same where nothing in it asks."""
+    model = elaborate(sources, training=True, lr=lr)
+    return model, elaborate(sources, training=False, lr=lr) if model.asks else model
+
+
 def elaborate(sources: Sources, *, training: bool, lr: float | None = None) -> core.Model:
     """The model as it is in training, or as it is in predict and evaluate.
 
@@ -126,6 +132,7 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
         training=chosen.training,
         fit=chosen.fit,
         data=chosen.data,
+        asks=world.asked,
     )
     cycle = None if world.diagnostics else check_cycles(model)
     if cycle is not None:

@@ -7,6 +7,7 @@ every read is then inside is proved later, where it is elaborated.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from gradc.errors import Label
@@ -280,7 +281,7 @@ class _Search:
             if node.guarded:
                 variable.guarded.append(extent)
             else:
-                why = described_read(self.world, node, axes, self._tensor(node))
+                why = partial(described_read, self.world, node, axes, self._tensor(node))
                 variable.bare.append(Bare(node, axis, extent, why))
             return
         at = None if node.guarded else self.arithmetic(subscript, env)

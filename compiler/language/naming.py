@@ -68,6 +68,7 @@ def step_number(span: Span) -> Element:
 
 def _constant(world: World, name: str, node: syntax.Name) -> Element:
     if name == "training":
+        world.asked = True
         return truth(node.span, world.training)
     if name in {"true", "false"}:
         return truth(node.span, name == "true")

@@ -70,7 +70,7 @@ class Settling:
             place = variable.bare[0]
             raise Refused(
                 "extents-disagree", f"index {variable.name} has two extents", place.read.span,
-                [Label(place.read.span, f"{place.extent}: {place.why}"),
+                [Label(place.read.span, f"{place.extent}: {place.why()}"),
                  Label(variable.span, f"{variable.dim}: the dim {variable.name}")],
                 help=f"state the extent, as in [{variable.name}: {place.extent}], or take a name that is no dim's",
             )  # fmt: skip
@@ -78,7 +78,7 @@ class Settling:
 
     def _disagreement(self, variable: Variable, a: Bare, b: Bare) -> Refused:
         spans = [p.read.span if a.read is not b.read else axis_span(p) for p in (a, b)]
-        labels = [Label(span, f"{p.extent}: {p.why}") for span, p in zip(spans, (a, b), strict=True)]
+        labels = [Label(span, f"{p.extent}: {p.why()}") for span, p in zip(spans, (a, b), strict=True)]
         help = self._reordered(variable, a, b) or self._reordered(variable, b, a)
         help = help or f"state what {variable.name} runs over, [{variable.name}: …], within both, or take two indices"
         return Refused("extents-disagree", f"index {variable.name} has two extents", a.read.span, labels, help=help)

@@ -1,5 +1,6 @@
 """An index whose range is looked for, what is told about it, and how far its reads let it go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gradc.errors import Span
@@ -16,7 +17,8 @@ class Bare:
     read: syntax.Subscript
     axis: int
     extent: IndexExpr
-    why: str
+    why: Callable[[], str]
+    """Says what the tensor is, for errors."""
 
 
 @dataclass(slots=True, eq=False)

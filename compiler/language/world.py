@@ -7,6 +7,7 @@ through the functions a `World` is given, so that imports run one way.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from gradc.errors import Diagnostic, GradcError, Label, Span
@@ -115,6 +116,8 @@ class World:
     """By the identity of an equation: itself, and one of those that it is in a cycle with."""
     cycles_at: int = 0
     """How many equations there were when the cycles were looked for."""
+    asked: bool = False
+    """Whether anything so far is another where `training` is another."""
     sites: int = 0
     """How many calls of `uniform()` and `normal()` there are so far."""
     steps: int = 0
@@ -224,13 +227,7 @@ class World:
     def text(self, span: Span) -> str:
         """The source text of a statement, on one line and without comments."""
         source = self.sources.get(span.file)
-        source = source if source is not None else self.library.text(span.file) or ""
-        lines = source.split("\n")[span.line - 1 : span.end_line]
-        if not lines:
-            return ""
-        lines[-1] = lines[-1][: span.end_column - 1]
-        lines[0] = lines[0][span.column - 1 :]
-        return " ".join(line.split("#")[0].strip() for line in lines).strip()
+        return _excerpt(source if source is not None else self.library.text(span.file) or "", span)
 
     # ------------------------------------------------------------ tables
 
@@ -265,6 +262,16 @@ def _same_but_for_place(a: Diagnostic, b: Diagnostic) -> bool:
     if a.span is None or b.span is None or b.labels or any(label.text for label in a.labels):
         return False
     return (a.message, a.help, a.span.file, a.span.line) == (b.message, b.help, b.span.file, b.span.line)
+
+
+@lru_cache(maxsize=1024)
+def _excerpt(source: str, span: Span) -> str:
+    lines = source.split("\n")[span.line - 1 : span.end_line]
+    if not lines:
+        return ""
+    lines[-1] = lines[-1][: span.end_column - 1]
+    lines[0] = lines[0][span.column - 1 :]
+    return " ".join(line.split("#")[0].strip() for line in lines).strip()
 
 
 def ordered(items: Iterable[tuple[tuple[int, ...], T]]) -> tuple[T, ...]:

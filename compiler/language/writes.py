@@ -6,6 +6,7 @@ y[i + j] = …               refused: i = 0, j = 1 and i = 1, j = 0 are one plac
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import TypeAlias
 
@@ -91,23 +92,29 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
 def _check_once(name: str, write: Write) -> None:
     """Refuses a left side that gives one place to two tuples of indices."""
     written, place, indices, subscripts, _ = write
+    rest = _free(indices, subscripts, place.ranges)
+    if rest:
+        shown = ", ".join(str(s) for s in subscripts)
+        raise Refused("written-twice", f"two values for one place: several {', '.join(i.name for i in rest)} write one "
+                      f"place of {name}[{shown}]", written.span,
+                      help="sum what meets: y[p] = sum[i, j](if i + j == p then … else 0)")  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _free(indices: tuple[core.Index, ...], subscripts: Subscripts, ranges: Ranges) -> tuple[core.Index, ...]:
+    """The indices that a place leaves free."""
     known = {i.name for i in indices if i.high - i.low == number(1)}
     open_parts = list(subscripts)
     changed = True
     while changed:
         changed = False
         for part in list(open_parts):
-            found = _determined(part, known, place.ranges) or _by_parts(part, open_parts, known)
+            found = _determined(part, known, ranges) or _by_parts(part, open_parts, known)
             if found is not None:
                 known |= found
                 open_parts.remove(part)
                 changed = True
-    rest = [i for i in indices if i.name not in known]
-    if rest:
-        shown = ", ".join(str(s) for s in subscripts)
-        raise Refused("written-twice", f"two values for one place: several {', '.join(i.name for i in rest)} write one "
-                      f"place of {name}[{shown}]", written.span,
-                      help="sum what meets: y[p] = sum[i, j](if i + j == p then … else 0)")  # fmt: skip
+    return tuple(i for i in indices if i.name not in known)
 
 
 def _determined(part: IndexExpr, known: set[str], ranges: Ranges) -> set[str] | None:

@@ -280,8 +280,7 @@ class _Splitter:
         plain = not outer and all(self.runs_whole(target, at) for at in range(len(equation.write)))
         plain = plain and all(i.name in mentioned for i in equation.indices)
         names = (_names(first) & _names(second)) - self.fixed
-        body = first * second
-        made = replace(equation, guards=self.of_rounds(), body=body) if plain else self.into_own_tensor(first, second)
+        made = self.of_factors(first, second) if plain else self.into_own_tensor(first, second)
         gemm = _gemm(made, (first, second), names, self.fixed)
         if gemm is None:
             return False
@@ -295,6 +294,15 @@ class _Splitter:
             body = scale * Read(made.target, place)
             self.made.equations.append(replace(equation, indices=free, guards=self.of_rounds(), body=body))
         return True
+
+    def of_factors(self, first: Read, second: Read) -> Equation:
+        """The equation itself as a product of these."""
+        body, guards = self.equation.body, self.of_rounds()
+        if not (isinstance(body, sympy.Mul) and set(body.args) == {first, second}):
+            body = first * second
+        return self.equation if (body, guards) == (self.equation.body, self.equation.guards) else replace(
+            self.equation, guards=guards, body=body
+        )  # fmt: skip
 
     def into_own_tensor(self, first: Read, second: Read) -> Equation:
         """The product over the indices that its factors mention."""
@@ -407,7 +415,7 @@ def _grouped(factors: list[Factor]) -> list[Factor]:
             larger = [g for g in groups if small < g]
             if larger and len(groups) > 2:  # noqa: PLR2004
                 groups[max(larger, key=len)] += groups.pop(small)
-    return [Factor(sympy.Mul(*bodies), indices) for indices, bodies in groups.items()]
+    return [Factor(bodies[0] if len(bodies) == 1 else sympy.Mul(*bodies), own) for own, bodies in groups.items()]
 
 
 def _at_least(extents: tuple[IndexExpr, ...], least: int) -> bool:

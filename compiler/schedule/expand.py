@@ -11,6 +11,7 @@ the exponentials again. The weight is 0 where the total is 0: a sum of nothing h
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import sympy
 from sympy import Integer
@@ -46,7 +47,8 @@ def expand(graph: Graph) -> Graph:
             if equation.target in sums:
                 equations += _written_out(sums[equation.target], tensors)
             else:
-                equations.append(replace(equation, body=_weighted(equation.body, sums, plain)))
+                body = _weighted(equation.body, sums, plain) if sums else equation.body
+                equations.append(replace(equation, body=body) if body != equation.body else equation)
     return without_copies(Graph(tensors, tuple(equations), graph.outputs))
 
 
@@ -140,7 +142,7 @@ def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Eq
     """The body with every exp(a − logsumexp a) read as its exponential times the inverse of the total, and asking
     whether a sum is of nothing without a logarithm."""
     changes: dict[sympy.Expr, sympy.Expr] = {}
-    for head in sorted(body.atoms(Head), key=str):
+    for head in sorted(_exponentials(body), key=str):
         match head.row_name, head.args:
             case "exp", (argument,):
                 found = _weight(_seen_through(argument, plain), sums, plain)
@@ -148,6 +150,12 @@ def _weighted(body: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Eq
             case "eq", (Read() as out, low) if low == -INF and out.tensor in sums:
                 changes[head] = scalar.EQ(Read(f"{sums[out.tensor].name}.total", out.subscripts), Integer(0))
     return rebuild(body, changes)
+
+
+@lru_cache(maxsize=8192)
+def _exponentials(body: sympy.Expr) -> tuple[Head, ...]:
+    """The exponentials and equalities in a body."""
+    return tuple(head for head in body.atoms(Head) if head.row_name in ("exp", "eq"))
 
 
 def _weight(difference: sympy.Expr, sums: Mapping[str, _Sum], plain: Mapping[str, Equation]) -> sympy.Expr | None:

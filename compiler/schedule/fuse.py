@@ -12,6 +12,7 @@ outer one: then a row is accumulated. A recurrence is a step of its own, its bod
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, substitute
@@ -25,14 +26,29 @@ from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards
 
 @dataclass
 class _Loop:
+    """A loop while it is filled; `statements` are all in it, in the order in which they came."""
+
     index: Index
     items: "list[_Loop | Statement]" = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
 
 
 @dataclass
 class _Tree:
+    """A nest while it is filled, the same way."""
+
     guards: tuple[Guard, ...] = ()
     items: "list[_Loop | Statement]" = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+
+    def add(self, statement: Statement, loops: "list[_Loop]") -> None:
+        """A statement that has been put into these loops, one in the other."""
+        (loops[-1].items if loops else self.items).append(statement)
+        for loop in loops:
+            loop.statements.append(statement)
+        self.made.add(statement.equation.target)
+        self.read.update(statement.equation.sources())
 
 
 def fuse(
@@ -127,12 +143,8 @@ def _frozen(items: "list[_Loop | Statement]") -> tuple[Item, ...]:
     return tuple(item if isinstance(item, Statement) else Loop(item.index, _frozen(item.items)) for item in items)
 
 
-def _statements(item: "_Loop | Statement") -> Iterator[Statement]:
-    if isinstance(item, Statement):
-        yield item
-    else:
-        for inner in item.items:
-            yield from _statements(inner)
+def _statements(item: "_Loop | Statement") -> Sequence[Statement]:
+    return (item,) if isinstance(item, Statement) else item.statements
 
 
 class _Insertion:
@@ -152,45 +164,52 @@ class _Insertion:
         """Inserts the equation; without `alone` only where it shares a loop or is a scalar of this nest."""
         if not alone and not self.worthwhile():
             return False
-        return self.descend(self.tree.items, list(self.indices), {}, ())
+        self.descend([], list(self.indices), {})
+        return True
 
     def worthwhile(self) -> bool:
         """Whether it shares a loop with the tree and the arrays stay few; scalars stay with what makes them."""
-        statements = [s for item in self.tree.items for s in _statements(item)]
-        made = {s.equation.target for s in statements}
-        arrays = {name for s in statements for name in s.equation.sources()} - made
-        if len(arrays | self.needs) > MOST_ARRAYS and not self.needs & made:
+        made = self.tree.made
+        if not self.needs & made and len((self.tree.read - made) | self.needs) > MOST_ARRAYS:
             return False
         if not self.indices:
             return bool(self.needs & made) or not self.has_loops()
         if not self.has_loops():
             return True
-        return self.entrance(self.tree.items, list(self.indices), top=True) is not None
+        return self.outermost is not None
 
     def has_loops(self) -> bool:
         return any(isinstance(item, _Loop) for item in self.tree.items)
 
     # ------------------------------------------------------------ going down
 
-    def descend(self, items: "list[_Loop | Statement]", left: list[str], names: dict[str, str],
-                path: tuple[str, ...]) -> bool:  # fmt: skip
-        found = self.entrance(items, left, top=not path) if left else None
+    def descend(self, loops: list[_Loop], left: list[str], names: dict[str, str]) -> None:
+        """Into the loops that the equation shares, then into new ones for the indices that are left."""
+        items = loops[-1].items if loops else self.tree.items
+        found = self.entrance(items, left) if loops else self.outermost
         if found is not None:
             loop, mine = found
             left = [name for name in left if name != mine]
-            return self.descend(loop.items, left, {**names, mine: loop.index.name}, (*path, loop.index.name))
+            self.descend([*loops, loop], left, {**names, mine: loop.index.name})
+            return
         for name in self.loop_order(left):
-            taken = {*path, *self.site.around}
-            shown = _unused(name, taken)
+            shown = _unused(name, {*(loop.index.name for loop in loops), *self.site.around})
             names = {**names, name: shown}
             loop = _Loop(replace(self.indices[name], name=shown))
             items.append(loop)
-            items, path = loop.items, (*path, shown)
-        items.append(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around))
-        return True
+            items, loops = loop.items, [*loops, loop]
+        path = tuple(loop.index.name for loop in loops)
+        self.tree.add(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around), loops)
 
-    def entrance(self, items: "list[_Loop | Statement]", left: list[str], top: bool) -> "tuple[_Loop, str] | None":
+    @cached_property
+    def outermost(self) -> "tuple[_Loop, str] | None":
+        """The outermost loop that the equation may share, and which of its indices runs along with it."""
+        return self.entrance(self.tree.items, list(self.indices))
+
+    def entrance(self, items: "list[_Loop | Statement]", left: list[str]) -> "tuple[_Loop, str] | None":
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""
+        if not left:
+            return None
         needed = [at for at, item in enumerate(items) if self.makes_what_is_needed(item)]
         first = needed[-1] if needed else 0
         # beside what makes its operands, if it can; else in the last loop that it shares anything with
@@ -314,14 +333,16 @@ class _Insertion:
 
     def stride_score(self, name: str) -> int:
         """In how many reads and writes the index runs along the last axis, less those where it jumps."""
-        score = 0
-        subscripts = [self.equation.write, *(read.subscripts for read in self.equation.reads)]
-        for places in subscripts:
-            if places and name in places[-1].indices:
-                score += 1
-            elif any(name in place.indices for place in places):
-                score -= 1
-        return score
+        return self.stride_scores.get(name, 0)
+
+    @cached_property
+    def stride_scores(self) -> dict[str, int]:
+        """The score of each index of the equation."""
+        scores: dict[str, int] = {}
+        for places in (self.equation.write, *(read.subscripts for read in self.equation.reads)):
+            for name in {name for place in places for name in place.indices}:
+                scores[name] = scores.get(name, 0) + (1 if name in places[-1].indices else -1)
+        return scores
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -30,7 +30,8 @@ class _Hoist:
     names: dict[sympy.Expr, str] = field(default_factory=dict)
 
     def equation(self, equation: Equation) -> Equation:
-        if not equation.indices or self.graph.tensors[equation.target].kind is not Kind.REAL:
+        real = self.graph.tensors[equation.target].kind is Kind.REAL
+        if not equation.indices or not real or all(self.tensors[read.tensor].axes for read in equation.reads):
             return equation
         body = self.hoisted(equation.body, equation)
         return replace(equation, body=body) if body != equation.body else equation

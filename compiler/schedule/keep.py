@@ -38,9 +38,11 @@ def _rectified(equation: Equation) -> Read | None:
     condition, then, otherwise = body.args
     if not isinstance(then, Read) or then.subscripts != equation.write:
         return None
+    if condition != scalar.LT(sympy.Integer(0), then):
+        return None
     slope = otherwise / then
     positive = otherwise == 0 or (isinstance(slope, sympy.Rational) and slope > 0)
-    return then if positive and condition == scalar.LT(sympy.Integer(0), then) else None
+    return then if positive else None
 
 
 def _regated(equation: Equation, gates: Mapping[str, Equation]) -> Equation:

@@ -7,6 +7,7 @@ element-wise result lies in its dying operand's place.
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, never_negative
@@ -169,6 +170,7 @@ def _common_depth(paths: list[Path]) -> int:
 
 def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[str, Buffer]) -> None:
     """An element-wise result takes the place of an operand that nobody reads after it."""
+    lying: dict[str, list[str]] = {}
     for at, step in enumerate(steps):
         if not isinstance(step, Nest):
             continue
@@ -183,16 +185,17 @@ def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[st
             for name in dying:
                 if _same_place(buffers[name], new) and _element_wise(name, path, statement, statements):
                     dying.remove(name)
-                    _join(name, new.tensor, buffers, lives)
+                    moved = [name, *lying.pop(name, ())]
+                    _join(moved, new.tensor, buffers, lives)
+                    lying.setdefault(new.tensor, []).extend(moved)
                     break
 
 
-def _join(old: str, new: str, buffers: dict[str, Buffer], lives: Mapping[str, _Life]) -> None:
-    """The old tensor and all that lie in its place move into the new one's."""
-    for name, buffer in list(buffers.items()):
-        if old in (name, buffer.shares):
-            buffers[name] = replace(buffer, shares=new, storage=buffers[new].storage)
-            lives[new].first = min(lives[new].first, lives[name].first)
+def _join(moved: Iterable[str], new: str, buffers: dict[str, Buffer], lives: Mapping[str, _Life]) -> None:
+    """A tensor and all that lie in its place move into the new one's."""
+    for name in moved:
+        buffers[name] = replace(buffers[name], shares=new, storage=buffers[new].storage)
+        lives[new].first = min(lives[new].first, lives[name].first)
 
 
 def _same_place(old: Buffer, new: Buffer) -> bool:
@@ -267,7 +270,12 @@ def _fitting(slots: list[_Slot], size: IndexExpr, start: int) -> _Slot | None:
     """The smallest free slot that is certainly long enough."""
     best: _Slot | None = None
     for slot in slots:
-        fits = slot.free_after < start and never_negative(slot.size - size)
-        if fits and (best is None or never_negative(best.size - slot.size)):
+        fits = slot.free_after < start and _holds(slot.size, size)
+        if fits and (best is None or _holds(best.size, slot.size)):
             best = slot
     return best
+
+
+@lru_cache(maxsize=4096)
+def _holds(size: IndexExpr, other: IndexExpr) -> bool:
+    return never_negative(size - other)

@@ -9,9 +9,11 @@ A tensor lives in a `Buffer`: given by the caller, handed out, kept in the work 
 read it share loops, without the axes of those loops: at its smallest a local variable.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import TypeAlias
 
 from gradc.graph.index import IndexExpr
@@ -87,8 +89,27 @@ class Loop:
 Item: TypeAlias = Loop | Statement
 
 
-@dataclass(frozen=True, slots=True)
-class Nest:
+class _Step(ABC):
+    """What a step computes, writes and reads is asked of it often: it is kept."""
+
+    @property
+    @abstractmethod
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations that it computes, in the order in which they stand."""
+
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The tensors that it writes, in order."""
+        return tuple(dict.fromkeys(equation.target for equation in self.equations))
+
+    @cached_property
+    def read(self) -> tuple[str, ...]:
+        """The tensors that it reads, in order."""
+        return tuple(dict.fromkeys(source for equation in self.equations for source in equation.sources()))
+
+
+@dataclass(frozen=True)
+class Nest(_Step):
     """Loops with statements: one kernel. `guards` say in which rounds of sequential loops around it it runs."""
 
     items: tuple[Item, ...]
@@ -96,15 +117,21 @@ class Nest:
 
     def statements(self) -> Iterator[Statement]:
         """All statements, in the order in which they stand."""
-        yield from _statements(self.items)
+        return statements_in(self.items)
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations that it computes, in the order in which they stand."""
+        return tuple(statement.equation for statement in self.statements())
 
 
-def _statements(items: tuple[Item, ...]) -> Iterator[Statement]:
+def statements_in(items: Iterable[Item]) -> Iterator[Statement]:
+    """All statements of loops, in the order in which they stand."""
     for item in items:
         if isinstance(item, Statement):
             yield item
         else:
-            yield from _statements(item.body)
+            yield from statements_in(item.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +152,8 @@ class Operand:
     transposed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Gemm:
+@dataclass(frozen=True)
+class Gemm(_Step):
     """out = a · b, or out += a · b, for each value of the batch indices.
 
     A batch index that the equation sums over adds to what is there. The equation's guards are conditions on batch
@@ -140,14 +167,24 @@ class Gemm:
     batch: tuple[Index, ...]
     starts: bool
 
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """Its equation."""
+        return (self.equation,)
 
-@dataclass(frozen=True, slots=True)
-class Sequential:
+
+@dataclass(frozen=True)
+class Sequential(_Step):
     """Steps for one value after the other of an index, from its last to its first where it runs backward."""
 
     index: Index
     backward: bool
     steps: "tuple[Step, ...]"
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations that it computes, in the order in which they stand."""
+        return tuple(equation for step in self.steps for equation in step.equations)
 
 
 Step: TypeAlias = Nest | Gemm | Sequential
@@ -166,16 +203,9 @@ class Program:
     work: Mapping[Kind, IndexExpr]
 
 
-def equations_of(step: Step) -> Iterator[Equation]:
+def equations_of(step: Step) -> tuple[Equation, ...]:
     """The equations that a step computes, in the order in which they stand."""
-    match step:
-        case Gemm(equation=equation):
-            yield equation
-        case Nest():
-            yield from (statement.equation for statement in step.statements())
-        case Sequential(steps=steps):
-            for inner in steps:
-                yield from equations_of(inner)
+    return step.equations
 
 
 def guards_of_rounds(equation: Equation, around: Iterable[str]) -> tuple[Guard, ...]:
@@ -195,16 +225,16 @@ def plain_steps(steps: Iterable[Step]) -> Iterator[Nest | Gemm]:
 
 def written_by(step: Step) -> tuple[str, ...]:
     """The tensors a step writes, in order."""
-    return tuple(dict.fromkeys(equation.target for equation in equations_of(step)))
+    return step.written
 
 
 def read_by(step: Step) -> tuple[str, ...]:
     """The tensors a step reads, in order."""
-    return tuple(dict.fromkeys(source for equation in equations_of(step) for source in equation.sources()))
+    return step.read
 
 
 def keys_read(program: Program) -> tuple[str, ...]:
     """The keys of random numbers that the steps read."""
-    tensors = program.graph.tensors
-    read = dict.fromkeys(name for step in program.steps for name in read_by(step))
-    return tuple(name for name in read if tensors[name].site is not None)
+    keys = {name for name, tensor in program.graph.tensors.items() if tensor.site is not None}
+    read = dict.fromkeys(name for step in program.steps for name in read_by(step)) if keys else {}
+    return tuple(name for name in read if name in keys)

@@ -169,8 +169,8 @@ class _Cut:
 
     def together(self, chosen: list[_Part]) -> Iterator[Step]:
         """These parts in their order, those of one nest as one nest."""
-        places = sorted(self.parts.index(part) for part in chosen)
-        for _, group in groupby((self.parts[place] for place in places), key=lambda part: part.at):
+        wanted = set(chosen)
+        for _, group in groupby((part for part in self.parts if part in wanted), key=lambda part: part.at):
             steps = [part.step for part in group]
             nests = [step for step in steps if isinstance(step, Nest)]
             yield Nest(tuple(item for nest in nests for item in nest.items), nests[0].guards) if nests else steps[0]

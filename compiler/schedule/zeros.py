@@ -44,7 +44,7 @@ def with_beginnings(graph: Graph, items: Iterable[Ordered]) -> tuple[Graph, list
                 order.append(fills[-1])
             touched.add(name)
         order.append(item)
-    return graph.with_equations((*fills, *graph.equations)), order
+    return graph.with_equations((*fills, *graph.equations)) if fills else graph, order
 
 
 def _begun_late(equations: Iterable[tuple[Equation, tuple[Recurrence, ...]]]) -> Iterator[str]:
