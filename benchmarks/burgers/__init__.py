@@ -52,6 +52,8 @@ def row(name: str, width: int, more: int, points: int) -> Row:
         options={"sizes": sizes},
         products=products(width, more, points),
         steps=100,
+        # torch.compile cannot trace gradients of gradients
+        peers=("torch", "jax"),
     )
 
 
