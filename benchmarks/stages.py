@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 STAGES = {
     "load": "text to syntax",
-    "elaborate": "names, extents, proofs",
+    "elaborate_both": "names, extents, proofs",
     "lower": "graph",
     "stabilise": "stabilise",
     "gradient": "gradient",

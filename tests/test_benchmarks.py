@@ -187,3 +187,11 @@ def test_what_is_not_there_is_said_to_be(option, word):
     wrong = command(option, "x")
     assert wrong.returncode == 2
     assert word in wrong.stderr
+
+
+def test_every_stage_of_the_compiler_is_clocked():
+    run = [sys.executable, "-m", "benchmarks.stages", "examples/digits.grad"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["first"]
+    assert all(seconds > 0 for seconds in found.values()), found
