@@ -13,7 +13,7 @@ from gradc.emit.driver import Driver, Flow, KernelTable
 from gradc.emit.layout import ModuleSpec
 from gradc.emit.names import Names
 from gradc.graph.nodes import Graph
-from gradc.schedule.program import Gemm, Item, Loop, Program, Sequential, Statement, Step, written_by
+from gradc.schedule.program import Gemm, Item, Loop, Nest, Program, Sequential, Statement, Step, written_by
 
 LOSS = "loss"
 HEADINGS = ("# forward", "# backward")
@@ -99,7 +99,7 @@ def _step_slice(step: Step, names: set[str]) -> Iterator[Step]:
     elif isinstance(step, Sequential):
         if steps := tuple(part for inner in step.steps for part in _step_slice(inner, names)):
             yield Sequential(step.index, step.backward, steps)
-    elif items := tuple(_item_slice(step.items, names)):
+    elif isinstance(step, Nest) and (items := tuple(_item_slice(step.items, names))):
         yield replace(step, items=items)
 
 

@@ -281,7 +281,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
 def gradient_program(graph: Graph, *, share: bool = True) -> Program:
     """The program of a gradient: what a state is next lies where it is."""
     states = {label: label.removeprefix("next ") for label in graph.outputs if label.startswith("next ")}
-    return schedule(graph, states, share=share)
+    return schedule(graph, states, share=share, in_shards=True)
 
 
 def _with_space_for(updates: Iterable[UpdateProgram], program: Program) -> Program:

@@ -887,17 +887,26 @@ class OneBlasThread:
 
 
 class Workers:
-    """A pool of threads for shards, made when first needed, and made anew in a process that was forked."""
+    """Threads for shards, made when first needed, and made anew in a process that was forked."""
 
     def __init__(self):
-        self.process, self.pool, self.one_blas_thread = None, None, OneBlasThread()
+        self.process, self.threads, self.one_blas_thread = None, None, OneBlasThread()
+
+    def enough(self, count):
+        """At least so many threads: how many, and their pool."""
+        if self.process not in (None, os.getpid()):
+            self.threads, self.one_blas_thread = None, OneBlasThread()
+        self.process, threads = os.getpid(), self.threads
+        if threads is None or threads[0] < count:
+            most = max(count, processors())
+            self.threads = threads = most, ThreadPoolExecutor(most)
+        return threads
 
     def map(self, function, count):
-        if self.process != os.getpid():
-            self.process, self.pool = os.getpid(), ThreadPoolExecutor(max(count, processors()))
-            self.one_blas_thread = OneBlasThread()
+        """What function(0) … function(count - 1) give."""
+        _, pool = self.enough(count)
         with self.one_blas_thread:
-            others = [self.pool.submit(function, worker) for worker in range(1, count)]
+            others = [pool.submit(function, worker) for worker in range(1, count)]
             try:
                 first = function(0)  # here: to wake one thread less
             finally:

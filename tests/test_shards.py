@@ -9,8 +9,10 @@ from support.emitted import load_compiled, load_plain
 
 from gradc.pipeline import emit, graphs
 from gradc.schedule.build import schedule
-from gradc.schedule.program import Sequential
+from gradc.schedule.program import Meeting, Sequential
 from gradc.schedule.shard import rows_of, work_per_row
+from gradc.schedule.verify import verify_program
+from gradc.stages import gradient_program
 
 pytest.importorskip("threadpoolctl")
 
@@ -105,10 +107,15 @@ def test_two_threads_train_two_models_at_once(module, monkeypatch):
 def test_workers_are_made_anew_in_another_process(module, monkeypatch):
     workers = module.Workers()
     assert workers.map(lambda n: n + 1, 2) == [1, 2]
-    pool = workers.pool
+    threads = workers.threads
+    assert workers.map(lambda n: n + 1, 2) == [1, 2]
+    assert workers.threads is threads
+    assert workers.map(lambda n: n + 1, threads[0] + 1) == [*range(1, threads[0] + 2)]
+    assert workers.threads[0] == threads[0] + 1
+    threads = workers.threads
     monkeypatch.setattr(module.os, "getpid", lambda: -1)
     assert workers.map(lambda n: n + 1, 2) == [1, 2]
-    assert workers.pool is not pool
+    assert workers.threads is not threads
 
 
 def _rows(text):
@@ -125,19 +132,14 @@ def test_a_network_is_cut_along_its_batch():
     assert set(rows.partial) == {"loss.sum", "d_scale"}
 
 
-@pytest.mark.parametrize(
-    "equation",
-    [
-        "c[b, j] = x[b, j] - mean[a](x[a, j])\nloss mean((dense(c, 1)[b, 0] - y[b])^2)",
-        "h = dense(x, 8)\nd[b, j] = h[b, j] * h[batch - 1 - b, j]\nloss mean(d)",
-    ],
-    ids=["means over the batch", "other rows"],
-)
-def test_what_joins_rows_is_not_cut(equation):
-    text = "dim batch\ninput x[batch, 8]\ntarget y[batch]\nparam w[8] ~ ones\n" + equation.replace(
-        "loss mean((dense(c, 1)[b, 0] - y[b])^2)", "z[b] = dense(c, 1)[b, 0]\nm = mean(z)\nloss mean((z - y)^2) * m"
-    )
-    assert _rows(text + "\n") is None
+def test_what_joins_rows_otherwise_than_by_sums_is_not_cut():
+    text = "dim batch\ninput x[batch, 8]\ntarget y[batch]\nh = dense(x, 8)\nz[b] = h[b, 0]\n"
+    other_rows = "d[b, j] = h[b, j] * h[batch - 1 - b, j]\nloss mean(d) + mean((z - y)^2)\n"
+    largest = "m = max(z)\nloss mean((z - y)^2 * m)\n"
+    twice = "m = mean(z) + sum(h.weight)\nk = m * sum(z)\nloss mean((z - y)^2) * k\n"
+    assert _rows(text + other_rows) is None
+    assert _rows(text + largest) is None
+    assert _rows(text + twice) is not None
 
 
 def test_a_recurrence_is_cut_along_its_batch(monkeypatch):
@@ -165,6 +167,121 @@ loss mean((gru(h, 64) - y)^2)
     for losses, params in found[1:]:
         np.testing.assert_allclose(losses, found[0][0], rtol=1e-12)
         np.testing.assert_allclose(params, found[0][1], rtol=1e-9, atol=1e-12)
+
+
+HEAD = """
+dim batch
+input  x[batch, 128]
+target y[batch] : int(5)
+"""
+TAIL = "loss mean(cross_entropy(logits, y))\noptimize sgd(lr = 0.1)\n"
+NORMED = "h = x |> dense(256) |> relu |> batch_norm |> dense(256) |> batch_norm\nlogits = dense(h, 5)\n"
+MEETING = {
+    "batch norm": NORMED + TAIL,
+    "a shared offset": NORMED.replace("h = x", "g = x").replace("logits = dense(h, 5)", "") + "h = relu(g + batch_norm("
+    "dense(x, 256)))\nlogits = dense(h, 5)\n" + TAIL,
+    "a scalar": "h = dense(x, 256)\nspread = mean(h^2)\nlogits = dense(h / sqrt(spread + 1), 5)\n" + TAIL,
+    "a loss of all rows": "h = dense(x, 256)\nlogits = dense(h, 5)\nl = mean(cross_entropy(logits, y))\n"
+    "loss log(l + 1) * l\n",
+    "a penalty beside": "h = batch_norm(dense(x, 256))\nlogits = dense(h, 5)\n"
+    "loss mean(cross_entropy(logits, y)) + 0.1 * sum(h.batch_norm.gain^2)\n",
+    "a weight that rows read": "param w[128, 256] ~ normal()\nh[b, j] = sum[i](x[b, i] * w[i, j])\n"
+    "m[j] = mean[b](h[b, j])\nz[b, j] = h[b, j] * m[j] * w[0, j]\nlogits = dense(z, 5)\n" + TAIL,
+}
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_workers_meet_where_rows_read_sums_over_rows(name, monkeypatch):
+    text = HEAD + MEETING[name]
+    graph = graphs(text).gradient
+    assert graph is not None
+    program = gradient_program(graph)
+    verify_program(program)
+    rows = rows_of(program)
+    assert rows is not None
+    assert rows.met
+    assert any(isinstance(step, Meeting) for step in rows.steps)
+    module = load_plain(emit(text, dtype="float64"))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(13, 128)), rng.integers(0, 5, 13)
+    params, state = _trained_with(module, 1, x, y, monkeypatch)
+    for workers in (2, 3):
+        cut, cut_state = _trained_with(module, workers, x, y, monkeypatch)
+        np.testing.assert_allclose(cut, params, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(cut_state, state, rtol=1e-12)
+
+
+def _trained_with(module, workers, x, y, monkeypatch):
+    monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
+    monkeypatch.setattr(module.WORKERS, "one_blas_thread", contextlib.nullcontext())
+    monkeypatch.setattr(module, "shards_of", lambda rows: workers)
+    params = module.init(seed=1)
+    state = module.init_state(params)
+    losses = [module.train_step(params, state, x, y) for _ in range(3)]
+    return params.flat.copy(), losses
+
+
+@pytest.fixture(scope="module")
+def normed(tmp_path_factory):
+    return load_compiled(emit(HEAD + MEETING["batch norm"], dtype="float64"), tmp_path_factory.mktemp("normed"))
+
+
+def _normed_data():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(64, 128)), rng.integers(0, 5, 64)
+
+
+def test_compiled_workers_meet(normed, monkeypatch):
+    alone, losses = _trained_with(normed, 1, *_normed_data(), monkeypatch)
+    for workers in (2, 3):
+        cut, cut_losses = _trained_with(normed, workers, *_normed_data(), monkeypatch)
+        np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
+        np.testing.assert_allclose(cut, alone, rtol=1e-9, atol=1e-11)
+        again, _ = _trained_with(normed, workers, *_normed_data(), monkeypatch)
+        np.testing.assert_array_equal(again, cut)
+
+
+def test_many_models_whose_workers_meet_train_at_once(normed, monkeypatch):
+    expected, _ = _trained_with(normed, 3, *_normed_data(), monkeypatch)
+    found = []
+
+    def train():
+        params = normed.init(seed=1)
+        state = normed.init_state(params)
+        for _ in range(3):
+            normed.train_step(params, state, *_normed_data())
+        found.append(params.flat)
+
+    threads = [threading.Thread(target=train, daemon=True) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(found) == len(threads)
+    for params in found:
+        np.testing.assert_array_equal(params, expected)
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_a_worker_that_is_interrupted_keeps_nobody_waiting(normed, where, monkeypatch):
+    monkeypatch.setattr(normed, "shards_of", lambda rows: 2)
+    params = normed.init(seed=1)
+    state = normed.init_state(params)
+    share = normed.share_entry
+
+    def interrupted(params, d_params, first, *rest):
+        if (first > 0) == where:
+            raise KeyboardInterrupt
+        return share(params, d_params, first, *rest)
+
+    monkeypatch.setattr(normed, "share_entry", interrupted)
+    before = params.flat.copy()
+    with pytest.raises(KeyboardInterrupt):
+        normed.train_step(params, state, *_normed_data())
+    np.testing.assert_array_equal(params.flat, before)
+    assert state.step == 0
+    monkeypatch.setattr(normed, "share_entry", share)
+    assert np.isfinite(normed.train_step(params, state, *_normed_data()))
 
 
 @pytest.mark.parametrize("extra", ["+ scale^2", "* scale", "+ sum(h.weight^2)"])

@@ -272,9 +272,9 @@ loss mean(cross_entropy(dense(h, 10), y))
 @pytest.mark.parametrize(
     ("value", "cut"),
     [
-        ("sum[b](h[b, i])", False),
+        ("sum[b](h[b, i])", True),
         ("max[b](h[b, i])", False),
-        ("0.9 * seen[i] + 0.1 * mean[b](h[b, i])", False),
+        ("0.9 * seen[i] + 0.1 * mean[b](h[b, i])", True),
         ("if i == 0 then max[b](h[b, 0]) else 0", False),
         ("seen[i] + 1 + 0 * sum[k](h.weight[i, k])", True),
         ("seen[i] + sum(h) / batch", True),

@@ -15,6 +15,7 @@ from gradc.schedule.program import (
     Buffer,
     Gemm,
     Loop,
+    Meeting,
     Nest,
     Operand,
     Program,
@@ -134,7 +135,9 @@ class Driver:
         for size in program.work.values():
             dims |= dict.fromkeys(size.dims)
         order = [name for name, tensor in program.graph.tensors.items() if tensor.role and name in flow.touched]
-        calls = ("gemm",) if any(isinstance(step, Gemm) for step in plain_steps(program.steps)) else ()
+        multiplies = any(isinstance(step, Gemm) for step in plain_steps(program.steps))
+        meets = any(isinstance(step, Meeting) for step in program.steps)
+        calls = (*(("gemm",) if multiplies else ()), *(("add_up",) if meets else ()))
         self.rows = None
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
 
@@ -199,6 +202,8 @@ class Driver:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
             return self.product(step, program, site)
+        if isinstance(step, Meeting):
+            return [self.meeting(name, program, site) for name in step.sums]
         if isinstance(step, Sequential) and any(isinstance(inner, Gemm) for inner in plain_steps(step.steps)):
             return self.sequential(step, program, site)
         found = self.call(program, step, site)
@@ -234,6 +239,14 @@ class Driver:
             if name not in program.graph.tensors and name not in RANGE and not name.startswith(round_of("")):
                 site.around.name(name)
         return call
+
+    def meeting(self, name: str, program: Program, site: "_Site") -> str:
+        """The row after which each worker has the whole of a sum."""
+        buffer = program.buffers[name]
+        shown = self.names.of(buffer.shares or name)
+        if buffer.storage is Storage.LOCAL:
+            return f"{shown} = joined({shown}, team)"
+        return f"add_up({shown}, team)  # {self.names.of(name)}, of the rows of all"
 
     def sequential(self, step: Sequential, program: Program, site: "_Site") -> list[str]:
         """A recurrence with products: a loop around its steps."""

@@ -13,7 +13,7 @@ from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, Tensor
 from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Buffer, Gemm, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
+from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
 from .lines import broken, parts
 from .names import Names
@@ -163,7 +163,7 @@ class KernelWriter:
         self.emit(0, rounds_row(self.loops[name], step, self.around))
         self.indented += 1
         for at, inner in enumerate(step.steps):
-            assert not isinstance(inner, Gemm), "a kernel calls no BLAS"
+            assert isinstance(inner, Nest | Sequential), "a kernel calls no BLAS"
             if not isinstance(inner, Nest) or not inner.guards:
                 self.write(inner)
                 continue

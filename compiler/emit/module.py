@@ -12,7 +12,7 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
 from gradc.schedule.costs import SHARD_WORK, SHARDED_WORK
-from gradc.schedule.program import Program, Storage, written_by
+from gradc.schedule.program import Program, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
@@ -120,6 +120,7 @@ class _Module:
             row_work=self.row_work,
             shard_work=SHARD_WORK,
             no_work=callers.no_work(),
+            meets=bool(self.rows and self.rows.met),
             wrappers=wrappers,
         )
 
@@ -275,7 +276,7 @@ class _Module:
         body = driver.body(program, rows=rows)
         labels = [f"gradient {p.name}" for p in self.spec.parameters]
         given = [*(WORK_NAMES[kind] for kind in body.work), *self.callers.seed(program), *self.data_names()]
-        late = {name for step in rows.after for name in written_by(step)}
+        late = {name for step in rows.after for name in (*written_by(step), *read_by(step))}
         self.finish = driver.body(replace(program, steps=rows.after, work=self.work_after(program, rows)))
         self.calls |= dict.fromkeys((*body.calls, *self.finish.calls))
         callers = self.callers
@@ -311,36 +312,47 @@ class _Module:
         ]
         known = [f"{self.names.of(dim)} = {callers.dim_source(dim, 'all')}" for dim in self.finish.dims]
         row_dim = callers.dim_source(rows.dim, "all")
+        alone = ["None"] if rows.met else []
         sums = f"{unpacked(callers.sums)} = over_rows" if callers.sums else "over_rows"
         whole = [
             *docstring((self.pass_doc(),)),
             *known,
-            *call_rows(sums, ["params", "d_params", "0", row_dim, *given]),
+            *call_rows(sums, ["params", "d_params", "0", row_dim, *alone, *given]),
             *call_rows("return of_sums", callers.after({})),
         ]
         return "\n\n\n".join([
-            function("inlined", "over_rows", ["params", "d_params", *RANGE.values(), *given], over_rows),
+            function("inlined", "over_rows", ["params", "d_params", *RANGE.values(), *callers.team, *given], over_rows),
             function("inlined", "of_sums", callers.after({}), finish),
             function("inlined", "differentiate", ["params", "d_params", *given], whole),
         ])  # fmt: skip
 
     def work_after(self, program: Program, rows: Rows) -> dict[Kind, IndexExpr]:
         """The work space that what comes after the rows needs."""
-        touched = [program.buffers[name] for step in rows.after for name in written_by(step)]
+        names = (name for step in rows.after for name in (*written_by(step), *read_by(step)))
+        touched = [program.buffers[name] for name in names if name in program.buffers]
         kinds = {buffer.kind for buffer in touched if buffer.storage is Storage.WORK}
         return {kind: size for kind, size in program.work.items() if kind in kinds}
 
     def left_to_sums(self, program: Program, rows: Rows, labels: Iterable[str]) -> list[str]:
-        """Rows that set to 0 the gradients that no row adds to: they are made of the sums."""
+        """Rows that set to 0 what is not this worker's share: the gradients that no row adds to, as they are made of
+        the sums; and, but for the first worker, what all have alike or what the gradients are going to be made of."""
+        tensors, buffers = program.graph.tensors, program.buffers
         made = {name for step in rows.steps for name in written_by(step)}
+        used = {buffers[name].shares for name in made}
         lines = []
-        for label in labels:
-            tensor = program.graph.outputs.get(label)
-            if tensor is not None and not program.graph.tensors[tensor].axes:
+        once = [f"{self.names.of(name)} = 0.0" for name in rows.partial if name in rows.met]
+        for tensor in (program.graph.outputs[label] for label in labels if label in program.graph.outputs):
+            shown = self.names.of(tensor)
+            if not tensors[tensor].axes:
                 lines.append(f"{self.names.of(f'{tensor}.place')}[0] = 0.0")
-            elif tensor is not None and tensor not in made:
-                lines.append(f"{self.names.of(tensor)}[:] = 0.0")
-        return lines
+            elif tensor in rows.met or (tensor not in made and tensor in used):
+                once.append(f"{shown}[:] = 0.0")
+            elif tensor not in made:
+                lines.append(f"{shown}[:] = 0.0")
+        once = (
+            ["if place_of(team) > 0:  # the first worker has it", *(f"{INDENT}{row}" for row in once)] if once else []
+        )
+        return [*lines, *once]
 
     def has_axes(self, program: Program, label: str) -> bool:
         name = program.graph.outputs.get(label)

@@ -24,6 +24,7 @@ LIKE_DIGITS = ("l", "I", "O")
 
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
+    *("team", "workers", "turns", "LAST_TURN"),
     *("os", "threading", "ThreadPoolExecutor", "wait", "sums_entry"),
     *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
     *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PLAIN", "BARE"),

@@ -8,11 +8,11 @@ from gradc.graph.nodes import Equation, Guard, Relation
 from gradc.graph.tensors import Index, Kind
 from gradc.schedule.program import (
     Buffer,
+    Gemm,
     Nest,
     Program,
     Sequential,
     Step,
-    equations_of,
     guards_of_rounds,
     read_by,
 )
@@ -140,8 +140,8 @@ def _started(step: Step, loops: tuple[Sequential, ...]) -> Iterator[tuple[Equati
                 yield from _started(inner, (*loops, step))
         case Nest():
             yield from ((statement.equation, loops) for statement in step.statements() if statement.starts)
-        case _:
-            yield from ((equation, loops) for equation in equations_of(step) if step.starts)
+        case Gemm(equation=equation, starts=True):
+            yield equation, loops
 
 
 def _rounds_with(guards: Iterable[Guard], loop: Index) -> tuple[IndexExpr, IndexExpr] | None:

@@ -7,9 +7,11 @@
 Where the optimizer's step needs all gradients at once (to clip their norm), added_entry runs once.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gradc.graph.index import ONE
 from gradc.graph.tensors import Role
 from gradc.schedule.program import Program
 from gradc.schedule.shard import Rows
@@ -47,6 +49,19 @@ class ShardedCallers(Callers):
         """The scalars that shares add up to."""
         return [self.names.of(name) for name in self.rows.partial]
 
+    @property
+    def team(self) -> list[str]:
+        """The argument by which a worker meets the others, where it does."""
+        return ["team"] if self.rows.met else []
+
+    @property
+    def widest_meeting(self) -> str:
+        """The most numbers that workers add up at once."""
+        sizes = [math.prod(self.program.graph.tensors[name].extents, start=ONE) for name in self.rows.met]
+        known = max((size.constant for size in sizes if size.constant is not None), default=0)
+        free = [self.size(size) for size in dict.fromkeys(sizes) if size.constant is None]
+        return f"max({', '.join([str(known), *free])})" if free else str(known)
+
     # ------------------------------------------------------------ what comes after all rows
 
     def after(self, names: Mapping[str, str]) -> list[str]:
@@ -75,8 +90,8 @@ class ShardedCallers(Callers):
         """A worker's share of a step, and what follows when all have done theirs."""
         work, arrays = self.work_names(self.program), self.passed("all")
         seed = ["t", "seed"] if self.seed(self.program) else []
-        arguments = ["params", "d_params", *RANGE_NAMES, *seed, *work, *arrays]
-        rows = ["params", "d_params", *RANGE_NAMES, *work, *self.step_seed(), *arrays]
+        arguments = ["params", "d_params", *RANGE_NAMES, *self.team, *seed, *work, *arrays]
+        rows = ["params", "d_params", *RANGE_NAMES, *self.team, *work, *self.step_seed(), *arrays]
         share = [
             '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
             *own("params"),
@@ -124,7 +139,8 @@ class ShardedCallers(Callers):
         count = self.dim_source(self.rows.dim, "all")
         needed = [row for row in self.dims_of(self.program, "all") if self.work_needs(self.program, row)]
         seed = self.called_seed(self.program, "state.seed")
-        shared = ["params.flat", "state.shares[worker]", *RANGE_NAMES, *(["step", *seed] if seed else [])]
+        team = ["(worker, state.board, state.turns)"] if self.rows.met else []
+        shared = ["params.flat", "state.shares[worker]", *RANGE_NAMES, *team, *(["step", *seed] if seed else [])]
         lines = [
             '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
             f"count = {count}",
@@ -136,7 +152,7 @@ class ShardedCallers(Callers):
             f"{INDENT}first, last = count * worker // shards, count * (worker + 1) // shards",
             *indented(call_rows("return share_entry", [*shared, "*state.shards[worker]", *self.passed("all")])),
             "",
-            "done = WORKERS.map(share, shards)",
+            f"done = WORKERS.map(share, shards{', state.turns' if team else ''})",
             *(["bad, place, *_ = max(done, key=lambda result: result[0])"] if self.bounded("all") else []),
             *self.refusal("all"),
             *self.added(),
@@ -154,10 +170,18 @@ class ShardedCallers(Callers):
         ]
         work = self.fresh_work(self.program)
         element = f"({', '.join(work)}{',' if len(work) == 1 else ''})"
+        widest = self.widest_meeting
+        sizes += [f"state.board.shape[2] < {widest}"] if not widest.isdigit() else []
+        board = [
+            f"{INDENT}state.board = np.empty((2, shards, {widest}), {self.real})",
+            f"{INDENT}state.turns = np.empty((shards, 8), np.int64)  # a line of cache for each",
+            "state.turns[:] = 0",
+        ]
         return [
             f"if {' or '.join(['len(state.shards) != shards', *sizes])}:",
             *list_rows(INDENT, "state.shards", element, "for _ in range(shards)"),
             f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
+            *(board if self.rows.met else []),
         ]
 
     def added(self) -> list[str]:

@@ -11,22 +11,27 @@ from gradc.graph.recurrence import Ordered, Recurrence, arrange, equations_in
 from gradc.graph.tensors import Index
 
 from .contract import contract
+from .costs import SHARDED_WORK
 from .expand import expand
 from .fuse import fuse
 from .hoist import hoist_scalars
 from .keep import gate_by_results
 from .memory import place_buffers
 from .program import Program
+from .shard import rows_in, work_per_row
 from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
 
 
-def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True) -> Program:
+def schedule(
+    graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, in_shards: bool = False
+) -> Program:
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
         in_place: labels of outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
         share: whether tensors may lie in each other's place once it is free; tests switch it off.
+        in_shards: whether it may run in shards, where that is worth it: then what comes after all rows comes last.
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
@@ -37,6 +42,9 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place)
+    rows = rows_in(graph, steps) if in_shards else None
+    if rows is not None and work_per_row(rows) >= SHARDED_WORK:
+        steps = rows.in_order
     return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
 
 

@@ -187,7 +187,30 @@ class Sequential(_Step):
         return tuple(equation for step in self.steps for equation in step.equations)
 
 
-Step: TypeAlias = Nest | Gemm | Sequential
+@dataclass(frozen=True)
+class Meeting(_Step):
+    """Where the workers of a program that is cut into shards wait for each other: from there on, each has the sums of
+    what all of them have added to these tensors. No step of a whole program is one."""
+
+    sums: tuple[str, ...]
+
+    @cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """It computes none of the graph's."""
+        return ()
+
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The sums."""
+        return self.sums
+
+    @cached_property
+    def read(self) -> tuple[str, ...]:
+        """The sums."""
+        return self.sums
+
+
+Step: TypeAlias = Nest | Gemm | Sequential | Meeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +242,7 @@ def plain_steps(steps: Iterable[Step]) -> Iterator[Nest | Gemm]:
     for step in steps:
         if isinstance(step, Sequential):
             yield from plain_steps(step.steps)
-        else:
+        elif not isinstance(step, Meeting):
             yield step
 
 

@@ -2,30 +2,33 @@
 
 A shard is a range along one extent, not a smaller model: bodies see global indices and whole extents. Every stored
 tensor is computed and read row by row; what sums over rows (the gradients, the loss) has one accumulator for each
-worker, added in a fixed order. Scalars that no sum goes into are computed by each worker; what is made of such sums,
-and what has no rows (a penalty on the weights), comes after.
+worker, added in a fixed order. Where rows read such a sum (a batch norm its mean), the workers meet: each waits until
+all have added their rows, then has the whole sum. Scalars and small arrays without rows are computed by each worker;
+what only the results need (the loss of its sum, a penalty on the weights) comes after.
 
     for b in range(batch): …        becomes        for b in range(first, last): …
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from gradc.graph.index import IndexExpr, dim
-from gradc.graph.nodes import Equation, Reducer
-from gradc.graph.tensors import Index, Role
+from gradc.graph.nodes import Equation, Graph, Reducer
+from gradc.graph.tensors import Index, Kind, Role
 
 from .memory import uses_of
 from .program import (
     Gemm,
     Item,
     Loop,
+    Meeting,
     Nest,
     Program,
     Sequential,
+    Statement,
     Step,
-    Storage,
     equations_of,
     plain_steps,
     read_by,
@@ -37,13 +40,18 @@ from .program import (
 class Rows:
     """How a program is cut: `steps` over ranges along an extent, then `after` once.
 
-    `partial` are the scalars that the steps leave, to be added up over the workers.
+    Attributes:
+        partial: the scalars that the steps leave, to be added up over the workers.
+        met: the sums that all workers have alike at the end: they are to be counted once.
+        in_order: the steps of the whole program, each once, in the order in which they run where it is cut.
     """
 
     extent: IndexExpr
     steps: tuple[Step, ...]
     after: tuple[Step, ...] = ()
     partial: tuple[str, ...] = ()
+    met: tuple[str, ...] = ()
+    in_order: tuple[Step, ...] = ()
 
     @property
     def dim(self) -> str:
@@ -54,14 +62,19 @@ class Rows:
 
 def rows_of(program: Program) -> Rows | None:
     """How the program can be cut, along the first free dim along which it can be; None where along none."""
-    names = dict.fromkeys(name for tensor in program.graph.tensors.values() for e in tensor.extents for name in e.dims)
-    found = (rows_along(program, dim(name)) for name in names)
+    return rows_in(program.graph, program.steps)
+
+
+def rows_in(graph: Graph, steps: tuple[Step, ...]) -> Rows | None:
+    """How these steps of a graph can be cut, as `rows_of` has it. Their tensors need no places yet."""
+    names = dict.fromkeys(name for tensor in graph.tensors.values() for e in tensor.extents for name in e.dims)
+    found = (_Cut(graph, steps, dim(name)).rows() for name in names)
     return next((rows for rows in found if rows is not None), None)
 
 
 def rows_along(program: Program, extent: IndexExpr) -> Rows | None:
     """How the program can be cut along the axes of this extent; None where it cannot be."""
-    return _Cut(program, extent).rows()
+    return _Cut(program.graph, program.steps, extent).rows()
 
 
 def work_per_row(rows: Rows) -> int:
@@ -78,9 +91,11 @@ def work_per_row(rows: Rows) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """What is not cut further: an item of a nest, as a nest of its own; a product; a recurrence."""
+    """What is not cut further: a loop along the rows or another statement of a nest, as a nest of its own; a product;
+    a recurrence. `path` is its place among the items of the nest."""
 
     at: int
+    path: tuple[int, ...]
     step: Step
     by_rows: bool
     written: frozenset[str]
@@ -90,92 +105,155 @@ class _Part:
 class _Cut:
     """Sorts the parts of a program: by rows; early, which each worker does for itself; late, once after all rows."""
 
-    def __init__(self, program: Program, extent: IndexExpr) -> None:
-        self.program = program
+    def __init__(self, graph: Graph, steps: tuple[Step, ...], extent: IndexExpr) -> None:
+        self.graph = graph
+        self.steps = steps
         self.extent = extent
         self.parts = [
-            _Part(at, step, self.is_by_rows(step), frozenset(written_by(step)), frozenset(read_by(step)))
-            for at, whole in enumerate(program.steps)
-            for step in _apart(whole)
+            _Part(at, path, step, self.is_by_rows(step), frozenset(written_by(step)), frozenset(read_by(step)))
+            for at, whole in enumerate(steps)
+            for path, step in self.apart(whole)
         ]
         self.by_rows = [part for part in self.parts if part.by_rows]
-        rows = _all(part.written for part in self.by_rows)
-        self.sums = {name for name in rows if not self.has_rows(name)}
+        self.sums = {name for name in _all(part.written for part in self.by_rows) if not self.has_rows(name)}
 
     def rows(self) -> Rows | None:
         equations = [equation for part in self.by_rows for equation in equations_of(part.step)]
         if not equations or not all(map(self.reads_own_rows, equations)) or not all(map(self.is_added_up, equations)):
             return None
-        late = self.made_of_sums()
-        read = _all(part.read for part in self.by_rows)
-        early = _needed(read, [part for part in self.parts if not part.by_rows and part not in late])
-        late = [part for part in self.parts if not part.by_rows and part not in early]
-        after = [*late, *_needed(_all(part.read for part in late), early)]
-        if read & (self.sums | _all(part.written for part in late)) or not self.is_cheap(early):
+        early = set(_needed(_all(part.read for part in self.by_rows), [p for p in self.parts if not p.by_rows]))
+        shared = [part for part in self.parts if part.by_rows or part in early]
+        late = [part for part in self.parts if part not in set(shared)]
+        if not self.is_cheap(early):
             return None
-        return self.cut(early, after) if self.is_complete(after) else None
+        meetings = self.meetings(shared, late)
+        after = self.completed(late, [part for part in shared if part in early])
+        if meetings is None or after is None:
+            return None
+        return self.cut(shared, after, meetings)
 
     def is_added_up(self, equation: Equation) -> bool:
         """Whether what workers make of their rows is added: a largest number of all rows would not be."""
         return self.has_rows(equation.target) or equation.reducer is Reducer.SUM
 
-    def made_of_sums(self) -> list[_Part]:
-        """What reads a sum over rows, or adds to one, and so on."""
-        made, found = set(self.sums), []
-        for part in self.parts:
-            if not part.by_rows and made & (part.written | part.read):
-                made |= part.written
-                found.append(part)
-        return found
-
-    def is_cheap(self, early: list[_Part]) -> bool:
-        """Whether each worker can do this for itself: no products, nothing along the rows, no results."""
-        if _all(part.written for part in early) & set(self.program.graph.outputs.values()):
+    def is_cheap(self, early: Collection[_Part]) -> bool:
+        """Whether each worker can do this for itself: no products, nothing along the rows, no arrays handed out."""
+        written = _all(part.written for part in early)
+        if any(name in written and self.graph.tensors[name].axes for name in self.graph.outputs.values()):
             return False
         steps = list(plain_steps(part.step for part in early))
         indices = (index for step in steps for equation in equations_of(step) for index in equation.indices)
         return not any(isinstance(step, Gemm) for step in steps) and not any(map(self.along, indices))
 
-    def is_complete(self, after: list[_Part]) -> bool:
-        """Whether this needs nothing but parameters, states, scalars that are sums over rows, and what it makes."""
-        known = _all(part.written for part in after) | set(self.scalar_sums())
-        tensors = self.program.graph.tensors
-        given = {name for name, t in tensors.items() if t.role in (Role.PARAM, Role.STATE) or t.site is not None}
-        return _all(part.read for part in after) <= known | given and not self.arrays_read(after)
+    # ------------------------------------------------------------ where workers meet
 
-    def arrays_read(self, after: list[_Part]) -> set[str]:
-        """The sums over rows among these parts' arrays that they read: no worker has them whole."""
-        return (self.sums - set(self.scalar_sums())) & _all(part.read for part in after)
+    def meetings(self, shared: list[_Part], late: list[_Part]) -> dict[int, tuple[str, ...]] | None:
+        """Before which of the shared parts which sums are met: before the first that reads one, all that are complete
+        there and read later; what only comes after reads is met at the end. None where workers would count twice what
+        is added to a sum that they read."""
+        read = self.sums & _all(part.read for part in shared)
+        left = read | {name for name in self.sums & _all(part.read for part in late) if self.graph.tensors[name].axes}
+        if any(read & part.written & (part.read if part.by_rows else part.written) for part in self.parts):
+            return None
+        if not all(map(self.can_be_met, left)):
+            return None
+        writers = Counter(name for part in self.by_rows for name in part.written)
+        found: dict[int, tuple[str, ...]] = {}
+        whole: list[str] = []
+        for _, group in groupby(enumerate(shared), key=lambda numbered: numbered[1].at):
+            parts = list(group)
+            wanted = left & _all(part.read for _, part in parts)
+            for number, part in parts:
+                if wanted & set(whole):
+                    found[number] = tuple(whole)
+                    left -= set(whole)
+                    wanted -= set(whole)
+                    whole = []
+                if wanted & part.read:
+                    return None
+                writers.subtract(part.written if part.by_rows else ())
+                whole += sorted(name for name in part.written & left if not writers[name] and name not in whole)
+        if whole:
+            found[len(shared)] = tuple(whole)
+        return found
+
+    def can_be_met(self, name: str) -> bool:
+        tensor = self.graph.tensors[name]
+        return tensor.kind is Kind.REAL and (not tensor.axes or self.lies(name))
+
+    def lies(self, name: str) -> bool:
+        """Whether it lies somewhere as an array: one with a single place may be a variable."""
+        return any(extent.constant != 1 for extent in self.graph.tensors[name].extents)
+
+    def completed(self, late: list[_Part], early: list[_Part]) -> list[_Part] | None:
+        """What comes after, with the scalars that it needs of what each worker did for itself, if they can be computed
+        again of leaves, states and sums; and with those that are results. Arrays lie in the workers' space."""
+        tensors = self.graph.tensors
+        made = [part for part in early if any(not tensors[name].axes for name in part.written)]
+        wanted = _all(part.read for part in late) | set(self.graph.outputs.values())
+        again = _needed([name for name in wanted if name in tensors and not tensors[name].axes], made)
+        after = [part for part in self.parts if part in {*late, *again}]
+        known = _all(part.written for part in after) | set(self.scalar_sums())
+        given = {name for name, t in tensors.items() if t.role in (Role.PARAM, Role.STATE) or t.site is not None}
+        lying = {name for name in _all(part.written for part in early) | self.sums if self.lies(name)}
+        if not _all(part.read for part in again) <= known | given:
+            return None
+        return after if _all(part.read for part in late) <= known | given | lying else None
 
     def scalar_sums(self) -> list[str]:
-        buffers, tensors = self.program.buffers, self.program.graph.tensors
-        local = (n for part in self.by_rows for n in written_by(part.step) if buffers[n].storage is Storage.LOCAL)
-        return list(dict.fromkeys(name for name in local if not tensors[name].axes))
+        """The scalars that rows add to."""
+        names = dict.fromkeys(name for part in self.by_rows for name in written_by(part.step))
+        return [name for name in names if name in self.sums and not self.graph.tensors[name].axes]
 
-    def cut(self, early: list[_Part], after: list[_Part]) -> Rows | None:
+    # ------------------------------------------------------------ the steps
+
+    def cut(self, shared: list[_Part], after: list[_Part], meetings: dict[int, tuple[str, ...]]) -> Rows | None:
         """The sums to which both rows and what comes after add start with the rows."""
         both = self.sums & _all(part.written for part in after)
         left = set(both)
         steps: list[Step] = []
-        for step in self.together([*early, *self.by_rows]):
-            if isinstance(step, Sequential) and left & set(written_by(step)):
-                return None
-            steps.append(_starting(step, left))
+        for number, group in groupby(range(len(shared)), key=lambda at: sum(met <= at for met in meetings)):
+            places = list(group)
+            if number:
+                steps.append(Meeting(meetings[places[0]]))
+            for step in self.together([shared[at] for at in places]):
+                if isinstance(step, Sequential) and left & set(written_by(step)):
+                    return None
+                steps.append(_starting(step, left))
+        if len(shared) in meetings:
+            steps.append(Meeting(meetings[len(shared)]))
         ended = list(self.together(after))
         if any(isinstance(step, Sequential) and both & set(written_by(step)) for step in ended):
             return None
         ended = [_starting(step, set(), both) for step in ended]
-        return Rows(self.extent, tuple(steps), tuple(ended), tuple(self.scalar_sums()))
+        late = self.together([part for part in after if part not in set(shared)])
+        alone = (step for step in steps if not isinstance(step, Meeting))
+        in_order = (*alone, *(_starting(step, set(), both) for step in late))
+        met = tuple(name for names in meetings.values() for name in names)
+        return Rows(self.extent, tuple(steps), tuple(ended), tuple(self.scalar_sums()), met, in_order)
 
     def together(self, chosen: list[_Part]) -> Iterator[Step]:
         """These parts in their order, those of one nest as one nest."""
-        wanted = set(chosen)
-        for _, group in groupby((part for part in self.parts if part in wanted), key=lambda part: part.at):
-            steps = [part.step for part in group]
-            nests = [step for step in steps if isinstance(step, Nest)]
-            yield Nest(tuple(item for nest in nests for item in nest.items), nests[0].guards) if nests else steps[0]
+        for at, group in groupby(chosen, key=lambda part: part.at):
+            parts, whole = list(group), self.steps[at]
+            if not isinstance(whole, Nest):
+                yield whole
+            else:
+                paths = {part.path for part in parts}
+                yield replace(whole, items=tuple(_those_at(paths, whole.items)))
 
     # ------------------------------------------------------------ what runs along the rows
+
+    def apart(self, step: Step) -> Iterator[tuple[tuple[int, ...], Step]]:
+        """The parts of a step, each with its path."""
+        if not isinstance(step, Nest):
+            yield (), step
+            return
+        for at, item in enumerate(step.items):
+            if isinstance(item, Loop) and self.along(item.index):
+                yield (at,), replace(step, items=(item,))
+            else:
+                yield from ((path, replace(step, items=(alone,))) for path, alone in _statements_apart(item, (at,)))
 
     def is_by_rows(self, step: Step) -> bool:
         """Whether the whole step, a part, can run over a range of rows."""
@@ -183,16 +261,18 @@ class _Cut:
             case Gemm(equation=equation):
                 return any(map(self.along, equation.indices)) and self.starts_with_rows(step)
             case Sequential(index=index, steps=steps):
-                parts = (part for inner in steps for part in _apart(inner))
+                parts = (part for inner in steps for _, part in self.apart(inner))
                 return not self.along(index) and all(map(self.is_by_rows, parts))
             case Nest(items=items):
                 return all(isinstance(item, Loop) and self.along(item.index) for item in items)
+            case Meeting():
+                return False
 
     def along(self, index: Index) -> bool:
         return not index.low.terms and index.high == self.extent
 
     def has_rows(self, name: str) -> bool:
-        return any(extent == self.extent for extent in self.program.graph.tensors[name].extents)
+        return any(extent == self.extent for extent in self.graph.tensors[name].extents)
 
     def starts_with_rows(self, gemm: Gemm) -> bool:
         """Whether the operands that have rows have them as their first axis."""
@@ -204,9 +284,9 @@ class _Cut:
         """Whether it touches each computed tensor at one row, that of its own loop."""
         own = {i.name for i in equation.indices if self.along(i)}
         for name in (*equation.sources(), equation.target):
-            if name not in self.program.buffers:
+            if name not in self.graph.writers:
                 continue
-            axes = [at for at, e in enumerate(self.program.graph.tensors[name].extents) if e == self.extent]
+            axes = [at for at, e in enumerate(self.graph.tensors[name].extents) if e == self.extent]
             if len(axes) > 1:
                 return False
             if any(use[at].bare not in own for use in uses_of(name, equation) for at in axes):
@@ -214,11 +294,25 @@ class _Cut:
         return len(own) <= 1
 
 
-def _apart(step: Step) -> Iterator[Step]:
-    if isinstance(step, Nest):
-        yield from (Nest((item,), step.guards) for item in step.items)
-    else:
-        yield step
+def _statements_apart(item: Item, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Item]]:
+    """The statements of an item, each alone in its loops, with its path."""
+    if isinstance(item, Statement):
+        yield path, item
+        return
+    for at, inner in enumerate(item.body):
+        yield from ((place, replace(item, body=(alone,))) for place, alone in _statements_apart(inner, (*path, at)))
+
+
+def _those_at(
+    paths: Collection[tuple[int, ...]], items: tuple[Item, ...], path: tuple[int, ...] = ()
+) -> Iterator[Item]:
+    """The items at these paths, and of the loops around others what is at them."""
+    for at, item in enumerate(items):
+        here = (*path, at)
+        if here in paths:
+            yield item
+        elif isinstance(item, Loop) and (body := tuple(_those_at(paths, item.body, here))):
+            yield replace(item, body=body)
 
 
 def _all(names: Iterable[frozenset[str]]) -> set[str]:
@@ -238,7 +332,7 @@ def _needed(names: Iterable[str], parts: list[_Part]) -> list[_Part]:
 def _starting(step: Step, first: set[str], later: Collection[str] = ()) -> Step:
     """The step where the first writer of each of `first` starts it, taken from `first` then, and none of `later` do.
     A recurrence writes none of them."""
-    if isinstance(step, Sequential):
+    if isinstance(step, Sequential | Meeting):
         return step
     if isinstance(step, Gemm):
         name = step.equation.target

@@ -89,7 +89,7 @@ def _lowered(*_what: Any) -> Any:
     return _same
 
 
-TYPES = SimpleNamespace(Array=None, Integer=None, Boolean=None, UniTuple=None)
+TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float")))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None),
