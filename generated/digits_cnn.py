@@ -271,6 +271,21 @@ def forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last):
 
 
 @kernel
+def forward_g_y_factor(h, g_y_factor, b):
+    """g_y_factor[b, i, j, u, v, k] = h[b, i + u - 1, j + v - 1, k]  where i + u >= 1 and i + u <=
+    4 and j + v >= 1 and j + v <= 4                                            digits_cnn.grad:14
+    """
+    for i in range(4):
+        for j in range(4):
+            for u in range(3):
+                for v in range(3):
+                    for k in range(32):
+                        g_y_factor[i, j, u, v, k] = f4(0.0)
+                        if i + u > 0 and i + u <= 4 and j + v > 0 and j + v <= 4:
+                            g_y_factor[i, j, u, v, k] = h[b, i + u - 1, j + v - 1, k]
+
+
+@kernel
 def forward_f_dense_x(d_g_conv2d, g_bias, f_dense_x, first, last):
     """g_conv2d[b, i, j, o] = g_y[b, i, j, o] + g_bias[o]                                 digits_cnn.grad:14
     g[b, i, j, o] = if g_conv2d[b, i, j, o] > 0 then g_conv2d[b, i, j, o] else 0          digits_cnn.grad:14
@@ -375,6 +390,31 @@ def backward_g(d_f_dense_x, d_g_conv2d, d_g_bias, d_g, first, last):
                 for o in range(64):
                     d_g_conv2d[b, i, j, o] = d_g[i, j, o] if d_g_conv2d[b, i, j, o] > f4(0.0) else f4(0.0)
                     d_g_bias[o] += d_g_conv2d[b, i, j, o]
+
+
+@kernel
+def forward_g_weight_turned(g_weight, g_weight_turned):
+    """g_weight_turned[u, v, o, k] = g_weight[u, v, k, o]                                 digits_cnn.grad:14"""
+    for u in range(3):
+        for v in range(3):
+            for o in range(64):
+                for k in range(32):
+                    g_weight_turned[u, v, o, k] = g_weight[u, v, k, o]
+
+
+@kernel
+def backward_h_factor(d_g_conv2d, d_h_factor, b):
+    """d_h_factor[b, i, j, u, v, o] = d_g_conv2d[b, i + 1 - u, j + 1 - v, o]  where u <= i + 1 and
+    i <= u + 2 and v <= j + 1 and j <= v + 2                                   digits_cnn.grad:14
+    """
+    for i in range(4):
+        for j in range(4):
+            for u in range(3):
+                for v in range(3):
+                    for o in range(64):
+                        d_h_factor[i, j, u, v, o] = f4(0.0)
+                        if i + 1 >= u and u + 2 >= i and j + 1 >= v and v + 2 >= j:
+                            d_h_factor[i, j, u, v, o] = d_g_conv2d[b, i + 1 - u, j + 1 - v, o]
 
 
 @kernel
@@ -605,20 +645,24 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
     picture = view(work, 0, (8, 8))
     h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))  # kept for d_h_weight
-    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight
+    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight_factor and d_g_weight
     h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x and d_h_conv2d
-    f_dense_x = view(work, 4160 * batch + 64, (batch, 1024))  # kept for d_f_weight
-    f = view(work, 5184 * batch + 64, (batch, 64))  # kept for d_logits_weight and d_f_dense
-    logits_sum = view(work, 5248 * batch + 64, (batch, 10))  # kept for d_logits and d_logits_bias
+    g_y_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
+    f_dense_x = view(work, 4160 * batch + 4672, (batch, 1024))  # kept for d_f_weight
+    f = view(work, 5184 * batch + 4672, (batch, 64))  # kept for d_logits_weight and d_f_dense
+    logits_sum = view(work, 5248 * batch + 4672, (batch, 10))  # kept for d_logits and d_logits_bias
     logits = view(work, 0, (10,))
-    logits_exp = view(work, 5258 * batch + 64, (10,))
-    d_logits = view(work, 5258 * batch + 74, (batch, 10))
-    d_f_dense = view(work, 5268 * batch + 74, (batch, 64))
-    d_f_dense_x = view(work, 5332 * batch + 74, (batch, 1024))
-    d_g = view(work, 4160 * batch + 64, (4, 4, 64))
-    d_g_conv2d = view(work, 3136 * batch + 64, (batch, 4, 4, 64))
+    logits_exp = view(work, 3136 * batch + 64, (10,))
+    d_logits = view(work, 5258 * batch + 4672, (batch, 10))
+    d_f_dense = view(work, 5268 * batch + 4672, (batch, 64))
+    d_f_dense_x = view(work, 5332 * batch + 4672, (batch, 1024))
+    d_g = view(work, 3136 * batch + 64, (4, 4, 64))
+    d_g_conv2d = view(work, 3136 * batch + 4672, (batch, 4, 4, 64))
+    d_g_weight_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
+    g_weight_turned = view(work, 6356 * batch + 4672, (3, 3, 64, 32))  # kept for d_h_factor and d_h
+    d_h_factor = view(work, 6356 * batch + 23104, (4, 4, 3, 3, 64))
     d_h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))
-    d_h_max_pool2d_x = view(work, 6356 * batch + 74, (8, 8, 32))
+    d_h_max_pool2d_x = view(work, 3136 * batch + 64, (8, 8, 32))
     d_h_conv2d = view(work, 576 * batch + 64, (batch, 8, 8, 32))
 
     # forward
@@ -631,21 +675,16 @@ def over_rows(params, d_params, first, last, work, places, x, y):
         False,
     )
     forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last)
-    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
-    for i in range(4):
-        for j in range(4):
-            d_g_conv2d[first:last, i, j, :] = f4(0.0)
-            for u in range(max(0, 1 - i), min(3, 5 - i)):
-                for v in range(max(0, 1 - j), min(3, 5 - j)):
-                    gemm(h[first:last, i + u - 1, j + v - 1], g_weight[u, v], d_g_conv2d[first:last, i, j], True)
+    # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
+    for b in range(first, last):
+        forward_g_y_factor(h, g_y_factor, b)
+        gemm(view(g_y_factor, 0, (16, 288)), view(g_weight, 0, (288, 64)), view(d_g_conv2d[b], 0, (16, 64)), False)
     forward_f_dense_x(d_g_conv2d, g_bias, f_dense_x, first, last)
     # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
     gemm(rows(f_dense_x, first, last), f_weight, rows(f, first, last), False)
     forward_f(f, f_bias, first, last)
     # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
     gemm(rows(f, first, last), logits_weight, rows(logits_sum, first, last), False)
-
-    # backward
     loss_sum = loss_sum_and_d_logits(
         logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
     )
@@ -659,20 +698,23 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     # d_f_weight[i, o] = Σ_b f_dense_x[b, i] d_f_dense[b, o]
     gemm(rows(f_dense_x, first, last).T, rows(d_f_dense, first, last), d_f_weight, False)
     backward_g(d_f_dense_x, d_g_conv2d, d_g_bias, d_g, first, last)
-    # d_g_weight[u, v, k, o] = Σ_b,i,j h[b, i + u - 1, j + v - 1, k] d_g_conv2d[b, i, j, o]
-    for u in range(3):
-        for v in range(3):
-            d_g_weight[u, v, :, :] = f4(0.0)
-            for i in range(max(0, 1 - u), min(4, 5 - u)):
-                for j in range(max(0, 1 - v), min(4, 5 - v)):
-                    gemm(h[first:last, i + u - 1, j + v - 1].T, d_g_conv2d[first:last, i, j], d_g_weight[u, v], True)
-    # d_h[b, i + u - 1, j + v - 1, k] = Σ_o d_g_conv2d[b, i, j, o] g_weight[u, v, k, o]
-    d_h[first:last, :, :, :] = f4(0.0)
-    for i in range(4):
-        for j in range(4):
-            for u in range(max(0, 1 - i), min(3, 5 - i)):
-                for v in range(max(0, 1 - j), min(3, 5 - j)):
-                    gemm(d_g_conv2d[first:last, i, j], g_weight[u, v].T, d_h[first:last, i + u - 1, j + v - 1], True)
+    # d_g_weight[u, v, k, o] = Σ_b,i,j d_g_weight_factor[b, i, j, u, v, k] d_g_conv2d[b, i, j, o]
+    d_g_weight[:, :, :, :] = f4(0.0)
+    for b in range(first, last):
+        forward_g_y_factor(h, d_g_weight_factor, b)
+        gemm(
+            view(d_g_weight_factor, 0, (16, 288)).T,
+            view(d_g_conv2d[b], 0, (16, 64)),
+            view(d_g_weight, 0, (288, 64)),
+            True,
+        )
+    forward_g_weight_turned(g_weight, g_weight_turned)
+
+    # backward
+    # d_h[b, i, j, k] = Σ_o,u,v d_h_factor[b, i, j, u, v, o] g_weight_turned[u, v, o, k]
+    for b in range(first, last):
+        backward_h_factor(d_g_conv2d, d_h_factor, b)
+        gemm(view(d_h_factor, 0, (16, 576)), view(g_weight_turned, 0, (576, 32)), view(d_h[b], 0, (16, 32)), False)
     backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last)
     # d_h_weight[u, v, 0, o] = Σ_b,i,j h_y_factor[b, i, j, u, v] d_h_conv2d[b, i, j, o]
     gemm(
@@ -777,11 +819,12 @@ def predict_entry(params, work, x, p):
     h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
     h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
     h = view(work, 64, (batch, 4, 4, 32))
+    g_y_factor = view(work, 2624 * batch + 2112, (4, 4, 3, 3, 32))
     g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
     g = view(work, 2624 * batch + 64, (4, 4, 64))
-    f_dense_x = view(work, 2624 * batch + 2112, (batch, 1024))
+    f_dense_x = view(work, 2624 * batch + 6720, (batch, 1024))
     f = view(work, 64, (batch, 64))
-    logits_sum = view(work, 2624 * batch + 2112, (batch, 10))
+    logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
     logits = view(work, 0, (10,))
     logits_exp = view(work, 64, (10,))
     forward_h_y_factor_(x, picture, h_y_factor)
@@ -790,13 +833,10 @@ def predict_entry(params, work, x, p):
         view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
     )
     forward_h(h_y, h_bias, h_max_pool2d_x, h)
-    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
-    for i in range(4):
-        for j in range(4):
-            g_y[:, i, j, :] = f4(0.0)
-            for u in range(max(0, 1 - i), min(3, 5 - i)):
-                for v in range(max(0, 1 - j), min(3, 5 - j)):
-                    gemm(h[:, i + u - 1, j + v - 1], g_weight[u, v], g_y[:, i, j], True)
+    # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
+    for b in range(batch):
+        forward_g_y_factor(h, g_y_factor, b)
+        gemm(view(g_y_factor, 0, (16, 288)), view(g_weight, 0, (288, 64)), view(g_y[b], 0, (16, 64)), False)
     forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
     forward_f_(f, f_bias)
@@ -820,11 +860,12 @@ def evaluate_entry(params, work, x, y):
     h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
     h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
     h = view(work, 64, (batch, 4, 4, 32))
+    g_y_factor = view(work, 2624 * batch + 2112, (4, 4, 3, 3, 32))
     g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
     g = view(work, 2624 * batch + 64, (4, 4, 64))
-    f_dense_x = view(work, 2624 * batch + 2112, (batch, 1024))
+    f_dense_x = view(work, 2624 * batch + 6720, (batch, 1024))
     f = view(work, 64, (batch, 64))
-    logits_sum = view(work, 2624 * batch + 2112, (batch, 10))
+    logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
     logits = view(work, 0, (10,))
     forward_h_y_factor_(x, picture, h_y_factor)
     # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
@@ -832,13 +873,10 @@ def evaluate_entry(params, work, x, y):
         view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
     )
     forward_h(h_y, h_bias, h_max_pool2d_x, h)
-    # g_y[b, i, j, o] = Σ_u,v,k h[b, i + u - 1, j + v - 1, k] g_weight[u, v, k, o]
-    for i in range(4):
-        for j in range(4):
-            g_y[:, i, j, :] = f4(0.0)
-            for u in range(max(0, 1 - i), min(3, 5 - i)):
-                for v in range(max(0, 1 - j), min(3, 5 - j)):
-                    gemm(h[:, i + u - 1, j + v - 1], g_weight[u, v], g_y[:, i, j], True)
+    # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
+    for b in range(batch):
+        forward_g_y_factor(h, g_y_factor, b)
+        gemm(view(g_y_factor, 0, (16, 288)), view(g_weight, 0, (288, 64)), view(g_y[b], 0, (16, 64)), False)
     forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
     forward_f_(f, f_bias)
@@ -955,8 +993,8 @@ class State:
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 6356 * batch + 2122:
-            self.work[0] = np.empty(6356 * batch + 2122, f4)
+        if self.work[0].size < 6356 * batch + 32320:
+            self.work[0] = np.empty(6356 * batch + 32320, f4)
         if self.work[1].size < 512 * batch:
             self.work[1] = np.empty(512 * batch, np.int64)
         return self.work
@@ -1003,10 +1041,10 @@ def _step_in_shards(params, state, shards, x, y):
     batch = x.shape[0]
     if (
         len(state.shards) != shards
-        or state.shards[0][0].size < 6356 * batch + 2122
+        or state.shards[0][0].size < 6356 * batch + 32320
         or state.shards[0][1].size < 512 * batch
     ):
-        state.shards = [(np.empty(6356 * batch + 2122, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
+        state.shards = [(np.empty(6356 * batch + 32320, f4), np.empty(512 * batch, np.int64)) for _ in range(shards)]
         state.shares = np.empty((shards, SIZE), f4)
     step = state.step + 1
 
@@ -1038,7 +1076,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat, np.empty(6356 * batch + 2122, f4), np.empty(512 * batch, np.int64), x, y
+        params.flat, gradients.flat, np.empty(6356 * batch + 32320, f4), np.empty(512 * batch, np.int64), x, y
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
@@ -1050,7 +1088,7 @@ def predict(params, x, *, seed=0):
     (x,) = _checked_inputs(x)
     batch = x.shape[0]
     p = np.empty((batch, 10), f4)
-    predict_entry(params.flat, np.empty(3648 * batch + 2112, f4), x, p)
+    predict_entry(params.flat, np.empty(3648 * batch + 6720, f4), x, p)
     return p
 
 
@@ -1058,7 +1096,7 @@ def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(3648 * batch + 2112, f4), x, y)
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(3648 * batch + 6720, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy)}

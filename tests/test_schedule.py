@@ -200,8 +200,37 @@ loss mean(cross_entropy(logits, y))
 """
 
 
-def test_a_convolution_is_a_product_for_each_place_of_its_windows():
-    products = {step.equation.target: step for step in _products(_gradient(CONVOLUTIONS))}
+def test_windows_of_few_channels_are_packed_example_by_example():
+    program = _gradient(CONVOLUTIONS)
+    products = {step.equation.target: step for step in _products(program)}
+    forward, weight, back = products["g.y"], products["d_g.weight"], products["d_h"]
+    for step in (forward, weight, back):
+        assert [i.name for i in step.batch] == ["b"]
+        assert step.packing is not None
+        (packed,) = step.packing.written
+        assert packed in {step.a.tensor, step.b.tensor}
+        assert [str(extent) for extent in program.buffers[packed].extents[:4]] == ["4", "4", "3", "3"]
+    assert (forward.a.rows, forward.a.columns) == (("i", "j"), ("u", "v", "k"))
+    assert (weight.a.rows, weight.a.columns) == (("u", "v", "k"), ("i", "j"))
+    # what windows scatter is gathered: each place of the picture from those of the window that come to it
+    assert [str(place) for place in back.equation.write] == ["b", "i", "j", "k"]
+    assert back.b.tensor == "g.weight.turned"
+
+
+def test_a_free_picture_is_packed_row_by_row():
+    text = """dim batch, n, m
+input x[batch, n, m, 8]
+loss mean(relu(conv2d(x, 16, 3, padding = same))^2)
+"""
+    products = {step.equation.target: step for step in _products(_gradient(text))}
+    (forward,) = (step for name, step in products.items() if name.endswith(".y"))
+    assert [i.name for i in forward.batch] == ["b", "i"]
+    assert forward.packing is not None
+
+
+def test_a_convolution_of_many_channels_is_a_product_for_each_place_of_its_windows():
+    text = CONVOLUTIONS.replace("x, 12, 3", "x, 128, 3").replace("h, 16, 3", "h, 128, 3")
+    products = {step.equation.target: step for step in _products(_gradient(text))}
     assert {"g.y", "d_g.weight", "d_h"} < set(products)
     forward, weight, back = products["g.y"], products["d_g.weight"], products["d_h"]
     assert [i.name for i in forward.batch] == ["i", "j", "u", "v"]

@@ -299,6 +299,10 @@ class Driver:
         if conditions:
             lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
             level += 1
+        if gemm.packing is not None:
+            outside = frozenset(gemm.packing.written)
+            packing = replace(site, around=inside, rounds={**site.rounds, **loops}, outside=outside)
+            lines += [f"{INDENT * level}{row}" for row in self.lines(program, gemm.packing, packing)]
         operands = [self.operand(part, gemm, program, inside) for part in (gemm.a, gemm.b, gemm.out)]
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"

@@ -138,7 +138,7 @@ class KernelWriter:
         returns = tuple(n for n in made if self.is_variable(n) and n in self.external)
         sizes, parameters = self.sizes()
         if self.rows is not None:
-            parameters = (*parameters, *RANGE)
+            parameters = (*parameters, *(key for key, name in RANGE.items() if self.mentions(name)))
         outer = {round_of(name): self.loops[name] for name in self.rounds}
         parameters = (*parameters, *(key for key, name in outer.items() if self.mentions(name)))
         names = tuple(RANGE.get(root) or outer.get(root) or self.names.of(root) for root in parameters)

@@ -38,10 +38,12 @@ def schedule(
     graph, loops = with_common_indices(hoist_scalars(gate_by_results(pruned(expand(graph)))))
     contracted = contract(graph, loops)
     products = contracted.products
-    graph, items = with_beginnings(contracted.graph, _arranged(contracted.graph))
+    packings = set(contracted.packed.values())
+    arranged = [item for item in _arranged(contracted.graph) if item not in packings]
+    graph, items = with_beginnings(contracted.graph, arranged)
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
-    steps = fuse(items, products, in_place)
+    steps = fuse(items, products, in_place, packed=contracted.packed)
     rows = rows_in(graph, steps) if in_shards else None
     if rows is not None and work_per_row(rows) >= SHARDED_WORK:
         steps = rows.in_order

@@ -10,13 +10,15 @@ there. A sum over windows is a product for each place of them:
 
     y[b, i, o] = Σ_u,k x[b, i + u, k] · w[u, k, o]       for each i, u:  y[:, i] += x[:, i + u] · w[u]
 
-Where these are too thin, the windows are copied one after the other, if that takes little space.
+Of few channels that would be too many small products: what all windows have in one example is packed, one after the
+other, and multiplied at once; of hardly any channels, all windows are copied, if that takes little space.
 
 What is no matrix product (a dot product, a sum) stays an equation and becomes a loop.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import mul
 from typing import TypeAlias
@@ -24,12 +26,12 @@ from typing import TypeAlias
 import sympy
 
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import ONE, IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, leaves_of, reads_of
+from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges, index
+from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Relation, Tensor, leaves_of, reads_of, substitute
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 
-from .costs import COPIED_WINDOW, THINNEST_PRODUCT
+from .costs import COPIED_WINDOW, PACKED_CHANNELS, PACKED_NUMBERS, THINNEST_PRODUCT
 from .program import Gemm, Operand, guards_of_rounds
 
 
@@ -44,10 +46,14 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Contracted:
-    """A graph in which the sums that are products have two bare factors, and the product of each such equation."""
+    """A graph in which the sums that are products have two bare factors, and the product of each such equation.
+
+    `packed` gives for a product the equation of the factor that is made in each of its rounds.
+    """
 
     graph: Graph
     products: dict[Equation, Gemm]
+    packed: dict[Equation, Equation]
 
 
 def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = None) -> Contracted:
@@ -59,13 +65,15 @@ def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = Non
     tensors = dict(graph.tensors)
     equations: list[Equation] = []
     products: dict[Equation, Gemm] = {}
+    packed: dict[Equation, Equation] = {}
     copies: dict[_Form, Read] = {}
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
             made = _Splitter(tensors, copies, equation, (fixed or {}).get(equation, frozenset())).split()
             equations += made.equations
             products |= made.products
-    return Contracted(Graph(tensors, tuple(equations), graph.outputs), products)
+            packed |= made.packed
+    return Contracted(Graph(tensors, tuple(equations), graph.outputs), products, packed)
 
 
 _Form: TypeAlias = tuple[tuple[IndexExpr, ...], tuple[Index, ...], tuple[Guard, ...], sympy.Expr]
@@ -76,6 +84,7 @@ _Form: TypeAlias = tuple[tuple[IndexExpr, ...], tuple[Index, ...], tuple[Guard, 
 class _Made:
     equations: list[Equation]
     products: dict[Equation, Gemm]
+    packed: dict[Equation, Equation] = field(default_factory=dict)
 
 
 class _Splitter:
@@ -98,8 +107,11 @@ class _Splitter:
         if equation.reducer is not Reducer.SUM or not equation.reduced or not real:
             return _Made([equation], {})
         terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
-        ways: list[Callable[[sympy.Expr], bool]] = [self.product, self.window_product, self.copied_product]
-        ways = ways[1::-1] if self.is_scattered() else ways
+        ways: list[Callable[[sympy.Expr], bool]]
+        if self.is_scattered():
+            ways = [self.gathered_product, self.window_product, self.product]
+        else:
+            ways = [self.product, self.packed_product, self.window_product, self.copied_product]
         loops: list[sympy.Expr] = [term for term in terms if not any(way(term) for way in ways)]
         if not self.made.products:
             return _Made([self.given], {})
@@ -109,7 +121,7 @@ class _Splitter:
 
     # ------------------------------------------------------------ a term
 
-    def product(self, term: sympy.Expr, copied: int = 1) -> bool:
+    def product(self, term: sympy.Expr, copied: int | None = 1) -> bool:
         """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
         factors = _grouped(self.factors(term))
         reduced = {i.name for i in self.equation.reduced} - self.fixed
@@ -123,8 +135,10 @@ class _Splitter:
             return False
         before = len(self.made.equations)
         first, second = (
-            self.stored(self.guarded(f), other, copied) for f, other in zip(inner, inner[::-1], strict=True)
+            self.stored(self.guarded(f, copied), other, copied) for f, other in zip(inner, inner[::-1], strict=True)
         )
+        if first is not None and second is not None and copied is None:
+            first, second = self.turned(first, second), self.turned(second, first)
         if first is None or second is None or not self.add(first, second, outer):
             for made in self.made.equations[before:]:
                 del self.tensors[made.target]
@@ -163,6 +177,88 @@ class _Splitter:
         self.made.products |= {made: _with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
         return True
 
+    def packed_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product for each of the first places of a window's tensor: what all windows have there is
+        packed, one after the other."""
+        windows = [read for factor in self.factors(term) for read in reads_of(factor.body) if self.is_window(read)]
+        if self.fixed or len(windows) != 1 or not self.is_thin(windows[0]):
+            return False
+        along = [self.longest(place) for place in windows[0].subscripts]
+        for count in range(1, len(along) - 1):
+            rounds = frozenset(name for name in along[:count] if name)
+            numbers = self.places(_names(windows[0]) - rounds).constant
+            if (numbers is None and count == len(along) - 2) or (numbers is not None and numbers <= PACKED_NUMBERS):
+                return self.packed_in_rounds(term, rounds)
+        return False
+
+    def gathered_product(self, term: sympy.Expr) -> bool:
+        """Makes the term, which windows scatter, a product of packed windows of what goes into each place."""
+        equation = self.gathered(replace(self.given, body=term))
+        if equation is None:
+            return False
+        inner = _Splitter(self.tensors, self.copies, equation, self.fixed)
+        if not inner.packed_product(equation.body):
+            return False
+        self.made.equations += inner.made.equations
+        self.made.products |= inner.made.products
+        self.made.packed |= inner.made.packed
+        return True
+
+    def gathered(self, equation: Equation) -> Equation | None:
+        """The equation with an index for each axis of its target, if for each there is one place that comes to it.
+
+        y[i + u - 1] = Σ x[i]·w[u]     becomes     y[i] = Σ x[i - u + 1]·w[u] where i - u + 1 is a place of x
+        """
+        extents = self.tensors[equation.target].extents
+        indices = {i.name: i for i in equation.indices}
+        moved: dict[str, IndexExpr] = {}
+        guards = list(equation.guards)
+        for at, (place, extent) in enumerate(zip(equation.write, extents, strict=True)):
+            name = self.longest(place)
+            if place.bare is not None or not name:
+                continue
+            elsewhere = {other for k, p in enumerate(equation.write) if k != at for other in p.indices}
+            if place.coefficient(name) != ONE or name in elsewhere:
+                return None
+            moved[name] = index(name) - (place - index(name))
+            guards += [Guard(value, Relation.AT_LEAST) for value in _within(indices[name])]
+            indices[name] = Index(name, ZERO, extent)
+        if any(moved.keys() & set(value.indices) - {name} for name, value in moved.items()):
+            return None
+        ranges = Ranges({i.name: (i.low, i.high) for i in indices.values()})
+        kept = (guard.substitute(moved) for guard in dict.fromkeys(guards))
+        return replace(
+            equation,
+            write=tuple(place.substitute(moved) for place in equation.write),
+            indices=tuple(indices.values()),
+            guards=tuple(g for g in kept if g.relation is not Relation.AT_LEAST or not ranges.nonnegative(g.value)),
+            body=substitute(equation.body, moved),
+        )
+
+    def is_thin(self, window: Read) -> bool:
+        """Whether a product for each place of the window would be of few numbers, though not of hardly any."""
+        places = {name for place in window.subscripts if place.bare is None for name in place.indices}
+        names = {i.name for i in self.equation.indices} - places - set(window.subscripts[0].indices)
+        sizes = [i.extent.constant for i in self.equation.indices if i.name in names]
+        numbers = [size for size in sizes if size is not None and size >= THINNEST_PRODUCT]
+        return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
+
+    def longest(self, place: IndexExpr) -> str | None:
+        """Of the indices that run along an axis the one of most values: the others are the window's own."""
+        sizes = {i.name: i.extent.constant for i in self.equation.indices}
+        return max(sorted(place.indices), key=lambda name: sizes[name] or float("inf"), default=None)
+
+    def packed_in_rounds(self, term: sympy.Expr, rounds: frozenset[str]) -> bool:
+        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), rounds)
+        if not inner.product(inner.equation.body, None):
+            return False
+        ((made, gemm),) = inner.made.products.items()
+        (packing,) = (made for made in inner.made.equations if any(map(self.is_window, made.reads)))
+        self.made.equations += inner.made.equations
+        self.made.products[made] = _with_loops(gemm, rounds)
+        self.made.packed[made] = packing
+        return True
+
     def factors(self, term: sympy.Expr) -> list[Factor]:
         parts = term.args if isinstance(term, sympy.Mul) else (term,)
         return [Factor(part, frozenset(_mentioned(part)) - self.fixed) for part in parts]
@@ -193,7 +289,10 @@ class _Splitter:
     def guards_fit(self, inner: list[Factor]) -> bool:
         return all(any(set(g.value.indices) - self.fixed <= f.indices for f in inner) for g in self.inner_guards())
 
-    def guarded(self, factor: Factor) -> Factor:
+    def guarded(self, factor: Factor, copied: int | None) -> Factor:
+        """The factor with the guards that are about its indices; where windows are packed, they alone have them."""
+        if copied is None and not any(map(self.is_window, reads_of(factor.body))):
+            return factor
         mine = tuple(g for g in self.inner_guards() if set(g.value.indices) - self.fixed <= factor.indices)
         return replace(factor, guards=mine)
 
@@ -208,7 +307,7 @@ class _Splitter:
 
     # ------------------------------------------------------------ operands
 
-    def stored(self, factor: Factor, other: Factor, copied: int) -> Read | None:
+    def stored(self, factor: Factor, other: Factor, copied: int | None) -> Read | None:
         """The factor as a bare read: itself, or a tensor made for it. None for a window, all of whose places one after
         the other are too many: then loops are better."""
         body = factor.body
@@ -220,6 +319,9 @@ class _Splitter:
             return None
         used = _mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
+        if copied is None:  # what lies side by side in the window's tensor is packed so
+            innermost = {read.subscripts[-1].bare for read in reads_of(body) if self.is_window(read)}
+            domain = tuple(sorted(domain, key=lambda i: i.name in innermost))
         place = tuple(index(i.name) - i.low for i in domain)
         if any(p.bare is None for p in place):
             return None
@@ -233,9 +335,30 @@ class _Splitter:
         self.made.equations.append(made)
         return Read(name, place)
 
-    def is_small(self, factor: Factor, other: Factor, copied: int) -> bool:
+    def turned(self, read: Read, other: Read) -> Read:
+        """A factor of fixed size with its axes as the product with the other needs them: summed ones together, in the
+        other's order. Any other factor as it is."""
+        own, fits = [name for name in _order(read) if name not in self.fixed], set(_names(other))
+        summed = [name for name in _order(other) if name in own and name in {i.name for i in self.equation.reduced}]
+        left = [name for name in own if name not in summed]
+        is_plain = all(place.bare for place in read.subscripts) and len(own) == len(read.subscripts)
+        if own in ([*summed, *left], [*left, *summed]) or not is_plain or fits & set(left):
+            return read
+        domain = {i.name: i for i in self.equation.indices}
+        axes = tuple(Axis(name, domain[name].extent) for name in (*summed, *left))
+        if any(axis.extent.constant is None for axis in axes):
+            return read
+        name, place = self.fresh(f"{read.tensor}.turned"), tuple(index(name) for name in (*summed, *left))
+        origin, indices = self.equation.origin, tuple(domain[name] for name in (*summed, *left))
+        self.tensors[name] = Tensor(name, axes, Kind.REAL, origin)
+        self.made.equations.append(Equation(name, place, indices, (), Reducer.SUM, read, origin))
+        return Read(name, place)
+
+    def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
         """Whether one factor has at most so many times the places that the other has, or, where it may have more of
-        them, the result; whatever the free dims are."""
+        them, the result; whatever the free dims are. None: it may have any number."""
+        if copied is None:
+            return True
         against = (other.indices, self.equation.written) if copied > 1 else (other.indices,)
         own = self.places(factor.indices)
         return any(Ranges().nonnegative(copied * self.places(names) - own) for names in against)
@@ -317,6 +440,11 @@ class _Splitter:
         place = tuple(index(i.name) - i.low for i in free)
         guards = self.of_rounds()
         return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
+
+
+def _within(loop: Index) -> tuple[IndexExpr, IndexExpr]:
+    """What is at least 0 where an index is in its range."""
+    return index(loop.name) - loop.low, loop.high - 1 - index(loop.name)
 
 
 def _form(equation: Equation) -> _Form:

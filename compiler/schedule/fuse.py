@@ -53,7 +53,7 @@ class _Tree:
 
 def fuse(
     items: Sequence[Ordered], products: Mapping[Equation, Gemm], stores: Mapping[str, str] | None = None,
-    around: tuple[str, ...] = (), begun: set[str] | None = None,
+    around: tuple[str, ...] = (), begun: set[str] | None = None, packed: Mapping[Equation, Equation] | None = None,
 ) -> tuple[Step, ...]:  # fmt: skip
     """Steps for equations and recurrences that stand in an order in which each comes after those it needs.
 
@@ -63,7 +63,9 @@ def fuse(
         stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
         around: the indices of the sequential loops that the steps are for.
         begun: the tensors that have been written to before; those of the steps are added.
+        packed: for products the equations of what is packed in each of their rounds.
     """
+    packed = packed or {}
     begun = set() if begun is None else begun
     steps: list[_Tree | Gemm | Sequential] = []
     made_in: dict[str, int] = {}
@@ -83,7 +85,7 @@ def fuse(
         first = max((made_in[name] for name in (*item.sources(), item.target) if name in made_in), default=-1)
         first = max(first, read_in.get(leaf, -1)) if leaf else first
         if item in products:
-            steps.append(replace(products[item], starts=starts))
+            steps.append(_packed(replace(products[item], starts=starts), packed.get(item), around))
             made_in[item.target] = len(steps) - 1
             read_in |= dict.fromkeys(item.sources(), len(steps) - 1)
             continue
@@ -97,6 +99,15 @@ def fuse(
         made_in[item.target] = place
         read_in |= {name: max(place, read_in.get(name, -1)) for name in item.sources()}
     return tuple(Nest(_frozen(step.items), step.guards) if isinstance(step, _Tree) else step for step in steps)
+
+
+def _packed(gemm: Gemm, equation: Equation | None, around: tuple[str, ...]) -> Gemm:
+    """The product with the nest that packs a factor in each of its rounds."""
+    if equation is None:
+        return gemm
+    (nest,) = fuse((equation,), {}, around=(*around, *(index.name for index in gemm.batch)))
+    assert isinstance(nest, Nest)
+    return replace(gemm, packing=nest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,8 @@ class Gemm(_Step):
     """out = a · b, or out += a · b, for each value of the batch indices.
 
     A batch index that the equation sums over adds to what is there. The equation's guards are conditions on batch
-    indices and on the rounds of the sequential loops around it alone.
+    indices and on the rounds of the sequential loops around it alone. `packing` makes in each round what of a factor
+    belongs to it.
     """
 
     equation: Equation
@@ -166,11 +167,12 @@ class Gemm(_Step):
     b: Operand
     batch: tuple[Index, ...]
     starts: bool
+    packing: Nest | None = None
 
     @cached_property
     def equations(self) -> tuple[Equation, ...]:
-        """Its equation."""
-        return (self.equation,)
+        """Its equation, and before it those of what is packed."""
+        return (*(self.packing.equations if self.packing else ()), self.equation)
 
 
 @dataclass(frozen=True)

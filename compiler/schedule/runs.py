@@ -70,7 +70,10 @@ def runs_of(program: Program) -> Runs:
 def _of_step(at: int, step: Step, place: tuple[int, ...] = (), around: tuple[Sequential, ...] = ()) -> Iterator[Run]:
     match step:
         case Gemm():
-            yield Run(step.equation, at, (*place, 0), around, step.starts, None)
+            loops = tuple(Loop(index, ()) for index in step.batch) if step.packing else ()
+            if step.packing:
+                yield from _of_items(at, step.packing.items, (*place, 0), (*around, *loops))
+            yield Run(step.equation, at, (*place, 1), (*around, *loops), step.starts, None)
         case Nest(items=items):
             yield from _of_items(at, items, place, around)
         case Sequential(steps=steps):

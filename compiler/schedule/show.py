@@ -84,6 +84,9 @@ def _place(buffer: Buffer, program: Program) -> str:
 def _step_lines(step: Step) -> Iterator[str]:
     match step:
         case Gemm():
+            if step.packing:
+                yield "packed, for each round of the product"
+                yield from _item_lines(step.packing.items, INDENT)
             yield _noted(product_text(step), step.equation)
         case Nest():
             yield f"loops   where {' and '.join(map(guard_text, step.guards))}" if step.guards else "loops"

@@ -167,7 +167,9 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
     buffer = program.buffers.get(operand.tensor)
     inner = {*operand.rows, *operand.columns}
     stored = range(len(tensor.axes)) if buffer is None else buffer.axes
-    if any(at not in stored for at, place in enumerate(operand.subscripts) if place.bare in inner | batch):
+    packed = gemm.packing is not None and operand.tensor in gemm.packing.written
+    whole = inner if packed else inner | batch
+    if any(at not in stored for at, place in enumerate(operand.subscripts) if place.bare in whole):
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor} is not stored whole")
     groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
     ends = {index.name: index for index in gemm.equation.indices}
