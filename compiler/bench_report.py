@@ -1,6 +1,6 @@
 """What timing a model found: its figures, and their text. Nothing is measured here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradc.graph.nodes import Equation
@@ -8,6 +8,7 @@ from gradc.graph.show import body_of, place_in_text, place_of
 
 LEAST_SHARE = 0.002
 """Of the time: calls that take less are shown together."""
+MOST_ROWS = 24
 MOST_PLACES = 3
 WIDEST = 60
 """Characters of an equation in a table."""
@@ -44,9 +45,9 @@ class Site:
     multiply_adds: int
 
     @property
-    def places(self) -> list[str]:
+    def places(self) -> tuple[str, ...]:
         """The lines of the model that its equations come from."""
-        return list(dict.fromkeys(place_in_text(equation.origin) for equation in self.equations))
+        return tuple(dict.fromkeys(place_in_text(equation.origin) for equation in self.equations))
 
     @property
     def main(self) -> Equation:
@@ -161,26 +162,20 @@ class Report:
         return ", ".join(f"{name} {_bytes(size)}" for name, size in parts.items() if size)
 
     def by_call(self) -> Table:
-        """The calls of kernels and products, those that take longest first."""
+        """The calls of kernels and products, those that take longest first; those that are alike together."""
         total = sum(site.seconds for site in self.sites)
-        ordered = sorted(self.sites, key=lambda site: -site.seconds)
-        shown = [site for site in ordered if site.seconds >= LEAST_SHARE * total]
-        rows = [self.call_row(site, total) for site in shown]
-        rest = ordered[len(shown) :]
+        alike: dict[tuple[str, int, tuple[str, ...]], list[Site]] = {}
+        for site in self.sites:
+            alike.setdefault((site.function, site.multiply_adds, site.places), []).append(site)
+        ordered = sorted(alike.values(), key=lambda sites: -_seconds(sites))
+        shown = [sites for sites in ordered[:MOST_ROWS] if _seconds(sites) >= LEAST_SHARE * total]
+        rows = [_call_row(sites, total) for sites in shown]
+        rest = [site for sites in ordered[len(shown) :] for site in sites]
         if rest:
-            spent = sum(site.seconds for site in rest)
-            rows.append((_time(spent), f"{spent / total:.1%}", "", "", f"{len(rest)} more", "", ""))
+            calls = str(sum(site.calls for site in rest))
+            rows.append((_time(_seconds(rest)), _share(_seconds(rest), total), calls, "", "the others", "", ""))
         title = f"Where the time goes, call by call: {_time(total)} in 1 thread, clocked one by one"
         return Table(title, ("time", "share", "calls", "rate", "kernel", "lines", "equation"), tuple(rows), NUMBERS)
-
-    def call_row(self, site: Site, total: float) -> tuple[str, ...]:
-        """A call."""
-        main = site.main
-        more = f"  and {len(site.equations) - 1} more" if len(site.equations) > 1 else ""
-        text = f"{_shortened(f'{place_of(main)} = {body_of(main)}')}{more}"
-        rate = _rate(site.multiply_adds, site.seconds) if site.multiply_adds and site.seconds else ""
-        share = f"{site.seconds / total:.1%}" if total else ""
-        return _time(site.seconds), share, str(site.calls), rate, site.function, _places(site.places), text
 
     def by_line(self) -> Table:
         """The lines of the model; a call's time goes in equal parts to the equations that it computes."""
@@ -192,7 +187,7 @@ class Report:
         total = sum(spent.values())
         texts = {place_in_text(e.origin): self.line_of(e) for site in self.sites for e in site.equations}
         ordered = sorted(spent.items(), key=lambda item: -item[1])
-        rows = [(_time(s), f"{s / total:.1%}" if total else "", place, texts[place]) for place, s in ordered]
+        rows = [(_time(s), _share(s, total), place, texts[place]) for place, s in ordered]
         title = "By lines of the model: the time of a call in equal parts to the equations that it computes"
         return Table(title, ("time", "share", "line", ""), tuple(rows), frozenset((0, 1)))
 
@@ -209,6 +204,26 @@ NUMBERS = frozenset(range(4))
 def entry_of(function: str) -> str:
     """What a function of a module is for: a training step, or `predict`, `evaluate`."""
     return function.removesuffix("_entry") if function.endswith("_entry") else "step"
+
+
+def _call_row(sites: Sequence[Site], total: float) -> tuple[str, ...]:
+    """Calls that are alike, as a row."""
+    first, seconds = sites[0], _seconds(sites)
+    main, others = first.main, len(first.equations) - 1
+    text = _shortened(f"{place_of(main)} = {body_of(main)}")
+    text += f"  and {_plural(others, 'other')}" * (others > 0) + f"  ({len(sites)} alike)" * (len(sites) > 1)
+    adds = sum(site.multiply_adds for site in sites)
+    rate = _rate(adds, seconds) if adds and seconds else ""
+    calls = str(sum(site.calls for site in sites))
+    return _time(seconds), _share(seconds, total), calls, rate, first.function, _places(first.places), text
+
+
+def _seconds(sites: Iterable[Site]) -> float:
+    return sum(site.seconds for site in sites)
+
+
+def _share(seconds: float, total: float) -> str:
+    return f"{seconds / total:.1%}" if total else ""
 
 
 def _threads(steps: Steps) -> str:

@@ -300,16 +300,18 @@ def test_figures_have_units():
     assert "products alone" not in str(report(multiply_adds=0))
 
 
-def test_calls_are_in_the_order_of_their_time_and_the_small_ones_together():
-    graph = pipeline.graphs(NET).gradient
-    first, second, *others = graph.equations
-    sites = tuple(
-        Site("k", "f", (equation,), seconds, seconds, 1, 0)
-        for equation, seconds in [(first, 1e-3), (second, 3e-3), *((other, 1e-7) for other in others)]
-    )
+def test_calls_are_in_the_order_of_their_time_and_those_alike_and_the_small_ones_together():
+    first, second, *others = pipeline.graphs(NET).gradient.equations
+    times = [("a", first, 1e-3), ("b", second, 2e-3), ("b", second, 2e-3), *((f"o{n}", eq, 1e-7) for n, eq in
+             enumerate(others))]  # fmt: skip
+    sites = tuple(Site(name, "f", (equation,), seconds, seconds, 1, 5) for name, equation, seconds in times)
     rows = report(sites=sites).by_call().rows
-    assert [row[0] for row in rows[:2]] == ["3 ms", "1 ms"]
-    assert rows[-1][4] == f"{len(others)} more"
+    assert [row[:5] for row in rows[:2]] == [
+        ("4 ms", "80.0%", "2", "5e-06 GFLOP/s", "b"),
+        ("1 ms", "20.0%", "1", "1e-05 GFLOP/s", "a"),
+    ]
+    assert "(2 alike)" in rows[0][-1]
+    assert rows[-1][2:5] == (str(len(others)), "", "the others")
     assert len(rows) == 3
 
 
