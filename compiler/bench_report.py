@@ -50,6 +50,12 @@ class Site:
         return tuple(dict.fromkeys(place_in_text(equation.origin) for equation in self.equations))
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """Calls of one kind differ in their tensors alone."""
+        equation = self.equations[0]
+        return self.function, self.multiply_adds, self.places, equation.write, equation.indices
+
+    @property
     def main(self) -> Equation:
         """Of its equations the one that is computed at the most places, or of several the longest."""
         return max(self.equations, key=lambda equation: (len(equation.indices), len(body_of(equation))))
@@ -164,9 +170,9 @@ class Report:
     def by_call(self) -> Table:
         """The calls of kernels and products, those that take longest first; those that are alike together."""
         total = sum(site.seconds for site in self.sites)
-        alike: dict[tuple[str, int, tuple[str, ...]], list[Site]] = {}
+        alike: dict[tuple[object, ...], list[Site]] = {}
         for site in self.sites:
-            alike.setdefault((site.function, site.multiply_adds, site.places), []).append(site)
+            alike.setdefault(site.kind, []).append(site)
         ordered = sorted(alike.values(), key=lambda sites: -_seconds(sites))
         shown = [sites for sites in ordered[:MOST_ROWS] if _seconds(sites) >= LEAST_SHARE * total]
         rows = [_call_row(sites, total) for sites in shown]

@@ -302,8 +302,8 @@ def test_figures_have_units():
 
 def test_calls_are_in_the_order_of_their_time_and_those_alike_and_the_small_ones_together():
     first, second, *others = pipeline.graphs(NET).gradient.equations
-    times = [("a", first, 1e-3), ("b", second, 2e-3), ("b", second, 2e-3), *((f"o{n}", eq, 1e-7) for n, eq in
-             enumerate(others))]  # fmt: skip
+    small = [(f"o{n}", equation, 1e-7) for n, equation in enumerate(others)]
+    times = [("a", first, 1e-3), ("b", second, 2e-3), ("b", second, 2e-3), *small]
     sites = tuple(Site(name, "f", (equation,), seconds, seconds, 1, 5) for name, equation, seconds in times)
     rows = report(sites=sites).by_call().rows
     assert [row[:5] for row in rows[:2]] == [
