@@ -66,9 +66,9 @@ def bench(model: Model, text: str, file: str, asked: Asked) -> Report:
     module = model.module
     spec = module_spec(stages, text, module.DTYPE)
     source, sites = emit_with_sites(spec)
+    threads = threads_of_steps()
     load = _running(model, stages.model, asked)
     work = at_work(module, load.arrays, asked.predict)
-    threads = int(os.environ.get(THREADS) or processors())
     steps = [Steps(threads, *timed(work, asked.seconds))] if threads > 1 else []
     with one_thread():
         steps.append(Steps(1, *timed(work, asked.seconds)))
@@ -187,6 +187,18 @@ def one_thread() -> Iterator[None]:
             del os.environ[THREADS]
         else:
             os.environ[THREADS] = before
+
+
+def threads_of_steps() -> int:
+    """How many threads a step may have, by what the environment says.
+
+    Raises:
+        GradcError: it says no number.
+    """
+    said = os.environ.get(THREADS) or str(processors())
+    if not said.isdecimal() or int(said) < 1:
+        raise fail("bad-threads", f"{THREADS} is a whole number of at least 1, not {said!r}", f"unset {THREADS}")
+    return int(said)
 
 
 def processors() -> int:

@@ -276,6 +276,14 @@ def test_mistakes_are_told(command, arguments, code, message):
     assert message in result.stderr
 
 
+@pytest.mark.usefixtures("without_jit")
+def test_what_the_environment_says_of_threads_must_be_a_number(command, monkeypatch):
+    monkeypatch.setenv("GRADC_THREADS", "many")
+    result = command("silent.grad")
+    assert result.exit_code == 1
+    assert "GRADC_THREADS is a whole number of at least 1, not 'many'" in result.stderr
+
+
 # ------------------------------------------------------------------ the report
 
 
