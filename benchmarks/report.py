@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import geometric_mean
 
@@ -24,10 +24,16 @@ LAST_AGREES = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A row's timings: for each peer one of each round."""
+    """A row's timings: for each peer one of each round.
+
+    Attributes:
+        timings: of training steps.
+        predictions: the same of predictions, for each size of a batch.
+    """
 
     row: Row
     timings: Mapping[str, Sequence[Timing]]
+    predictions: Mapping[int, "Result"] = field(default_factory=dict)
 
     def median(self, peer: str) -> float:
         """Seconds a step: the median of the better round."""
@@ -37,31 +43,41 @@ class Result:
         """Seconds a step in the quickest block of all."""
         return min(timing.least for timing in self.timings[peer])
 
+    def megabytes(self, peer: str) -> float:
+        """The memory of the round that took less of it: one may have compiled."""
+        return min(timing.megabytes for timing in self.timings[peer])
+
     def rivals(self) -> list[str]:
         """The frameworks."""
         return [peer for peer in self.timings if peer not in ("gradc", "blas")]
 
     def ratio(self) -> float | None:
         """How many times as long as gradc the quickest framework takes, by medians."""
-        if not self.rivals():
+        if not self.rivals() or "gradc" not in self.timings:
             return None
         return min(map(self.median, self.rivals())) / self.median("gradc")
 
     def least_ratio(self) -> float | None:
         """The same by the quickest blocks, which a busy machine disturbs less."""
-        if not self.rivals():
+        if not self.rivals() or "gradc" not in self.timings:
             return None
         return min(map(self.least, self.rivals())) / self.least("gradc")
 
     def share_of_blas(self) -> float | None:
         """The time of the products alone as a part of gradc's."""
-        return self.least("blas") / self.least("gradc") if "blas" in self.timings else None
+        return self.least("blas") / self.least("gradc") if {"blas", "gradc"} <= set(self.timings) else None
 
 
 def disagreements(result: Result) -> list[str]:
-    """Peers whose losses differ from gradc's by more than rounding: they did not do the same work."""
+    """Peers whose losses or predictions differ from gradc's by more than rounding: they did not do the same work."""
+    found = [
+        f"{text} (predictions, batch {batch})"
+        for batch, predicted in result.predictions.items()
+        for text in disagreements(predicted)
+    ]
+    if not result.timings:
+        return found
     ours = result.timings["gradc"][0]
-    found = []
     for peer in result.rivals():
         for theirs in result.timings[peer]:
             if not _near(theirs.first_loss, ours.first_loss, FIRST_AGREES):
@@ -78,14 +94,41 @@ def _near(a: float, b: float, tolerance: float) -> bool:
 
 
 def markdown(results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> str:
-    """The table, and what was measured where."""
+    """The tables, of training steps and of predictions, and what was measured where."""
+    trained = [result for result in results if result.timings]
+    predicted = [result for result in results if result.predictions]
+    lines = training_table(trained) if trained else []
+    if predicted:
+        lines += [*([""] if lines else []), *prediction_table(predicted)]
+    return "\n".join([*lines, "", *_notes(results, machine, versions), ""])
+
+
+def training_table(results: Sequence[Result]) -> list[str]:
+    """Time and memory of a step."""
     peers = [peer for peer in TITLES if any(peer in result.timings for result in results)]
     header = ["training step, µs", *(TITLES[peer] for peer in peers), "best peer ÷ gradc"]
     lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
     for result in results:
         cells = [_cell(result, peer) for peer in peers]
         lines.append(_line([result.row.title, *cells, _ratio(result)]))
-    return "\n".join([*lines, "", *_notes(results, machine, versions), ""])
+    return lines
+
+
+def prediction_table(results: Sequence[Result]) -> list[str]:
+    """Time of a prediction, for one example and for a batch of them."""
+    every = [predicted for result in results for predicted in result.predictions.values()]
+    peers = [peer for peer in TITLES if any(peer in predicted.timings for predicted in every)]
+    batches = " / ".join(map(str, _batches(results)))
+    header = [f"prediction, µs, batch {batches}", *(TITLES[peer] for peer in peers), "best peer ÷ gradc"]
+    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    for result in results:
+        found = result.predictions.values()
+        cells = [" / ".join(_micro(each.median(peer)) if peer in each.timings else "-" for each in found)
+                 for peer in peers]  # fmt: skip
+        ratios = [f"{ratio:.2f}×" if (ratio := each.ratio()) is not None else "-" for each in found]
+        cells = ["-" if set(cell) <= set("- /") else cell for cell in cells]
+        lines.append(_line([result.row.short, *cells, f"**{' / '.join(ratios)}**"]))
+    return lines
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -95,7 +138,8 @@ def _line(cells: Sequence[str]) -> str:
 def _cell(result: Result, peer: str) -> str:
     if peer not in result.timings:
         return "-"
-    return f"{_micro(result.median(peer))} ({_micro(result.least(peer))})"
+    memory = f", {result.megabytes(peer):.0f} MB" if peer != "blas" else ""
+    return f"{_micro(result.median(peer))} ({_micro(result.least(peer))}){memory}"
 
 
 def _micro(seconds: float) -> str:
@@ -112,18 +156,30 @@ def _ratio(result: Result) -> str:
 
 
 def _notes(results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> list[str]:
-    ratios = [ratio for result in results if (ratio := result.ratio()) is not None]
-    mean = f" Geometric mean of the ratios: {geometric_mean(ratios):.2f}×." if len(ratios) > 1 else ""
+    mean = _mean(results, " Geometric mean of the ratios: {}.")
+    means = [_mean([p for r in results if (p := r.predictions.get(batch))], "{}") for batch in _batches(results)]
+    of_predictions = f" Of the predictions' ratios: {' / '.join(means)}." if means and all(means) else ""
     named = ", ".join(f"{package} {version}" for package, version in versions.items())
     return [
-        "Whole training steps (forward, backward, Adam), float32, all cores: the median, and in brackets the quickest "
-        f"block of steps.{mean}",
-        "Every peer runs in a process of its own, in turn, twice round; losses agree to rounding. “Products alone” are "
-        "the row's matrix products by NumPy's BLAS, with nothing around them.",
+        "Whole training steps (forward, backward, Adam), float32, all cores: the median, in brackets the quickest "
+        "block of steps, and the most memory meanwhile beyond what the framework takes when it is imported."
+        f"{mean}{of_predictions}",
+        "Every peer runs in a process of its own, in turn, twice round; losses and predictions agree to rounding. "
+        "“Products alone” are the row's matrix products by NumPy's BLAS, with nothing around them.",
         "",
         f"{machine}. {named}.",
         *([busy(machine)] if machine.busy else []),
     ]
+
+
+def _batches(results: Sequence[Result]) -> list[int]:
+    return list(dict.fromkeys(batch for result in results for batch in result.predictions))
+
+
+def _mean(results: Sequence[Result], text: str) -> str:
+    """The text with the geometric mean of the ratios, if there are several."""
+    ratios = [ratio for result in results if (ratio := result.ratio()) is not None]
+    return text.format(f"{geometric_mean(ratios):.2f}×") if len(ratios) > 1 else ""
 
 
 def busy(machine: Machine) -> str:
@@ -139,7 +195,10 @@ def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Ma
             "ratio": result.ratio(),
             "least_ratio": result.least_ratio(),
             "share_of_blas": result.share_of_blas(),
-            "timings": {peer: [asdict(timing) for timing in timings] for peer, timings in result.timings.items()},
+            "timings": _saved(result),
+            "predictions": {
+                batch: {"ratio": each.ratio(), "timings": _saved(each)} for batch, each in result.predictions.items()
+            },
         }
         for result in results
     }
@@ -147,3 +206,7 @@ def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Ma
     whole = {"machine": asdict(machine), "versions": dict(versions), "rows": rows}
     (folder / "results.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(markdown(results, machine, versions), encoding="utf-8")
+
+
+def _saved(result: Result) -> dict[str, list[dict[str, object]]]:
+    return {peer: [asdict(timing) for timing in timings] for peer, timings in result.timings.items()}

@@ -5,6 +5,7 @@ A family of rows is a folder such as `mlp/`: its `__init__.py` declares the rows
 timing.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,11 @@ class Row:
     products: Products
     steps: int
     peers: tuple[str, ...] = ("torch", "compile", "jax")
+
+    @property
+    def short(self) -> str:
+        """The title without the size of a training batch."""
+        return re.sub(r", (batch \d+|\d+ points)$", "", self.title)
 
 
 def linear(rows: int, inputs: int, outputs: int, *, first: bool = False) -> Products:

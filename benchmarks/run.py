@@ -1,7 +1,7 @@
 """The command `python -m benchmarks`: every row, every peer, each in a process of its own, in turn, twice round.
 
-It writes what all start from, runs `worker.py` for each peer, compares the losses and hands the timings to `report.py`.
-It ends with code 1 where losses differ, and where a peer fails.
+It writes what all start from, runs `worker.py` for each peer, which trains or predicts, compares losses and predictions
+and hands the timings to `report.py`. It ends with code 1 where they differ, and where a peer fails.
 """
 
 import json
@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -24,7 +25,7 @@ from .peers import Arrays
 from .report import TITLES, Result
 from .row import Row
 from .rows import ROWS, named
-from .worker import Timing
+from .worker import BATCHES, PREDICT, TRAIN, Timing
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
@@ -42,11 +43,12 @@ QUICK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which peers to run by which Python, how often, and for how long each."""
+    """Which peers to run by which Python, how often, for how long each, and whether to train, to predict or both."""
 
     pythons: Mapping[str, str]
     rounds: int
     seconds: float
+    what: Sequence[str] = (TRAIN, PREDICT)
 
 
 class PeerError(Exception):
@@ -56,15 +58,17 @@ class PeerError(Exception):
 @click.command()
 @click.option("--rows", default=",".join(row.name for row in ROWS), show_default=True, help="Which rows.")
 @click.option("--peers", default="torch,compile,jax,pytensor", show_default=True, help="Beside gradc.")
+@click.option("--what", type=click.Choice(["train", "predict", "both"]), default="both", help="Steps, predictions.")
 @click.option("--quick", is_flag=True, help="One short round: to see that all works, not for its figures.")
 @click.option("--seconds", default=SECONDS, show_default=True, help="For each peer, row and round.")
 @click.option("--python", multiple=True, metavar="PEER=PATH", help="The Python that has a peer, if not this one.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent, help="Folder of the results.")
-def main(rows: str, peers: str, quick: bool, seconds: float, python: tuple[str, ...], out: Path) -> None:
-    """Times training steps of gradc beside those of other frameworks, and writes results.md and results.json."""
+def main(rows: str, peers: str, python: tuple[str, ...], out: Path, **how: Any) -> None:
+    """Times training steps and predictions of gradc beside other frameworks; writes results.md and results.json."""
     chosen = [_row(name) for name in rows.split(",")]
     pythons, versions = _pythons(["gradc", "blas", *filter(None, peers.split(","))], python)
-    plan = Plan(pythons, 1, QUICK_SECONDS) if quick else Plan(pythons, ROUNDS, seconds)
+    rounds, seconds = (1, QUICK_SECONDS) if how["quick"] else (ROUNDS, how["seconds"])
+    plan = Plan(pythons, rounds, seconds, (TRAIN, PREDICT) if how["what"] == "both" else (how["what"],))
     machine = this_machine()
     if machine.busy:
         click.echo(report.busy(machine), err=True)
@@ -76,7 +80,7 @@ def main(rows: str, peers: str, quick: bool, seconds: float, python: tuple[str, 
     click.echo(report.markdown(results, machine, versions))
     wrong = [f"{result.row.name}: {text}" for result in results for text in report.disagreements(result)]
     if wrong:
-        raise click.ClickException("losses differ by more than rounding\n" + "\n".join(wrong))
+        raise click.ClickException("losses or predictions differ by more than rounding\n" + "\n".join(wrong))
 
 
 def _row(name: str) -> Row:
@@ -118,27 +122,50 @@ def initial(row: Row) -> Arrays:
     return Arrays(params, states, row.data(np.random.default_rng(0)))
 
 
+def inputs_of(row: Row, arrays: Arrays) -> Arrays:
+    """The same with data to predict from: the inputs alone, as often as the largest batch needs them."""
+    inputs = gradc.compile_text(row.text, row.name.replace("-", "_")).module.INPUTS
+    count = max(BATCHES)
+    data = {name: np.resize(array, (count, *array.shape[1:])) for name, array in arrays.data.items() if name in inputs}
+    return replace(arrays, data=data)
+
+
 def run_row(row: Row, plan: Plan) -> Result:
     """All peers, round by round."""
-    pythons = {peer: python for peer, python in plan.pythons.items() if peer in ("gradc", "blas", *row.peers)}
-    timings: dict[str, list[Timing]] = {peer: [] for peer in pythons}
+    start = initial(row)
+    trained = run_peers(row, start, plan, TRAIN)[0] if TRAIN in plan.what else {}
+    predicted = run_peers(row, inputs_of(row, start), plan, PREDICT) if PREDICT in plan.what else []
+    batches = zip(BATCHES, predicted, strict=False)
+    return Result(row, trained, {batch: Result(row, timings) for batch, timings in batches})
+
+
+def run_peers(row: Row, start: Arrays, plan: Plan, what: str) -> list[dict[str, list[Timing]]]:
+    """All peers, round by round: of training one mapping from peers to timings, of predictions one for each batch."""
+    others = ("gradc", "blas", *row.peers) if what == TRAIN else ("gradc", *row.peers)
+    pythons = {peer: python for peer, python in plan.pythons.items() if peer in others}
+    found: list[dict[str, list[Timing]]] = []
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
-        worker.save(arrays, initial(row))
+        worker.save(arrays, start)
         for _ in range(plan.rounds):
             for peer, python in pythons.items():
-                timings[peer].append(_run_peer(row, peer, python, arrays, plan.seconds))
-                last = timings[peer][-1]
-                click.echo(f"{row.name:12} {peer:10} {last.median * 1e6:10.1f} µs", err=True)
-    return Result(row, timings)
+                timings = _run_peer(row, peer, [python, str(arrays), str(plan.seconds), what])
+                found = found or [{} for _ in timings]
+                for mapping, timing in zip(found, timings, strict=True):
+                    mapping.setdefault(peer, []).append(timing)
+                shown = ", ".join(f"{timing.median * 1e6:10.1f} µs" for timing in timings)
+                click.echo(f"{row.name:12} {what:8} {peer:10} {shown}", err=True)
+    return found
 
 
-def _run_peer(row: Row, peer: str, python: str, arrays: Path, seconds: float) -> Timing:
-    command = [python, "-m", "benchmarks.worker", peer, row.name, str(arrays), str(seconds)]
+def _run_peer(row: Row, peer: str, how: Sequence[str]) -> list[Timing]:
+    """`how`: the Python, the file of arrays, seconds, and what to do."""
+    python, *arguments = how
+    command = [python, "-m", "benchmarks.worker", peer, row.name, *arguments]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     answer = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
     )
     if answer.returncode != 0:
         raise PeerError(f"{peer} failed on {row.name}:\n{answer.stderr}")
-    return Timing(**json.loads(answer.stdout.splitlines()[-1]))
+    return [Timing(**timing) for timing in json.loads(answer.stdout.splitlines()[-1])]

@@ -1,25 +1,29 @@
-"""Times one peer on one row, in a process of its own: `python -m benchmarks.worker PEER ROW ARRAYS SECONDS`.
+"""Times one peer on one row, in a process of its own: `python -m benchmarks.worker PEER ROW ARRAYS SECONDS WHAT`.
 
-Row and arrays -> one line of JSON. A lap starts from the initial parameters and is timed in blocks of steps; laps go on
-until the time is up. The first lap is not timed: it compiles, and its losses are what the peers must agree on. It needs
-NumPy and the peer's framework only, so that it can run in another environment than gradc's.
+Row and arrays -> one line of JSON; WHAT is "train" or "predict". A lap starts from the initial parameters and is timed
+in blocks of steps; laps go on until the time is up. The first lap is not timed: it compiles, and its losses are what
+the peers must agree on. It needs NumPy and the peer's framework only, so that it can run in another environment than
+gradc's.
 """
 
+import gc
 import importlib
 import json
-import resource
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from . import memory
 from .peers import Arrays, Peer
 from .row import Row
 from .rows import named
 
+TRAIN, PREDICT = "train", "predict"
+BATCHES = (1, 64)
+"""Of predictions."""
 BLOCKS = 20
 TRIAL_SECONDS = 0.3
 GROUPS = tuple(field.name for field in fields(Arrays))
@@ -27,7 +31,8 @@ GROUPS = tuple(field.name for field in fields(Arrays))
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one run of a peer gave: seconds a step, losses of the first and the last step of a lap, peak memory."""
+    """What one run of a peer gave: seconds a step, losses of the first and the last step of a lap (or what is told of
+    predictions), and the most memory it took while it was timed, beyond what its framework takes when imported."""
 
     form: str
     median: float
@@ -40,14 +45,35 @@ class Timing:
 
 def measure(row: Row, arrays: Arrays, name: str, seconds: float) -> Timing:
     """Times a peer; of several ways to train, the one that is fastest in a short trial."""
-    peers: Mapping[str, Peer] = importlib.import_module(f"benchmarks.peers.{name}_peer").peers(row, arrays)
+    module = importlib.import_module(f"benchmarks.peers.{name}_peer")
+    before = memory.restart()
+    return timed(row, module.peers(row, arrays), seconds, before)
+
+
+def measure_predictions(row: Row, arrays: Arrays, name: str, seconds: float) -> list[Timing]:
+    """Times a peer's predictions, for each of the batches."""
+    module = importlib.import_module(f"benchmarks.peers.{name}_peer")
+    found = []
+    for batch in BATCHES:
+        data = {name: array[:batch].copy() for name, array in arrays.data.items()}
+        before = memory.restart()
+        found.append(timed(row, module.predictors(row, replace(arrays, data=data)), seconds, before))
+    return found
+
+
+def timed(row: Row, peers: dict[str, Peer], seconds: float, before: float) -> Timing:
+    """Times the quickest of several ways, when the others are gone; `before`: megabytes of the process without them."""
     losses = {form: untimed_lap(row, peer) for form, peer in peers.items()}
     form = next(iter(peers))
     if len(peers) > 1:
         form = min(peers, key=lambda form: float(np.median(laps(row, peers[form], TRIAL_SECONDS))))
-    blocks = laps(row, peers[form], seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Timing(form, float(np.median(blocks)), min(blocks), *losses[form], len(blocks) * block_of(row), peak)
+    peer = peers[form]
+    peers.clear()
+    gc.collect()
+    memory.restart()
+    blocks = laps(row, peer, seconds)
+    most = memory.peak() - before
+    return Timing(form, float(np.median(blocks)), min(blocks), *losses[form], len(blocks) * block_of(row), most)
 
 
 def block_of(row: Row) -> int:
@@ -56,12 +82,13 @@ def block_of(row: Row) -> int:
 
 
 def untimed_lap(row: Row, peer: Peer) -> tuple[float, float]:
-    """The losses of the first and the last step."""
+    """What is told of the first and of the last step."""
     peer.restart()
-    first = last = peer.wait(peer.step())
+    last = peer.step()
+    first = peer.told(last)
     for _ in range(row.steps - 1):
         last = peer.step()
-    return first, peer.wait(last)
+    return first, peer.told(last)
 
 
 def laps(row: Row, peer: Peer, seconds: float) -> list[float]:
@@ -101,9 +128,10 @@ def load(path: Path) -> Arrays:
 
 def main() -> None:
     """The command."""
-    peer, row, arrays, seconds = sys.argv[1:]
-    timing = measure(named(row), load(Path(arrays)), peer, float(seconds))
-    sys.stdout.write(json.dumps(asdict(timing)) + "\n")
+    peer, row, arrays, seconds, what = sys.argv[1:]
+    given = named(row), load(Path(arrays)), peer, float(seconds)
+    timings = measure_predictions(*given) if what == PREDICT else [measure(*given)]
+    sys.stdout.write(json.dumps([asdict(timing) for timing in timings]) + "\n")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,24 @@ class _Number(click.ParamType):  # type: ignore[type-arg]  # not generic in olde
 COUNT = _Number(click.IntRange(min=1), "a whole number of at least 1")
 SEED = _Number(click.IntRange(min=0), "a whole number of at least 0")
 RATE = _Number(click.FloatRange(min=0.0), "a number of at least 0, such as 0.001 or 1e-3")
+SECONDS = _Number(click.FloatRange(min=0.0, max=3600.0), "a number of seconds from 0 to 3600")
 FRACTION = _Number(click.FloatRange(0.0, 1.0, max_open=True), "a fraction from 0 to below 1, such as 0.2")
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # not generic in older versions of click
+    """NAME=N."""
+
+    name = "NAME=N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name and the number."""
+        name, sign, size = str(value).partition("=")
+        if not sign or not name.strip():
+            self.fail(f"{value!r} is not a dim and its size, such as time=64.", param, ctx)
+        return name.strip(), COUNT.convert(size, param, ctx)
+
+
+SIZE = _Size()
 
 
 @contextmanager
@@ -174,6 +191,7 @@ def program() -> None:
     gradc inspect digits.grad                read the Python it becomes
     gradc derive digits.grad --of h.weight   read how one gradient comes about
     gradc compile digits.grad -o .           write digits.py, which needs NumPy and Numba only
+    gradc bench digits.grad --profile        see how long a step takes, and where the time goes
 
     Exit codes: 0 done, 1 the model or the data is wrong, 2 the command line is wrong, 130 interrupted.
     Compiled models are kept in the user's cache folder, or in the one that GRADC_CACHE names.
@@ -262,6 +280,34 @@ def predict(model: Path, **options: Any) -> None:
         raise click.UsageError(f"--out is an .npz file, not {options['out']}")
     commands = _commands()
     commands.predict(model, commands.PredictOptions(**options))
+
+
+@program.command("bench", cls=_OnData, short_help="Time a model, and show where the time goes.")
+@_model_argument
+@click.option("--data", type=FILE, metavar="FILE", help="An .npz or .csv to take a batch of, instead of the model's.")
+@click.option("--batch", type=COUNT, metavar="N", help="Examples in a step.")
+@click.option("--dim", type=SIZE, metavar="NAME=N", multiple=True, help="Size of a free dim, for data drawn at random.")
+@click.option("--predict", is_flag=True, help="Time predictions, not training steps.")
+@click.option("--profile", is_flag=True, help="Show kernel by kernel and line by line where the time goes.")
+@click.option("--seconds", type=SECONDS, default=1.0, show_default=True, metavar="X", help="For each measurement.")
+@_dtype_option
+def bench_command(model: Path, dtype: str, **options: Any) -> None:
+    """Time the training steps of MODEL: by all threads and by one, beside what its matrix products alone take.
+
+    \b
+    gradc bench digits.grad
+    gradc bench digits.grad --batch 256 --profile
+    gradc bench text.grad --dim time=64 --dim batch=8
+    gradc bench digits.grad --predict --batch 1
+
+    A step is timed on one batch of the model's data, if they are there, or on numbers drawn at random; sizes that are
+    not given are those of `fit`, or 32. The products alone and the profile are timed in one thread, on a copy of the
+    module with a clock around every call.
+    """
+    options["dims"] = dict(options.pop("dim"))
+    if options["dims"] and options["data"]:
+        raise click.UsageError("--dim is for data drawn at random; of a file, --batch says how much is taken")
+    _commands().bench(model, dtype, options)
 
 
 @program.command(short_help="Compare gradients with central differences.")

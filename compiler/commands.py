@@ -307,6 +307,16 @@ def check(path: Path) -> int:
     return 0 if report.passed else 1
 
 
+def bench(path: Path, dtype: str, options: Mapping[str, Any]) -> None:
+    """Times a model, and shows where the time goes. The options are those of `bench_data.Asked`."""
+    model = compile(path, dtype)
+    with told_by_module(model):
+        report = pipeline().bench(model, read_model(path), str(path), pipeline().Asked(**options))
+    console.say(report.head)
+    for table in report.tables:
+        console.show_table(table)
+
+
 def inspect(path: Path, stage: str, of: str | None, dtype: str) -> None:
     """Shows a model at some stage on its way to Python."""
     text = pipeline().inspect(read_model(path), file=str(path), stage=stage, of=of, dtype=dtype)

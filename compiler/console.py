@@ -63,6 +63,24 @@ def show_code(text: str, language: str) -> None:
     _rich_console(sys.stdout).print(code, soft_wrap=True)
 
 
+def show_table(table: Any) -> None:
+    """A table on stdout, with its title, header, rows, and columns to the right; in a terminal, drawn."""
+    say("")
+    if not is_terminal(sys.stdout):
+        say(str(table))
+        return
+    drawn = importlib.import_module("rich.table").Table(
+        title=printable(table.title) or None, title_justify="left", box=importlib.import_module("rich.box").SIMPLE,
+        show_header=any(table.header),
+    )  # fmt: skip
+    plain = importlib.import_module("rich.text").Text
+    for at, name in enumerate(table.header):
+        drawn.add_column(plain(name), justify="right" if at in table.right else "left")
+    for row in table.rows:
+        drawn.add_row(*(plain(printable(cell)) for cell in row))
+    _rich_console(sys.stdout).print(drawn)
+
+
 def progress_bar() -> Any:
     """A bar for a fit, on stdout."""
     return importlib.import_module("gradc.runtime.bar").Bar(_rich_console(sys.stdout))

@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bench import bench as bench
+    from .bench_data import Asked as Asked
     from .check import check as check
     from .derive import derive as derive
     from .inspection import inspect as inspect
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from .stages import unreached as unreached
 
 _HOMES = {
+    "Asked": "bench_data",
+    "bench": "bench",
     "check": "check",
     "declared": "language.arrays",
     "derive": "derive",

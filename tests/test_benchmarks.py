@@ -94,10 +94,19 @@ ROWS = [(family, at) for family, rows in TINY.items() for at in range(len(rows))
 @pytest.mark.parametrize(("family", "at"), ROWS)
 @pytest.mark.parametrize("peer", ["jax", "torch"])
 @pytest.mark.usefixtures("without_jit")
-def test_peers_do_the_work_of_a_row(part, family, at, peer):
+def test_peers_do_the_work_of_a_row(part, monkeypatch, family, at, peer):
     pytest.importorskip(peer)
+    monkeypatch.setattr(part("run"), "BATCHES", (1, 3))
     worker, row = part("worker"), replace(part(family).row(**TINY[family][at]), steps=3)
     arrays = part("run").initial(row)
+    inputs = part("run").inputs_of(row, arrays)
+    (ours,), theirs = (
+        [np.asarray(way.step()) for way in part(f"peers.{name}_peer").predictors(row, inputs).values()]
+        for name in ("gradc", peer)
+    )
+    assert len(ours) == 3
+    for prediction in theirs:
+        np.testing.assert_allclose(prediction, ours, rtol=1e-4, atol=1e-6)
     (ours,), theirs = (
         [worker.untimed_lap(row, way) for way in part(f"peers.{name}_peer").peers(row, arrays).values()]
         for name in ("gradc", peer)
@@ -153,10 +162,45 @@ def test_the_table_is_markdown(part):
     head, rule, first, second, *notes = part("report").markdown(measured, machine, {"jax": "1.2"}).splitlines()
     assert head == "| training step, µs | gradc | PyTorch | JAX jit | best peer ÷ gradc |"
     assert rule == "| --- | ---: | ---: | ---: | ---: |"
-    assert first == "| mlp 64-32-32-10, batch 32 | 10.0 (5.0) | 500 (250) | 50.0 (25.0) | **5.00×** (5.00×) |"
-    assert second.endswith("| 10.0 (5.0) | 80.0 (40.0) | - | **8.00×** (8.00×) |")
+    cells = "10.0 (5.0), 1 MB | 500 (250), 1 MB | 50.0 (25.0), 1 MB | **5.00×** (5.00×)"
+    assert first == f"| mlp 64-32-32-10, batch 32 | {cells} |"
+    assert second.endswith("| 10.0 (5.0), 1 MB | 80.0 (40.0), 1 MB | - | **8.00×** (8.00×) |")
     assert any("Geometric mean of the ratios: 6.32×" in note for note in notes)
     assert notes[-1] == f"{machine}. jax 1.2."
+
+
+def test_predictions_have_a_table_of_their_own(part):
+    small, large = result(part, gradc=1e-6, jax=5e-6), result(part, gradc=10e-6, jax=20e-6)
+    measured = [replace(small, predictions={1: small, 64: large}), replace(small, predictions={1: small})]
+    machine = replace(part("machine").this_machine(), load=0.0)
+    rows = part("report").markdown(measured, machine, {}).splitlines()
+    start = rows.index("| prediction, µs, batch 1 / 64 | gradc | JAX jit | best peer ÷ gradc |")
+    assert rows[start + 2] == "| mlp 64-32-32-10 | 1.0 / 10.0 | 5.0 / 20.0 | **5.00× / 2.00×** |"
+    assert rows[start + 3] == "| mlp 64-32-32-10 | 1.0 | 5.0 | **5.00×** |"
+    alone = replace(measured[0], timings={})
+    assert part("report").markdown([alone], machine, {}).splitlines()[0] == rows[start]
+
+
+def test_different_predictions_are_noticed(part):
+    honest = result(part, gradc=1.0, jax=1.0)
+    changed = replace(honest.timings["jax"][0], first_loss=2.0)
+    wrong = replace(honest, predictions={64: replace(honest, timings={**honest.timings, "jax": [changed]})})
+    (text,) = part("report").disagreements(wrong)
+    assert "batch 64" in text
+    assert part("report").disagreements(replace(wrong, timings={})) == [text]
+
+
+def test_memory_is_counted_anew(part):
+    memory = part("memory")
+    taken = np.ones(2**23)  # 64 MB
+    with_it = memory.peak()
+    del taken
+    before = memory.restart()
+    assert 0 < before <= memory.peak()
+    if Path("/proc/self/clear_refs").exists():
+        assert memory.peak() < with_it - 32
+    assert np.ones(2**23).sum() > 0
+    assert memory.peak() > before + 32
 
 
 def test_a_table_from_a_busy_machine_says_so(part):
@@ -178,6 +222,7 @@ def test_the_command_writes_its_table(tmp_path):
     assert done.returncode == 0, done.stderr
     row = json.loads((tmp_path / "results.json").read_text("utf-8"))["rows"]["mlp-small"]
     assert set(row["timings"]) == {"gradc", "blas"}
+    assert [set(row["predictions"][batch]["timings"]) for batch in ("1", "64")] == [{"gradc"}, {"gradc"}]
     assert row["timings"]["gradc"][0]["last_loss"] < row["timings"]["gradc"][0]["first_loss"]
     assert "mlp 64-32-32-10" in (tmp_path / "results.md").read_text("utf-8")
 

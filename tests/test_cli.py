@@ -47,7 +47,7 @@ def fails(result: Result, *messages: str) -> None:
 # ------------------------------------------------------------------ help, usage
 
 
-@pytest.mark.parametrize("command", ["", "compile", "train", "predict", "check", "inspect", "derive", "graph", "new"])
+@pytest.mark.parametrize("command", ["", *program.commands])
 def test_help(command):
     result = gradc_(*command.split(), "--help")
     assert result.exit_code == 0

@@ -28,7 +28,7 @@ LAYERS = {
 THIRD_PARTY = {
     "lark": {"language"},
     "jinja2": {"emit/render.py"},
-    "numba": {"emit/prelude", "runtime/collection.py", "runtime/ready.py"},
+    "numba": {"clock.py", "emit/prelude", "runtime/collection.py", "runtime/ready.py"},
     "sympy": {"graph", "calculus", "algebra", "schedule", "emit", "language/lower.py", "deriv", "held", "check"},
 }
 

@@ -28,10 +28,21 @@ def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     }
 
 
+def value(model: nn.Module, place: Tensor, time: Tensor) -> Tensor:
+    """At each point."""
+    v: Tensor = model(torch.stack([place, time], 1))[:, 0]
+    return -torch.sin(math.pi * place) + time * (1 - place**2) * v
+
+
+def prediction(model: nn.Module, q: Tensor) -> Tensor:
+    """The value at each point."""
+    return value(model, *q.unbind(1))
+
+
 def loss(model: nn.Module, q: Tensor) -> Tensor:
     """The loss of one batch of points."""
     place, time = (part.requires_grad_() for part in q.unbind(1))
-    u = -torch.sin(math.pi * place) + time * (1 - place**2) * model(torch.stack([place, time], 1))[:, 0]
+    u = value(model, place, time)
     ones = torch.ones_like(u)
     ux, ut = torch.autograd.grad(u, (place, time), ones, create_graph=True)
     (uxx,) = torch.autograd.grad(ux, place, ones, create_graph=True)

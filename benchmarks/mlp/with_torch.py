@@ -28,6 +28,11 @@ def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     }
 
 
+def prediction(model: nn.Module, x: Tensor) -> Tensor:
+    """Of one batch."""
+    return torch.softmax(model(x), 1)
+
+
 def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The loss of one batch."""
     return functional.cross_entropy(model(x), y)

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.row import Array, Row
 
-from . import Arrays, Peer
+from . import Arrays, Peer, nothing
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
@@ -18,7 +18,7 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
             product(a, b, out)
         return 0.0
 
-    return {"": Peer(step, float, lambda: None)}
+    return {"": Peer(step, float, nothing, float)}
 
 
 def _operands(*sizes: int) -> tuple[Array, Array, Array]:

@@ -3,7 +3,7 @@
 from benchmarks.row import Row
 
 from . import Arrays, Peer
-from .torch_peer import trained
+from .torch_peer import predicted, trained
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
@@ -12,3 +12,8 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
         "fused": trained(row, arrays, "fused", compiled="loss"),
         "optimizer compiled": trained(row, arrays, "foreach", compiled="optimizer too"),
     }
+
+
+def predictors(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """The prediction compiled."""
+    return {"": predicted(row, arrays, compiled=True)}

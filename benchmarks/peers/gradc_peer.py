@@ -1,11 +1,13 @@
-"""gradc: the emitted module's `train_step`, called in a loop as its user would."""
+"""gradc: the emitted module's `train_step` and `predict`, called in a loop as their user would."""
 
 from typing import Any
+
+import numba  # noqa: F401  (emitted modules stand on it, and what it takes is no model's)
 
 import gradc
 from benchmarks.row import Row
 
-from . import Arrays, Peer
+from . import Arrays, Peer, predictor
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
@@ -24,4 +26,14 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
         state.flat[...] = first
         state.step = 0
 
-    return {"": Peer(step, float, restart)}
+    return {"": Peer(step, float, restart, float)}
+
+
+def predictors(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """The emitted module's `predict`."""
+    model = gradc.compile_text(row.text, row.name.replace("-", "_"), dtype="float32")
+    predict, params = model.module.predict, model.params
+    for name, value in {**arrays.params, **arrays.states}.items():
+        params[name] = value
+    data = tuple(arrays.data.values())
+    return {"": predictor(lambda: predict(params, *data))}

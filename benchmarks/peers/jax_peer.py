@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.row import Row
 
-from . import Arrays, Peer
+from . import Arrays, Peer, predictor
 
 Tree = dict[str, jax.Array]
 
@@ -54,4 +54,13 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
         jax.block_until_ready(carried)
         return float(loss)
 
-    return {"": Peer(step, wait, restart)}
+    return {"": Peer(step, wait, restart, wait)}
+
+
+def predictors(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """The jitted prediction."""
+    statement = importlib.import_module(f"benchmarks.{row.family}.with_jax")
+    params = jax.tree.map(jnp.asarray, {**arrays.params, **arrays.states})
+    data = {name: jnp.asarray(array) for name, array in arrays.data.items()}
+    predict = jax.jit(lambda params, data: statement.prediction(params, **data, **row.options))
+    return {"": predictor(lambda: predict(params, data))}

@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 
 from benchmarks.row import Row
 
-from . import Arrays, Peer
+from . import Arrays, Peer, predictor
 
 
 def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
@@ -21,7 +21,7 @@ def peers(row: Row, arrays: Arrays) -> dict[str, Peer]:
 def _peer(row: Row, arrays: Arrays) -> Peer:
     statement = importlib.import_module(f"benchmarks.{row.family}.with_pytensor")
     params = {name: pytensor.shared(array.copy(), name) for name, array in arrays.params.items()}
-    inputs = {name: pt.tensor(name, dtype=a.dtype, shape=a.shape) for name, a in arrays.data.items()}
+    inputs = _inputs(arrays)
     loss = statement.loss(params, **inputs, **row.options)
     updates, moments = adam(loss, list(params.values()))
     function = pytensor.function(list(inputs.values()), loss, updates=updates)
@@ -37,7 +37,23 @@ def _peer(row: Row, arrays: Arrays) -> Peer:
         for moment in moments:
             moment.set_value(np.zeros_like(moment.get_value()))
 
-    return Peer(step, float, restart)
+    return Peer(step, float, restart, float)
+
+
+def predictors(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """The compiled prediction."""
+    with pytensor.config.change_flags(floatX="float32"):
+        statement = importlib.import_module(f"benchmarks.{row.family}.with_pytensor")
+        params = {name: pytensor.shared(array.copy(), name) for name, array in arrays.params.items()}
+        inputs = _inputs(arrays)
+        function = pytensor.function(list(inputs.values()), statement.prediction(params, **inputs, **row.options))
+    function.trust_input = True
+    data = tuple(arrays.data.values())
+    return {"": predictor(lambda: function(*data))}
+
+
+def _inputs(arrays: Arrays) -> dict[str, Any]:
+    return {name: pt.tensor(name, dtype=a.dtype, shape=a.shape) for name, a in arrays.data.items()}
 
 
 def adam(loss: Any, params: list[Any]) -> tuple[dict[Any, Any], list[Any]]:

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.row import Row
 
-from . import Arrays, Peer
+from . import Arrays, Peer, predictor
 
 FORMS = ("fused", "foreach")
 
@@ -42,7 +42,29 @@ def trained(row: Row, arrays: Arrays, form: str, compiled: str = "") -> Peer:
                 for moment in moments.values():
                     moment.zero_()
 
-    return Peer(step, _wait, restart)
+    return Peer(step, _wait, restart, _wait)
+
+
+def predictors(row: Row, arrays: Arrays) -> dict[str, Peer]:
+    """Eager, without anything kept for gradients."""
+    return {"": predicted(row, arrays)}
+
+
+def predicted(row: Row, arrays: Arrays, *, compiled: bool = False) -> Peer:
+    """Predicts for the row."""
+    statement = importlib.import_module(f"benchmarks.{row.family}.with_torch")
+    model = statement.network(**row.options)
+    model.load_state_dict(statement.state({**arrays.params, **arrays.states}))
+    model.eval()
+    data = tuple(torch.from_numpy(array) for array in arrays.data.values())
+    predict = torch.compile(statement.prediction) if compiled else statement.prediction
+
+    def step() -> torch.Tensor:
+        with torch.inference_mode():
+            prediction: torch.Tensor = predict(model, *data)
+            return prediction
+
+    return predictor(step)
 
 
 def _wait(loss: Any) -> float:

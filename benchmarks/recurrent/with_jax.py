@@ -40,9 +40,19 @@ def gru(params: Params, x: jax.Array) -> jax.Array:
     return lax.scan(step, jnp.zeros((x.shape[0], len(weight))), given)[1]
 
 
+def logits_of(params: Params, x: jax.Array, layer: str) -> jax.Array:
+    """[batch, time] -> [time, batch, signs]."""
+    h = {"lstm": lstm, "gru": gru}[layer](params, params["h.embedding.weight"][x])
+    return h @ params["logits.weight"] + params["logits.bias"]
+
+
+def prediction(params: Params, x: jax.Array, layer: str, **_: Any) -> jax.Array:
+    """Of one batch: [batch, time, signs]."""
+    return jax.nn.softmax(logits_of(params, x, layer)).swapaxes(0, 1)
+
+
 def loss(params: Params, x: jax.Array, y: jax.Array, layer: str, **_: Any) -> jax.Array:
     """The loss of one batch."""
-    h = {"lstm": lstm, "gru": gru}[layer](params, params["h.embedding.weight"][x])
-    logits = h @ params["logits.weight"] + params["logits.bias"]
+    logits = logits_of(params, x, layer)
     picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y.T[:, :, None], axis=2)
     return -jnp.mean(picked)

@@ -59,6 +59,11 @@ def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     return found
 
 
+def prediction(model: nn.Module, x: Tensor) -> Tensor:
+    """Of one batch."""
+    return torch.softmax(model(x), 2)
+
+
 def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The loss of one batch."""
     return functional.cross_entropy(model(x).flatten(0, 1), y.flatten())

@@ -69,6 +69,11 @@ def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     return found
 
 
+def prediction(model: nn.Module, x: Tensor) -> Tensor:
+    """Of one batch."""
+    return torch.softmax(model(x.permute(0, 3, 1, 2)), 1)
+
+
 def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The loss of one batch."""
     return functional.cross_entropy(model(x.permute(0, 3, 1, 2)), y)

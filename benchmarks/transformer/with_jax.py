@@ -31,13 +31,23 @@ def dense(params: Params, name: str, x: jax.Array) -> jax.Array:
     return x @ params[f"{name}.weight"] + params[f"{name}.bias"]
 
 
-def loss(params: Params, x: jax.Array, y: jax.Array, blocks: int, **_: Any) -> jax.Array:
-    """The loss of one batch."""
+def logits_of(params: Params, x: jax.Array, blocks: int) -> jax.Array:
+    """[batch, time] -> [batch, time, signs]."""
     h = params["seen.weight"][x] + params["place"]
     for name in (f"h_{2 + block}" for block in range(blocks)):
         h = h + attention(params, f"{name}.attended", norm(params, f"{name}.norm", h))
         inner = jax.nn.gelu(dense(params, f"{name}.inner", norm(params, f"{name}.norm_2", h)), approximate=False)
         h = h + dense(params, f"{name}.outer", inner)
-    logits = dense(params, "logits.dense", norm(params, "logits.layer_norm", h))
+    return dense(params, "logits.dense", norm(params, "logits.layer_norm", h))
+
+
+def prediction(params: Params, x: jax.Array, blocks: int, **_: Any) -> jax.Array:
+    """Of one batch."""
+    return jax.nn.softmax(logits_of(params, x, blocks))
+
+
+def loss(params: Params, x: jax.Array, y: jax.Array, blocks: int, **_: Any) -> jax.Array:
+    """The loss of one batch."""
+    logits = logits_of(params, x, blocks)
     picked = jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, :, None], axis=2)
     return -jnp.mean(picked)

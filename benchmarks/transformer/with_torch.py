@@ -79,6 +79,11 @@ def outputs_first(value: Tensor) -> Tensor:
     return value.flatten(0, -2).T if value.ndim > 1 else value
 
 
+def prediction(model: nn.Module, x: Tensor) -> Tensor:
+    """Of one batch."""
+    return torch.softmax(model(x), 2)
+
+
 def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The loss of one batch."""
     return functional.cross_entropy(model(x).flatten(0, 1), y.flatten())

@@ -39,6 +39,12 @@ def state(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     return found | both
 
 
+def prediction(model: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
+    """Of one batch."""
+    logits: Tensor = model(x, noise)[0]
+    return torch.sigmoid(logits)
+
+
 def loss(model: nn.Module, x: Tensor, noise: Tensor) -> Tensor:
     """The loss of one batch."""
     logits, centre, spread = model(x, noise)

@@ -99,6 +99,7 @@ class Body:
         dims: free dims it needs.
         work: the kinds of work space it needs.
         calls: the prelude functions it calls itself.
+        sites: its calls of kernels and products, in the order of the text.
     """
 
     lines: tuple[str, ...]
@@ -106,6 +107,15 @@ class Body:
     dims: tuple[str, ...]
     work: tuple[Kind, ...]
     calls: tuple[str, ...]
+    sites: tuple["CallSite", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """A call of a kernel, or of `gemm`, and the step that it runs."""
+
+    function: str
+    step: Step
 
 
 @dataclass
@@ -117,6 +127,7 @@ class Driver:
     table: KernelTable
     functions: Names
     rows: IndexExpr | None = None
+    sites: list[CallSite] = field(default_factory=list)
 
     def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
@@ -126,6 +137,7 @@ class Driver:
         self.rows = rows.extent if rows is not None else None
         program = replace(program, steps=rows.steps) if rows is not None else program
         flow = Flow(program, rows.after if rows is not None else ())
+        self.sites = []
         lines = self.work_views(program, flow, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
@@ -139,7 +151,7 @@ class Driver:
         meets = any(isinstance(step, Meeting) for step in program.steps)
         calls = (*(("gemm",) if multiplies else ()), *(("add_up",) if meets else ()))
         self.rows = None
-        return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls)
+        return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls, tuple(self.sites))
 
     def surroundings(self, graph: Graph, dims: dict[str, None]) -> Surroundings:
         def name(text: str) -> str:
@@ -201,6 +213,7 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
+            self.sites.append(CallSite("gemm", step))
             return self.product(step, program, site)
         if isinstance(step, Meeting):
             return [self.meeting(name, program, site) for name in step.sums]
@@ -209,6 +222,7 @@ class Driver:
         found = self.call(program, step, site)
         if not isinstance(found, _Call):
             return found
+        self.sites.append(CallSite(found.kernel, step))
         given = {round_of(name): variable for name, variable in site.rounds.items()}
         arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in found.parameters]
         results = ", ".join(self.names.of(name) for name in found.returns)

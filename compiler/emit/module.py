@@ -3,7 +3,7 @@
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from gradc.schedule.program import Program, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
-from .driver import WORK_NAMES, Body, Driver, KernelTable, call_rows, shape_text
+from .driver import WORK_NAMES, Body, CallSite, Driver, KernelTable, call_rows, shape_text
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .lines import laid_out
@@ -45,6 +45,13 @@ def emit(spec: ModuleSpec) -> str:
     return _Module(spec).text()
 
 
+def emit_with_sites(spec: ModuleSpec) -> tuple[str, Mapping[str, tuple[CallSite, ...]]]:
+    """The same text; and for each function in it that runs a program its calls of kernels and products, in order."""
+    module = _Module(spec)
+    text = module.text()
+    return text, module.sites
+
+
 @dataclass
 class _Module:
     """The parts of one module as they are written."""
@@ -55,6 +62,8 @@ class _Module:
     calls: dict[str, None] = field(default_factory=dict)
     finish: Body | None = None
     """What comes after all rows, where a step is cut."""
+    sites: dict[str, tuple[CallSite, ...]] = field(default_factory=dict)
+    """For each function that runs a program its calls of kernels and products."""
 
     @property
     def real(self) -> str:
@@ -248,6 +257,7 @@ class _Module:
         if self.rows is not None:
             return self.sharded_text(driver, program, self.rows)
         body = driver.body(program)
+        self.sites["differentiate"] = body.sites
         self.calls |= dict.fromkeys(body.calls)
         work = (WORK_NAMES[kind] for kind in body.work)
         arguments = ["params", "d_params", *work, *self.callers.seed(program), *self.data_names()]
@@ -278,6 +288,7 @@ class _Module:
         given = [*(WORK_NAMES[kind] for kind in body.work), *self.callers.seed(program), *self.data_names()]
         late = {name for step in rows.after for name in (*written_by(step), *read_by(step))}
         self.finish = driver.body(replace(program, steps=rows.after, work=self.work_after(program, rows)))
+        self.sites |= {"over_rows": body.sites, "of_sums": self.finish.sites}
         self.calls |= dict.fromkeys((*body.calls, *self.finish.calls))
         callers = self.callers
         assert isinstance(callers, ShardedCallers)
@@ -414,6 +425,7 @@ class _Module:
             local.given["gradient"] = "gradient"
             lines.append(f"gradient = d_params[0:{spec.trained}]")
             body = inner.body(spec.before, "clip")
+            self.sites["update"] = body.sites
             self.calls |= dict.fromkeys(body.calls)
             lines += body.lines
         for update in spec.updates:
@@ -426,6 +438,7 @@ class _Module:
         names = driver.names
         start, size = update.offset, _product(update.shape)
         body = driver.body(update.program, update.rule)
+        self.sites["update"] = (*self.sites.get("update", ()), *body.sites)
         self.calls |= dict.fromkeys(body.calls)
         ends, stretch = self.stretch(start, size)
         views = {leaf: stretch(of, 0, update.shape) for leaf, of in (("p", "params"), ("g", "d_params"))}
@@ -455,6 +468,7 @@ class _Module:
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         body = driver.body(program)
+        self.sites[f"{label}_entry"] = body.sites
         self.calls |= dict.fromkeys(body.calls)
         tensors = list(dict.fromkeys(program.graph.outputs.values()))
         arrays = [self.names.of(name) for name in tensors if program.graph.tensors[name].axes]
