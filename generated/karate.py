@@ -18,9 +18,13 @@ Emitted by gradc 0.1.0 from karate.grad, sha256 4ec525b6. It needs NumPy and Num
 This file, all of it, is yours to use under any terms.
 """
 
+import ctypes
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
+from llvmlite.binding import add_symbol
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import lower_builtin, register_jitable, type_callable
@@ -201,42 +205,43 @@ def forward_h_around_degree_sum(person, h_around_degree):
 
 
 @kernel
-def forward_h_around_degree(h_around_degree, first_, h):
+def forward_h_around_degree(h_around_degree, first_, d_first):
     """h_around_degree[n] = h_around_degree_sum[n] + 1                                        karate.grad:15
     h_around_part[n, j] = first_[n, j]/sqrt(h_around_degree[n])                               karate.grad:16
     """
     for n in range(34):
         h_around_degree[n] = h_around_degree[n] + 1
         for j in range(16):
-            h[n, j] = first_[n, j] / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, j] = first_[n, j] / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
-def forward_h_around_sum(person, h, friend, h_around_sum):
+def forward_h_around_sum(person, d_first, friend, h_around_sum):
     """h_around_sum[person[e], j] = h_around_part[friend[e], j]                               karate.grad:17"""
     ends = person.shape[0]
     h_around_sum[:, :] = f4(0.0)
     for e in range(ends):
         for j in range(16):
-            h_around_sum[person[e], j] += h[friend[e], j]
+            h_around_sum[person[e], j] += d_first[friend[e], j]
 
 
 @kernel
-def forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part):
+def forward_h(d_first, h_around_sum, h_around_degree):
     """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
     h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
-    logits_dense[n, o] = Σ_i h[n, i]*logits_weight[i, o]                                      karate.grad:23
-    logits_around_part[n, o] = logits_dense[n, o]/sqrt(h_around_degree[n])                    karate.grad:16
     """
     for n in range(34):
         for j in range(16):
-            h_around = (h[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
-            h[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
-        for o in range(2):
-            logits_dense = f4(0.0)
-            for i in range(16):
-                logits_dense += h[n, i] * logits_weight[i, o]
-            logits_around_part[n, o] = logits_dense / np.sqrt(f4(h_around_degree[n]))
+            h_around = (d_first[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_logits_around_part(logits_around_part, h_around_degree):
+    """logits_around_part[n, j] = logits_dense[n, j]/sqrt(h_around_degree[n])                 karate.grad:16"""
+    for n in range(34):
+        for j in range(2):
+            logits_around_part[n, j] = logits_around_part[n, j] / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -304,7 +309,7 @@ def backward_logits(
     h_around_degree,
     d_logits,
     d_logits_sum,
-    d_logits_around_part,
+    d_logits_dense,
     loss_sum_2,
 ):
     """d_loss_cross_entropy[p] = if told[p] then 1/loss_sum_2 else 0                          karate.grad:27
@@ -320,50 +325,29 @@ def backward_logits(
         d_logits[club[p]] -= d_loss_cross_entropy
         for j in range(2):
             d_logits_sum[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
-            d_logits_around_part[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
+            d_logits_dense[p, j] = d_logits[j] / np.sqrt(f4(h_around_degree[p]))
 
 
 @kernel
-def backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person):
+def backward_logits_around_part(d_logits_dense, friend, d_logits_sum, person):
     """d_logits_around_part[friend[e], j] += d_logits_sum[person[e], j]                       karate.grad:17"""
     ends = friend.shape[0]
     for e in range(ends):
         for j in range(2):
-            d_logits_around_part[friend[e], j] += d_logits_sum[person[e], j]
+            d_logits_dense[friend[e], j] += d_logits_sum[person[e], j]
 
 
 @kernel
-def backward_logits_dense(
-    d_logits_around_part,
-    h_around_degree,
-    logits_weight,
-    h,
-    d_logits_weight,
-    d_logits_dense,
-    d_h_around_sum,
-    d_first,
-):
-    """d_logits_dense[n, j] = d_logits_around_part[n, j]/sqrt(h_around_degree[n])             karate.grad:16
-    d_h[n, i] = Σ_o d_logits_dense[n, o]*logits_weight[i, o]                                  karate.grad:23
-    d_h_around[n, i] = if h[n, i] > 0 then d_h[n, i] else 0                                   karate.grad:22
-    d_h_around_sum[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                          karate.grad:17
-    d_h_around_part[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                         karate.grad:17
-    d_logits_weight[i, o] = Σ_n d_logits_dense[n, o]*h[n, i]                                  karate.grad:23
+def backward_h_around_sum(d_first, d_h_around_sum, h_around_degree):
+    """d_h_around[n, j] = if h[n, j] > 0 then d_h[n, j] else 0                                karate.grad:22
+    d_h_around_sum[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                          karate.grad:17
+    d_h_around_part[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                         karate.grad:17
     """
-    d_logits_weight[:, :] = f4(0.0)
     for n in range(34):
-        for j in range(2):
-            d_logits_dense[j] = d_logits_around_part[n, j] / np.sqrt(f4(h_around_degree[n]))
-        for i in range(16):
-            d_h = f4(0.0)
-            for o in range(2):
-                d_h += d_logits_dense[o] * logits_weight[i, o]
-            d_h_around = d_h if h[n, i] > f4(0.0) else f4(0.0)
-            d_h_around_sum[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
-            d_first[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
-        for i in range(16):
-            for o in range(2):
-                d_logits_weight[i, o] += d_logits_dense[o] * h[n, i]
+        for j in range(16):
+            d_h_around = d_h_around_sum[n, j] if d_first[n, j] > f4(0.0) else f4(0.0)
+            d_h_around_sum[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -405,24 +389,6 @@ def adam(m, g, v, p, t):
         p[n] = p_2
         m[n] = m_2
         v[n] = v_2
-
-
-@kernel
-def forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part):
-    """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
-    h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
-    logits_dense[n, o] = Σ_i h[n, i]*logits_weight[i, o]                                      karate.grad:23
-    logits_around_part[n, o] = logits_dense[n, o]/sqrt(h_around_degree[n])                    karate.grad:16
-    """
-    for n in range(34):
-        for j in range(16):
-            h_around = (h_around_part[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
-            h[j] = h_around if h_around > f4(0.0) else f4(0.0)
-        for o in range(2):
-            logits_dense = f4(0.0)
-            for i in range(16):
-                logits_dense += h[i] * logits_weight[i, o]
-            logits_around_part[n, o] = logits_dense / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -515,24 +481,24 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     first_, logits_weight = parts(params)
     d_first, d_logits_weight = parts(d_params)
     h_around_degree = view(places, 0, (34,))  # kept for d_logits and d_logits_sum
-    h_around_sum = view(work, 544, (34, 16))
-    h = view(work, 0, (34, 16))  # kept for d_logits_dense and d_h_around_sum
-    logits_around_part = view(work, 1088, (34, 2))
+    h_around_sum = view(work, 0, (34, 16))
+    logits_around_part = view(work, 0, (34, 2))
     logits_sum = view(work, 544, (34, 2))
-    logits = view(work, 1156, (2,))
-    logits_exp = view(work, 1158, (2,))
-    loss_cross_entropy_logsumexp_softmax = view(work, 1160, (34, 2))  # kept for d_logits and d_logits_sum
-    d_logits = view(work, 1158, (2,))
-    d_logits_sum = view(work, 1088, (34, 2))
-    d_logits_around_part = view(work, 544, (34, 2))
-    d_logits_dense = view(work, 1158, (2,))
-    d_h_around_sum = view(work, 1228, (34, 16))
+    logits = view(work, 612, (2,))
+    logits_exp = view(work, 614, (2,))
+    loss_cross_entropy_logsumexp_softmax = view(work, 616, (34, 2))  # kept for d_logits and d_logits_sum
+    d_logits = view(work, 614, (2,))
+    d_logits_sum = view(work, 544, (34, 2))
+    d_logits_dense = view(work, 0, (34, 2))
+    d_h_around_sum = view(work, 684, (34, 16))
 
     # forward
     forward_h_around_degree_sum(person, h_around_degree)
-    forward_h_around_degree(h_around_degree, first_, h)
-    forward_h_around_sum(person, h, friend, h_around_sum)
-    forward_logits_around_part(h, h_around_sum, h_around_degree, logits_weight, logits_around_part)
+    forward_h_around_degree(h_around_degree, first_, d_first)
+    forward_h_around_sum(person, d_first, friend, h_around_sum)
+    forward_h(d_first, h_around_sum, h_around_degree)
+    gemm(d_first, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
+    forward_logits_around_part(logits_around_part, h_around_degree)
     forward_logits_sum(person, logits_around_part, friend, logits_sum)
     loss_sum_2, loss = forward_loss(
         logits_around_part,
@@ -553,20 +519,15 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
         h_around_degree,
         d_logits,
         d_logits_sum,
-        d_logits_around_part,
+        d_logits_dense,
         loss_sum_2,
     )
-    backward_logits_around_part(d_logits_around_part, friend, d_logits_sum, person)
-    backward_logits_dense(
-        d_logits_around_part,
-        h_around_degree,
-        logits_weight,
-        h,
-        d_logits_weight,
-        d_logits_dense,
-        d_h_around_sum,
-        d_first,
-    )
+    backward_logits_around_part(d_logits_dense, friend, d_logits_sum, person)
+    forward_logits_around_part(d_logits_dense, h_around_degree)
+    # d_h[n, i] = Σ_o d_logits_dense[n, o] logits_weight[i, o]
+    gemm(d_logits_dense, logits_weight.T, d_h_around_sum, False)
+    gemm(d_first.T, d_logits_dense, d_logits_weight, False)  # d_logits_weight[i, o] = Σ_n h[n, i] d_logits_dense[n, o]
+    backward_h_around_sum(d_first, d_h_around_sum, h_around_degree)
     backward_h_around_part(d_first, friend, d_h_around_sum, person)
     backward_first(d_first, h_around_degree)
     return loss
@@ -631,17 +592,18 @@ def predict_entry(params, work, places, person, friend, p):
         return 1, place
     first_, logits_weight = parts(params)
     h_around_degree = view(places, 0, (34,))
-    h_around_part = view(work, 0, (34, 16))
     h_around_sum = view(work, 544, (34, 16))
-    h = view(work, 1088, (16,))
-    logits_around_part = view(work, 1104, (34, 2))
-    logits_sum = view(work, 544, (34, 2))
+    h = view(work, 0, (34, 16))
+    logits_around_part = view(work, 544, (34, 2))
+    logits_sum = view(work, 0, (34, 2))
     logits = view(work, 1088, (2,))
-    logits_exp = view(work, 0, (2,))
+    logits_exp = view(work, 1090, (2,))
     forward_h_around_degree_sum(person, h_around_degree)
-    forward_h_around_degree(h_around_degree, first_, h_around_part)
-    forward_h_around_sum(person, h_around_part, friend, h_around_sum)
-    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part)
+    forward_h_around_degree(h_around_degree, first_, h)
+    forward_h_around_sum(person, h, friend, h_around_sum)
+    forward_h(h, h_around_sum, h_around_degree)
+    gemm(h, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
+    forward_logits_around_part(logits_around_part, h_around_degree)
     forward_logits_sum(person, logits_around_part, friend, logits_sum)
     forward_p(logits_around_part, logits_sum, h_around_degree, logits, logits_exp, p)
     return -1, -1
@@ -663,16 +625,17 @@ def evaluate_entry(params, work, places, person, friend, club, told):
         return 2, place, 0.0, 0.0
     first_, logits_weight = parts(params)
     h_around_degree = view(places, 0, (34,))
-    h_around_part = view(work, 0, (34, 16))
     h_around_sum = view(work, 544, (34, 16))
-    h = view(work, 1088, (16,))
-    logits_around_part = view(work, 1104, (34, 2))
-    logits_sum = view(work, 544, (34, 2))
+    h = view(work, 0, (34, 16))
+    logits_around_part = view(work, 544, (34, 2))
+    logits_sum = view(work, 0, (34, 2))
     logits = view(work, 1088, (2,))
     forward_h_around_degree_sum(person, h_around_degree)
-    forward_h_around_degree(h_around_degree, first_, h_around_part)
-    forward_h_around_sum(person, h_around_part, friend, h_around_sum)
-    forward_logits_around_part_(h_around_part, h_around_sum, h_around_degree, logits_weight, h, logits_around_part)
+    forward_h_around_degree(h_around_degree, first_, h)
+    forward_h_around_sum(person, h, friend, h_around_sum)
+    forward_h(h, h_around_sum, h_around_degree)
+    gemm(h, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
+    forward_logits_around_part(logits_around_part, h_around_degree)
     forward_logits_sum(person, logits_around_part, friend, logits_sum)
     loss, accuracy = forward_loss_(logits_around_part, logits_sum, h_around_degree, club, told, logits)
     return -1, -1, loss, accuracy
@@ -718,8 +681,8 @@ class State:
 
     def work_for(self):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 1772:
-            self.work[0] = np.empty(1772, f4)
+        if self.work[0].size < 1228:
+            self.work[0] = np.empty(1228, f4)
         if self.work[1].size < 34:
             self.work[1] = np.empty(34, np.int64)
         return self.work
@@ -766,7 +729,7 @@ def loss_and_gradients(params, person, friend, club, told, *, seed=0):
     person, friend, club, told = _checked(person, friend, club, told)
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat, np.empty(1772, f4), np.empty(34, np.int64), person, friend, club, told
+        params.flat, gradients.flat, np.empty(1228, f4), np.empty(34, np.int64), person, friend, club, told
     )
     if bad >= 0:
         raise ValueError(
@@ -779,7 +742,7 @@ def predict(params, person, friend, *, seed=0):
     """The prediction p: [34, 2]. person: whole numbers [ends] below 34; friend: whole numbers [ends] below 34."""
     person, friend = _checked_inputs(person, friend)
     p = np.empty((34, 2), f4)
-    bad, place = predict_entry(params.flat, np.empty(1172, f4), np.empty(34, np.int64), person, friend, p)
+    bad, place = predict_entry(params.flat, np.empty(1092, f4), np.empty(34, np.int64), person, friend, p)
     if bad >= 0:
         raise ValueError(_out_of_range(("person", "friend")[bad], (person, friend)[bad], place))
     return p
@@ -789,7 +752,7 @@ def evaluate(params, person, friend, club, told, *, seed=0):
     """The loss and the metrics, without changing anything."""
     person, friend, club, told = _checked(person, friend, club, told)
     bad, place, loss, accuracy = evaluate_entry(
-        params.flat, np.empty(1172, f4), np.empty(34, np.int64), person, friend, club, told
+        params.flat, np.empty(1090, f4), np.empty(34, np.int64), person, friend, club, told
     )
     if bad >= 0:
         raise ValueError(
@@ -888,3 +851,123 @@ def compiled_view(context, builder, signature, arguments):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
     return array_of(context, builder, array, data, lengths, steps)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@type_callable(gemm)
+def type_of_gemm(_):
+    """What compiled code takes a product for: it gives nothing back."""
+    return lambda a, b, out, accumulate: types.none
+
+
+@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
+def compiled_gemm(context, builder, signature, arguments):
+    """The same by BLAS. Nothing is copied, nothing allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
+    """
+    kinds = signature.args[:3]
+    data, strides, shapes = (
+        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
+        for name in ("data", "strides", "shape")
+    )
+    numbers = (
+        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
+        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
+    )
+    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
+    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
+    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
+    product_type = types.none(*tuples, types.boolean)
+    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
+    return context.get_dummy_value()
+
+
+def blas_product(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
+
+    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
+    the product goes to it in blocks that stay under that, of columns, or of rows or of what is summed where those are
+    many.
+    """
+    size, number = types.intp, dtype
+    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+    item = dtype.bitwidth // 8
+
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
+        # plain comparisons: min and max of two numbers would be compiled as functions
+        a_by_rows = a_column == item or k == 1
+        b_by_rows = b_column == item or n == 1
+        a_step = (a_row if a_by_rows else a_column) // item
+        b_step = (b_row if b_by_rows else b_column) // item
+        out_step = out_row // item
+        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
+        tall, wide, deep = m, n, k
+        if 2**18 < m * n * k <= 2**22:
+            if 8 * m * k <= 2**18:
+                wide = 2**18 // (m * k)
+            elif 8 * n * k <= 2**18:
+                tall = 2**18 // (n * k)
+            else:
+                deep = 2**18 // (m * n)
+        for row in range(0, m, tall if tall > 0 else 1):
+            for column in range(0, n, wide if wide > 0 else 1):
+                for term in range(0, k if k > 0 else 1, deep if deep > 0 else 1):
+                    xgemm(
+                        by_rows,
+                        plain if a_by_rows else turned,
+                        plain if b_by_rows else turned,
+                        tall if tall < m - row else m - row,
+                        wide if wide < n - column else n - column,
+                        deep if deep < k - term else k - term,
+                        1.0,
+                        a + row * a_row + term * a_column,
+                        a_least if a_step < a_least else a_step,
+                        b + column * b_column + term * b_row,
+                        b_least if b_step < b_least else b_step,
+                        1.0 if accumulate or term > 0 else 0.0,
+                        out + row * out_row + column * item,
+                        n if out_step < n else out_step,
+                    )
+
+    return product
+
+
+def blas_address(letter):
+    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
+
+    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
+    Apple's slots are packed.
+    """
+    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
+    if sys.platform != "darwin":
+        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
+    folder = Path(np.__file__).parent
+    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
+    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError:  # not a library
+            continue
+        for name in names:
+            if hasattr(library, name):
+                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
+
+
+for _letter in "sd":
+    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))

@@ -306,8 +306,8 @@ def forward_so_far(first_, seen, so_far):
     """so_far[b, 0, s] = first_[s] + seen[b, 0, s]                                       letters_hmm.grad:26"""
     batch = seen.shape[0]
     for b in range(batch):
+        so_far[b, :, :] = f4(0.0)
         for s in range(16):
-            so_far[b, :, s] = f4(0.0)
             so_far[b, 0, s] = first_[s] + seen[b, 0, s]
 
 
@@ -389,9 +389,9 @@ def loss_and_d_so_far(so_far, so_far_exp, d_so_far):
         likely = log(so_far_total) + so_far_shift
         so_far_inverse = f4(0.0) if so_far_total == f4(0.0) else f4(1.0) / so_far_total
         loss_sum += likely
+        d_so_far[b, :, :] = f4(0.0)
         for s in range(16):
             likely_softmax = so_far_inverse * so_far_exp[s]
-            d_so_far[b, :, s] = f4(0.0)
             d_so_far[b, time - 1, s] = -likely_softmax / (f4(batch) * f4(time))
     loss = -loss_sum / (batch * time)
     return loss
@@ -429,9 +429,9 @@ def backward_next(d_so_far, so_far_logsumexp_softmax, letters, d_next, d_start, 
             for s in range(16):
                 for r in range(16):
                     d_next[r, s] += d_so_far[b, t + 1, s] * so_far_logsumexp_softmax[b, t, s, r]
+        d_seen[:, :] = f4(0.0)
         for s in range(16):
             d_start[s] += d_so_far[b, 0, s]
-            d_seen[:, s] = f4(0.0)
             d_seen[0, s] = d_so_far[b, 0, s]
         for t in range(time):
             for s in range(16):
@@ -607,9 +607,9 @@ def forward_dtotal_dso_far(so_far, so_far_exp, dtotal_dso_far):
             so_far_exp[s] = exp(so_far[b, time - 1, s] - so_far_shift)
             so_far_total += so_far_exp[s]
         so_far_inverse = f4(0.0) if so_far_total == f4(0.0) else f4(1.0) / so_far_total
+        dtotal_dso_far[b, :, :] = f4(0.0)
         for s in range(16):
             likely_softmax = so_far_inverse * so_far_exp[s]
-            dtotal_dso_far[b, :, s] = f4(0.0)
             dtotal_dso_far[b, time - 1, s] = likely_softmax
 
 
@@ -621,8 +621,8 @@ def forward_posterior(dtotal_dso_far, posterior):
     batch = dtotal_dso_far.shape[0]
     time = dtotal_dso_far.shape[1]
     for b in range(batch):
+        posterior[b, :, :] = f4(0.0)
         for s in range(16):
-            posterior[b, :, s] = f4(0.0)
             posterior[b, 0, s] = dtotal_dso_far[b, 0, s]
         for t in range(1, time):
             for s in range(16):

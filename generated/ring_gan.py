@@ -31,7 +31,10 @@ This file, all of it, is yours to use under any terms.
 
 import ctypes
 import math
+import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,11 @@ from llvmlite.binding import add_symbol
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import lower_builtin, register_jitable, type_callable
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
 
 f4 = np.float32
 f8 = np.float64
@@ -377,78 +385,30 @@ def normal(key, place):
 
 
 @kernel
-def forward_noise(noise, noise_normal_key):
+def forward_noise(noise, noise_normal_key, first, last):
     """noise[b, i] = normal(noise_normal_key, 8*b + i)                                      ring_gan.grad:21"""
-    batch = noise.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for i in range(8):
             noise[b, i] = normal(noise_normal_key, 8 * b + i)
 
 
 @kernel
-def forward_maker_h(maker_h, maker_h_bias):
+def forward_maker_h(maker_h, maker_h_bias, first, last):
     """maker_h_dense[b, o] = maker_h_dense_sum[b, o] + maker_h_bias[o]                      ring_gan.grad:12
     maker_h[b, o] = if maker_h_dense[b, o] > 0 then maker_h_dense[b, o] else 0              ring_gan.grad:12
     """
-    batch = maker_h.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for o in range(64):
             maker_h_dense = maker_h[b, o] + maker_h_bias[o]
             maker_h[b, o] = maker_h_dense if maker_h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
-def forward_critic_2_h(
-    maker_h_2,
-    maker_h_2_bias,
-    maker_dense_weight,
-    maker_dense_bias,
-    critic_h_weight,
-    critic_h_bias,
-    made_sum,
-    made,
-    critic_2_h,
-):
-    """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
-    maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
-    made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
-    made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
-    critic_2_h_dense_sum[b, o] = Σ_i critic_h_weight[i, o]*made[b, i]                       ring_gan.grad:17
-    critic_2_h_dense[b, o] = critic_2_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
-    critic_2_h[b, o] = if critic_2_h_dense[b, o] > 0 then critic_2_h_dense[b, o] else 0     ring_gan.grad:17
-    """
-    batch = maker_h_2.shape[0]
-    for b in range(batch):
-        made_sum[:] = f4(0.0)
-        for o in range(64):
-            maker_h_2_dense = maker_h_2[b, o] + maker_h_2_bias[o]
-            maker_h_2[b, o] = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
-            for o2 in range(2):
-                made_sum[o2] += maker_h_2[b, o] * maker_dense_weight[o, o2]
+def forward_made(made, maker_dense_bias, first, last):
+    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14"""
+    for b in range(first, last):
         for o in range(2):
-            made[b, o] = made_sum[o] + maker_dense_bias[o]
-        for o in range(64):
-            critic_2_h_dense_sum = f4(0.0)
-            for i in range(2):
-                critic_2_h_dense_sum += critic_h_weight[i, o] * made[b, i]
-            critic_2_h_dense = critic_2_h_dense_sum + critic_h_bias[o]
-            critic_2_h[b, o] = critic_2_h_dense if critic_2_h_dense > f4(0.0) else f4(0.0)
-
-
-@kernel
-def forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense):
-    """critic_h_dense_sum[b, o] = Σ_i real[b, i]*critic_h_weight[i, o]                      ring_gan.grad:17
-    critic_h_dense[b, o] = critic_h_dense_sum[b, o] + critic_h_bias[o]                      ring_gan.grad:17
-    critic_h[b, o] = if critic_h_dense[b, o] > 0 then critic_h_dense[b, o] else 0           ring_gan.grad:17
-    """
-    batch = real.shape[0]
-    for b in range(batch):
-        for o in range(64):
-            critic_h_dense_sum = f4(0.0)
-            for i in range(2):
-                critic_h_dense_sum += real[b, i] * critic_h_weight[i, o]
-            critic_h_dense = critic_h_dense_sum + critic_h_bias[o]
-            dmistakes_dcritic_h_dense[b, o] = critic_h_dense if critic_h_dense > f4(0.0) else f4(0.0)
+            made[b, o] = made[b, o] + maker_dense_bias[o]
 
 
 @kernel
@@ -460,6 +420,8 @@ def forward_dmistakes_dcritic_h_2_dense(
     dlikely_dcritic_h_2_dense,
     dmistakes_dlikely,
     dmistakes_dcritic_h_2_dense,
+    first,
+    last,
 ):
     """critic_h_2_dense[b, o] = critic_h_2_dense_sum[b, o] + critic_h_2_bias[o]             ring_gan.grad:18
     critic_h_2[b, o] = if critic_h_2_dense[b, o] > 0 then critic_h_2_dense[b, o] else 0     ring_gan.grad:18
@@ -473,7 +435,7 @@ def forward_dmistakes_dcritic_h_2_dense(
             else 0                                                                          ring_gan.grad:18
     """
     batch = critic_h_2.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         likely_sum = f4(0.0)
         for o in range(64):
             critic_h_2_dense = critic_h_2[b, o] + critic_h_2_bias[o]
@@ -488,43 +450,17 @@ def forward_dmistakes_dcritic_h_2_dense(
 
 
 @kernel
-def forward_dmistakes_ddlikely_dcritic_h(
-    dlikely_dcritic_h_dense,
-    dmistakes_dcritic_h_dense,
-    critic_h_weight,
-    dmistakes_dslope,
-    dmistakes_ddlikely_dcritic_h,
-):
-    """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17
-    slope[b, i] = Σ_o critic_h_weight[i, o]*dlikely_dcritic_h_dense[b, o]                   ring_gan.grad:17
-    dmistakes_dslope[b, i] = 2*slope[b, i]/(2*batch)                                        ring_gan.grad:27
-    dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_i
-            critic_h_weight[i, o]*dmistakes_dslope[b, i]                                    ring_gan.grad:17
-    dmistakes_ddlikely_dcritic_h[b, o] = if critic_h[b, o] > 0 then
-            dmistakes_ddlikely_dcritic_h_dense_sum[b, o] else 0                             ring_gan.grad:17
-    """
-    batch = dlikely_dcritic_h_dense.shape[0]
-    for b in range(batch):
+def forward_dlikely_dcritic_h_dense(dlikely_dcritic_h_dense, dmistakes_dcritic_h_dense, first, last):
+    """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17"""
+    for b in range(first, last):
         for o in range(64):
             dlikely_dcritic_h_dense[b, o] = (
                 dlikely_dcritic_h_dense[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
-        for i in range(2):
-            slope = f4(0.0)
-            for o in range(64):
-                slope += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
-            dmistakes_dslope[b, i] = f4(2.0) * slope / f4(2 * batch)
-        for o in range(64):
-            dmistakes_ddlikely_dcritic_h_dense_sum = f4(0.0)
-            for i in range(2):
-                dmistakes_ddlikely_dcritic_h_dense_sum += critic_h_weight[i, o] * dmistakes_dslope[b, i]
-            dmistakes_ddlikely_dcritic_h[b, o] = (
-                dmistakes_ddlikely_dcritic_h_dense_sum if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
-            )
 
 
 @kernel
-def loss_and_d_critic_3_h_2_dense(
+def loss_sum_and_d_critic_3_h_2_dense(
     critic_2_h_2_dense_sum,
     critic_h_2_bias,
     critic_dense_weight,
@@ -535,6 +471,8 @@ def loss_and_d_critic_3_h_2_dense(
     critic_2_h_2,
     d_critic_3_h_2_dense,
     dmistakes_dcritic_2_h_2_dense,
+    first,
+    last,
 ):
     """critic_2_h_2_dense[b, o] = critic_2_h_2_dense_sum[b, o] + critic_h_2_bias[o]         ring_gan.grad:18
     critic_2_h_2[b, o] = if critic_2_h_2_dense[b, o] > 0 then critic_2_h_2_dense[b, o] else 0  ring_gan.grad:18
@@ -552,14 +490,13 @@ def loss_and_d_critic_3_h_2_dense(
     dmistakes_dcritic_2_h_2_dense[b, i] = if critic_2_h_2[b, i] > 0 then
             dmistakes_dcritic_2_h_2[b, i] else 0                                            ring_gan.grad:18
     dmistakes_dcritic_h_2_bias[i] = Σ_b dmistakes_dcritic_2_h_2_dense[b, i]                 ring_gan.grad:18
-    loss = loss_sum/batch                                                                   ring_gan.grad:38
     """
     batch = critic_2_h_2_dense_sum.shape[0]
     loss_sum = 0.0
     dmistakes_dcritic_dense_bias[:] = f4(0.0)
     dmistakes_dcritic_dense_weight[:, :] = f4(0.0)
     dmistakes_dcritic_h_2_bias[:] = f4(0.0)
-    for b in range(batch):
+    for b in range(first, last):
         critic_2_dense_sum = f4(0.0)
         for o in range(64):
             critic_2_h_2_dense = critic_2_h_2_dense_sum[b, o] + critic_h_2_bias[o]
@@ -580,74 +517,43 @@ def loss_and_d_critic_3_h_2_dense(
             dmistakes_dcritic_2_h_2 = critic_dense_weight[i, 0] * dmistakes_dcritic_2_dense
             dmistakes_dcritic_2_h_2_dense[b, i] = dmistakes_dcritic_2_h_2 if critic_2_h_2[i] > f4(0.0) else f4(0.0)
             dmistakes_dcritic_h_2_bias[i] += dmistakes_dcritic_2_h_2_dense[b, i]
-    loss = loss_sum / batch
-    return loss
+    return loss_sum
 
 
 @kernel
-def backward_critic_3_h_dense(
-    critic_2_h,
-    d_critic_3_h,
-    critic_h_weight,
-    maker_h_2,
-    maker_dense_weight,
-    d_maker_dense_bias,
-    d_maker_dense_weight,
-    d_maker_h_2_bias,
-    d_critic_3_h_dense,
-    d_made,
-    d_maker_h_2_dense,
-):
-    """d_critic_3_h_dense[b, o] = if critic_2_h[b, o] > 0 then d_critic_3_h[b, o] else 0    ring_gan.grad:17
-    d_made[b, i] = Σ_o critic_h_weight[i, o]*d_critic_3_h_dense[b, o]                       ring_gan.grad:17
-    d_maker_dense_bias[i] = Σ_b d_made[b, i]                                                ring_gan.grad:14
-    d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i]*d_made[b, o]                           ring_gan.grad:14
-    d_maker_h_2[b, i] = Σ_o maker_dense_weight[i, o]*d_made[b, o]                           ring_gan.grad:14
-    d_maker_h_2_dense[b, i] = if maker_h_2[b, i] > 0 then d_maker_h_2[b, i] else 0          ring_gan.grad:13
-    d_maker_h_2_bias[i] = Σ_b d_maker_h_2_dense[b, i]                                       ring_gan.grad:13
-    """
-    batch = critic_2_h.shape[0]
+def backward_maker_dense_bias(d_made, d_maker_dense_bias, first, last):
+    """d_maker_dense_bias[o] = Σ_b d_made[b, o]                                             ring_gan.grad:14"""
     d_maker_dense_bias[:] = f4(0.0)
-    d_maker_dense_weight[:, :] = f4(0.0)
-    d_maker_h_2_bias[:] = f4(0.0)
-    for b in range(batch):
-        for o in range(64):
-            d_critic_3_h_dense[o] = d_critic_3_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
-        for i in range(2):
-            total = f4(0.0)
-            for o in range(64):
-                total += critic_h_weight[i, o] * d_critic_3_h_dense[o]
-            d_made[i] = total
-            d_maker_dense_bias[i] += d_made[i]
-        for i in range(64):
-            for o in range(2):
-                d_maker_dense_weight[i, o] += maker_h_2[b, i] * d_made[o]
-        for i in range(64):
-            d_maker_h_2 = f4(0.0)
-            for o in range(2):
-                d_maker_h_2 += maker_dense_weight[i, o] * d_made[o]
-            d_maker_h_2_dense[b, i] = d_maker_h_2 if maker_h_2[b, i] > f4(0.0) else f4(0.0)
-            d_maker_h_2_bias[i] += d_maker_h_2_dense[b, i]
+    for b in range(first, last):
+        for o in range(2):
+            d_maker_dense_bias[o] += d_made[b, o]
 
 
 @kernel
-def backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias):
-    """d_maker_h_dense[b, o] = if maker_h[b, o] > 0 then d_maker_h[b, o] else 0             ring_gan.grad:12
-    d_maker_h_bias[o] = Σ_b d_maker_h_dense[b, o]                                           ring_gan.grad:12
+def backward_maker_h_2_dense(d_maker_h_2_dense, maker_h_2, d_maker_h_2_bias, first, last):
+    """d_maker_h_2_dense[b, o] = if maker_h_2[b, o] > 0 then d_maker_h_2[b, o] else 0       ring_gan.grad:13
+    d_maker_h_2_bias[o] = Σ_b d_maker_h_2_dense[b, o]                                       ring_gan.grad:13
     """
-    batch = d_maker_h_dense.shape[0]
-    d_maker_h_bias[:] = f4(0.0)
-    for b in range(batch):
+    d_maker_h_2_bias[:] = f4(0.0)
+    for b in range(first, last):
         for o in range(64):
-            d_maker_h_dense[b, o] = d_maker_h_dense[b, o] if maker_h[b, o] > f4(0.0) else f4(0.0)
-            d_maker_h_bias[o] += d_maker_h_dense[b, o]
+            d_maker_h_2_dense[b, o] = d_maker_h_2_dense[b, o] if maker_h_2[b, o] > f4(0.0) else f4(0.0)
+            d_maker_h_2_bias[o] += d_maker_h_2_dense[b, o]
 
 
 @kernel
-def forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely):
+def forward_dmistakes_dslope(dmistakes_dslope, first, last):
+    """dmistakes_dslope[k, m] = 2*slope[k, m]/(2*batch)                                     ring_gan.grad:27"""
+    batch = dmistakes_dslope.shape[0]
+    for k in range(first, last):
+        for m in range(2):
+            dmistakes_dslope[k, m] = f4(2.0) * dmistakes_dslope[k, m] / f4(2 * batch)
+
+
+@kernel
+def forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely, first, last):
     """dmistakes_dcritic_dense_bias[0] += Σ_b dmistakes_dlikely[b, 0]                       ring_gan.grad:19"""
-    batch = dmistakes_dlikely.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         dmistakes_dcritic_dense_bias[0] += dmistakes_dlikely[b]
 
 
@@ -656,13 +562,14 @@ def forward_dmistakes_dcritic_dense_weight(
     critic_h_2,
     dmistakes_ddlikely_dcritic_h_2_dense_sum,
     dmistakes_dcritic_dense_weight,
+    first,
+    last,
 ):
     """dmistakes_ddlikely_dcritic_h_2[b, o] = if critic_h_2[b, o] > 0 then
             dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] else 0                        ring_gan.grad:18
     dmistakes_dcritic_dense_weight[o, 0] += Σ_b dmistakes_ddlikely_dcritic_h_2[b, o]        ring_gan.grad:19
     """
-    batch = critic_h_2.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for o in range(64):
             dmistakes_ddlikely_dcritic_h_2 = (
                 dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] if critic_h_2[b, o] > f4(0.0) else f4(0.0)
@@ -671,82 +578,59 @@ def forward_dmistakes_dcritic_dense_weight(
 
 
 @kernel
-def forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely):
+def forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely, first, last):
     """dmistakes_dcritic_dense_weight[i, 0] += Σ_b critic_h_2[b, i]*dmistakes_dlikely[b, 0]  ring_gan.grad:19"""
-    batch = critic_h_2.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for i in range(64):
             dmistakes_dcritic_dense_weight[i, 0] += critic_h_2[b, i] * dmistakes_dlikely[b]
 
 
 @kernel
-def forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense):
+def forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense, first, last):
     """dmistakes_dcritic_h_2_bias[o] += Σ_b dmistakes_dcritic_h_2_dense[b, o]               ring_gan.grad:18"""
-    batch = dmistakes_dcritic_h_2_dense.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for o in range(64):
             dmistakes_dcritic_h_2_bias[o] += dmistakes_dcritic_h_2_dense[b, o]
 
 
 @kernel
-def forward_dmistakes_dcritic_h_weight(
-    critic_2_h,
-    dmistakes_dcritic_2_h,
-    made,
-    dmistakes_dcritic_h_bias,
-    dmistakes_dcritic_h_weight,
+def forward_dmistakes_dcritic_h_bias(
     dmistakes_dcritic_2_h_dense,
+    dmistakes_dcritic_2_h,
+    dmistakes_dcritic_h_bias,
+    first,
+    last,
 ):
     """dmistakes_dcritic_2_h_dense[b, o] = if critic_2_h[b, o] > 0 then dmistakes_dcritic_2_h[b, o]
             else 0                                                                       ring_gan.grad:17
     dmistakes_dcritic_h_bias[o] = Σ_b dmistakes_dcritic_2_h_dense[b, o]                     ring_gan.grad:17
-    dmistakes_dcritic_h_weight[i, o] = Σ_b dmistakes_dcritic_2_h_dense[b, o]*made[b, i]     ring_gan.grad:17
     """
-    batch = critic_2_h.shape[0]
     dmistakes_dcritic_h_bias[:] = f4(0.0)
-    dmistakes_dcritic_h_weight[:, :] = f4(0.0)
-    for b in range(batch):
+    for b in range(first, last):
         for o in range(64):
-            dmistakes_dcritic_2_h_dense[o] = dmistakes_dcritic_2_h[b, o] if critic_2_h[b, o] > f4(0.0) else f4(0.0)
-            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_2_h_dense[o]
-        for i in range(2):
-            for o in range(64):
-                dmistakes_dcritic_h_weight[i, o] += dmistakes_dcritic_2_h_dense[o] * made[b, i]
+            dmistakes_dcritic_2_h_dense[b, o] = (
+                dmistakes_dcritic_2_h[b, o] if dmistakes_dcritic_2_h_dense[b, o] > f4(0.0) else f4(0.0)
+            )
+            dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_2_h_dense[b, o]
 
 
 @kernel
-def forward_dmistakes_dcritic_h_bias(dmistakes_dcritic_h_dense, dmistakes_dcritic_h, dmistakes_dcritic_h_bias):
+def forward_dmistakes_dcritic_h_bias_(
+    dmistakes_dcritic_h_dense,
+    dmistakes_dcritic_h,
+    dmistakes_dcritic_h_bias,
+    first,
+    last,
+):
     """dmistakes_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dmistakes_dcritic_h[b, o] else 0  ring_gan.grad:17
     dmistakes_dcritic_h_bias[o] += Σ_b dmistakes_dcritic_h_dense[b, o]                      ring_gan.grad:17
     """
-    batch = dmistakes_dcritic_h_dense.shape[0]
-    for b in range(batch):
+    for b in range(first, last):
         for o in range(64):
             dmistakes_dcritic_h_dense[b, o] = (
                 dmistakes_dcritic_h[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
             dmistakes_dcritic_h_bias[o] += dmistakes_dcritic_h_dense[b, o]
-
-
-@kernel
-def forward_dmistakes_dcritic_h_weight_(
-    dmistakes_dcritic_h_weight,
-    dlikely_dcritic_h_dense,
-    dmistakes_dslope,
-    real,
-    dmistakes_dcritic_h_dense,
-):
-    """dmistakes_dcritic_h_weight[i, o] += Σ_b dlikely_dcritic_h_dense[b, o]*dmistakes_dslope[b, i]  ring_gan.grad:17
-    dmistakes_dcritic_h_weight[i, o] += Σ_b real[b, i]*dmistakes_dcritic_h_dense[b, o]      ring_gan.grad:17
-    """
-    batch = dlikely_dcritic_h_dense.shape[0]
-    for i in range(2):
-        for b in range(batch):
-            for o in range(64):
-                dmistakes_dcritic_h_weight[i, o] += dlikely_dcritic_h_dense[b, o] * dmistakes_dslope[b, i]
-        for b in range(batch):
-            for o in range(64):
-                dmistakes_dcritic_h_weight[i, o] += real[b, i] * dmistakes_dcritic_h_dense[b, o]
 
 
 @kernel
@@ -797,59 +681,41 @@ def forward_maker_2_h(maker_2_h, maker_h_bias):
 
 
 @kernel
-def forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points):
-    """maker_2_h_2_dense[n, o] = maker_2_h_2_dense_sum[n, o] + maker_h_2_bias[o]            ring_gan.grad:13
-    maker_2_h_2[n, o] = if maker_2_h_2_dense[n, o] > 0 then maker_2_h_2_dense[n, o] else 0  ring_gan.grad:13
-    points_sum[n, o2] = Σ_o maker_2_h_2[n, o]*maker_dense_weight[o, o2]                     ring_gan.grad:14
-    points[n, o] = points_sum[n, o] + maker_dense_bias[o]                                   ring_gan.grad:14
-    """
+def forward_points(points, maker_dense_bias):
+    """points[n, o] = points_sum[n, o] + maker_dense_bias[o]                                ring_gan.grad:14"""
     for n in range(1000):
-        points_sum[:] = f4(0.0)
-        for o in range(64):
-            maker_2_h_2_dense = maker_2_h_2_dense_sum[n, o] + maker_h_2_bias[o]
-            maker_2_h_2 = maker_2_h_2_dense if maker_2_h_2_dense > f4(0.0) else f4(0.0)
-            for o2 in range(2):
-                points_sum[o2] += maker_2_h_2 * maker_dense_weight[o, o2]
         for o in range(2):
-            points[n, o] = points_sum[o] + maker_dense_bias[o]
+            points[n, o] = points[n, o] + maker_dense_bias[o]
 
 
 @kernel
-def forward_critic_3_h(
-    maker_h_2_dense_sum,
-    maker_h_2_bias,
-    maker_dense_weight,
-    maker_dense_bias,
-    critic_h_weight,
-    critic_h_bias,
-    made_sum,
-    made,
-    critic_3_h,
-):
-    """maker_h_2_dense[b, o] = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]                ring_gan.grad:13
-    maker_h_2[b, o] = if maker_h_2_dense[b, o] > 0 then maker_h_2_dense[b, o] else 0        ring_gan.grad:13
-    made_sum[b, o2] = Σ_o maker_h_2[b, o]*maker_dense_weight[o, o2]                         ring_gan.grad:14
-    made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                       ring_gan.grad:14
-    critic_3_h_dense_sum[b, o] = Σ_i made[b, i]*critic_h_weight[i, o]                       ring_gan.grad:17
-    critic_3_h_dense[b, o] = critic_3_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
-    critic_3_h[b, o] = if critic_3_h_dense[b, o] > 0 then critic_3_h_dense[b, o] else 0     ring_gan.grad:17
-    """
-    batch = maker_h_2_dense_sum.shape[0]
+def forward_noise_(noise, noise_normal_key):
+    """noise[b, i] = normal(noise_normal_key, 8*b + i)                                      ring_gan.grad:21"""
+    batch = noise.shape[0]
     for b in range(batch):
-        made_sum[:] = f4(0.0)
+        for i in range(8):
+            noise[b, i] = normal(noise_normal_key, 8 * b + i)
+
+
+@kernel
+def forward_maker_h_(maker_h, maker_h_bias):
+    """maker_h_dense[b, o] = maker_h_dense_sum[b, o] + maker_h_bias[o]                      ring_gan.grad:12
+    maker_h[b, o] = if maker_h_dense[b, o] > 0 then maker_h_dense[b, o] else 0              ring_gan.grad:12
+    """
+    batch = maker_h.shape[0]
+    for b in range(batch):
         for o in range(64):
-            maker_h_2_dense = maker_h_2_dense_sum[b, o] + maker_h_2_bias[o]
-            maker_h_2 = maker_h_2_dense if maker_h_2_dense > f4(0.0) else f4(0.0)
-            for o2 in range(2):
-                made_sum[o2] += maker_h_2 * maker_dense_weight[o, o2]
+            maker_h_dense = maker_h[b, o] + maker_h_bias[o]
+            maker_h[b, o] = maker_h_dense if maker_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_made_(made, maker_dense_bias):
+    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14"""
+    batch = made.shape[0]
+    for b in range(batch):
         for o in range(2):
-            made[o] = made_sum[o] + maker_dense_bias[o]
-        for o in range(64):
-            critic_3_h_dense_sum = f4(0.0)
-            for i in range(2):
-                critic_3_h_dense_sum += made[i] * critic_h_weight[i, o]
-            critic_3_h_dense = critic_3_h_dense_sum + critic_h_bias[o]
-            critic_3_h[b, o] = critic_3_h_dense if critic_3_h_dense > f4(0.0) else f4(0.0)
+            made[b, o] = made[b, o] + maker_dense_bias[o]
 
 
 @kernel
@@ -929,8 +795,10 @@ def forward_places(places_sum):
 
 
 @inlined
-def differentiate(params, d_params, work, seed, real):
-    """One forward and one backward pass: returns the loss and fills d_params."""
+def over_rows(params, d_params, first, last, work, seed, real):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
     batch = real.shape[0]
     noise_normal_key = random_key(seed, 1)
     (
@@ -963,50 +831,43 @@ def differentiate(params, d_params, work, seed, real):
     ) = parts(d_params)
     noise = view(work, 0, (batch, 8))  # kept for d_maker_h_weight
     maker_h = view(work, 8 * batch, (batch, 64))  # kept for d_maker_h_2_weight and d_maker_h_dense
-    maker_h_2 = view(work, 72 * batch, (batch, 64))  # kept for d_critic_3_h_dense and d_made
-    made_sum = view(work, 136 * batch, (2,))
-    made = view(work, 136 * batch + 2, (batch, 2))
-    critic_2_h = view(work, 138 * batch + 2, (batch, 64))  # kept for d_critic_3_h_dense and d_made
-    critic_h_2 = view(work, 266 * batch + 2, (batch, 64))
-    dlikely_dcritic_h_2_dense = view(work, 330 * batch + 2, (batch, 64))
-    dmistakes_dlikely = view(work, 394 * batch + 2, (batch,))
-    dmistakes_dcritic_h_2_dense = view(work, 395 * batch + 2, (batch, 64))
-    dlikely_dcritic_h_dense = view(work, 459 * batch + 2, (batch, 64))
-    dmistakes_dslope = view(work, 523 * batch + 2, (batch, 2))
-    dmistakes_ddlikely_dcritic_h = view(work, 525 * batch + 2, (batch, 64))
-    critic_2_h_2_dense_sum = view(work, 589 * batch + 2, (batch, 64))  # kept for d_critic_3_h_2_dense
-    critic_2_h_2 = view(work, 653 * batch + 2, (64,))
-    d_critic_3_h_2_dense = view(work, 653 * batch + 66, (batch, 64))
-    dmistakes_dcritic_2_h_2_dense = view(work, 717 * batch + 66, (batch, 64))
-    d_critic_3_h = view(work, 589 * batch + 2, (batch, 64))
-    d_critic_3_h_dense = view(work, 653 * batch + 2, (64,))
-    d_made = view(work, 136 * batch, (2,))
-    d_maker_h_2_dense = view(work, 653 * batch + 66, (batch, 64))
-    d_maker_h_dense = view(work, 589 * batch + 2, (batch, 64))
-    dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 653 * batch + 66, (batch, 64))
-    dmistakes_dcritic_2_h = view(work, 653 * batch + 66, (batch, 64))
-    dmistakes_dcritic_2_h_dense = view(work, 653 * batch + 2, (64,))
-    dmistakes_dcritic_h = view(work, 717 * batch + 66, (batch, 64))
-    dmistakes_dcritic_h_dense = view(work, 202 * batch + 2, (batch, 64))
-    forward_noise(noise, noise_normal_key)
-    gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
-    forward_maker_h(maker_h, maker_h_bias)
+    maker_h_2 = view(work, 72 * batch, (batch, 64))  # kept for d_maker_dense_weight and d_maker_h_2_dense
+    made = view(work, 136 * batch, (batch, 2))
+    critic_h_2 = view(work, 202 * batch, (batch, 64))
+    dlikely_dcritic_h_2_dense = view(work, 266 * batch, (batch, 64))
+    dmistakes_dlikely = view(work, 330 * batch, (batch,))
+    dmistakes_dcritic_h_2_dense = view(work, 331 * batch, (batch, 64))
+    dlikely_dcritic_h_dense = view(work, 395 * batch, (batch, 64))
+    critic_2_h_2_dense_sum = view(work, 525 * batch, (batch, 64))  # kept for d_critic_3_h_2_dense
+    critic_2_h_2 = view(work, 589 * batch, (64,))
+    d_critic_3_h_2_dense = view(work, 589 * batch + 64, (batch, 64))
+    dmistakes_dcritic_2_h_2_dense = view(work, 653 * batch + 64, (batch, 64))
+    d_critic_3_h_dense = view(work, 525 * batch, (batch, 64))
+    d_made = view(work, 589 * batch + 64, (batch, 2))
+    d_maker_h_2_dense = view(work, 525 * batch, (batch, 64))
+    d_maker_h_dense = view(work, 589 * batch + 64, (batch, 64))
+    dmistakes_dslope = view(work, 459 * batch, (batch, 2))
+    dmistakes_ddlikely_dcritic_h = view(work, 589 * batch + 64, (batch, 64))
+    dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
+    dmistakes_dcritic_2_h = view(work, 589 * batch + 64, (batch, 64))
+    dmistakes_dcritic_2_h_dense = view(work, 461 * batch, (batch, 64))  # kept for d_critic_3_h_dense
+    dmistakes_dcritic_h = view(work, 653 * batch + 64, (batch, 64))
+    dmistakes_dcritic_h_dense = view(work, 138 * batch, (batch, 64))
+    forward_noise(noise, noise_normal_key, first, last)
+    # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
+    gemm(rows(noise, first, last), maker_h_weight, rows(maker_h, first, last), False)
+    forward_maker_h(maker_h, maker_h_bias, first, last)
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
-    gemm(maker_h, maker_h_2_weight, maker_h_2, False)
-    forward_critic_2_h(
-        maker_h_2,
-        maker_h_2_bias,
-        maker_dense_weight,
-        maker_dense_bias,
-        critic_h_weight,
-        critic_h_bias,
-        made_sum,
-        made,
-        critic_2_h,
-    )
-    forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense)
+    gemm(rows(maker_h, first, last), maker_h_2_weight, rows(maker_h_2, first, last), False)
+    forward_maker_h(maker_h_2, maker_h_2_bias, first, last)
+    # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
+    gemm(rows(maker_h_2, first, last), maker_dense_weight, rows(made, first, last), False)
+    forward_made(made, maker_dense_bias, first, last)
+    # critic_h_dense_sum[b, o] = Σ_i real[b, i] critic_h_weight[i, o]
+    gemm(rows(real, first, last), critic_h_weight, rows(dmistakes_dcritic_h_dense, first, last), False)
+    forward_maker_h(dmistakes_dcritic_h_dense, critic_h_bias, first, last)
     # critic_h_2_dense_sum[b, o] = Σ_i critic_h[b, i] critic_h_2_weight[i, o]
-    gemm(dmistakes_dcritic_h_dense, critic_h_2_weight, critic_h_2, False)
+    gemm(rows(dmistakes_dcritic_h_dense, first, last), critic_h_2_weight, rows(critic_h_2, first, last), False)
     forward_dmistakes_dcritic_h_2_dense(
         critic_h_2,
         critic_h_2_bias,
@@ -1015,19 +876,30 @@ def differentiate(params, d_params, work, seed, real):
         dlikely_dcritic_h_2_dense,
         dmistakes_dlikely,
         dmistakes_dcritic_h_2_dense,
+        first,
+        last,
     )
     # dlikely_dcritic_h[b, i] = Σ_o dlikely_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
-    gemm(dlikely_dcritic_h_2_dense, critic_h_2_weight.T, dlikely_dcritic_h_dense, False)
-    forward_dmistakes_ddlikely_dcritic_h(
-        dlikely_dcritic_h_dense,
-        dmistakes_dcritic_h_dense,
-        critic_h_weight,
-        dmistakes_dslope,
-        dmistakes_ddlikely_dcritic_h,
+    gemm(
+        rows(dlikely_dcritic_h_2_dense, first, last),
+        critic_h_2_weight.T,
+        rows(dlikely_dcritic_h_dense, first, last),
+        False,
     )
+    forward_dlikely_dcritic_h_dense(dlikely_dcritic_h_dense, dmistakes_dcritic_h_dense, first, last)
+    # slope[b, i] = Σ_o dlikely_dcritic_h_dense[b, o] critic_h_weight[i, o]
+    gemm(rows(dlikely_dcritic_h_dense, first, last), critic_h_weight.T, rows(dmistakes_dslope, first, last), False)
+    # critic_2_h_dense_sum[b, o] = Σ_i made[b, i] critic_h_weight[i, o]
+    gemm(rows(made, first, last), critic_h_weight, rows(dmistakes_dcritic_2_h_dense, first, last), False)
+    forward_maker_h(dmistakes_dcritic_2_h_dense, critic_h_bias, first, last)
     # critic_2_h_2_dense_sum[b, o] = Σ_i critic_2_h[b, i] critic_h_2_weight[i, o]
-    gemm(critic_2_h, critic_h_2_weight, critic_2_h_2_dense_sum, False)
-    loss = loss_and_d_critic_3_h_2_dense(
+    gemm(
+        rows(dmistakes_dcritic_2_h_dense, first, last),
+        critic_h_2_weight,
+        rows(critic_2_h_2_dense_sum, first, last),
+        False,
+    )
+    loss_sum = loss_sum_and_d_critic_3_h_2_dense(
         critic_2_h_2_dense_sum,
         critic_h_2_bias,
         critic_dense_weight,
@@ -1038,74 +910,130 @@ def differentiate(params, d_params, work, seed, real):
         critic_2_h_2,
         d_critic_3_h_2_dense,
         dmistakes_dcritic_2_h_2_dense,
+        first,
+        last,
     )
     # d_critic_3_h[b, i] = Σ_o d_critic_3_h_2_dense[b, o] critic_h_2_weight[i, o]
-    gemm(d_critic_3_h_2_dense, critic_h_2_weight.T, d_critic_3_h, False)
-    backward_critic_3_h_dense(
-        critic_2_h,
-        d_critic_3_h,
-        critic_h_weight,
-        maker_h_2,
-        maker_dense_weight,
-        d_maker_dense_bias,
-        d_maker_dense_weight,
-        d_maker_h_2_bias,
-        d_critic_3_h_dense,
-        d_made,
-        d_maker_h_2_dense,
-    )
+    gemm(rows(d_critic_3_h_2_dense, first, last), critic_h_2_weight.T, rows(d_critic_3_h_dense, first, last), False)
+    forward_dlikely_dcritic_h_dense(d_critic_3_h_dense, dmistakes_dcritic_2_h_dense, first, last)
+    # d_made[b, i] = Σ_o d_critic_3_h_dense[b, o] critic_h_weight[i, o]
+    gemm(rows(d_critic_3_h_dense, first, last), critic_h_weight.T, rows(d_made, first, last), False)
+    backward_maker_dense_bias(d_made, d_maker_dense_bias, first, last)
+    # d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i] d_made[b, o]
+    gemm(rows(maker_h_2, first, last).T, rows(d_made, first, last), d_maker_dense_weight, False)
+    # d_maker_h_2[b, i] = Σ_o d_made[b, o] maker_dense_weight[i, o]
+    gemm(rows(d_made, first, last), maker_dense_weight.T, rows(d_maker_h_2_dense, first, last), False)
+    backward_maker_h_2_dense(d_maker_h_2_dense, maker_h_2, d_maker_h_2_bias, first, last)
     # d_maker_h[b, i] = Σ_o d_maker_h_2_dense[b, o] maker_h_2_weight[i, o]
-    gemm(d_maker_h_2_dense, maker_h_2_weight.T, d_maker_h_dense, False)
+    gemm(rows(d_maker_h_2_dense, first, last), maker_h_2_weight.T, rows(d_maker_h_dense, first, last), False)
     # d_maker_h_2_weight[i, o] = Σ_b maker_h[b, i] d_maker_h_2_dense[b, o]
-    gemm(maker_h.T, d_maker_h_2_dense, d_maker_h_2_weight, False)
-    backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias)
+    gemm(rows(maker_h, first, last).T, rows(d_maker_h_2_dense, first, last), d_maker_h_2_weight, False)
+    backward_maker_h_2_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last)
     # d_maker_h_weight[i, o] = Σ_b noise[b, i] d_maker_h_dense[b, o]
-    gemm(noise.T, d_maker_h_dense, d_maker_h_weight, False)
-    forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely)
+    gemm(rows(noise, first, last).T, rows(d_maker_h_dense, first, last), d_maker_h_weight, False)
+    forward_dmistakes_dslope(dmistakes_dslope, first, last)
+    forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely, first, last)
+    # dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_i dmistakes_dslope[b, i] critic_h_weight[i, o]
+    gemm(rows(dmistakes_dslope, first, last), critic_h_weight, rows(dmistakes_ddlikely_dcritic_h, first, last), False)
+    forward_dlikely_dcritic_h_dense(dmistakes_ddlikely_dcritic_h, dmistakes_dcritic_h_dense, first, last)
     # dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] = Σ_i dmistakes_ddlikely_dcritic_h[b, i] critic_h_2_weight[i, o]
-    gemm(dmistakes_ddlikely_dcritic_h, critic_h_2_weight, dmistakes_ddlikely_dcritic_h_2_dense_sum, False)
-    forward_dmistakes_dcritic_dense_weight(
-        critic_h_2, dmistakes_ddlikely_dcritic_h_2_dense_sum, dmistakes_dcritic_dense_weight
+    gemm(
+        rows(dmistakes_ddlikely_dcritic_h, first, last),
+        critic_h_2_weight,
+        rows(dmistakes_ddlikely_dcritic_h_2_dense_sum, first, last),
+        False,
     )
-    forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely)
-    forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense)
+    forward_dmistakes_dcritic_dense_weight(
+        critic_h_2, dmistakes_ddlikely_dcritic_h_2_dense_sum, dmistakes_dcritic_dense_weight, first, last
+    )
+    forward_dmistakes_dcritic_dense_weight_(dmistakes_dcritic_dense_weight, critic_h_2, dmistakes_dlikely, first, last)
+    forward_dmistakes_dcritic_h_2_bias(dmistakes_dcritic_h_2_bias, dmistakes_dcritic_h_2_dense, first, last)
     # dmistakes_dcritic_h_2_weight[i, o] = Σ_b critic_2_h[b, i] dmistakes_dcritic_2_h_2_dense[b, o]
-    gemm(critic_2_h.T, dmistakes_dcritic_2_h_2_dense, dmistakes_dcritic_h_2_weight, False)
+    gemm(
+        rows(dmistakes_dcritic_2_h_dense, first, last).T,
+        rows(dmistakes_dcritic_2_h_2_dense, first, last),
+        dmistakes_dcritic_h_2_weight,
+        False,
+    )
     # dmistakes_dcritic_h_2_weight[i, o] += Σ_b dmistakes_ddlikely_dcritic_h[b, i] dlikely_dcritic_h_2_dense[b, o]
-    gemm(dmistakes_ddlikely_dcritic_h.T, dlikely_dcritic_h_2_dense, dmistakes_dcritic_h_2_weight, True)
+    gemm(
+        rows(dmistakes_ddlikely_dcritic_h, first, last).T,
+        rows(dlikely_dcritic_h_2_dense, first, last),
+        dmistakes_dcritic_h_2_weight,
+        True,
+    )
     # dmistakes_dcritic_h_2_weight[i, o] += Σ_b critic_h[b, i] dmistakes_dcritic_h_2_dense[b, o]
-    gemm(dmistakes_dcritic_h_dense.T, dmistakes_dcritic_h_2_dense, dmistakes_dcritic_h_2_weight, True)
+    gemm(
+        rows(dmistakes_dcritic_h_dense, first, last).T,
+        rows(dmistakes_dcritic_h_2_dense, first, last),
+        dmistakes_dcritic_h_2_weight,
+        True,
+    )
     # dmistakes_dcritic_2_h[b, i] = Σ_o dmistakes_dcritic_2_h_2_dense[b, o] critic_h_2_weight[i, o]
-    gemm(dmistakes_dcritic_2_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_2_h, False)
-    forward_dmistakes_dcritic_h_weight(
-        critic_2_h,
-        dmistakes_dcritic_2_h,
-        made,
-        dmistakes_dcritic_h_bias,
-        dmistakes_dcritic_h_weight,
-        dmistakes_dcritic_2_h_dense,
+    gemm(
+        rows(dmistakes_dcritic_2_h_2_dense, first, last),
+        critic_h_2_weight.T,
+        rows(dmistakes_dcritic_2_h, first, last),
+        False,
+    )
+    forward_dmistakes_dcritic_h_bias(
+        dmistakes_dcritic_2_h_dense, dmistakes_dcritic_2_h, dmistakes_dcritic_h_bias, first, last
     )
     # dmistakes_dcritic_h[b, i] = Σ_o dmistakes_dcritic_h_2_dense[b, o] critic_h_2_weight[i, o]
-    gemm(dmistakes_dcritic_h_2_dense, critic_h_2_weight.T, dmistakes_dcritic_h, False)
-    forward_dmistakes_dcritic_h_bias(dmistakes_dcritic_h_dense, dmistakes_dcritic_h, dmistakes_dcritic_h_bias)
-    forward_dmistakes_dcritic_h_weight_(
-        dmistakes_dcritic_h_weight, dlikely_dcritic_h_dense, dmistakes_dslope, real, dmistakes_dcritic_h_dense
+    gemm(
+        rows(dmistakes_dcritic_h_2_dense, first, last),
+        critic_h_2_weight.T,
+        rows(dmistakes_dcritic_h, first, last),
+        False,
     )
+    forward_dmistakes_dcritic_h_bias_(
+        dmistakes_dcritic_h_dense, dmistakes_dcritic_h, dmistakes_dcritic_h_bias, first, last
+    )
+    # dmistakes_dcritic_h_weight[i, o] = Σ_b made[b, i] dmistakes_dcritic_2_h_dense[b, o]
+    gemm(rows(made, first, last).T, rows(dmistakes_dcritic_2_h_dense, first, last), dmistakes_dcritic_h_weight, False)
+    # dmistakes_dcritic_h_weight[i, o] += Σ_b dmistakes_dslope[b, i] dlikely_dcritic_h_dense[b, o]
+    gemm(
+        rows(dmistakes_dslope, first, last).T,
+        rows(dlikely_dcritic_h_dense, first, last),
+        dmistakes_dcritic_h_weight,
+        True,
+    )
+    # dmistakes_dcritic_h_weight[i, o] += Σ_b real[b, i] dmistakes_dcritic_h_dense[b, o]
+    gemm(rows(real, first, last).T, rows(dmistakes_dcritic_h_dense, first, last), dmistakes_dcritic_h_weight, True)
+    return (loss_sum,)
+
+
+@inlined
+def of_sums(d_params, batch, loss_sum):
+    """The loss, of the sums over all rows."""
+    loss = loss_sum / batch
     return loss
 
 
 @inlined
-def update(params, d_params, moments, t):
+def differentiate(params, d_params, work, seed, real):
+    """One forward and one backward pass: returns the loss and fills d_params."""
+    batch = real.shape[0]
+    (loss_sum,) = over_rows(params, d_params, 0, real.shape[0], work, seed, real)
+    return of_sums(d_params, batch, loss_sum)
+
+
+@inlined
+def update(params, d_params, moments, t, first, last):
     """One step of adam, in place; t counts steps from 1."""
-    p = view(params, 0, (4866,))
-    g = view(d_params, 0, (4866,))
-    m = view(moments, 0, (4866,))
-    v = view(moments, 4866, (4866,))
+    begin = first
+    end = max(begin, min(last, 4866))
+    p = rows(params, begin, end)
+    g = rows(d_params, begin, end)
+    m = rows(moments, begin, end)
+    v = rows(moments, begin + 4866, end + 4866)
     adam(m, g, v, p, t)
-    p = view(params, 4866, (4417,))
-    g = view(d_params, 4866, (4417,))
-    m = view(moments, 9732, (4417,))
-    v = view(moments, 14149, (4417,))
+    begin = max(first, 4866)
+    end = max(begin, min(last, 9283))
+    p = rows(params, begin, end)
+    g = rows(d_params, begin, end)
+    m = rows(moments, begin + 4866, end + 4866)
+    v = rows(moments, begin + 9283, end + 9283)
     adam(m, g, v, p, t)
 
 
@@ -1123,8 +1051,37 @@ def step_entry(params, d_params, moments, t, work, seed, real):
     if params.size != SIZE or d_params.size != SIZE or moments.size != 18566:
         raise ValueError("params or state are of another model")
     loss = differentiate(params, d_params, work, random_key(seed, t), real)
-    update(params, d_params, moments, float(t))
+    update(params, d_params, moments, float(t), 0, 9283)
     return -1, -1, loss
+
+
+@entry
+def share_entry(params, d_params, first, last, t, seed, work, real):
+    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model")
+    (loss_sum,) = over_rows(params, d_params, first, last, work, random_key(seed, t), real)
+    return -1, -1, loss_sum
+
+
+@entry
+def sums_entry(shares, batch, loss_sum):
+    """The loss, of the sums of all shares."""
+    return of_sums(shares[0], batch, loss_sum)
+
+
+@entry
+def added_entry(params, shares, moments, t, first, last):
+    """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
+    if params.size != SIZE or moments.size != 18566:
+        raise ValueError("params or state are of another model")
+    d_params = shares[0]
+    sums = rows(d_params, first, last)
+    for worker in range(1, shares.shape[0]):
+        share = rows(shares[worker], first, last)
+        for n in range(share.size):
+            sums[n] += share[n]
+    update(params, d_params, moments, float(t), first, last)
 
 
 @entry
@@ -1149,14 +1106,16 @@ def predict_entry(params, work, seed, points):
     ) = parts(params)
     some = view(work, 0, (1000, 8))
     maker_2_h = view(work, 8000, (1000, 64))
-    maker_2_h_2_dense_sum = view(work, 72000, (1000, 64))
-    points_sum = view(work, 0, (2,))
+    maker_2_h_2 = view(work, 72000, (1000, 64))
     forward_some(some, some_normal_key)
     gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
     forward_maker_2_h(maker_2_h, maker_h_bias)
     # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
-    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
-    forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points)
+    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2, False)
+    forward_maker_2_h(maker_2_h_2, maker_h_2_bias)
+    # points_sum[n, o] = Σ_i maker_2_h_2[n, i] maker_dense_weight[i, o]
+    gemm(maker_2_h_2, maker_dense_weight, points, False)
+    forward_points(points, maker_dense_bias)
     return -1, -1
 
 
@@ -1184,43 +1143,38 @@ def evaluate_entry(params, work, places, seed, real):
     ) = parts(params)
     noise = view(work, 0, (batch, 8))
     maker_h = view(work, 8 * batch, (batch, 64))
-    maker_h_2_dense_sum = view(work, 72 * batch, (batch, 64))
-    made_sum = view(work, 0, (2,))
-    made = view(work, 8 * batch, (2,))
-    critic_3_h = view(work, 136 * batch, (batch, 64))
-    some = view(work, 200 * batch, (1000, 8))
-    maker_2_h = view(work, 200 * batch + 8000, (1000, 64))
-    maker_2_h_2_dense_sum = view(work, 200 * batch + 72000, (1000, 64))
-    points_sum = view(work, 0, (2,))
-    points = view(work, 200 * batch, (1000, 2))
-    place_ = view(work, 0, (2,))
-    far_sum = view(work, 200 * batch + 72000, (1000, 8))
+    maker_h_2 = view(work, 72 * batch, (batch, 64))
+    made = view(work, 0, (batch, 2))
+    some = view(work, 136 * batch, (1000, 8))
+    maker_2_h = view(work, 136 * batch + 8000, (1000, 64))
+    maker_2_h_2 = view(work, 136 * batch + 72000, (1000, 64))
+    points = view(work, 136 * batch, (1000, 2))
+    place_ = view(work, 72 * batch, (2,))
+    far_sum = view(work, 136 * batch + 72000, (1000, 8))
     places_sum = view(places, 0, (8,))
-    critic_3_h_2_dense_sum = view(work, 72 * batch, (batch, 64))
-    forward_noise(noise, noise_normal_key)
+    critic_3_h = view(work, 72 * batch, (batch, 64))
+    critic_3_h_2_dense_sum = view(work, 8 * batch, (batch, 64))
+    forward_noise_(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
-    forward_maker_h(maker_h, maker_h_bias)
+    forward_maker_h_(maker_h, maker_h_bias)
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
-    gemm(maker_h, maker_h_2_weight, maker_h_2_dense_sum, False)
-    forward_critic_3_h(
-        maker_h_2_dense_sum,
-        maker_h_2_bias,
-        maker_dense_weight,
-        maker_dense_bias,
-        critic_h_weight,
-        critic_h_bias,
-        made_sum,
-        made,
-        critic_3_h,
-    )
+    gemm(maker_h, maker_h_2_weight, maker_h_2, False)
+    forward_maker_h_(maker_h_2, maker_h_2_bias)
+    gemm(maker_h_2, maker_dense_weight, made, False)  # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
+    forward_made_(made, maker_dense_bias)
     forward_some(some, some_normal_key)
     gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
     forward_maker_2_h(maker_2_h, maker_h_bias)
     # maker_2_h_2_dense_sum[n, o] = Σ_i maker_2_h[n, i] maker_h_2_weight[i, o]
-    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2_dense_sum, False)
-    forward_points(maker_2_h_2_dense_sum, maker_h_2_bias, maker_dense_weight, maker_dense_bias, points_sum, points)
+    gemm(maker_2_h, maker_h_2_weight, maker_2_h_2, False)
+    forward_maker_2_h(maker_2_h_2, maker_h_2_bias)
+    # points_sum[n, o] = Σ_i maker_2_h_2[n, i] maker_dense_weight[i, o]
+    gemm(maker_2_h_2, maker_dense_weight, points, False)
+    forward_points(points, maker_dense_bias)
     forward_far_sum(points, place_, far_sum)
     near = forward_near(far_sum, places_sum)
+    gemm(made, critic_h_weight, critic_3_h, False)  # critic_3_h_dense_sum[b, o] = Σ_i made[b, i] critic_h_weight[i, o]
+    forward_maker_h_(critic_3_h, critic_h_bias)
     # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
     loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)
@@ -1229,6 +1183,73 @@ def evaluate_entry(params, work, places, seed, real):
 
 
 # ------------------------------------------------------------------ for callers
+
+
+ROW_WORK = 55680
+"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows):
+    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Workers:
+    """Threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.threads, self.one_blas_thread = None, None, OneBlasThread()
+
+    def enough(self, count):
+        """At least so many threads: how many, and their pool."""
+        if self.process not in (None, os.getpid()):
+            self.threads, self.one_blas_thread = None, OneBlasThread()
+        self.process, threads = os.getpid(), self.threads
+        if threads is None or threads[0] < count:
+            most = max(count, processors())
+            self.threads = threads = most, ThreadPoolExecutor(most)
+        return threads
+
+    def map(self, function, count):
+        """What function(0) … function(count - 1) give."""
+        _, pool = self.enough(count)
+        with self.one_blas_thread:
+            others = [pool.submit(function, worker) for worker in range(1, count)]
+            try:
+                first = function(0)  # here: to wake one thread less
+            finally:
+                wait(others)
+            return [first, *(other.result() for other in others)]
+
+
+WORKERS = Workers()
 
 
 class Params:
@@ -1265,11 +1286,12 @@ class State:
         self.seed = seed
         self.d_params = np.empty(SIZE, f4)
         self.work = [np.empty(0, f4)]
+        self.shards = []
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 781 * batch + 66:
-            self.work[0] = np.empty(781 * batch + 66, f4)
+        if self.work[0].size < 717 * batch + 64:
+            self.work[0] = np.empty(717 * batch + 64, f4)
         return self.work
 
 
@@ -1296,9 +1318,41 @@ def train_step(params, state, real):
     """One training step on one batch, in place; returns the loss. real: float32 [batch, 2]."""
     (real,) = _checked(real)
     step = state.step + 1
+    if (shards := shards_of(real.shape[0])) > 1:
+        return _step_in_shards(params, state, shards, real)
     _, _, loss = step_entry(
         params.flat, state.d_params, state.flat, step, *state.work_for(real.shape[0]), _seed(state.seed), real
     )
+    state.step = step
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {step} is {loss}")
+    return loss
+
+
+def _step_in_shards(params, state, shards, real):
+    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
+    count = real.shape[0]
+    batch = real.shape[0]
+    if len(state.shards) != shards or state.shards[0][0].size < 717 * batch + 64:
+        state.shards = [(np.empty(717 * batch + 64, f4),) for _ in range(shards)]
+        state.shares = np.empty((shards, SIZE), f4)
+    step = state.step + 1
+
+    def share(worker):
+        first, last = count * worker // shards, count * (worker + 1) // shards
+        return share_entry(
+            params.flat, state.shares[worker], first, last, step, _seed(state.seed), *state.shards[worker], real
+        )
+
+    done = WORKERS.map(share, shards)
+    (loss_sum,) = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
+    loss = sums_entry(state.shares, real.shape[0], loss_sum)
+
+    def added(worker):
+        first, last = 9283 * worker // shards, 9283 * (worker + 1) // shards
+        added_entry(params.flat, state.shares, state.flat, step, first, last)
+
+    WORKERS.map(added, shards)
     state.step = step
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss of step {step} is {loss}")
@@ -1310,7 +1364,7 @@ def loss_and_gradients(params, real, *, seed=0):
     (real,) = _checked(real)
     batch = real.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(781 * batch + 66, f4), _seed(seed), real)
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(717 * batch + 64, f4), _seed(seed), real)
     return loss, gradients
 
 
@@ -1326,7 +1380,7 @@ def evaluate(params, real, *, seed=0):
     (real,) = _checked(real)
     batch = real.shape[0]
     _, _, loss, near, places_ = evaluate_entry(
-        params.flat, np.empty(200 * batch + 136000, f4), np.empty(8, np.int64), _seed(seed), real
+        params.flat, np.empty(136 * batch + 136000, f4), np.empty(8, np.int64), _seed(seed), real
     )
     return {"loss": float(loss), "near": float(near), "places": float(places_)}
 
@@ -1407,6 +1461,28 @@ def compiled_view(context, builder, signature, arguments):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
     return array_of(context, builder, array, data, lengths, steps)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@type_callable(rows)
+def type_of_rows(_):
+    """What compiled code takes some rows for: an array as the whole is."""
+    return lambda array, first, last: array
+
+
+@lower_builtin(rows, types.Array, types.Integer, types.Integer)
+def compiled_rows(context, builder, signature, arguments):
+    """What rows is in compiled code: another address and one other length."""
+    array = signature.return_type
+    given, first, last = arguments
+    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
+    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
+    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
+    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
 
 
 def gemm(a, b, out, accumulate):

@@ -340,8 +340,8 @@ def backward_h_gru_n_tanh_of(
     h_gru_s,
     h_gru_bias_h,
     h_gru_r,
-    d_h_gru_n_tanh_of,
     d_h_gru_s,
+    d_h_gru_n_tanh_of,
     d_h_gru_z_exp_of,
     d_h_gru_r_exp_of,
     first,
@@ -360,12 +360,12 @@ def backward_h_gru_n_tanh_of(
     d_h_gru_s[b, t, 0, j] += -d_h_gru_r_exp_of[b, t, j]                                     text_gru.grad:13
     """
     for b in range(first, last):
+        d_h_gru_s[b, t, :, :] = f4(0.0)
         for j in range(128):
             d_h_gru_n = d_h[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
             d_h_gru_z = d_h[b, t, j] * ((h[b, t - 1, j] if t - 1 >= 0 else f4(0.0)) - h_gru_n[b, t, j])
             d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n * (f4(1.0) - h_gru_n[b, t, j] * h_gru_n[b, t, j])
             d_h_gru_r = d_h_gru_n_tanh_of[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
-            d_h_gru_s[b, t, :, j] = f4(0.0)
             d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
             d_h_gru_z_exp_of[b, t, j] = -d_h_gru_z * h_gru_z[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
             d_h_gru_s[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
@@ -396,8 +396,8 @@ def backward_h_gru_a(
     d_h_gru_bias[:, :] = f4(0.0)
     for b in range(first, last):
         for t in range(time):
+            d_h_gru_a[b, t, :, :] = f4(0.0)
             for j in range(128):
-                d_h_gru_a[b, t, :, j] = f4(0.0)
                 d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]
                 d_h_gru_a[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
                 d_h_gru_a[b, t, 0, j] -= d_h_gru_r_exp_of[b, t, j]
@@ -714,8 +714,8 @@ def over_rows(params, d_params, first, last, work, x, y):
             h_gru_s,
             h_gru_bias_h,
             h_gru_r,
-            d_h_gru_n_tanh_of,
             d_h_gru_s,
+            d_h_gru_n_tanh_of,
             d_h_gru_z_exp_of,
             d_h_gru_r_exp_of,
             first,

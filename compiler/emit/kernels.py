@@ -326,19 +326,34 @@ class KernelWriter:
     # ------------------------------------------------------------ statements
 
     def opening_depth(self, statement: Statement) -> int:
-        """How many outer loops run along an axis of the target from end to end: what is below them starts at 0."""
+        """How many outer loops run along an axis of the target from end to end: what is below them starts at 0, in one
+        stretch where an axis before has but some places written."""
         places = [place.bare for place in statement.equation.write]
         extents = self.tensor(statement.equation.target).extents
         without, diagonal = passing(statement.equation, self.filled(statement)), self.diagonal_loops(statement)
+        parted = self.first_in_part(statement)
         for depth, name in enumerate(statement.path):
             if name in without:
                 continue
             if places.count(name) != 1 or diagonal.intersection(statement.path[:depth]):
                 return depth
+            if places.index(name) > parted:
+                return depth
             found = next(i for i in statement.equation.indices if i.name == name)
             if found.low.terms or found.high != extents[places.index(name)]:
                 return depth
         return len(statement.path)
+
+    def first_in_part(self, statement: Statement) -> int:
+        """The first axis of the target that the statement goes along neither from place to place nor from round to
+        round, as in `z[t, 3, j]`."""
+        equation, rounds = statement.equation, set(statement.around)
+        extents = self.tensor(equation.target).extents
+        whole = (
+            bool(place.bare) or extent.constant == 1 or bool(place.indices and rounds.issuperset(place.indices))
+            for place, extent in zip(equation.write, extents, strict=True)
+        )
+        return next((at for at, is_whole in enumerate(whole) if not is_whole), len(extents))
 
     def filled(self, statement: Statement) -> Buffer:
         """The buffer that it writes."""

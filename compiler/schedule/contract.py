@@ -31,7 +31,14 @@ from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Relation, T
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 
-from .costs import COPIED_WINDOW, PACKED_CHANNELS, PACKED_NUMBERS, THINNEST_PRODUCT
+from .costs import (
+    COPIED_WINDOW,
+    PACKED_CHANNELS,
+    PACKED_NUMBERS,
+    THINNEST_BESIDE_WIDE,
+    THINNEST_PRODUCT,
+    WIDE_ENOUGH,
+)
 from .program import Gemm, Operand, guards_of_rounds
 
 
@@ -300,7 +307,10 @@ class _Splitter:
         """Whether rows, columns and the summed extent are each worth a call of BLAS."""
         sizes = {i.name: i.extent for i in self.equation.indices}
         groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
-        return all(_at_least(tuple(sizes[name] for name in sorted(group)), THINNEST_PRODUCT) for group in groups)
+        extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
+        if not self.fixed and any(_at_least(group, WIDE_ENOUGH, free=False) for group in extents):
+            return all(_at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
+        return all(_at_least(group, THINNEST_PRODUCT) for group in extents)
 
     def _summed(self, first: Factor, second: Factor) -> frozenset[str]:
         return first.indices & second.indices & {i.name for i in self.equation.reduced}
@@ -546,11 +556,11 @@ def _grouped(factors: list[Factor]) -> list[Factor]:
     return [Factor(bodies[0] if len(bodies) == 1 else sympy.Mul(*bodies), own) for own, bodies in groups.items()]
 
 
-def _at_least(extents: tuple[IndexExpr, ...], least: int) -> bool:
-    """Whether the product of the extents is at least this; a free dim counts as large."""
+def _at_least(extents: tuple[IndexExpr, ...], least: int, free: bool = True) -> bool:
+    """Whether the product of the extents is at least this; a free dim counts as large, or not at all."""
     if not extents:
         return False
     product = ONE
     for extent in extents:
         product *= extent
-    return product.constant is None or product.constant >= least
+    return free if product.constant is None else product.constant >= least
