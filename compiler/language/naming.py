@@ -83,6 +83,8 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
         for entry in _makers(world, full):
             if known not in world.parameters and entry not in world.forcing:
                 world.force(world, entry)
+        if frame.is_shared and full in world.seen:
+            return world.seen[full].value
         if known in world.parameters:
             return world.parameters[known]
     close = suggestion(node.name, world.parameters)

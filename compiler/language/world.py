@@ -69,12 +69,24 @@ class Tables:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Updated:
-    """An update: the state, the equation of its next value, and where it stands."""
+    """An update: the state, the tensor that holds it there, the equation of its next value, and where it stands."""
 
     state: core.Leaf
+    seen: str
     entry: Entry
     span: Span
     frame: Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A state as a call of a shared definition sees it: in a tensor of the call's own."""
+
+    state: core.Leaf
+    name: str
+    order: tuple[int, ...]
+    frame: Frame
+    value: Value
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +111,8 @@ class World:
     preconditions: list[core.Precondition] = field(default_factory=list)
     outputs: list[tuple[syntax.Output, str, Entry]] = field(default_factory=list)
     updates: list[Updated] = field(default_factory=list)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """States of shared definitions, by what each call calls them."""
     statements: list[syntax.Statement] = field(default_factory=list)
     """Statements about training, which come last."""
     forcing: list[Thunk | Group] = field(default_factory=list)
