@@ -10,7 +10,7 @@ from sympy import Integer
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.conditions import NEVER, facts_of, guards_of, implied, index_of, negated, opposite, under
-from gradc.graph.index import ONE, ZERO, Gather, Ranges, dim, index, number, of_atom
+from gradc.graph.index import ONE, ZERO, Either, Gather, Ranges, differs, dim, index, number, of_atom
 from gradc.graph.nodes import Guard, Read, Relation, Value
 from gradc.graph.verify import verify
 
@@ -65,8 +65,9 @@ def test_what_is_implied_leaves_out_what_is_about_data():
     assert implied(scalar.AND(data, small), True) == (at_least(j - i - 1),)
     assert implied(scalar.AND(data, small), False) == ()
     assert implied(scalar.OR(data, small), False) == (at_least(i - j),)
-    assert facts_of(scalar.EQ(at_i, at_j)) == ((i - j, j - i), ())
-    assert facts_of(scalar.NE(at_i, at_j)) == ((), (i - j, j - i))
+    assert facts_of(scalar.EQ(at_i, at_j), True) == facts_of(scalar.NE(at_i, at_j), False) == (i - j, j - i)
+    assert facts_of(scalar.EQ(at_i, at_j), False) == (differs(i - j),)
+    assert differs(i - j) == Either(((i - j - 1,), (j - i - 1,)))
 
 
 def test_negations():

@@ -11,8 +11,8 @@ from random import Random
 
 import sympy
 
-from .conditions import implied, parts_of, under
-from .index import IndexExpr, Ranges, index, number, split_multiple
+from .conditions import facts_of, parts_of, under
+from .index import IndexExpr, Ranges, fact_holds, index, number, split_multiple
 from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
 from .tensors import ranges_of
@@ -111,7 +111,7 @@ def _drawn(ranges: Ranges, dims: dict[str, int], draws: Random) -> dict[str, int
             return None
         first, last = low.value(dims), high.value(dims) - 1
         env[name] = draws.choice((first, last, draws.randint(first, last)))
-    return env if all(fact.value(env) >= 0 for fact in ranges.facts) else None
+    return env if all(fact_holds(fact, env) for fact in (*ranges.facts, *ranges.choices)) else None
 
 
 def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
@@ -178,8 +178,8 @@ def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr
 def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
     if isinstance(body, Head):
         for part in parts_of(body):
-            known = () if part.condition is None else implied(part.condition, part.outcome)
-            yield from _read_in(part.body, under(ranges, known))
+            known = () if part.condition is None else facts_of(part.condition, part.outcome)
+            yield from _read_in(part.body, ranges.with_facts(known))
     elif isinstance(body, Read):
         yield body.tensor, body.subscripts, ranges
         for subscript in body.subscripts:

@@ -477,27 +477,73 @@ ONE = number(1)
 # ---------------------------------------------------------------- proofs
 
 
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of these holds, each some facts together: `i != 0` says that i - 1 ≥ 0 or that -i - 1 ≥ 0."""
+
+    cases: "tuple[tuple[Fact, ...], ...]"
+
+    def substitute(self, values: Mapping[str, IndexExpr]) -> "Either":
+        """Indices replaced by expressions, everywhere."""
+        return Either(tuple(tuple(fact.substitute(values) for fact in case) for case in self.cases))
+
+
+Fact: TypeAlias = IndexExpr | Either
+"""An expression that is ≥ 0, or a choice of facts."""
+
+
+def differs(value: IndexExpr) -> Either:
+    """That an expression is not 0."""
+    return Either(((value - 1,), (-value - 1,)))
+
+
+def fact_holds(fact: Fact, env: Mapping[str, int]) -> bool:
+    """Whether a fact holds at some values of the dims and indices."""
+    if isinstance(fact, Either):
+        return any(all(fact_holds(each, env) for each in case) for case in fact.cases)
+    return fact.value(env) >= 0
+
+
 @dataclass(frozen=True)
 class Ranges:
-    """What is known where an expression stands: low ≤ index < high for each index, and facts, each one ≥ 0."""
+    """What is known where an expression stands: low ≤ index < high for each index, facts, each one ≥ 0, and choices,
+    of each of which one case holds, none certain to be the one."""
 
     bounds: Mapping[str, tuple[IndexExpr, IndexExpr]] = field(default_factory=dict)
     facts: tuple[IndexExpr, ...] = ()
+    choices: tuple[Either, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((frozenset(self.bounds.items()), self.facts))
+        return hash((frozenset(self.bounds.items()), self.facts, self.choices))
 
-    def with_facts(self, facts: Iterable[IndexExpr]) -> "Ranges":
-        """The same and these facts."""
-        return Ranges(self.bounds, (*self.facts, *facts))
+    def with_facts(self, facts: Iterable[Fact]) -> "Ranges":
+        """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds."""
+        facts = tuple(facts)
+        plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
+        known = Ranges(self.bounds, (*self.facts, *plain))
+        waiting = (*self.choices, *(fact for fact in facts if isinstance(fact, Either)))
+        for at, choice in enumerate(waiting):
+            cases = tuple(case for case in choice.cases if not known._excludes(case))
+            if len(cases) == 1:
+                return Ranges(self.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
+            if cases:
+                known = Ranges(self.bounds, known.facts, (*known.choices, Either(cases)))
+        return known
 
     def with_index(self, name: str, low: IndexExpr, high: IndexExpr) -> "Ranges":
         """The same and one more index."""
-        return Ranges({**self.bounds, name: (low, high)}, self.facts)
+        return Ranges({**self.bounds, name: (low, high)}, self.facts, self.choices)
+
+    def _excludes(self, case: tuple[Fact, ...]) -> bool:
+        """Whether some fact of a case contradicts what is known."""
+        return any(
+            all(map(self._excludes, fact.cases)) if isinstance(fact, Either) else self._by_facts(-fact - 1)
+            for fact in case
+        )
 
     # ------------------------------------------------------------ ends
 
@@ -586,7 +632,17 @@ class Ranges:
 
     @lru_cache(maxsize=65536)  # noqa: B019
     def nonnegative(self, expr: IndexExpr) -> bool:
-        """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts."""
+        """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts, in each
+        case of a choice."""
+        if self._by_facts(expr):
+            return True
+        return any(
+            all(without.with_facts(case).nonnegative(expr) for case in each.cases)
+            for at, each in enumerate(self.choices)
+            for without in [Ranges(self.bounds, self.facts, self.choices[:at])]
+        )
+
+    def _by_facts(self, expr: IndexExpr) -> bool:
         if self._direct(expr):
             return True
         useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
@@ -595,7 +651,7 @@ class Ranges:
         if any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b):
             return True
         cleared = _cleared(expr)
-        return cleared is not None and self.nonnegative(cleared)
+        return cleared is not None and self._by_facts(cleared)
 
     def _direct(self, expr: IndexExpr) -> bool:
         least = self.least(expr)

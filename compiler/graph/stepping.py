@@ -109,8 +109,9 @@ def _read_by(read: Dependence, name: str, values: Mapping[str, IndexExpr]) -> De
     low, high = read.ranges.bounds[name]
     both = values[name] + index(name)  # the sum of its first value and its last
     bounds[name] = (both - high + 1, both - low + 1)
-    facts = tuple(fact.substitute(values) for fact in read.ranges.facts)
-    return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=Ranges(bounds, facts))
+    facts = [fact.substitute(values) for fact in (*read.ranges.facts, *read.ranges.choices)]
+    ranges = Ranges(bounds).with_facts(facts)
+    return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=ranges)
 
 
 def steppable(equation: Equation, used: frozenset[str]) -> list[str]:
