@@ -4,7 +4,7 @@ A read that never meets a write is no dependence: `h[b, t + 1] = …` does not n
 reads do meet the write, which some values of the indices show; only where none is found is the contrary proved.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -12,10 +12,10 @@ from random import Random
 import sympy
 
 from .conditions import facts_of, parts_of, under
-from .index import IndexExpr, Ranges, fact_holds, index, number, split_multiple
+from .index import ZERO, IndexExpr, Ranges, fact_holds, index, never_negative, number
 from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
-from .tensors import ranges_of
+from .tensors import Index, ranges_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
     for written, at in zip(writer.write, place, strict=True):
         names = written.indices
         if len(names) == 1 and names[0] not in env:
-            value = written_in(written, names[0], number(at))
+            value = written_in(written, names[0], number(at), writer.indices)
             if value is None or value.constant is None:
                 return False
             env[names[0]] = value.constant
@@ -196,11 +196,27 @@ def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tupl
         yield gather.tensor, gather.subscripts, ranges
 
 
-def written_in(written: IndexExpr, own: str, place: IndexExpr) -> IndexExpr | None:
-    """The value of the index `own` at which `written` is the place: (place - rest) / factor, where it is whole."""
+def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: Sequence[Index],
+               known: Collection[str] = ()) -> IndexExpr | None:  # fmt: skip
+    """The value of the index `own` at which `written` is the place, if it is at any: rounded down.
+
+    `3*t + k` is p at t = p // 3 where k < 3: what else steps in the subscript must stay within one step of `own`.
+
+    Args:
+        indices: the writer's, with their ranges.
+        known: of these, the ones that have one value where the place is written and where it is read.
+    """
     factor = written.coefficient(own)
-    if factor is None or factor.constant is None:
+    if factor is None or not factor.terms or not factor.of_dims:
         return None
-    rest = written - factor * index(own)
-    whole, left = split_multiple((place - rest) * (1 if factor.constant > 0 else -1), number(abs(factor.constant)))
-    return None if left.terms else whole
+    sign = 1 if never_negative(factor) else -1
+    factor, rest = factor * sign, (written - factor * index(own)) * sign
+    if not never_negative(factor - 1):
+        return None
+    terms = (IndexExpr((term,)) for term in rest.terms)
+    within = sum((each for each in terms if set(each.indices) - set(known)), ZERO)
+    ranges = ranges_of(indices)
+    low, high = ranges.least(within), ranges.most(within)
+    if low is None or high is None or not never_negative(factor - 1 - (high - low)):
+        return None
+    return (place * sign - (rest - within) - low) // factor
