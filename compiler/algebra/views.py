@@ -8,7 +8,7 @@ changes nothing: what is found is an expression that could stand where the read 
 import sympy
 from sympy import Integer
 
-from gradc.graph.index import IndexExpr, Ranges, fact_holds
+from gradc.graph.index import IndexExpr, Ranges
 from gradc.graph.nodes import INF, Equation, Guard, Head, Read, Reducer, Relation, Value, leaves_of, rebuild
 from gradc.graph.scalar import EXP, NOT, WHERE
 
@@ -74,7 +74,7 @@ def _below_at_corner(expr: IndexExpr, ranges: Ranges) -> bool:
         other = env | {name: corners[name][1]}
         if expr.value(other) < expr.value(env):
             env = other
-    return expr.value(env) < 0 and all(fact_holds(fact, env) for fact in (*ranges.facts, *ranges.choices))
+    return expr.value(env) < 0 and ranges.hold_at(env)
 
 
 def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:

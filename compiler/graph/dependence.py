@@ -12,9 +12,10 @@ from random import Random
 import sympy
 
 from .conditions import facts_of, parts_of, under
-from .index import ZERO, IndexExpr, Ranges, fact_holds, index, never_negative, number
+from .index import ZERO, IndexExpr, Ranges, index, never_negative, number
 from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
+from .scalar import WHERE
 from .tensors import Index, ranges_of
 
 
@@ -111,7 +112,7 @@ def _drawn(ranges: Ranges, dims: dict[str, int], draws: Random) -> dict[str, int
             return None
         first, last = low.value(dims), high.value(dims) - 1
         env[name] = draws.choice((first, last, draws.randint(first, last)))
-    return env if all(fact_holds(fact, env) for fact in (*ranges.facts, *ranges.choices)) else None
+    return env if ranges.hold_at(env) else None
 
 
 def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
@@ -167,6 +168,31 @@ def _fails(guard: Guard, ranges: Ranges) -> bool:
     return guard.relation is Relation.AT_LEAST and ranges.nonnegative(-guard.value - 1)
 
 
+MOST_CASES = 8
+"""In which a sum adds something, looked at one by one."""
+
+
+@lru_cache(maxsize=8192)
+def where_it_adds(equation: Equation) -> tuple[Ranges, ...]:
+    """What is known of the indices in each case in which a sum adds anything: not where a factor is 0 by conditions."""
+    ranges = under(ranges_of(equation.indices), equation.guards)
+    cases = _nonzero(equation.body, ranges)
+    return cases if len(cases) <= MOST_CASES else (ranges,)
+
+
+def _nonzero(body: sympy.Expr, ranges: Ranges) -> tuple[Ranges, ...]:
+    if isinstance(body, WHERE.head):
+        condition, then, otherwise = body.args
+        branches = ((then, True), (otherwise, False))
+        known = ((branch, ranges.with_facts(facts_of(condition, outcome))) for branch, outcome in branches)
+        return tuple(case for branch, there in known if branch != 0 for case in _nonzero(branch, there))
+    cases: tuple[Ranges, ...] = (ranges,)
+    for factor in sympy.Mul.make_args(body) if isinstance(body, sympy.Mul) else ():
+        if isinstance(factor, WHERE.head) and len(cases) <= MOST_CASES:
+            cases = tuple(case for each in cases for case in _nonzero(factor, each))
+    return cases
+
+
 def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
     """Each place that an equation reads, with what is known of the indices there; gathers' places too."""
     ranges = under(ranges_of(equation.indices), equation.guards)
@@ -196,7 +222,7 @@ def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tupl
         yield gather.tensor, gather.subscripts, ranges
 
 
-def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: Sequence[Index],
+def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: tuple[Index, ...],
                known: Collection[str] = ()) -> IndexExpr | None:  # fmt: skip
     """The value of the index `own` at which `written` is the place, if it is at any: rounded down.
 

@@ -488,6 +488,7 @@ class Either:
         return Either(tuple(tuple(fact.substitute(values) for fact in case) for case in self.cases))
 
 
+Bounds: TypeAlias = Mapping[str, tuple[IndexExpr, IndexExpr]]
 Fact: TypeAlias = IndexExpr | Either
 """An expression that is ≥ 0, or a choice of facts."""
 
@@ -497,10 +498,10 @@ def differs(value: IndexExpr) -> Either:
     return Either(((value - 1,), (-value - 1,)))
 
 
-def fact_holds(fact: Fact, env: Mapping[str, int]) -> bool:
+def _holds(fact: Fact, env: Mapping[str, int]) -> bool:
     """Whether a fact holds at some values of the dims and indices."""
     if isinstance(fact, Either):
-        return any(all(fact_holds(each, env) for each in case) for case in fact.cases)
+        return any(all(_holds(each, env) for each in case) for case in fact.cases)
     return fact.value(env) >= 0
 
 
@@ -509,7 +510,7 @@ class Ranges:
     """What is known where an expression stands: low ≤ index < high for each index, facts, each one ≥ 0, and choices,
     of each of which one case holds, none certain to be the one."""
 
-    bounds: Mapping[str, tuple[IndexExpr, IndexExpr]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     facts: tuple[IndexExpr, ...] = ()
     choices: tuple[Either, ...] = ()
 
@@ -524,15 +525,24 @@ class Ranges:
         """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds."""
         facts = tuple(facts)
         plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
-        known = Ranges(self.bounds, (*self.facts, *plain))
+        known = Ranges(_narrowed(self.bounds, plain), (*self.facts, *plain))
         waiting = (*self.choices, *(fact for fact in facts if isinstance(fact, Either)))
         for at, choice in enumerate(waiting):
             cases = tuple(case for case in choice.cases if not known._excludes(case))
             if len(cases) == 1:
-                return Ranges(self.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
+                return Ranges(known.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
             if cases:
-                known = Ranges(self.bounds, known.facts, (*known.choices, Either(cases)))
+                known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases)))
         return known
+
+    @property
+    def all_facts(self) -> tuple[Fact, ...]:
+        """Facts and choices."""
+        return (*self.facts, *self.choices)
+
+    def hold_at(self, env: Mapping[str, int]) -> bool:
+        """Whether all facts and choices hold at some values of the dims and indices."""
+        return all(_holds(fact, env) for fact in self.all_facts)
 
     def with_index(self, name: str, low: IndexExpr, high: IndexExpr) -> "Ranges":
         """The same and one more index."""
@@ -675,6 +685,23 @@ class Ranges:
             return atom_expr
 
         return expr.map_atoms(change)
+
+
+def _narrowed(bounds: Bounds, facts: Iterable[IndexExpr]) -> Bounds:
+    """The ranges of indices, less what lies beyond a fact such as i - 2 ≥ 0 or n - 3 - i ≥ 0."""
+    found = dict(bounds)
+    for fact in facts:
+        name = fact.indices[0] if len(fact.indices) == 1 else ""
+        factor = fact.coefficient(name)
+        if name not in found or factor is None or factor.constant not in (1, -1):
+            continue
+        low, high = found[name]
+        end = (index(name) - fact) if factor.constant == 1 else (fact + index(name) + 1)
+        if factor.constant == 1 and end.of_dims and low.of_dims and never_negative(end - low):
+            found[name] = end, high
+        elif factor.constant == -1 and end.of_dims and high.of_dims and never_negative(high - end):
+            found[name] = low, end
+    return found
 
 
 def _cleared(expr: IndexExpr) -> IndexExpr | None:

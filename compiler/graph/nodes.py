@@ -254,9 +254,7 @@ def _sources(body: sympy.Expr, places: tuple[IndexExpr, ...]) -> tuple[str, ...]
 def _places_in(body: sympy.Expr) -> tuple[IndexExpr, ...]:
     """The index expressions in a body: subscripts of reads, and index values."""
     leaves = leaves_of(body)
-    return tuple(
-        place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
-    )
+    return tuple(place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)))
 
 
 @lru_cache(maxsize=16384)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .cycles import components
-from .dependence import Dependence, dependences, meeting_write, written_in
+from .dependence import Dependence, dependences, meeting_write, where_it_adds, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
 from .stepping import choices, turned
@@ -225,25 +225,40 @@ def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Eq
     Args:
         loops: those around, in the same round of which this is.
     """
-    distances = _distances(read, own, equations, loops)
-    bounds = (_least(-distance if backward else distance, read.ranges) for distance in distances)
+    bounds = [
+        _least_along(axis, read, own, equations, backward, [name for name, _ in loops])
+        for axis in range(len(read.place))
+    ]
     return max((bound for bound in bounds if bound is not None), default=None)
 
 
-def _distances(read: Dependence, own: Sequence[str], equations: Sequence[Equation], loops: Loops) -> list[IndexExpr]:
-    """The reader's round less that in which the place was written, as each axis has it."""
-    writer = equations[read.writer]
-    known = [name for name, _ in loops]
-    found = []
-    for written, place in zip(writer.write, read.place, strict=True):
-        rounds = written_in(written, own[read.writer], place, writer.indices, known)
-        found += [] if rounds is None else [index(own[read.reader]) - rounds]
-    return found
+def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool,
+                 known: Sequence[str]) -> int | None:  # fmt: skip
+    """The same by one axis: by the round in which the place that is read was written, or, where that tells none, as
+    `d_h[i // 2] += …` and `d_h[parent[i]] += …` do not, by the round in which the place that is written is read."""
+    reader, writer = equations[read.reader], equations[read.writer]
+    here, there = own[read.reader], own[read.writer]
+    written, place = writer.write[axis], read.place[axis]
+    sign = -1 if backward else 1
+    before = written_in(written, there, place, writer.indices, known)
+    if before is not None:
+        return _least((index(here) - before) * sign, read.ranges)
+    after = written_in(place, here, written, reader.indices, known) if there in written.indices else None
+    if after is None:
+        return None
+    bounds = [_least((after - index(there)) * sign, ranges) for ranges in where_it_adds(writer)]
+    known_bounds = [bound for bound in bounds if bound is not None]
+    return min(known_bounds, default=None) if len(known_bounds) == len(bounds) else None
 
 
 def _is_in_the_round(read: Dependence, own: Sequence[str], equations: Sequence[Equation], loops: Loops) -> bool:
     """Whether what is read is always of the reader's own round."""
-    return any(distance.constant == 0 for distance in _distances(read, own, equations, loops))
+    writer = equations[read.writer]
+    known = [name for name, _ in loops]
+    return any(
+        written_in(written, own[read.writer], place, writer.indices, known) == index(own[read.reader])
+        for written, place in zip(writer.write, read.place, strict=True)
+    )
 
 
 def _least(distance: IndexExpr, ranges: Ranges) -> int | None:

@@ -66,7 +66,7 @@ def _like(place: IndexExpr, name: str, other: IndexExpr, names: Sequence[str]) -
     found = [each for each in names if each in other.indices]
     step = _step(place, name)
     alike = [each for each in found if _step(other, each) == step]
-    return (alike or found or [None])[0]
+    return next(iter([*alike, *found]), None)
 
 
 def _step(place: IndexExpr, name: str) -> IndexExpr | None:
@@ -116,16 +116,24 @@ def _read_by(read: Dependence, name: str, values: Mapping[str, IndexExpr]) -> De
     low, high = read.ranges.bounds[name]
     both = values[name] + index(name)  # the sum of its first value and its last
     bounds[name] = (both - high + 1, both - low + 1)
-    facts = [fact.substitute(values) for fact in (*read.ranges.facts, *read.ranges.choices)]
+    facts = [fact.substitute(values) for fact in read.ranges.all_facts]
     ranges = Ranges(bounds).with_facts(facts)
     return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=ranges)
 
 
 def steppable(equation: Equation, used: frozenset[str]) -> list[str]:
-    """The indices along which an equation writes one place after the other, each step beyond all places of the last."""
-    return [
-        name
-        for name in equation.written
-        if name not in used
-        and any(written_in(place, name, place, equation.indices, used) is not None for place in equation.write)
-    ]
+    """The indices along which an equation writes one place after the other, each step beyond all places of the last;
+    then those that places depend on in another way, `d_h[i // 2]`."""
+    waiting = [name for name in equation.written if name not in used]
+    first = [name for name in waiting if any(_steps(equation, place, name, used) for place in equation.write)]
+    others = [name for name in waiting if any(_bends(place, name) for place in equation.write)]
+    return list(dict.fromkeys([*first, *others]))
+
+
+def _steps(equation: Equation, place: IndexExpr, name: str, used: frozenset[str]) -> bool:
+    return name in place.indices and written_in(place, name, place, equation.indices, used) is not None
+
+
+def _bends(place: IndexExpr, name: str) -> bool:
+    """Whether an index stands inside of a quotient, a remainder or a gather."""
+    return name in place.indices and place.coefficient(name) is None

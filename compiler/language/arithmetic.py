@@ -263,7 +263,8 @@ def _comparison(function: str, a: Element, b: Element, span: Span) -> Element:
     decided = _decided(function, difference)
     if decided is not None:
         return truth(span, decided)
-    equal, unequal = (difference, -difference), (differs(difference),)
+    equal: tuple[Fact, ...] = (difference, -difference)
+    unequal: tuple[Fact, ...] = (differs(difference),)
     holds, fails = {
         "lt": ((difference - 1,), (-difference,)),
         "le": ((difference,), (-difference - 1,)),
