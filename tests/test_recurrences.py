@@ -169,6 +169,30 @@ s[b, 2*(i: n)] = if i > 0 then tanh((if x[b, i, 1] > 0 then w[0, 0] else w[1, 1]
 r[b, i: n] = if i >= 3 then tanh(w[0, 1] * r[b, i % 3] + x[b, i, 2]) else w[0, 0] * x[b, i, 1]
 loss mean(h^2) + mean(u^3) + mean(t) + mean(v^2) + mean(s) + mean(r)
 """,
+    "the likeliest path, read back": """
+dim batch, time
+dim tags = 3
+input x[batch, time, tags]
+param trans[tags, tags] ~ normal()
+v[b: batch, 0, j: tags] = x[b, 0, j]
+v[b: batch, (t: time - 1) + 1, j: tags] = x[b, t + 1, j] + max[i](v[b, t, i] + trans[i, j])
+back[b, t: time - 1, j: tags] = argmax[i](v[b, t, i] + trans[i, j])
+path[b: batch, time - 1] = argmax[j](v[b, time - 1, j])
+path[b: batch, t: time - 1] = back[b, t, path[b, t + 1]]
+score[b] = sum[t](x[b, t, path[b, t]] * trans[path[b, t], path[b, 0]])
+loss mean(score) + mean(v)
+""",
+    "words that come of words": """
+dim batch, time
+dim vocab = 5, n = 3
+input seed[batch] : int(vocab), x[batch, time, n], greedy[batch, time] : bool
+param table[vocab, n] ~ normal()
+param w[n, vocab] ~ normal()
+tok[b, 0] = seed[b]
+h[b, t: time, j: n] = tanh(table[tok[b, t], j] + x[b, t, j] + h?[b, t - 1, j])
+tok[b: batch, (t: time) + 1] = if greedy[b, t] then argmax[v](sum[j](h[b, t, j] * w[j, v])) else min(tok[b, t], 2)
+loss mean(h^2) + mean(h)
+""",
     "the best so far": """
 dim n = 7
 input x[n]

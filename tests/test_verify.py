@@ -90,6 +90,30 @@ def test_not_zero_narrows_a_range():
     assert not under(ranges, (Guard(i - 2, Relation.UNEQUAL),)).nonnegative(i - 1)
 
 
+def test_of_a_choice_what_is_possible_holds():
+    ranges = Ranges({"i": (ZERO, n), "j": (ZERO, n)})
+    corner = facts_of(scalar.AND(scalar.EQ(at_i, Integer(0)), scalar.EQ(at_j, Integer(0))), False)
+    beside = ranges.with_facts(corner)
+    assert beside.nonnegative(i + j - 1)
+    assert not beside.nonnegative(j - 1)
+    assert beside.with_facts((-i,)).nonnegative(j - 1)
+    assert beside.with_facts((-i,)).bounds["j"] == (ONE, n)
+    either = ranges.with_facts(facts_of(scalar.OR(scalar.LT(Integer(2), at_i), scalar.LT(Integer(1), at_j)), True))
+    assert either.nonnegative(3 * j + 2 * i - 6)
+    assert not either.nonnegative(i + j - 3)
+    assert either.hold_at({"i": 3, "j": 0, "n": 5})
+    assert not either.hold_at({"i": 2, "j": 1, "n": 5})
+    nowhere = ranges.with_facts((*corner, -i, -j))
+    assert nowhere.nonnegative(number(-1))
+    assert facts_of(scalar.OR(scalar.LT(read("x", i), Integer(0)), scalar.EQ(at_i, Integer(0))), True) == ()
+
+
+def test_facts_narrow_ranges():
+    ranges = Ranges({"i": (ZERO, n)}).with_facts((i - 2, n - 4 - i))
+    assert ranges.bounds["i"] == (number(2), n - 3)
+    assert ranges.nonnegative(i // 2 - 1)
+
+
 # ---------------------------------------------------------------- sound graphs
 
 

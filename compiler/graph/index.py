@@ -522,7 +522,8 @@ class Ranges:
         return hash((frozenset(self.bounds.items()), self.facts, self.choices))
 
     def with_facts(self, facts: Iterable[Fact]) -> "Ranges":
-        """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds."""
+        """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds. Where none
+        is left, no place is like this, and all is true of it."""
         facts = tuple(facts)
         plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
         known = Ranges(_narrowed(self.bounds, plain), (*self.facts, *plain))
@@ -531,8 +532,7 @@ class Ranges:
             cases = tuple(case for case in choice.cases if not known._excludes(case))
             if len(cases) == 1:
                 return Ranges(known.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
-            if cases:
-                known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases)))
+            known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases)))
         return known
 
     @property
