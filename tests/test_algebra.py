@@ -635,7 +635,8 @@ def test_index_names_do_not_matter():
     ]
 
 
-EXTREME = ("adam(beta1 = 0)", "adam(beta1 = 0, beta2 = 0)", "adamw(beta2 = 0)", "nadam(beta1 = 0)", "rmsprop(alpha = 0)",
+EXTREME = ("adam(beta1 = 0)", "adam(beta1 = 0, beta2 = 0)", "adamw(beta2 = 0)", "nadam(beta1 = 0)",
+           "rmsprop(alpha = 0)",
            "lion(beta1 = 0)", "lion(beta2 = 0)", "sgd(lr = 0)")  # fmt: skip
 
 
