@@ -123,7 +123,9 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
         help = "t, the step, is known in optimizers and schedules"
     elif help is None and node.name in world.made:
         help = "a name is looked for above; only index equations see those below them"
-    help = help or "write an equation for it above, or declare it: input, param, dim"
+    help = (
+        help or f"write an equation for it above, or declare it: input, param, dim; list an index: sum[{node.name}](…)"
+    )
     return Refused("unknown-name", message, node.span, help=help)
 
 

@@ -146,7 +146,7 @@ class World:
         diagnostic = refused.diagnostic
         if diagnostic.span and frame.call and frame.definition:
             diagnostic = self._at_call(diagnostic, frame)
-        if diagnostic in self.diagnostics:
+        if any(_says(known, diagnostic) for known in self.diagnostics):
             return
         last = self.diagnostics[-1] if self.diagnostics else None
         if last is not None and _same_but_for_place(last, diagnostic) and last.span and diagnostic.span:
@@ -269,6 +269,12 @@ class World:
         if all(value != p.value for p in self.preconditions):
             self.preconditions.append(core.Precondition(span, value, message))
         return True
+
+
+def _says(known: Diagnostic, again: Diagnostic) -> bool:
+    """Whether an error says all that another does: the same, or the same of several places of a line, this one too."""
+    joined = replace(again, span=known.span, labels=known.labels)
+    return known == again or (known == joined and any(label.span == again.span for label in known.labels))
 
 
 def _same_but_for_place(a: Diagnostic, b: Diagnostic) -> bool:
