@@ -8,6 +8,7 @@ An equation that steps against the others is turned: its index runs from the las
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .dependence import Dependence, written_in
 from .index import IndexExpr, Ranges, index, never_negative
@@ -121,13 +122,14 @@ def _read_by(read: Dependence, name: str, values: Mapping[str, IndexExpr]) -> De
     return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=ranges)
 
 
-def steppable(equation: Equation, used: frozenset[str]) -> list[str]:
+@lru_cache(maxsize=8192)
+def steppable(equation: Equation, used: frozenset[str]) -> tuple[str, ...]:
     """The indices along which an equation writes one place after the other, each step beyond all places of the last;
     then those that places depend on in another way, `d_h[i // 2]`."""
     waiting = [name for name in equation.written if name not in used]
     first = [name for name in waiting if any(_steps(equation, place, name, used) for place in equation.write)]
     others = [name for name in waiting if any(_bends(place, name) for place in equation.write)]
-    return list(dict.fromkeys([*first, *others]))
+    return tuple(dict.fromkeys([*first, *others]))
 
 
 def _steps(equation: Equation, place: IndexExpr, name: str, used: frozenset[str]) -> bool:
