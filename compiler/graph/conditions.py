@@ -11,7 +11,7 @@ from operator import mul
 
 import sympy
 
-from .index import ONE, ZERO, Either, Fact, IndexExpr, Ranges, number
+from .index import ONE, ZERO, Fact, IndexExpr, Ranges, number, one_of
 from .nodes import Guard, Head, Relation, Value
 from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR, WHERE
 
@@ -172,7 +172,7 @@ def facts_of(condition: sympy.Expr, outcome: bool) -> tuple[Fact, ...]:
             parts = [facts_of(argument, outcome) for argument in condition.args]
             if isinstance(condition, AND.head) == outcome:
                 return tuple(dict.fromkeys(fact for part in parts for fact in part))
-            return (Either(tuple(parts)),) if all(parts) else ()
+            return one_of(*parts)
     return tuple(fact for guard in _conjunction(condition, outcome) or () for fact in guard.facts)
 
 

@@ -489,6 +489,9 @@ class Either:
 
 
 Bounds: TypeAlias = Mapping[str, tuple[IndexExpr, IndexExpr]]
+MOST_IN_A_CHOICE = 16
+MOST_CHOICES = 8
+"""What proofs look into: facts in the cases of a choice, and choices, of which the last are kept."""
 Fact: TypeAlias = IndexExpr | Either
 """An expression that is ≥ 0, or a choice of facts."""
 
@@ -496,6 +499,17 @@ Fact: TypeAlias = IndexExpr | Either
 def differs(value: IndexExpr) -> Either:
     """That an expression is not 0."""
     return Either(((value - 1,), (-value - 1,)))
+
+
+def one_of(*cases: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """That one of these cases holds; nothing where one of them says nothing, or all together too much to look at."""
+    if not all(cases) or sum(_count(fact) for case in cases for fact in case) > MOST_IN_A_CHOICE:
+        return ()
+    return (Either(cases),)
+
+
+def _count(fact: Fact) -> int:
+    return sum(_count(each) for case in fact.cases for each in case) if isinstance(fact, Either) else 1
 
 
 def _holds(fact: Fact, env: Mapping[str, int]) -> bool:
@@ -532,7 +546,7 @@ class Ranges:
             cases = tuple(case for case in choice.cases if not known._excludes(case))
             if len(cases) == 1:
                 return Ranges(known.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
-            known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases)))
+            known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases))[-MOST_CHOICES:])
         return known
 
     @property
@@ -643,13 +657,13 @@ class Ranges:
     @lru_cache(maxsize=65536)  # noqa: B019
     def nonnegative(self, expr: IndexExpr) -> bool:
         """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts, in each
-        case of a choice."""
+        case of one of the choices."""
         if self._by_facts(expr):
             return True
         return any(
-            all(without.with_facts(case).nonnegative(expr) for case in each.cases)
+            all(others.with_facts(case)._by_facts(expr) for case in each.cases)
             for at, each in enumerate(self.choices)
-            for without in [Ranges(self.bounds, self.facts, self.choices[:at])]
+            for others in [Ranges(self.bounds, self.facts, (*self.choices[:at], *self.choices[at + 1 :]))]
         )
 
     def _by_facts(self, expr: IndexExpr) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from gradc.errors import Span
-from gradc.graph.index import Either, Fact, IndexExpr, Ranges, differs, number
+from gradc.graph.index import Fact, IndexExpr, Ranges, differs, number, one_of
 
 from . import core
 from .core import Bounds, Kind
@@ -307,9 +307,5 @@ def _logical(function: str, parts: Sequence[Element], span: Span) -> Element:
         return unknown[0] if unknown else truth(span, not stops)
     a, b = parts
     if stops:
-        return Element(expression, Kind.BOOL, holds=_one_of(a.holds, b.holds), fails=(*a.fails, *b.fails))
-    return Element(expression, Kind.BOOL, holds=(*a.holds, *b.holds), fails=_one_of(a.fails, b.fails))
-
-
-def _one_of(*cases: tuple[Fact, ...]) -> tuple[Fact, ...]:
-    return (Either(cases),) if all(cases) else ()
+        return Element(expression, Kind.BOOL, holds=one_of(a.holds, b.holds), fails=(*a.fails, *b.fails))
+    return Element(expression, Kind.BOOL, holds=(*a.holds, *b.holds), fails=one_of(a.fails, b.fails))
