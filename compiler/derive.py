@@ -4,7 +4,6 @@ The steps are read off the graphs that the compiler makes, before and after its 
 those that the one rule of differentiation uses.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, rebuild
 from gradc.graph.tensors import Kind, Role
 from gradc.language import core
 from gradc.language.lower import lower
+from gradc.nearest import nearest
 from gradc.slices import ancestors
 from gradc.stages import adjoint_prefix, gradient_graph, graphs
 
@@ -94,7 +94,7 @@ def _check_name(model: core.Model, of: str) -> None:
 
 def _unknown(of: str, names: Sequence[str]) -> GradcError:
     own = [name for name in names if name.startswith(f"{of}.")]
-    close = own or difflib.get_close_matches(of, names, 1)
+    close = own or list(filter(None, [nearest(of, names)]))
     hint = f"did you mean {' or '.join(close)}?\n{_listed(names)}" if close else _listed(names)
     return fail("unknown-parameter", f"there is no parameter {of}", hint)
 

@@ -4,7 +4,6 @@ Each graph and each program is verified before it is shown. The stages: the synt
 graph with its gradient, the same simplified, the programs (loops, products, buffers), the emitted module.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from gradc.graph.verify import verify
 from gradc.language import show_syntax
 from gradc.language.lower import lower
 from gradc.language.parse import parse
+from gradc.nearest import nearest
 from gradc.schedule.program import Program
 from gradc.schedule.show import show as show_program
 from gradc.schedule.verify import verify_program
@@ -109,13 +109,13 @@ class _Model:
         """No tensor of that name, at this stage."""
         graph = self.written
         computed = [n for n in (*graph.tensors, *(f"d_{n}" for n in graph.tensors)) if n != name]
-        close = difflib.get_close_matches(name, computed, 1)
+        close = nearest(name, computed)
         shown = [n for n in graph.tensors if "." not in n or graph.tensors[n].role is not None]
         more = f" and {len(shown) - MOST_NAMES} more" if len(shown) > MOST_NAMES else ""
         listed = f"{self.stages.model.file} has {', '.join(shown[:MOST_NAMES])}{more}"
         there = name in graph.tensors or name in self.gradient.tensors
         message = f"{name} does not stand at this stage any more" if there else f"there is no tensor {name}"
-        hint = f"did you mean {close[0]}?\n{listed}" if close and not there else listed
+        hint = f"did you mean {close}?\n{listed}" if close and not there else listed
         return fail("unknown-tensor", message, hint)
 
 

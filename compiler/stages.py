@@ -220,8 +220,8 @@ def _check_order(graph: Graph) -> None:
                 f"the gradient of this recurrence goes through its places in no order that is found: {cycle}",
                 next(iter(lines)),
                 tuple(Label(span, "read here too") for span in [*lines][1:]),
-                help="h[i - 1], at a distance, has one, h[i // 2] and h[parent[i]] have none; an equation for each "
-                "place needs none: for i in range(1, n): h[i] = …",
+                help="that what it reads lies earlier must be seen of each of its branches: write fewer, or an "
+                "equation for each place, which needs no order: for i in range(1, n): h[i] = …",
             )
         ]) from None  # fmt: skip
 

@@ -10,6 +10,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_graphs import SPECIAL, Small, at_least, equal, i, j, k, read
+from support.emitted import load_plain
 from sympy import Integer, Rational
 
 from gradc.algebra import simplify as simplification
@@ -48,6 +49,7 @@ from gradc.graph.scalar import (
 from gradc.graph.show import body_of, guard_text, place_of
 from gradc.graph.tensors import Kind
 from gradc.graph.verify import verify
+from gradc.pipeline import emit
 
 POINTS = len(SPECIAL)
 x, y = read("x", i), read("y", i)
@@ -631,3 +633,18 @@ def test_index_names_do_not_matter():
         "t[a] = sum[i](w[a, i])",
         "out[i] = t[i]^2*x[i]",
     ]
+
+
+EXTREME = ("adam(beta1 = 0)", "adam(beta1 = 0, beta2 = 0)", "adamw(beta2 = 0)", "nadam(beta1 = 0)",
+           "rmsprop(alpha = 0)",
+           "lion(beta1 = 0)", "lion(beta2 = 0)", "sgd(lr = 0)")  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", EXTREME)
+def test_rules_settle_where_moments_become_copies(rule):
+    """`m = 0·m + 1·g` is a copy of g: what reads m reads g, beside what is deeper."""
+    module = load_plain(emit(f"param w[3] ~ ones\nloss sum(w^2)\noptimize {rule}\n", dtype="float64"))
+    params = module.init()
+    state = module.init_state(params)
+    losses = [module.train_step(params, state) for _ in range(3)]
+    assert np.isfinite(losses).all()

@@ -4,6 +4,7 @@ import ast
 import itertools
 import keyword
 import os
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from support.emitted import load_plain
 
 import gradc
 from gradc import pipeline
-from gradc.emit.lines import broken, parts
+from gradc.emit.lines import broken, laid_out, parts
 from gradc.emit.names import Names, identifier
 from gradc.emit.style import Surroundings, index_text
 from gradc.graph.index import dim, index
@@ -173,3 +174,23 @@ def test_an_entry_from_the_disk_gives_the_bits_of_one_compiled_here(tmp_path):
         said.append(run.stdout.split("\n"))
     assert [rows[1] for rows in said] == ["0", "1"]
     assert said[0][0] == said[1][0]
+
+
+def test_long_texts_in_calls_are_broken_between_words():
+    message = 'raise ValueError(f"back, a name, is [batch, time, tags = 3] with batch = {a.shape[0]}, (time) = {a.shape[1]}; got {list(b.shape)}")'  # noqa: E501
+    rows = laid_out(["        " + message])
+    assert max(map(len, rows)) <= 120
+    assert rows[0].strip() == "raise ValueError("
+    assert rows[-1].strip() == ")"
+    a, b = np.zeros((2, 5)), np.zeros((3, 4))
+    wanted = "back, a name, is [batch, time, tags = 3] with batch = 2, (time) = 5; got [3, 4]"
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        exec("\n".join(row[8:] for row in rows), {"a": a, "b": b, "ValueError": ValueError})
+
+
+def test_sizes_of_two_other_arrays_are_named_in_an_error():
+    text = "dim batch, time, tags = 3\ninput score[batch, time, tags], second[batch, time, tags]\n"
+    module = load_plain(emit(text + "param w ~ ones\npredict p = score + w * second\nloss w^2\n"))
+    wanted = "second is [batch, time, tags = 3] with batch = 2, time = 4; got [2, 5, 3]"
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        module.predict(module.init(), np.zeros((2, 4, 3)), np.zeros((2, 5, 3)))

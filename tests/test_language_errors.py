@@ -42,6 +42,17 @@ CASES: dict[str, tuple[str, str, str]] = {
     ),
     "the step in an equation": ("o = x * t", "unknown-name", "optimizers and schedules"),
     "an unknown parameter": ("h = dense(x, 3)\no = h.wieght", "unknown-name", "did you mean h.weight?"),
+    "a parameter that a layer does not have": (
+        "h = dense(x, 3)\no = h.table",
+        "unknown-name",
+        "h has h.weight, h.bias",
+    ),
+    "an index that nothing lists": ("o = sum(x[b, 0])", "unknown-name", "list an index: sum[b](…)"),
+    "the last place of a longer axis": (
+        "h[b, 0] = x[b, 0]\nh[b, i + 1] = h[b, i] + x[b, i]\no[b] = h[b, n]",
+        "stray-index",
+        "the last place is n + 0",
+    ),
     "a parameter of nothing": ("o = foo.bar", "unknown-name", "by their full names"),
     "a language's name": ("pi = x", "reserved-name", "pi is a name of the language"),
     "a language's name for an input": ("input inf[batch]", "reserved-name", "inf is a name of the language"),

@@ -14,14 +14,15 @@ PACKAGE = ROOT / "compiler"
 LAYERS = {
     "errors": set(),
     "patterns": set(),
+    "nearest": set(),
     "graph": {"errors"},
-    "language": {"graph", "errors", "patterns"},
+    "language": {"graph", "errors", "patterns", "nearest"},
     "calculus": {"graph", "errors"},
     "algebra": {"graph", "errors"},
     "schedule": {"graph", "errors"},
     "emit": {"graph", "errors", "schedule"},
     "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors"},
-    "runtime": {"errors", "patterns"},
+    "runtime": {"errors", "patterns", "nearest"},
 }
 """What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""
 

@@ -10,7 +10,7 @@ from sympy import Integer
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.conditions import NEVER, facts_of, guards_of, implied, index_of, negated, opposite, under
-from gradc.graph.index import ONE, ZERO, Gather, Ranges, dim, index, number, of_atom
+from gradc.graph.index import ONE, ZERO, Either, Gather, Ranges, differs, dim, index, number, of_atom
 from gradc.graph.nodes import Guard, Read, Relation, Value
 from gradc.graph.verify import verify
 
@@ -65,8 +65,9 @@ def test_what_is_implied_leaves_out_what_is_about_data():
     assert implied(scalar.AND(data, small), True) == (at_least(j - i - 1),)
     assert implied(scalar.AND(data, small), False) == ()
     assert implied(scalar.OR(data, small), False) == (at_least(i - j),)
-    assert facts_of(scalar.EQ(at_i, at_j)) == ((i - j, j - i), ())
-    assert facts_of(scalar.NE(at_i, at_j)) == ((), (i - j, j - i))
+    assert facts_of(scalar.EQ(at_i, at_j), True) == facts_of(scalar.NE(at_i, at_j), False) == (i - j, j - i)
+    assert facts_of(scalar.EQ(at_i, at_j), False) == (differs(i - j),)
+    assert differs(i - j) == Either(((i - j - 1,), (j - i - 1,)))
 
 
 def test_negations():
@@ -87,6 +88,30 @@ def test_not_zero_narrows_a_range():
     assert under(ranges, (Guard(i, Relation.UNEQUAL),)).nonnegative(i - 1)
     assert under(ranges, (Guard(i - n + 1, Relation.UNEQUAL),)).nonnegative(n - i - 2)
     assert not under(ranges, (Guard(i - 2, Relation.UNEQUAL),)).nonnegative(i - 1)
+
+
+def test_of_a_choice_what_is_possible_holds():
+    ranges = Ranges({"i": (ZERO, n), "j": (ZERO, n)})
+    corner = facts_of(scalar.AND(scalar.EQ(at_i, Integer(0)), scalar.EQ(at_j, Integer(0))), False)
+    beside = ranges.with_facts(corner)
+    assert beside.nonnegative(i + j - 1)
+    assert not beside.nonnegative(j - 1)
+    assert beside.with_facts((-i,)).nonnegative(j - 1)
+    assert beside.with_facts((-i,)).bounds["j"] == (ONE, n)
+    either = ranges.with_facts(facts_of(scalar.OR(scalar.LT(Integer(2), at_i), scalar.LT(Integer(1), at_j)), True))
+    assert either.nonnegative(3 * j + 2 * i - 6)
+    assert not either.nonnegative(i + j - 3)
+    assert either.hold_at({"i": 3, "j": 0, "n": 5})
+    assert not either.hold_at({"i": 2, "j": 1, "n": 5})
+    nowhere = ranges.with_facts((*corner, -i, -j))
+    assert nowhere.nonnegative(number(-1))
+    assert facts_of(scalar.OR(scalar.LT(read("x", i), Integer(0)), scalar.EQ(at_i, Integer(0))), True) == ()
+
+
+def test_facts_narrow_ranges():
+    ranges = Ranges({"i": (ZERO, n)}).with_facts((i - 2, n - 4 - i))
+    assert ranges.bounds["i"] == (number(2), n - 3)
+    assert ranges.nonnegative(i // 2 - 1)
 
 
 # ---------------------------------------------------------------- sound graphs

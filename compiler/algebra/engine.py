@@ -13,7 +13,7 @@ import sympy
 
 from gradc.errors import InternalError
 from gradc.graph import conditions
-from gradc.graph.conditions import implied, under
+from gradc.graph.conditions import facts_of
 from gradc.graph.index import Ranges
 from gradc.graph.nodes import Equation, Graph, Head, Origin
 from gradc.graph.scalar import NOT
@@ -82,7 +82,7 @@ class Site:
         """What the domain and the conditions on the way down say of the indices."""
         ranges = self.work.ranges(self.equation)
         for condition, outcome in self.known.items():
-            ranges = under(ranges, implied(condition, outcome))
+            ranges = ranges.with_facts(facts_of(condition, outcome))
         return ranges
 
 

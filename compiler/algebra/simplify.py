@@ -29,9 +29,9 @@ def simplified(graph: Graph) -> Rewritten:
 
 
 def size(work: Work) -> Measure:
-    """Equations; indices; reads; nodes of bodies; guards and quotients; how deep tensors stand on each other."""
+    """Equations; indices; reads; nodes of bodies; guards and quotients; how deep tensors stand, and what they read."""
     sizes = [work.remembered(_size, equation) for equation in work.equations()]
-    return len(work.tensors), len(sizes), *map(sum, zip(*sizes, strict=True)), _heights(work)
+    return len(work.tensors), len(sizes), *map(sum, zip(*sizes, strict=True)), *_heights(work)
 
 
 def _size(equation: Equation) -> tuple[int, int, int, int]:
@@ -44,12 +44,14 @@ def _reads(body: sympy.Expr) -> int:
     return 1 if isinstance(body, Read) else sum(map(_reads, body.args))
 
 
-def _heights(work: Work) -> int:
+def _heights(work: Work) -> tuple[int, int]:
     heights: dict[str, int] = {}
+    read = 0
     for name in work.order():
-        sources = [source for equation in work.writers[name] for source in equation.sources()]
-        heights[name] = 1 + max([heights.get(source, 0) for source in sources], default=0)
-    return sum(heights.values())
+        below = [heights.get(source, 0) for equation in work.writers[name] for source in equation.sources()]
+        heights[name] = 1 + max(below, default=0)
+        read += sum(below)
+    return sum(heights.values()), read
 
 
 def factors(work: Work) -> Measure:

@@ -74,7 +74,7 @@ def _below_at_corner(expr: IndexExpr, ranges: Ranges) -> bool:
         other = env | {name: corners[name][1]}
         if expr.value(other) < expr.value(env):
             env = other
-    return expr.value(env) < 0 and all(fact.value(env) >= 0 for fact in ranges.facts)
+    return expr.value(env) < 0 and ranges.hold_at(env)
 
 
 def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:

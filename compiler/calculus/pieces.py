@@ -12,12 +12,15 @@ from dataclasses import replace
 import sympy
 from sympy import Integer
 
-from gradc.graph.conditions import guards_of, implied, negated, opposite
+from gradc.graph.conditions import guards_of, implied, negated
 from gradc.graph.nodes import Equation, Guard, Head, Tensor
+from gradc.graph.scalar import AND, NOT, OR
 
 from .bodies import where
 
 Guards = tuple[Guard, ...]
+MOST_CASES = 8
+"""Of a condition that is cut up; one of more stays in the body."""
 
 
 def guarded_pieces(equation: Equation, target: Tensor) -> Iterator[Equation]:
@@ -62,16 +65,33 @@ def _branching_factor(product: sympy.Mul) -> sympy.Expr | None:
 
 
 def _branches(condition: sympy.Expr, then: sympy.Expr, otherwise: sympy.Expr) -> Iterator[tuple[Guards, sympy.Expr]]:
-    guards = guards_of(condition)
-    for inner, part in _pieces(then):
-        if guards is not None:
-            yield (*guards, *inner), part
-        else:
-            yield (*implied(condition, True), *inner), where(condition, part, Integer(0))
-    for inner, part in _pieces(otherwise):
-        if guards is None:
-            yield (*implied(condition, False), *inner), where(negated(condition), part, Integer(0))
-            continue
-        # not (a and b): not a, or a and not b
-        for place, guard in enumerate(guards):
-            yield (*guards[:place], opposite(guard), *inner), part
+    for outcome, branch in ((True, then), (False, otherwise)):
+        cases = _cases(condition, outcome)
+        for inner, part in _pieces(branch):
+            if cases is None:
+                holds = condition if outcome else negated(condition)
+                yield (*implied(condition, outcome), *inner), where(holds, part, Integer(0))
+            else:
+                yield from (((*guards, *inner), part) for guards in cases)
+
+
+def _cases(condition: sympy.Expr, outcome: bool) -> tuple[Guards, ...] | None:
+    """Guards of which exactly one set holds where a condition on indices comes out so; None for another condition.
+
+    `a or b` → a; not a, b
+    """
+    guards = guards_of(condition if outcome else negated(condition))
+    if guards is not None:
+        return (guards,)
+    if isinstance(condition, NOT.head):
+        return _cases(condition.args[0], not outcome)
+    if not isinstance(condition, AND.head | OR.head):
+        return None
+    left, right = condition.args
+    first, other, last = _cases(left, outcome), _cases(left, not outcome), _cases(right, outcome)
+    if first is None or other is None or last is None:
+        return None
+    both = isinstance(condition, AND.head) == outcome
+    joined = tuple((*a, *b) for a in (first if both else other) for b in last)
+    found = joined if both else (*first, *joined)
+    return found if len(found) <= MOST_CASES else None

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 WIDTH = 120
 PAIR = 2
+STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
+BRACES = re.compile(r"\{[^{}]*\}")
 SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
 HARD = "\xa0"
 """Stands for a space at which no row ends."""
@@ -77,12 +79,27 @@ def _laid_out(row: str, inside: bool) -> list[str]:
 
 
 def _arguments(indent: str, text: str) -> list[str]:
-    """The arguments of a call in one row, or where that is too long in a row each."""
+    """The arguments of a call in one row, or where that is too long in a row each; a long text in several."""
     if len(indent + text) <= WIDTH:
         return [indent + text]
+    if STRING.fullmatch(text):
+        return [indent + part for part in _text_parts(text, WIDTH - len(indent))]
     starts = [0, *(at + 2 for at in outermost(text, ", "))]
     ends = [*(at for at in outermost(text, ", ")), len(text)]
     return [f"{indent}{text[start:end]}," for start, end in zip(starts, ends, strict=True)]
+
+
+def _text_parts(text: str, width: int) -> list[str]:
+    """A string literal as several, one after the other, each ending at a space outside of braces."""
+    start = text.index('"')
+    prefix, said = text[:start], text[start + 1 : -1]
+    words = re.split(r"(?<= )", BRACES.sub(lambda match: match[0].replace(" ", HARD), said))
+    rows = [""]
+    for word in words:
+        if rows[-1] and len(prefix + rows[-1] + word) + PAIR > width:
+            rows.append("")
+        rows[-1] += word
+    return [f'{prefix}"{row}"'.replace(HARD, " ") for row in rows]
 
 
 def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:
@@ -98,6 +115,7 @@ def list_rows(indent: str, target: str, element: str, clause: str, width: int = 
 def _last_bracket(value: str) -> int:
     """Where the bracket opens that closes at the end of the value; 0 where none does."""
     depth = 0
+    value = STRING.sub(lambda match: "_" * len(match[0]), value)
     for at in reversed(range(len(value))):
         depth += value[at] in ")]"
         depth -= value[at] in "(["
@@ -122,6 +140,7 @@ def outermost(value: str, sign: str) -> list[int]:
     if sign not in value:
         return []
     depth, found = 0, []
+    value = STRING.sub(lambda match: "_" * len(match[0]), value)
     for at, letter in enumerate(value):
         depth += letter in "([{"
         depth -= letter in ")]}"

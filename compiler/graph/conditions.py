@@ -11,7 +11,7 @@ from operator import mul
 
 import sympy
 
-from .index import ONE, ZERO, IndexExpr, Ranges, number
+from .index import ONE, ZERO, Fact, IndexExpr, Ranges, number, one_of
 from .nodes import Guard, Head, Relation, Value
 from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR, WHERE
 
@@ -162,30 +162,20 @@ def implied(condition: sympy.Expr, outcome: bool) -> tuple[Guard, ...]:
     return _conjunction(condition, outcome) or ()
 
 
-def facts_of(condition: sympy.Expr) -> tuple[tuple[IndexExpr, ...], tuple[IndexExpr, ...]]:
-    """What is ≥ 0 where the condition is true, and what is where it is false."""
-    return facts_from(implied(condition, True)), facts_from(implied(condition, False))
-
-
-def facts_from(guards: Iterable[Guard]) -> tuple[IndexExpr, ...]:
-    """What the guards say is ≥ 0. `!=` alone says nothing of that: see `under`."""
-    facts: list[IndexExpr] = []
-    for guard in guards:
-        if guard.relation is Relation.AT_LEAST:
-            facts.append(guard.value)
-        elif guard.relation is Relation.EQUAL:
-            facts += [guard.value, -guard.value]
-    return tuple(facts)
+@lru_cache(maxsize=4096)
+def facts_of(condition: sympy.Expr, outcome: bool) -> tuple[Fact, ...]:
+    """What is known of indices where the condition comes out so."""
+    match condition:
+        case NOT.head():
+            return facts_of(condition.args[0], not outcome)
+        case AND.head() | OR.head():
+            parts = [facts_of(argument, outcome) for argument in condition.args]
+            if isinstance(condition, AND.head) == outcome:
+                return tuple(dict.fromkeys(fact for part in parts for fact in part))
+            return one_of(*parts)
+    return tuple(fact for guard in _conjunction(condition, outcome) or () for fact in guard.facts)
 
 
 def under(ranges: Ranges, guards: Iterable[Guard]) -> Ranges:
-    """The ranges where the guards hold too. What is ≥ 0 and not 0 is ≥ 1: `i != 0` lets `i - 1` be read."""
-    guards = tuple(guards)
-    ranges = ranges.with_facts(facts_from(guards))
-    for guard in guards:
-        if guard.relation is Relation.UNEQUAL:
-            if ranges.nonnegative(guard.value):
-                ranges = ranges.with_facts((guard.value - 1,))
-            elif ranges.nonnegative(-guard.value):
-                ranges = ranges.with_facts((-guard.value - 1,))
-    return ranges
+    """The ranges where the guards hold too."""
+    return ranges.with_facts(fact for guard in guards for fact in guard.facts)

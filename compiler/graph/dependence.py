@@ -4,18 +4,19 @@ A read that never meets a write is no dependence: `h[b, t + 1] = …` does not n
 reads do meet the write, which some values of the indices show; only where none is found is the contrary proved.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 import sympy
 
-from .conditions import implied, parts_of, under
-from .index import IndexExpr, Ranges, index, number, split_multiple
+from .conditions import facts_of, parts_of, under
+from .index import ZERO, IndexExpr, Ranges, index, never_negative, number
 from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
-from .tensors import ranges_of
+from .scalar import WHERE
+from .tensors import Index, ranges_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _drawn(ranges: Ranges, dims: dict[str, int], draws: Random) -> dict[str, int
             return None
         first, last = low.value(dims), high.value(dims) - 1
         env[name] = draws.choice((first, last, draws.randint(first, last)))
-    return env if all(fact.value(env) >= 0 for fact in ranges.facts) else None
+    return env if ranges.hold_at(env) else None
 
 
 def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
@@ -120,7 +121,7 @@ def _writes(writer: Equation, place: list[int], dims: dict[str, int]) -> bool:
     for written, at in zip(writer.write, place, strict=True):
         names = written.indices
         if len(names) == 1 and names[0] not in env:
-            value = written_in(written, names[0], number(at))
+            value = written_in(written, names[0], number(at), writer.indices)
             if value is None or value.constant is None:
                 return False
             env[names[0]] = value.constant
@@ -167,6 +168,31 @@ def _fails(guard: Guard, ranges: Ranges) -> bool:
     return guard.relation is Relation.AT_LEAST and ranges.nonnegative(-guard.value - 1)
 
 
+MOST_CASES = 8
+"""In which a sum adds something, looked at one by one."""
+
+
+@lru_cache(maxsize=8192)
+def where_it_adds(equation: Equation) -> tuple[Ranges, ...]:
+    """What is known of the indices in each case in which a sum adds anything: not where a factor is 0 by conditions."""
+    ranges = under(ranges_of(equation.indices), equation.guards)
+    cases = _nonzero(equation.body, ranges)
+    return cases if len(cases) <= MOST_CASES else (ranges,)
+
+
+def _nonzero(body: sympy.Expr, ranges: Ranges) -> tuple[Ranges, ...]:
+    if isinstance(body, WHERE.head):
+        condition, then, otherwise = body.args
+        branches = ((then, True), (otherwise, False))
+        known = ((branch, ranges.with_facts(facts_of(condition, outcome))) for branch, outcome in branches)
+        return tuple(case for branch, there in known if branch != 0 for case in _nonzero(branch, there))
+    cases: tuple[Ranges, ...] = (ranges,)
+    for factor in sympy.Mul.make_args(body) if isinstance(body, sympy.Mul) else ():
+        if isinstance(factor, WHERE.head) and len(cases) <= MOST_CASES:
+            cases = tuple(case for each in cases for case in _nonzero(factor, each))
+    return cases
+
+
 def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
     """Each place that an equation reads, with what is known of the indices there; gathers' places too."""
     ranges = under(ranges_of(equation.indices), equation.guards)
@@ -178,8 +204,8 @@ def reads_with_ranges(equation: Equation) -> Iterator[tuple[str, tuple[IndexExpr
 def _read_in(body: sympy.Expr, ranges: Ranges) -> Iterator[tuple[str, tuple[IndexExpr, ...], Ranges]]:
     if isinstance(body, Head):
         for part in parts_of(body):
-            known = () if part.condition is None else implied(part.condition, part.outcome)
-            yield from _read_in(part.body, under(ranges, known))
+            known = () if part.condition is None else facts_of(part.condition, part.outcome)
+            yield from _read_in(part.body, ranges.with_facts(known))
     elif isinstance(body, Read):
         yield body.tensor, body.subscripts, ranges
         for subscript in body.subscripts:
@@ -196,11 +222,27 @@ def _gathered(expression: IndexExpr, ranges: Ranges) -> Iterator[tuple[str, tupl
         yield gather.tensor, gather.subscripts, ranges
 
 
-def written_in(written: IndexExpr, own: str, place: IndexExpr) -> IndexExpr | None:
-    """The value of the index `own` at which `written` is the place: (place - rest) / factor, where it is whole."""
+def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: tuple[Index, ...],
+               known: Collection[str] = ()) -> IndexExpr | None:  # fmt: skip
+    """The value of the index `own` at which `written` is the place, if it is at any: rounded down.
+
+    `3*t + k` is p at t = p // 3 where k < 3: what else steps in the subscript must stay within one step of `own`.
+
+    Args:
+        indices: the writer's, with their ranges.
+        known: of these, the ones that have one value where the place is written and where it is read.
+    """
     factor = written.coefficient(own)
-    if factor is None or factor.constant is None:
+    if factor is None or not factor.terms or not factor.of_dims:
         return None
-    rest = written - factor * index(own)
-    whole, left = split_multiple((place - rest) * (1 if factor.constant > 0 else -1), number(abs(factor.constant)))
-    return None if left.terms else whole
+    sign = 1 if never_negative(factor) else -1
+    factor, rest = factor * sign, (written - factor * index(own)) * sign
+    if not never_negative(factor - 1):
+        return None
+    terms = (IndexExpr((term,)) for term in rest.terms)
+    within = sum((each for each in terms if set(each.indices) - set(known)), ZERO)
+    ranges = ranges_of(indices)
+    low, high = ranges.least(within), ranges.most(within)
+    if low is None or high is None or not never_negative(factor - 1 - (high - low)):
+        return None
+    return (place * sign - (rest - within) - low) // factor

@@ -477,27 +477,97 @@ ONE = number(1)
 # ---------------------------------------------------------------- proofs
 
 
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of these holds, each some facts together: `i != 0` says that i - 1 ≥ 0 or that -i - 1 ≥ 0."""
+
+    cases: "tuple[tuple[Fact, ...], ...]"
+
+    def substitute(self, values: Mapping[str, IndexExpr]) -> "Either":
+        """Indices replaced by expressions, everywhere."""
+        return Either(tuple(tuple(fact.substitute(values) for fact in case) for case in self.cases))
+
+
+Bounds: TypeAlias = Mapping[str, tuple[IndexExpr, IndexExpr]]
+MOST_IN_A_CHOICE = 16
+MOST_CHOICES = 8
+"""What proofs look into: facts in the cases of a choice, and choices, of which the last are kept."""
+Fact: TypeAlias = IndexExpr | Either
+"""An expression that is ≥ 0, or a choice of facts."""
+
+
+def differs(value: IndexExpr) -> Either:
+    """That an expression is not 0."""
+    return Either(((value - 1,), (-value - 1,)))
+
+
+def one_of(*cases: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """That one of these cases holds; nothing where one of them says nothing, or all together too much to look at."""
+    if not all(cases) or sum(_count(fact) for case in cases for fact in case) > MOST_IN_A_CHOICE:
+        return ()
+    return (Either(cases),)
+
+
+def _count(fact: Fact) -> int:
+    return sum(_count(each) for case in fact.cases for each in case) if isinstance(fact, Either) else 1
+
+
+def _holds(fact: Fact, env: Mapping[str, int]) -> bool:
+    """Whether a fact holds at some values of the dims and indices."""
+    if isinstance(fact, Either):
+        return any(all(_holds(each, env) for each in case) for case in fact.cases)
+    return fact.value(env) >= 0
+
+
 @dataclass(frozen=True)
 class Ranges:
-    """What is known where an expression stands: low ≤ index < high for each index, and facts, each one ≥ 0."""
+    """What is known where an expression stands: low ≤ index < high for each index, facts, each one ≥ 0, and choices,
+    of each of which one case holds, none certain to be the one."""
 
-    bounds: Mapping[str, tuple[IndexExpr, IndexExpr]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     facts: tuple[IndexExpr, ...] = ()
+    choices: tuple[Either, ...] = ()
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((frozenset(self.bounds.items()), self.facts))
+        return hash((frozenset(self.bounds.items()), self.facts, self.choices))
 
-    def with_facts(self, facts: Iterable[IndexExpr]) -> "Ranges":
-        """The same and these facts."""
-        return Ranges(self.bounds, (*self.facts, *facts))
+    def with_facts(self, facts: Iterable[Fact]) -> "Ranges":
+        """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds. Where none
+        is left, no place is like this, and all is true of it."""
+        facts = tuple(facts)
+        plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
+        known = Ranges(_narrowed(self.bounds, plain), (*self.facts, *plain))
+        waiting = (*self.choices, *(fact for fact in facts if isinstance(fact, Either)))
+        for at, choice in enumerate(waiting):
+            cases = tuple(case for case in choice.cases if not known._excludes(case))
+            if len(cases) == 1:
+                return Ranges(known.bounds, known.facts, (*known.choices, *waiting[at + 1 :])).with_facts(cases[0])
+            known = Ranges(known.bounds, known.facts, (*known.choices, Either(cases))[-MOST_CHOICES:])
+        return known
+
+    @property
+    def all_facts(self) -> tuple[Fact, ...]:
+        """Facts and choices."""
+        return (*self.facts, *self.choices)
+
+    def hold_at(self, env: Mapping[str, int]) -> bool:
+        """Whether all facts and choices hold at some values of the dims and indices."""
+        return all(_holds(fact, env) for fact in self.all_facts)
 
     def with_index(self, name: str, low: IndexExpr, high: IndexExpr) -> "Ranges":
         """The same and one more index."""
-        return Ranges({**self.bounds, name: (low, high)}, self.facts)
+        return Ranges({**self.bounds, name: (low, high)}, self.facts, self.choices)
+
+    def _excludes(self, case: tuple[Fact, ...]) -> bool:
+        """Whether some fact of a case contradicts what is known."""
+        return any(
+            all(map(self._excludes, fact.cases)) if isinstance(fact, Either) else self._by_facts(-fact - 1)
+            for fact in case
+        )
 
     # ------------------------------------------------------------ ends
 
@@ -586,7 +656,17 @@ class Ranges:
 
     @lru_cache(maxsize=65536)  # noqa: B019
     def nonnegative(self, expr: IndexExpr) -> bool:
-        """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts."""
+        """Whether expr ≥ 0 at every place, for all sizes of the free dims, by the ranges and up to two facts, in each
+        case of one of the choices."""
+        if self._by_facts(expr):
+            return True
+        return any(
+            all(others.with_facts(case)._by_facts(expr) for case in each.cases)
+            for at, each in enumerate(self.choices)
+            for others in [Ranges(self.bounds, self.facts, (*self.choices[:at], *self.choices[at + 1 :]))]
+        )
+
+    def _by_facts(self, expr: IndexExpr) -> bool:
         if self._direct(expr):
             return True
         useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
@@ -595,7 +675,7 @@ class Ranges:
         if any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b):
             return True
         cleared = _cleared(expr)
-        return cleared is not None and self.nonnegative(cleared)
+        return cleared is not None and self._by_facts(cleared)
 
     def _direct(self, expr: IndexExpr) -> bool:
         least = self.least(expr)
@@ -619,6 +699,23 @@ class Ranges:
             return atom_expr
 
         return expr.map_atoms(change)
+
+
+def _narrowed(bounds: Bounds, facts: Iterable[IndexExpr]) -> Bounds:
+    """The ranges of indices, less what lies beyond a fact such as i - 2 ≥ 0 or n - 3 - i ≥ 0."""
+    found = dict(bounds)
+    for fact in facts:
+        name = fact.indices[0] if len(fact.indices) == 1 else ""
+        factor = fact.coefficient(name)
+        if name not in found or factor is None or factor.constant not in (1, -1):
+            continue
+        low, high = found[name]
+        end = (index(name) - fact) if factor.constant == 1 else (fact + index(name) + 1)
+        if factor.constant == 1 and end.of_dims and low.of_dims and never_negative(end - low):
+            found[name] = end, high
+        elif factor.constant == -1 and end.of_dims and high.of_dims and never_negative(high - end):
+            found[name] = low, end
+    return found
 
 
 def _cleared(expr: IndexExpr) -> IndexExpr | None:

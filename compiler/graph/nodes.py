@@ -20,7 +20,7 @@ from sympy.core.expr import AtomicExpr
 from gradc.errors import Span
 
 from .cycles import components
-from .index import IndexExpr, Ranges
+from .index import Fact, IndexExpr, Ranges, differs
 from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 # ---------------------------------------------------------------- bodies
@@ -156,6 +156,17 @@ class Guard:
         """Indices replaced by expressions."""
         return Guard(self.value.substitute(values), self.relation)
 
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What is known of indices where it holds."""
+        match self.relation:
+            case Relation.AT_LEAST:
+                return (self.value,)
+            case Relation.EQUAL:
+                return self.value, -self.value
+            case Relation.UNEQUAL:
+                return (differs(self.value),)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -212,13 +223,7 @@ class Equation:
     @property
     def ranges(self) -> Ranges:
         """What holds at every place of the domain: the indices' ranges and the guards."""
-        facts: list[IndexExpr] = []
-        for guard in self.guards:
-            if guard.relation is Relation.AT_LEAST:
-                facts.append(guard.value)
-            elif guard.relation is Relation.EQUAL:
-                facts += [guard.value, -guard.value]
-        return ranges_of(self.indices).with_facts(facts)
+        return ranges_of(self.indices).with_facts(fact for guard in self.guards for fact in guard.facts)
 
     def sources(self) -> tuple[str, ...]:
         """The tensors it reads: in the body, and through gathers in subscripts, guards and index values."""
@@ -249,9 +254,7 @@ def _sources(body: sympy.Expr, places: tuple[IndexExpr, ...]) -> tuple[str, ...]
 def _places_in(body: sympy.Expr) -> tuple[IndexExpr, ...]:
     """The index expressions in a body: subscripts of reads, and index values."""
     leaves = leaves_of(body)
-    return tuple(
-        place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,))
-    )
+    return tuple(place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)))
 
 
 @lru_cache(maxsize=16384)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .cycles import components
-from .dependence import Dependence, dependences, meeting_write, written_in
+from .dependence import Dependence, dependences, meeting_write, where_it_adds, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
 from .stepping import choices, turned
@@ -93,8 +93,8 @@ def begins_late(first: Equation, other: Equation, loops: Loops) -> bool:
     written = meeting_write(other, first)
     if written is None:
         return False
-    for name, backward in loops:
-        bound = _least_distance(written, (name, name), (other, first), backward)
+    for at, (name, backward) in enumerate(loops):
+        bound = _least_distance(written, (name, name), (other, first), backward, loops[:at])
         if bound is None or bound < 0:
             return True
         if bound > 0:
@@ -104,8 +104,8 @@ def begins_late(first: Equation, other: Equation, loops: Loops) -> bool:
 
 def _is_earlier(read: Dependence, equations: Sequence[Equation], loops: Loops) -> bool:
     """Whether what is read is certain to have been written in an earlier round of loops around both."""
-    for name, backward in loops:
-        bound = _least_distance(read, (name,) * len(equations), equations, backward)
+    for at, (name, backward) in enumerate(loops):
+        bound = _least_distance(read, (name,) * len(equations), equations, backward, loops[:at])
         if bound is None or bound < 0:
             return False
         if bound > 0:
@@ -195,7 +195,7 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
     """The loop over the equations' own indices; None where one is read before it is written."""
     least: list[int] = []
     for read in reads:
-        bound = _least_distance(read, own, equations, backward)
+        bound = _least_distance(read, own, equations, backward, loops)
         if bound is None:
             return None
         least.append(bound)
@@ -203,7 +203,7 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
     if shifts is None:
         return None
     near = [r for r, d in zip(reads, least, strict=True) if d + shifts[r.reader] - shifts[r.writer] < 1]
-    if len(near) == len(reads):
+    if len(near) == len(reads) and all(_is_in_the_round(read, own, equations, loops) for read in reads):
         return None
     sign = -1 if backward else 1
     loop = _loop(equations, own, [sign * shift for shift in shifts])
@@ -216,20 +216,49 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
     return Recurrence(loop, backward, tuple(_ordered(moved, near, loops)))
 
 
-def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool) -> int | None:
+def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool,
+                    loops: Loops) -> int | None:  # fmt: skip
     """A number that the distance is never below: how many rounds before the reader's the place was written.
 
     Every axis along which the writer steps says when that was, `h[t, j, t]` twice; the one that says most counts.
+
+    Args:
+        loops: those around, in the same round of which this is.
     """
+    bounds = [
+        _least_along(axis, read, own, equations, backward, [name for name, _ in loops])
+        for axis in range(len(read.place))
+    ]
+    return max((bound for bound in bounds if bound is not None), default=None)
+
+
+def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool,
+                 known: Sequence[str]) -> int | None:  # fmt: skip
+    """The same by one axis: by the round in which the place that is read was written, or, where that tells none, as
+    `d_h[i // 2] += …` and `d_h[parent[i]] += …` do not, by the round in which the place that is written is read."""
+    reader, writer = equations[read.reader], equations[read.writer]
+    here, there = own[read.reader], own[read.writer]
+    written, place = writer.write[axis], read.place[axis]
+    sign = -1 if backward else 1
+    before = written_in(written, there, place, writer.indices, known)
+    if before is not None:
+        return _least((index(here) - before) * sign, read.ranges)
+    after = written_in(place, here, written, reader.indices, known) if there in written.indices else None
+    if after is None:
+        return None
+    bounds = [_least((after - index(there)) * sign, ranges) for ranges in where_it_adds(writer)]
+    known_bounds = [bound for bound in bounds if bound is not None]
+    return min(known_bounds, default=None) if len(known_bounds) == len(bounds) else None
+
+
+def _is_in_the_round(read: Dependence, own: Sequence[str], equations: Sequence[Equation], loops: Loops) -> bool:
+    """Whether what is read is always of the reader's own round."""
     writer = equations[read.writer]
-    bounds: list[int] = []
-    for written, place in zip(writer.write, read.place, strict=True):
-        rounds = written_in(written, own[read.writer], place) if written.indices == (own[read.writer],) else None
-        if rounds is not None:
-            distance = index(own[read.reader]) - rounds
-            bound = _least(-distance if backward else distance, read.ranges)
-            bounds += [] if bound is None else [bound]
-    return max(bounds, default=None)
+    known = [name for name, _ in loops]
+    return any(
+        written_in(written, own[read.writer], place, writer.indices, known) == index(own[read.reader])
+        for written, place in zip(writer.write, read.place, strict=True)
+    )
 
 
 def _least(distance: IndexExpr, ranges: Ranges) -> int | None:

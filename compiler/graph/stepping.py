@@ -8,9 +8,10 @@ An equation that steps against the others is turned: its index runs from the las
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from .dependence import Dependence
-from .index import IndexExpr, Ranges, index
+from .dependence import Dependence, written_in
+from .index import IndexExpr, Ranges, index, never_negative
 from .nodes import Equation, substitute
 from .tensors import Index
 
@@ -47,31 +48,38 @@ def _follow(own: dict[int, Step], equations: list[Equation], read: Dependence, a
     """Reader and writer step along the same axis of what is read: where one is known the other follows."""
     axis, written = at
     place = read.place[axis]
-    if any(_factor(written, name) is None for name in written.indices[:1]):
-        return False  # a gather's value does not step
     reader, writer = own.get(read.reader), own.get(read.writer)
-    names = [name for name in place.indices if name in steppable(equations[read.reader], used)]
-    if reader is not None and writer is None:
-        first = written.indices[:1]
-        if reader.name in names and first and first[0] in steppable(equations[read.writer], used):
-            turned = _falls(place, reader.name) != _falls(written, first[0])
-            own[read.writer] = Step(first[0], reader.against != turned)
+    if reader is not None and writer is None and reader.name in place.indices:
+        found = _like(place, reader.name, written, steppable(equations[read.writer], used))
+        if found is not None:
+            own[read.writer] = Step(found, reader.against != (_falls(place, reader.name) != _falls(written, found)))
             return True
-    elif writer is not None and reader is None and written.indices == (writer.name,) and len(names) == 1:
-        turned = _falls(place, names[0]) != _falls(written, writer.name)
-        own[read.reader] = Step(names[0], writer.against != turned)
-        return True
+    elif writer is not None and reader is None and writer.name in written.indices:
+        found = _like(written, writer.name, place, steppable(equations[read.reader], used))
+        if found is not None:
+            own[read.reader] = Step(found, writer.against != (_falls(place, found) != _falls(written, writer.name)))
+            return True
     return False
+
+
+def _like(place: IndexExpr, name: str, other: IndexExpr, names: Sequence[str]) -> str | None:
+    """Of the indices of another subscript the one that goes as far with a step as `name` does in this one."""
+    found = [each for each in names if each in other.indices]
+    step = _step(place, name)
+    alike = [each for each in found if _step(other, each) == step]
+    return next(iter([*alike, *found]), None)
+
+
+def _step(place: IndexExpr, name: str) -> IndexExpr | None:
+    """How far a place goes with a step of an index, either way."""
+    factor = place.coefficient(name)
+    return -factor if factor is not None and _falls(place, name) else factor
 
 
 def _falls(place: IndexExpr, name: str) -> bool:
     """Whether a place falls as an index rises."""
-    return (_factor(place, name) or 0) < 0
-
-
-def _factor(place: IndexExpr, name: str) -> int | None:
     factor = place.coefficient(name)
-    return None if factor is None else factor.constant
+    return factor is not None and factor.of_dims and never_negative(-factor - 1)
 
 
 def turned(equations: list[Equation], reads: list[Dependence], own: Sequence[Step]) -> tuple[
@@ -109,14 +117,25 @@ def _read_by(read: Dependence, name: str, values: Mapping[str, IndexExpr]) -> De
     low, high = read.ranges.bounds[name]
     both = values[name] + index(name)  # the sum of its first value and its last
     bounds[name] = (both - high + 1, both - low + 1)
-    facts = tuple(fact.substitute(values) for fact in read.ranges.facts)
-    return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=Ranges(bounds, facts))
+    facts = [fact.substitute(values) for fact in read.ranges.all_facts]
+    ranges = Ranges(bounds).with_facts(facts)
+    return replace(read, place=tuple(at.substitute(values) for at in read.place), ranges=ranges)
 
 
-def steppable(equation: Equation, used: frozenset[str]) -> list[str]:
-    """The indices along which an equation writes one place after the other: alone in some subscript of the write."""
-    found = []
-    for name in equation.written:
-        if name not in used and any(_factor(place, name) for place in equation.write if place.indices == (name,)):
-            found.append(name)
-    return found
+@lru_cache(maxsize=8192)
+def steppable(equation: Equation, used: frozenset[str]) -> tuple[str, ...]:
+    """The indices along which an equation writes one place after the other, each step beyond all places of the last;
+    then those that places depend on in another way, `d_h[i // 2]`."""
+    waiting = [name for name in equation.written if name not in used]
+    first = [name for name in waiting if any(_steps(equation, place, name, used) for place in equation.write)]
+    others = [name for name in waiting if any(_bends(place, name) for place in equation.write)]
+    return tuple(dict.fromkeys([*first, *others]))
+
+
+def _steps(equation: Equation, place: IndexExpr, name: str, used: frozenset[str]) -> bool:
+    return name in place.indices and written_in(place, name, place, equation.indices, used) is not None
+
+
+def _bends(place: IndexExpr, name: str) -> bool:
+    """Whether an index stands inside of a quotient, a remainder or a gather."""
+    return name in place.indices and place.coefficient(name) is None

@@ -11,7 +11,7 @@ import sympy
 
 from gradc.errors import InternalError
 
-from .conditions import implied, parts_of, under
+from .conditions import facts_of, parts_of, under
 from .index import Gather, IndexExpr, Ranges
 from .nodes import Equation, Graph, Head, Named, Read, Tensor, Value
 from .recurrence import Unordered, arrange
@@ -153,5 +153,5 @@ class _Check:
         if row is None or len(head.args) != row.arity:
             self.fail(f"{head.row_name} of {len(head.args)} arguments")
         for part in parts_of(head):
-            known = () if part.condition is None else implied(part.condition, part.outcome)
-            self.body(part.body, under(ranges, known))
+            known = () if part.condition is None else facts_of(part.condition, part.outcome)
+            self.body(part.body, ranges.with_facts(known))

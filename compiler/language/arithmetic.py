@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from gradc.errors import Span
-from gradc.graph.index import IndexExpr, Ranges, number
+from gradc.graph.index import Fact, IndexExpr, Ranges, differs, number, one_of
 
 from . import core
 from .core import Bounds, Kind
@@ -61,7 +61,7 @@ def apply(function: str, arguments: Sequence[Element], span: Span, ranges: Range
         return _logical(function, arguments, span)
     parts = [as_number(argument) for argument in arguments]
     if function in COMPARE:
-        return _comparison(function, parts[0], parts[1], span, ranges)
+        return _comparison(function, parts[0], parts[1], span)
     numbers = [part.number for part in parts if part.number is not None]
     if len(numbers) == len(parts):
         folded = fold(function, numbers, span)
@@ -253,7 +253,7 @@ def _smaller(a: IndexExpr, b: IndexExpr, ranges: Ranges, otherwise: IndexExpr | 
 # ---------------------------------------------------------------- truth
 
 
-def _comparison(function: str, a: Element, b: Element, span: Span, ranges: Ranges) -> Element:
+def _comparison(function: str, a: Element, b: Element, span: Span) -> Element:
     if a.number is not None and b.number is not None:
         return truth(span, compare(function, a.number, b.number))
     expression = core.Apply(span, function, (a.expression, b.expression))
@@ -263,12 +263,13 @@ def _comparison(function: str, a: Element, b: Element, span: Span, ranges: Range
     decided = _decided(function, difference)
     if decided is not None:
         return truth(span, decided)
-    unequal = _unequal(difference, ranges)
+    equal: tuple[Fact, ...] = (difference, -difference)
+    unequal: tuple[Fact, ...] = (differs(difference),)
     holds, fails = {
         "lt": ((difference - 1,), (-difference,)),
         "le": ((difference,), (-difference - 1,)),
-        "eq": ((difference, -difference), unequal),
-        "ne": (unequal, (difference, -difference)),
+        "eq": (equal, unequal),
+        "ne": (unequal, equal),
     }[function]
     return Element(expression, Kind.BOOL, holds=holds, fails=fails)
 
@@ -289,13 +290,6 @@ def _decided(function: str, difference: IndexExpr) -> bool | None:
     return True if yes else False if no else None
 
 
-def _unequal(difference: IndexExpr, ranges: Ranges) -> tuple[IndexExpr, ...]:
-    """What is ≥ 0 and not 0 is ≥ 1."""
-    if ranges.nonnegative(difference):
-        return (difference - 1,)
-    return (-difference - 1,) if ranges.nonnegative(-difference) else ()
-
-
 def _logical(function: str, parts: Sequence[Element], span: Span) -> Element:
     for part in parts:
         needs_condition(part, part.expression.span)
@@ -313,5 +307,5 @@ def _logical(function: str, parts: Sequence[Element], span: Span) -> Element:
         return unknown[0] if unknown else truth(span, not stops)
     a, b = parts
     if stops:
-        return Element(expression, Kind.BOOL, fails=(*a.fails, *b.fails))
-    return Element(expression, Kind.BOOL, holds=(*a.holds, *b.holds))
+        return Element(expression, Kind.BOOL, holds=one_of(a.holds, b.holds), fails=(*a.fails, *b.fails))
+    return Element(expression, Kind.BOOL, holds=(*a.holds, *b.holds), fails=one_of(a.fails, b.fails))

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from gradc.nearest import MUCH_LIKE, did_you_mean
+
 from . import core, syntax
 from .mends import AXIS_WORDS, over_last
-from .naming import suggestion
 from .places import Place
 from .refusal import Refused
 from .scopes import Given, Scope, Size
@@ -107,8 +108,7 @@ def _by_name(definition: syntax.Definition, node: syntax.Call) -> dict[str, synt
 
 
 def _keyword_help(definition: syntax.Definition, keyword: str, names: Sequence[str]) -> str:
-    begun = next((name for name in names if keyword.startswith(name) or name.startswith(keyword)), None)
-    if close := f"did you mean {begun}?" if begun and len(begun) > 1 else suggestion(keyword, names, 0.7):
+    if close := did_you_mean(keyword, names, MUCH_LIKE):
         return close
     if definition.keyword == "optimizer":
         after = f"clip_norm and clip_value follow it: {definition.name}(…), clip_norm = 1.0"

@@ -106,7 +106,7 @@ def _equation(world: World, statement: syntax.Equation, scope: Scope) -> None:
 def _update(world: World, statement: syntax.Equation, scope: Scope) -> None:
     """An update is an equation whose value a state has after the step: it takes no name from the state."""
     (target,) = statement.targets
-    state = state_of(world, target, scope)
+    state, seen = state_of(world, target, scope)
     local, span = f"{target.name}.{NEXT}", statement.span
     known = scope.group_of(local)
     if target.subscripts is not None:
@@ -116,7 +116,7 @@ def _update(world: World, statement: syntax.Equation, scope: Scope) -> None:
     if isinstance(entry, Group):
         entry.like = state.axes
     if entry is not known:
-        world.updates.append(Updated(state, entry, span, scope.frame))
+        world.updates.append(Updated(state, seen, entry, span, scope.frame))
 
 
 def _several(world: World, statement: syntax.Equation, scope: Scope) -> None:

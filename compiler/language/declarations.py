@@ -14,9 +14,10 @@ from .naming import CONSTANTS
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Given, Scope, Size
+from .seen import seen_in_call
 from .sizes import size_of
 from .tensors import WIDEST, tensor_value, tensors_read
-from .values import POISON, Array, Element, Word, described, shown
+from .values import POISON, Array, Element, Value, Word, described, shown
 from .walk import nodes
 from .world import World
 
@@ -175,7 +176,8 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         )
     if name in CONSTANTS:
         raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
-    full = scope.frame.parameter(world.unique(scope.frame.prefix + name))
+    own = world.unique(scope.frame.prefix + name)
+    full = scope.frame.parameter(own)
     try:
         leaf = _leaf(world, statement, full, scope)
         world.count_instance(statement.span)
@@ -187,8 +189,10 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         scope.define(name, Given(POISON))
         raise
     world.tables.spans[full] = _name_span(world, statement, leaf.span)
-    value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
+    value: Value = tensor_value(leaf.span, full, leaf.axes, Kind.REAL)
     world.parameters[full] = value
+    if statement.state and scope.frame.is_shared:
+        value = seen_in_call(world, leaf, own, scope.frame, (*scope.frame.order, scope.now))
     scope.define(name, Given(value))
 
 

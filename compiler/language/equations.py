@@ -16,6 +16,7 @@ from .call_names import plan_calls
 from .core import Bounds, Kind
 from .cycles import cycle_refusal, waits_for
 from .extents import solve
+from .foreseen import whole_range
 from .mends import no_tensor
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -282,11 +283,11 @@ def _force_group(world: World, group: Group) -> Value:
     axes = axes_of(world, group)
     if group.state == "measuring":
         raise cycle_refusal(group)
-    if group.state == "forcing":
-        # it reads itself: what it holds is known only when it is done, and is real in all that makes sense
-        return tensor_value(group.equations[0].span, group.name, axes or (), Kind.REAL)
-    if group.state == "measured" and axes is not None and waits_for(world, group):
-        return tensor_value(group.equations[0].span, group.name, axes, Kind.REAL)
+    if group.state == "forcing" or (group.state == "measured" and axes is not None and waits_for(world, group)):
+        # it reads itself: what it holds is known only when it is done
+        bounds = whole_range(world, group, [(p.written.value, p.place) for p in _of(group)])
+        kind = Kind.REAL if bounds is None else Kind.WHOLE
+        return tensor_value(group.equations[0].span, group.name, axes or (), kind, bounds)
     if group.state == "measured" and axes is not None:
         group.state = "forcing"
         world.forcing.append(group)
@@ -300,8 +301,13 @@ def _force_group(world: World, group: Group) -> Value:
     return group.result
 
 
+def _of(group: Group) -> list[Prepared]:
+    """Its equations, measured."""
+    return [p for p in group.prepared if isinstance(p, Prepared)]
+
+
 def _values(world: World, group: Group, axes: tuple[core.Axis, ...]) -> Value:
-    prepared = [p for p in group.prepared if isinstance(p, Prepared)]
+    prepared = _of(group)
     elements = [_right_side(world, p) for p in prepared]
     if any(element is None for element in elements):
         return POISON

@@ -332,6 +332,8 @@ class _Search:
     def _gather(self, base: syntax.Expression, subscripts: Sequence[syntax.Expression], env: Env) -> IndexExpr | None:
         if names_in(base) & set(env) or any(isinstance(s, syntax.Ellipsis) for s in subscripts):
             return None
+        if self._is_of_own_recurrence(base):
+            return None
         value = self.world.value(base, self.place)
         if not isinstance(value, Array) or value.name is None:
             return None

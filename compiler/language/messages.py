@@ -6,9 +6,9 @@ one of which is tested. Here a row is chosen and its words are filled in.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from gradc.errors import Diagnostic, Label, Span
+from gradc.nearest import MUCH_LIKE, did_you_mean
 
 from .build import Word
 from .mistake import Row
@@ -168,5 +168,4 @@ def _spelling(kind: str) -> str:
 
 def _near(text: str) -> str:
     """The word of the language that another one is like."""
-    near = get_close_matches(text, tables().keywords, n=1, cutoff=0.7)
-    return f"did you mean {near[0]}?" if near else "an equation has the form name = value"
+    return did_you_mean(text, tables().keywords, MUCH_LIKE) or "an equation has the form name = value"

@@ -1,11 +1,11 @@
 """What a name on the right of an equation means, and what is said of one that means nothing."""
 
-import difflib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from gradc.errors import Span
 from gradc.graph.index import Gather, index, number, of_atom
+from gradc.nearest import MUCH_LIKE, did_you_mean
 
 from . import core, syntax
 from .arithmetic import ARITY
@@ -22,7 +22,7 @@ from .world import World
 CONSTANTS = {"inf", "pi", "true", "false", "training"}
 TENSOR_FUNCTIONS = {"concat", "reshape", "transpose"}
 RANDOM = {"uniform", "normal"}
-SHORTEST_START = 3
+MOST_NAMES = 6
 BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {"grad"}
 
 
@@ -83,12 +83,17 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
         for entry in _makers(world, full):
             if known not in world.parameters and entry not in world.forcing:
                 world.force(world, entry)
+        if frame.is_shared and full in world.seen:
+            return world.seen[full].value
         if known in world.parameters:
             return world.parameters[known]
-    close = suggestion(node.name, world.parameters)
+    close = did_you_mean(node.name, world.parameters)
     first = node.name.split(".")[0]
-    if world.find(first, place) is not None and not any(name.startswith(f"{first}.") for name in world.parameters):
+    own = [name for name in world.parameters if name.startswith(f"{first}.")]
+    if world.find(first, place) is not None and not own:
         close = ATTRIBUTE
+    elif own and close is None:
+        close = f"{first} has {', '.join(own[:MOST_NAMES])}{', …' if len(own) > MOST_NAMES else ''}"
     raise Refused("unknown-name", f"there is no parameter {node.name}", node.span,
                   help=close or "parameters are read by their full names, such as h.weight")  # fmt: skip
 
@@ -102,28 +107,12 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
         yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
-def suggestion(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """`did you mean batch?`"""
-    return _nearest(name, {_plain(k): k for k in known if k != name}, cutoff)
-
-
-def _nearest(name: str, known: Mapping[str, str], cutoff: float) -> str | None:
-    """Of names, by their plain forms, the one that is like another."""
-    close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=cutoff)
-    return f"did you mean {known[close[0]]}?" if close else None
-
-
-def _plain(name: str) -> str:
-    """As others write it: ReLU is relu, BatchNorm batch_norm."""
-    return name.lower().replace("_", "")
-
-
 def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     """A name that means nothing here."""
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)
-    help = suggestion(node.name, known)
+    help = did_you_mean(node.name, known)
     message = f"unknown name {node.name}"
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
@@ -134,7 +123,9 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
         help = "t, the step, is known in optimizers and schedules"
     elif help is None and node.name in world.made:
         help = "a name is looked for above; only index equations see those below them"
-    help = help or "write an equation for it above, or declare it: input, param, dim"
+    help = (
+        help or f"write an equation for it above, or declare it: input, param, dim; list an index: sum[{node.name}](…)"
+    )
     return Refused("unknown-name", message, node.span, help=help)
 
 
@@ -145,8 +136,6 @@ def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -
         return Refused("not-a-function", f"{name} is no definition", node.function_span,
                        help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
     own = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
-    known = {_plain(other): ours for other, ours in world.library.elsewhere()} | {_plain(k): k for k in own}
-    begun = next((k for k in known if k.startswith(_plain(name)) and len(name) >= SHORTEST_START), None)
-    close = f"did you mean {known[begun]}?" if begun else _nearest(name, known, 0.7)
+    close = did_you_mean(name, sorted(own), MUCH_LIKE, dict(world.library.elsewhere()))
     return Refused("unknown-function", f"unknown function {name}", node.function_span,
                    help=close or "write it: def f(x) = …; docs/library.md lists what there is")  # fmt: skip

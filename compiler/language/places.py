@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gradc.errors import Span
-from gradc.graph.index import IndexExpr, Ranges
+from gradc.graph.index import Fact, Ranges
 
 from . import core
 from .scopes import Frame, Group, Scope
@@ -99,7 +99,7 @@ class Place:
         return Place(scope, scope.now, context, {}, self.known, self.ranges, self.conditions,
                      {**self.locals, **locals} if locals else self.locals, None)  # fmt: skip
 
-    def under(self, condition: core.Expression, facts: Iterable[IndexExpr]) -> "Place":
+    def under(self, condition: core.Expression, facts: Iterable[Fact]) -> "Place":
         """The same where a condition holds."""
         return replace(self, conditions=(*self.conditions, condition), ranges=self.ranges.with_facts(facts))
 

@@ -24,7 +24,12 @@ from .world import World
 def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     """The element that a read gives."""
     base = settled(world, _base(world, node, place), place)
-    values = [_subscript_value(world, s, place) for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
+    axes = base.axes if isinstance(base, Array) and len(base.axes) == len(node.subscripts) else ()
+    values = [
+        _subscript_value(world, s, axes[at].extent if axes else None, place)
+        for at, s in enumerate(node.subscripts)
+        if not isinstance(s, syntax.Ellipsis)
+    ]
     if base is POISON or any(value is POISON for value in values):
         return POISON
     if isinstance(base, Element) and _is_of_a_scalar(node, place):
@@ -86,20 +91,11 @@ def _base(world: World, node: syntax.Subscript, place: Place) -> Value:
     return known if known is not None else world.value(node.base, place)
 
 
-def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Value:
+def _subscript_value(world: World, node: syntax.Expression, extent: IndexExpr | None, place: Place) -> Value:
     if isinstance(node, syntax.Name) and node.name not in place.indices:
         entry = world.find(node.name, place)
         if isinstance(entry, Size):
-            world.report(
-                Refused(
-                    "stray-index",
-                    f"{node.name} stands alone between brackets, so it is an index here, and nothing lists it",
-                    node.span,
-                    help=f"put it on the left side or into a reduction, such as sum[{node.name}](…); "
-                    f"the last place is {node.name} - 1",
-                ),
-                place.context.frame,
-            )
+            world.report(_stray(node.name, node, entry.value, extent), place.context.frame)
             return POISON
     value = world.value(node, place)
     if value is POISON or isinstance(value, Element):
@@ -114,6 +110,17 @@ def _subscript_value(world: World, node: syntax.Expression, place: Place) -> Val
         place.context.frame,
     )
     return POISON
+
+
+def _stray(name: str, node: syntax.Name, size: IndexExpr, extent: IndexExpr | None) -> Refused:
+    """A dim's name alone between brackets, where its size may have been meant, or the last place of an axis."""
+    last = f"{name} - 1" if extent in (None, size) else f"{name} + 0" if extent == size + 1 else str(extent - 1)
+    return Refused(
+        "stray-index",
+        f"{name} stands alone between brackets, so it is an index here, and nothing lists it",
+        node.span,
+        help=f"put it on the left side or into a reduction, such as sum[{name}](…); the last place is {last}",
+    )
 
 
 def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, place: Place) -> list[Element]:

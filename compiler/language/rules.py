@@ -11,13 +11,14 @@ from fractions import Fraction
 
 from gradc.errors import Span
 from gradc.graph.index import dim, number
+from gradc.nearest import did_you_mean
 
 from . import core, syntax
 from .bind import bind
 from .blocks import run, whole_equation
 from .core import Kind
 from .equations import force
-from .naming import step_number, suggestion
+from .naming import step_number
 from .numeric import is_number
 from .outputs import tensor_name
 from .places import Context, Place
@@ -88,7 +89,7 @@ def _no_optimizer(world: World, rule: syntax.Call, definition: syntax.Definition
     known = [n for n in {*world.library.names(), *own}
              if (d := own.get(n) or world.library.find(n)) and d.keyword == "optimizer"]  # fmt: skip
     return Refused("unknown-function", f"there is no optimizer {rule.function}", rule.function_span,
-                   help=suggestion(rule.function, known) or f"there are {', '.join(sorted(known))}")  # fmt: skip
+                   help=did_you_mean(rule.function, known) or f"there are {', '.join(sorted(known))}")  # fmt: skip
 
 
 def _by_number(world: World, definition: syntax.Definition) -> bool:

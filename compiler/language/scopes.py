@@ -48,6 +48,11 @@ class Frame:
         outer = self.parent.chain() if self.parent else ()
         return (*outer, self.definition) if self.definition else outer
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a call of a shared definition, or one inside of such a call."""
+        return self.shared != ("", "")
+
     def parameter(self, full: str) -> str:
         """The name of a parameter that is called `full` in this call: one for all calls of a shared definition."""
         own, shared = self.shared

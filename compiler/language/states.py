@@ -20,6 +20,7 @@ from .outputs import tensor_name
 from .places import Context
 from .refusal import Echo, Refused
 from .scopes import Entry, Frame, Given, Group, Scope, Size
+from .seen import LAST, passed_on
 from .tensors import store
 from .values import POISON, Array, Element, Value, described, shown
 from .world import Updated, World
@@ -32,8 +33,8 @@ ROLES = {
 }
 
 
-def state_of(world: World, target: syntax.Target, scope: Scope) -> core.Leaf:
-    """The state that the left side of an update means.
+def state_of(world: World, target: syntax.Target, scope: Scope) -> tuple[core.Leaf, str]:
+    """The state that the left side of an update means, and the tensor that holds it there.
 
     Raises:
         Refused: it means something else, or nothing.
@@ -43,9 +44,9 @@ def state_of(world: World, target: syntax.Target, scope: Scope) -> core.Leaf:
         raise Refused("not-here", "an optimizer gives its states their values by plain equations", target.span,
                       help=f"leave `update` out: {name} = …")  # fmt: skip
     entry = scope.find(name, scope.now, False)
-    leaf = _leaf(world, entry)
+    held, leaf = _leaf(world, entry)
     if leaf is not None and leaf.role is Role.STATE:
-        return leaf
+        return leaf, held
     if isinstance(entry, Given) and entry.value is POISON:
         raise Echo
     what = "means nothing here" if entry is None else f"is {_meaning(entry, leaf)}"
@@ -58,11 +59,14 @@ def state_of(world: World, target: syntax.Target, scope: Scope) -> core.Leaf:
     raise Refused("not-a-state", f"`update` is for states, and {name} {what}", target.span, labels, help=help)
 
 
-def _leaf(world: World, entry: Entry | None) -> core.Leaf | None:
+def _leaf(world: World, entry: Entry | None) -> tuple[str, core.Leaf | None]:
+    """The tensor that a name means, and the leaf that this is, or holds."""
     if not isinstance(entry, Given) or not isinstance(entry.value, Element | Array):
-        return None
-    name = tensor_name(entry.value)
-    return next((leaf for _, leaf in world.tables.leaves if leaf.name == name), None)
+        return "", None
+    name = tensor_name(entry.value) or ""
+    states = {seen.name: seen.state.name for seen in world.seen.values()}
+    leaf = states.get(name, name)
+    return name, next((each for _, each in world.tables.leaves if each.name == leaf), None)
 
 
 def _meaning(entry: Entry, leaf: core.Leaf | None) -> str:
@@ -79,18 +83,19 @@ def _meaning(entry: Entry, leaf: core.Leaf | None) -> str:
 def next_values(world: World) -> tuple[tuple[str, str], ...]:
     """For each state that has an update, the tensor with its next value."""
     first: dict[str, Updated] = {}
-    found: list[tuple[str, str]] = []
+    given: dict[str, str] = {}
     for update in world.updates:
         try:
-            if first.setdefault(update.state.name, update) is not update:
-                world.report(_twice(first[update.state.name], update, world), Frame())
+            if first.setdefault(update.seen, update) is not update:
+                world.report(_twice(first[update.seen], update, world), Frame())
                 continue
             value = force(world, update.entry)
             if value is not POISON:
-                found.append((update.state.name, _stored(world, update, value)))
+                given[update.seen] = _stored(world, update, value)
         except Refused as refused:
             world.report(refused, update.frame)
-    return tuple(found)
+    alone = tuple((seen, tensor) for seen, tensor in given.items() if first[seen].state.name == seen)
+    return (*alone, *passed_on(world, given))
 
 
 def _twice(first: Updated, second: Updated, world: World) -> Refused:
@@ -130,7 +135,7 @@ def _stored(world: World, update: Updated, value: Value) -> str:
     kind = value.sample.kind if isinstance(value, Array) else value.kind
     if name is not None and kind is not Kind.BOOL and all(leaf.name != name for _, leaf in world.tables.leaves):
         return name
-    order = (2**62, len(world.tables.tensors))
+    order = (LAST, len(world.tables.tensors))
     span = world.span(update.span, update.frame)
     context = Context(state.name, update.frame, order, world.text(update.span), span)
     name = world.unique(f"{state.name}.{NEXT}")

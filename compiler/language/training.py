@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradc.errors import Label, Span
+from gradc.nearest import did_you_mean
 from gradc.patterns import fits
 
 from . import core, syntax
 from .core import Role
 from .load import leaves_folder
-from .naming import suggestion
 from .outputs import tensor_name
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -223,7 +223,7 @@ def _fit_option(world: World, option: syntax.Argument, scope: Scope) -> float:
             "unknown-keyword",
             f"fit has no option {name}",
             option.span,
-            help=suggestion(name, FIT) or f"there are {', '.join(FIT)}",
+            help=did_you_mean(name, FIT) or f"there are {', '.join(FIT)}",
         )
     least, whole = FIT[name]
     value = world.value(option.value, Place(scope, scope.now, Context("fit", scope.frame, (), "", option.span)))

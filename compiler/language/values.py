@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from gradc.errors import Span
-from gradc.graph.index import IndexExpr, Ranges, number
+from gradc.graph.index import Fact, IndexExpr, Ranges, number
 
 from . import core, syntax
 
@@ -28,7 +28,7 @@ class Element:
         number, truth: what it is, where that is known when the model is compiled.
         index: the index expression it is, where it is whole-number arithmetic on indices, sizes and gathers.
         bounds: its range, for a whole number that is no index expression.
-        holds, fails: what is ≥ 0 where it is true, and where it is false.
+        holds, fails: what is known of indices where it is true, and where it is false.
     """
 
     expression: core.Expression
@@ -37,8 +37,8 @@ class Element:
     truth: bool | None = None
     index: IndexExpr | None = None
     bounds: core.Bounds | None = None
-    holds: tuple[IndexExpr, ...] = ()
-    fails: tuple[IndexExpr, ...] = ()
+    holds: tuple[Fact, ...] = ()
+    fails: tuple[Fact, ...] = ()
 
     @property
     def known(self) -> bool:

@@ -69,12 +69,24 @@ class Tables:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Updated:
-    """An update: the state, the equation of its next value, and where it stands."""
+    """An update: the state, the tensor that holds it there, the equation of its next value, and where it stands."""
 
     state: core.Leaf
+    seen: str
     entry: Entry
     span: Span
     frame: Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A state as a call of a shared definition sees it: in a tensor of the call's own."""
+
+    state: core.Leaf
+    name: str
+    order: tuple[int, ...]
+    frame: Frame
+    value: Value
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +111,8 @@ class World:
     preconditions: list[core.Precondition] = field(default_factory=list)
     outputs: list[tuple[syntax.Output, str, Entry]] = field(default_factory=list)
     updates: list[Updated] = field(default_factory=list)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """States of shared definitions, by what each call calls them."""
     statements: list[syntax.Statement] = field(default_factory=list)
     """Statements about training, which come last."""
     forcing: list[Thunk | Group] = field(default_factory=list)
@@ -132,7 +146,7 @@ class World:
         diagnostic = refused.diagnostic
         if diagnostic.span and frame.call and frame.definition:
             diagnostic = self._at_call(diagnostic, frame)
-        if diagnostic in self.diagnostics:
+        if any(_says(known, diagnostic) for known in self.diagnostics):
             return
         last = self.diagnostics[-1] if self.diagnostics else None
         if last is not None and _same_but_for_place(last, diagnostic) and last.span and diagnostic.span:
@@ -255,6 +269,12 @@ class World:
         if all(value != p.value for p in self.preconditions):
             self.preconditions.append(core.Precondition(span, value, message))
         return True
+
+
+def _says(known: Diagnostic, again: Diagnostic) -> bool:
+    """Whether an error says all that another does: the same, or the same of several places of a line, this one too."""
+    joined = replace(again, span=known.span, labels=known.labels)
+    return known == again or (known == joined and any(label.span == again.span for label in known.labels))
 
 
 def _same_but_for_place(a: Diagnostic, b: Diagnostic) -> bool:

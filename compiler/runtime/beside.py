@@ -1,7 +1,8 @@
 """What to say where there is no such file: which of those beside it may have been meant."""
 
-import difflib
 from pathlib import Path
+
+from gradc.nearest import nearest
 
 SHOWN_NAMES = 8
 
@@ -16,8 +17,8 @@ def similar(path: Path, suffixes: tuple[str, ...]) -> str:
         names = sorted(child.name for child in path.parent.iterdir() if child.suffix.lower() in suffixes)
     except OSError:
         return f"the folder {path.parent.absolute()} cannot be looked into"
-    close = difflib.get_close_matches(path.name, names, 1) or [name for name in names if Path(name).stem == path.name]
+    close = nearest(path.name, names)
     if close:
-        return f"did you mean {path.parent / close[0]}?"
+        return f"did you mean {path.parent / close}?"
     shown = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
     return f"there are {shown}" if names else f"there is no {' or '.join(suffixes)} file in {path.parent.absolute()}"

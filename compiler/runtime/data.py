@@ -5,7 +5,6 @@ everything that is wrong, places included. Every value is looked at, so this is 
 It reads no files (`files.py`) and cuts no batches (`training.py`).
 """
 
-import difflib
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradc.errors import Diagnostic, GradcError
+from gradc.nearest import did_you_mean
 
 from .interface import Array, ArraySpec, Emitted, Kind, numpy_dtype
 
@@ -79,17 +79,12 @@ def by_name(specs: Sequence[ArraySpec], arrays: Sequence[object], named: Mapping
 
 OPTIONS = ("epochs", "batch_size", "validation", "seed", "progress")
 """What `fit` takes besides arrays."""
-SHORTEST_START = 3
 
 
 def _near(name: str, arrays: Sequence[str], declared: str) -> str:
     """How to mend a name: one that is like it (`batch` begins `batch_size`), or what there is."""
-    known = [*arrays, *OPTIONS]
-    starts = [k for k in known if k.startswith(name) and len(name) >= SHORTEST_START]
-    close = starts or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"arrays: {declared}; options: {', '.join(OPTIONS)}; gradc.compile takes dtype and lr"
+    close = did_you_mean(name, [*arrays, *OPTIONS])
+    return close or f"arrays: {declared}; options: {', '.join(OPTIONS)}; gradc.compile takes dtype and lr"
 
 
 def prepare(

@@ -5,7 +5,6 @@ Nothing in a file is ever unpickled.
 """
 
 import csv
-import difflib
 import io
 import math
 import re
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 
 from gradc.errors import fail, unreadable, unwritable
+from gradc.nearest import nearest
 
 from .beside import similar
 from .data import Source
@@ -132,9 +132,9 @@ def _names_help(missing: Sequence[ArraySpec], specs: Sequence[ArraySpec], there:
     left = [name for name in there if name not in {spec.name for spec in specs}]
     if len(missing) == 1 and left:
         name = missing[0].name
-        close = difflib.get_close_matches(name, left, n=1) or (left if len(left) == 1 else [])
+        close = nearest(name, left) or (left[0] if len(left) == 1 else None)
         if close:
-            return f"is it {close[0]}? Save it under the name {name}, or call the model's so"
+            return f"is it {close}? Save it under the name {name}, or call the model's so"
     return _save_help(specs)
 
 

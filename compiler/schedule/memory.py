@@ -5,7 +5,7 @@ others get a slot, from their first write to their last read; a slot is handed o
 element-wise result lies in its dying operand's place.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
@@ -180,14 +180,17 @@ def _share(steps: tuple[Step, ...], lives: Mapping[str, _Life], buffers: dict[st
             continue
         statements = list(_walk(step.items))
         dying = [name for name in read_by(step) if name in buffers and lives[name].last == at]
-        for path, statement in statements:
+        touching = _touching(statements)
+        for order, (path, statement) in enumerate(statements):
             new = buffers[statement.equation.target]
             if new.shares or lives[new.tensor].first != at or statement.accumulates or not statement.starts:
                 continue
             if statement.equation.guards or not _fills(statement.equation, new):
                 continue
             for name in dying:
-                if _same_place(buffers[name], new) and _element_wise(name, path, statement, statements):
+                if _same_place(buffers[name], new) and _element_wise(
+                    name, order, path, statement, touching.get(name, ())
+                ):
                     dying.remove(name)
                     moved = [name, *lying.pop(name, ())]
                     _join(moved, new.tensor, buffers, lives)
@@ -229,15 +232,27 @@ def _fills(equation: Equation, buffer: Buffer) -> bool:
     )
 
 
-def _element_wise(name: str, path: Path, statement: Statement, all_of_nest: list[tuple[Path, Statement]]) -> bool:
+_Touch: TypeAlias = tuple[int, Path, Equation]
+"""A statement of a nest that touches a tensor: its place in the order, the loops around it."""
+
+
+def _touching(statements: Sequence[tuple[Path, Statement]]) -> dict[str, list[_Touch]]:
+    """The statements of a nest that read or write each tensor, in their order."""
+    found: dict[str, list[_Touch]] = {}
+    for order, (path, statement) in enumerate(statements):
+        equation = statement.equation
+        for name in {equation.target, *equation.sources()}:
+            found.setdefault(name, []).append((order, path, equation))
+    return found
+
+
+def _element_wise(name: str, order: int, path: Path, statement: Statement, touches: Sequence[_Touch]) -> bool:
     """Whether every touch of the operand is in the statement's own loops, at the place that it writes, not after it."""
-    passed = False
-    for other_path, other in all_of_nest:
-        touches = list(uses_of(name, other.equation))
-        if touches and (passed or other_path != path or any(at != statement.equation.write for at in touches)):
-            return False
-        passed = passed or other is statement
-    return True
+    write = statement.equation.write
+    return all(
+        at <= order and there == path and all(place == write for place in uses_of(name, equation))
+        for at, there, equation in touches
+    )
 
 
 # ---------------------------------------------------------------- slots

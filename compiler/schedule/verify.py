@@ -11,6 +11,7 @@ from dataclasses import replace
 from gradc.errors import InternalError
 from gradc.graph.dependence import written_in
 from gradc.graph.index import IndexExpr, Ranges, index
+from gradc.graph.nodes import Equation
 from gradc.graph.recurrence import begins_late, near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
@@ -123,7 +124,9 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
     for depth in range(shared_loops(writer, reader)):
         name = writer.loops[depth].index.name
         if isinstance(writer.loops[depth], Sequential):
-            if begun or any(_same_round(name, at) for at in zip(writer.equation.write, *places, strict=True)):
+            loops = [loop.index.name for loop in writer.loops[: depth + 1]]
+            read = enumerate(zip(*places, strict=True))
+            if begun or any(_same_round(writer.equation, reader.equation, axis, at, loops) for axis, at in read):
                 continue
             raise InternalError(f"{reader}: it reads {writer.equation.target} of a round of {name} still to come")
         if begun and (statement := writer.statement) and depth >= len(statement.around) + statement.free_prefix:
@@ -136,10 +139,12 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
             raise InternalError(f"{reader}: {what}")
 
 
-def _same_round(name: str, places: Sequence[IndexExpr]) -> bool:
-    """Whether what is written at the first place is read at the others in the same round."""
-    written, *read = places
-    return name in written.indices and all(written_in(written, name, place) == index(name) for place in read)
+def _same_round(writer: Equation, reader: Equation, axis: int, read: Sequence[IndexExpr],
+                loops: Sequence[str]) -> bool:  # fmt: skip
+    """Whether what is written along an axis is read in the same round of the last of loops around both."""
+    *around, name = loops
+    rounds = [written_in(writer.write[axis], name, place, writer.indices, around) for place in read]
+    return all(at is not None and reader.ranges.simplified(at) == index(name) for at in rounds)
 
 
 def _all_are(name: str, places: Iterable[IndexExpr]) -> bool:
