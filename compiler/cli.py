@@ -227,7 +227,7 @@ def train(model: Path, **options: Any) -> None:
     the column y; x[batch, 3] the columns x_0, x_1, x_2 (or counted from 1, or without _), or all columns that belong
     to nothing else.
 
-    Weights are saved only with --out. Ctrl-C ends training after the step it is in and saves in any case: to --out,
+    Weights are saved only with --out. Ctrl-C ends training within about 50 ms, or after a longer step, and saves in any case: to --out,
     or to a new file NAME.safetensors in this folder. A second Ctrl-C ends at once.
     """
     if options["resume"] and options["seed"] is not None:
