@@ -245,8 +245,9 @@ def train(model: Path, **options: Any) -> None:
     the column y; x[batch, 3] the columns x_0, x_1, x_2 (or counted from 1, or without _), or all columns that belong
     to nothing else.
 
-    Weights are saved only with --out. Ctrl-C ends training after the step it is in and saves in any case: to --out,
-    or to a new file NAME.safetensors in this folder. A second Ctrl-C ends at once.
+    Weights are saved only with --out. Ctrl-C ends training after the call it is in, of one step or as many as take
+    about 50 ms, and saves in any case: to --out, or to a new file NAME.safetensors in this folder. A second Ctrl-C
+    ends at once.
     """
     if options["resume"] and options["seed"] is not None:
         raise click.UsageError("--seed cannot be changed with --resume: the file has the seed it was trained with")

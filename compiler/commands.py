@@ -18,7 +18,7 @@ from gradc import console
 from gradc.errors import Diagnostic, GradcWarning, fail, render, unwritable
 from gradc.runtime import checkpoint, data, files, training, weights
 from gradc.runtime.build import pipeline
-from gradc.runtime.interface import Array, batch_dim
+from gradc.runtime.interface import Array
 from gradc.runtime.model import Model, compile
 from gradc.runtime.progress import Lines, described
 from gradc.runtime.session import Settings
@@ -131,7 +131,7 @@ def train(path: Path, options: TrainOptions) -> int:
         raise fail("nothing-to-do", f"{done}, and {total} are wanted", "give --epochs, counted from the start")
     if options.resume:
         _warn_of_departures(model, options.resume, arrays, settings)
-    examples = len(next(iter(arrays.values()))) if batch_dim(model.arrays) else 1
+    examples = len(next(iter(arrays.values()))) if model.module.BATCH else 1
     console.say(f"{model!r}; {examples:,} examples")
     with told_by_module(model):
         with _saved_before_it_broke(model, options.out):

@@ -84,6 +84,7 @@ TARGETS = {
 RANGES = {
     "y": 2,
 }
+BATCH = "batch"
 PREDICTIONS = ("p",)
 METRICS = ("accuracy", "recall")
 DATA = "data/breast_cancer.npz"
@@ -436,16 +437,29 @@ def gradient_entry(params, d_params, work, x, y):
 
 
 @entry
-def step_entry(params, d_params, moments, t, work, x, y):
-    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
+    """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
+
+    Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
+    out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
+    """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 1026:
         raise ValueError("params or state are of another model")
-    place = first_outside(y, 2)
-    if place >= 0:
-        return 1, place, 0.0
-    loss = differentiate(params, d_params, work, x, y)
-    update(params, d_params, moments, float(t))
-    return -1, -1, loss
+    count = x_rows.shape[0] // losses.size
+    for step in range(losses.size):
+        first = step * count
+        x = rows(x_rows, first, first + count)
+        y = rows(y_rows, first, first + count)
+        place = first_outside(y, 2)
+        if place >= 0:
+            return 1, place, step, 0.0
+        loss = differentiate(params, d_params, work, x, y)
+        update(params, d_params, moments, float(t))
+        losses[step] = loss
+        if not np.isfinite(loss):
+            return -1, -1, step + 1, loss
+        t += 1
+    return -1, -1, losses.size, losses[losses.size - 1]
 
 
 @entry
@@ -517,6 +531,7 @@ class State:
         self.seed = seed
         self.d_params = np.empty(SIZE, f4)
         self.work = [np.empty(0, f4)]
+        self.losses = np.empty(1, np.float64)  # of train_step
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
@@ -546,13 +561,30 @@ def train_step(params, state, x, y):
     x: float32 [batch, features = 30]; y: whole numbers [batch] below 2.
     """
     x, y = _checked(x, y)
-    step = state.step + 1
-    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    return _steps(params, state, state.losses, x, y)
+
+
+def train_steps(params, state, steps, x, y):
+    """train_step on one batch after the other, which are parts of the arrays; returns their losses."""
+    x, y = _checked(x, y)
+    if steps < 1 or x.shape[0] % steps:
+        raise ValueError(f"{x.shape[0]} rows are not {steps} batches of one size")
+    losses = np.empty(steps, np.float64)
+    _steps(params, state, losses, x, y)
+    return losses
+
+
+def _steps(params, state, losses, x, y):
+    """A step for each of the losses, which it fills in; returns the last."""
+    count = x.shape[0] // losses.size
+    bad, place, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), x, y
+    )
+    state.step += done
     if bad >= 0:
-        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
-    state.step = step
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
     if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss of step {step} is {loss}")
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}")
     return loss
 
 
@@ -670,6 +702,28 @@ def compiled_view(context, builder, signature, arguments):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
     return array_of(context, builder, array, data, lengths, steps)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@type_callable(rows)
+def type_of_rows(_):
+    """What compiled code takes some rows for: an array as the whole is."""
+    return lambda array, first, last: array
+
+
+@lower_builtin(rows, types.Array, types.Integer, types.Integer)
+def compiled_rows(context, builder, signature, arguments):
+    """What rows is in compiled code: another address and one other length."""
+    array = signature.return_type
+    given, first, last = arguments
+    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
+    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
+    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
+    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
 
 
 def gemm(a, b, out, accumulate):

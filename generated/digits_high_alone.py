@@ -89,6 +89,7 @@ TARGETS = {
 RANGES = {
     "y": 5,
 }
+BATCH = "batch"
 PREDICTIONS = ("p",)
 METRICS = ("accuracy",)
 DATA = "data/digits_high.npz"
@@ -478,16 +479,29 @@ def gradient_entry(params, d_params, work, x, y):
 
 
 @entry
-def step_entry(params, d_params, moments, t, work, x, y):
-    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
+    """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
+
+    Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
+    out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
+    """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 54282:
         raise ValueError("params or state are of another model")
-    place = first_outside(y, 5)
-    if place >= 0:
-        return 1, place, 0.0
-    loss = differentiate(params, d_params, work, x, y)
-    update(params, d_params, moments, float(t), 0, 27141)
-    return -1, -1, loss
+    count = x_rows.shape[0] // losses.size
+    for step in range(losses.size):
+        first = step * count
+        x = rows(x_rows, first, first + count)
+        y = rows(y_rows, first, first + count)
+        place = first_outside(y, 5)
+        if place >= 0:
+            return 1, place, step, 0.0
+        loss = differentiate(params, d_params, work, x, y)
+        update(params, d_params, moments, float(t), 0, 27141)
+        losses[step] = loss
+        if not np.isfinite(loss):
+            return -1, -1, step + 1, loss
+        t += 1
+    return -1, -1, losses.size, losses[losses.size - 1]
 
 
 @entry
@@ -670,6 +684,7 @@ class State:
         self.seed = seed
         self.d_params = np.empty(SIZE, f4)
         self.work = [np.empty(0, f4)]
+        self.losses = np.empty(1, np.float64)  # of train_step
         self.shards = []
 
     def work_for(self, batch):
@@ -700,15 +715,39 @@ def train_step(params, state, x, y):
     x: float32 [batch, 10, 10]; y: whole numbers [batch] below 5.
     """
     x, y = _checked(x, y)
-    step = state.step + 1
     if (shards := shards_of(x.shape[0])) > 1:
         return _step_in_shards(params, state, shards, x, y)
-    bad, place, loss = step_entry(params.flat, state.d_params, state.flat, step, *state.work_for(x.shape[0]), x, y)
+    return _steps(params, state, state.losses, x, y)
+
+
+def train_steps(params, state, steps, x, y):
+    """train_step on one batch after the other, which are parts of the arrays; returns their losses."""
+    x, y = _checked(x, y)
+    if steps < 1 or x.shape[0] % steps:
+        raise ValueError(f"{x.shape[0]} rows are not {steps} batches of one size")
+    count = x.shape[0] // steps
+    if shards_of(count) > 1:
+        losses = [
+            train_step(params, state, x[first : first + count], y[first : first + count])
+            for first in range(0, x.shape[0], count)
+        ]
+        return np.array(losses)
+    losses = np.empty(steps, np.float64)
+    _steps(params, state, losses, x, y)
+    return losses
+
+
+def _steps(params, state, losses, x, y):
+    """A step for each of the losses, which it fills in; returns the last."""
+    count = x.shape[0] // losses.size
+    bad, place, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), x, y
+    )
+    state.step += done
     if bad >= 0:
-        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
-    state.step = step
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
     if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss of step {step} is {loss}")
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}")
     return loss
 
 

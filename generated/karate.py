@@ -82,6 +82,7 @@ RANGES = {
     "friend": 34,
     "club": 2,
 }
+BATCH = None
 PREDICTIONS = ("p",)
 METRICS = ("accuracy",)
 DATA = "data/karate.npz"
@@ -561,22 +562,31 @@ def gradient_entry(params, d_params, work, places, person, friend, club, told):
 
 
 @entry
-def step_entry(params, d_params, moments, t, work, places, person, friend, club, told):
-    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+def step_entry(params, d_params, moments, t, losses, work, places, person, friend, club, told):
+    """gradient_entry and a step of the optimizer, for each of the losses: all on the same arrays.
+
+    Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
+    out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
+    """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 1152:
         raise ValueError("params or state are of another model")
-    place = first_outside(person, 34)
-    if place >= 0:
-        return 0, place, 0.0
-    place = first_outside(friend, 34)
-    if place >= 0:
-        return 1, place, 0.0
-    place = first_outside(club, 2)
-    if place >= 0:
-        return 2, place, 0.0
-    loss = differentiate(params, d_params, work, places, person, friend, club, told)
-    update(params, d_params, moments, float(t))
-    return -1, -1, loss
+    for step in range(losses.size):
+        place = first_outside(person, 34)
+        if place >= 0:
+            return 0, place, step, 0.0
+        place = first_outside(friend, 34)
+        if place >= 0:
+            return 1, place, step, 0.0
+        place = first_outside(club, 2)
+        if place >= 0:
+            return 2, place, step, 0.0
+        loss = differentiate(params, d_params, work, places, person, friend, club, told)
+        update(params, d_params, moments, float(t))
+        losses[step] = loss
+        if not np.isfinite(loss):
+            return -1, -1, step + 1, loss
+        t += 1
+    return -1, -1, losses.size, losses[losses.size - 1]
 
 
 @entry
@@ -678,6 +688,7 @@ class State:
         self.seed = seed
         self.d_params = np.empty(SIZE, f4)
         self.work = [np.empty(0, f4), np.empty(0, np.int64)]
+        self.losses = np.empty(1, np.float64)  # of train_step
 
     def work_for(self):
         """The work space of a step, made anew only where a larger batch needs it."""
@@ -710,17 +721,31 @@ def train_step(params, state, person, friend, club, told):
     below 2; told: true or false [people = 34].
     """
     person, friend, club, told = _checked(person, friend, club, told)
-    step = state.step + 1
-    bad, place, loss = step_entry(
-        params.flat, state.d_params, state.flat, step, *state.work_for(), person, friend, club, told
+    return _steps(params, state, state.losses, person, friend, club, told)
+
+
+def train_steps(params, state, steps, person, friend, club, told):
+    """train_step again and again, on the same arrays; returns the losses."""
+    person, friend, club, told = _checked(person, friend, club, told)
+    if steps < 1:
+        raise ValueError("one step is the least")
+    losses = np.empty(steps, np.float64)
+    _steps(params, state, losses, person, friend, club, told)
+    return losses
+
+
+def _steps(params, state, losses, person, friend, club, told):
+    """A step for each of the losses, which it fills in; returns the last."""
+    bad, place, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(), person, friend, club, told
     )
+    state.step += done
     if bad >= 0:
         raise ValueError(
             _out_of_range(("person", "friend", "club", "told")[bad], (person, friend, club, told)[bad], place)
         )
-    state.step = step
     if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss of step {step} is {loss}")
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}")
     return loss
 
 

@@ -127,6 +127,7 @@ TARGETS = {
     "real": ("real", ("batch", 2)),
 }
 RANGES = {}
+BATCH = "batch"
 PREDICTIONS = ("points",)
 METRICS = ("near", "places")
 DATA = "data/ring.npz"
@@ -1046,13 +1047,25 @@ def gradient_entry(params, d_params, work, seed, real):
 
 
 @entry
-def step_entry(params, d_params, moments, t, work, seed, real):
-    """gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""
+def step_entry(params, d_params, moments, t, losses, work, seed, real_rows):
+    """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
+
+    Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
+    out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
+    """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 18566:
         raise ValueError("params or state are of another model")
-    loss = differentiate(params, d_params, work, random_key(seed, t), real)
-    update(params, d_params, moments, float(t), 0, 9283)
-    return -1, -1, loss
+    count = real_rows.shape[0] // losses.size
+    for step in range(losses.size):
+        first = step * count
+        real = rows(real_rows, first, first + count)
+        loss = differentiate(params, d_params, work, random_key(seed, t), real)
+        update(params, d_params, moments, float(t), 0, 9283)
+        losses[step] = loss
+        if not np.isfinite(loss):
+            return -1, -1, step + 1, loss
+        t += 1
+    return -1, -1, losses.size, losses[losses.size - 1]
 
 
 @entry
@@ -1286,6 +1299,7 @@ class State:
         self.seed = seed
         self.d_params = np.empty(SIZE, f4)
         self.work = [np.empty(0, f4)]
+        self.losses = np.empty(1, np.float64)  # of train_step
         self.shards = []
 
     def work_for(self, batch):
@@ -1317,15 +1331,34 @@ def init_state(params, seed=0):
 def train_step(params, state, real):
     """One training step on one batch, in place; returns the loss. real: float32 [batch, 2]."""
     (real,) = _checked(real)
-    step = state.step + 1
     if (shards := shards_of(real.shape[0])) > 1:
         return _step_in_shards(params, state, shards, real)
-    _, _, loss = step_entry(
-        params.flat, state.d_params, state.flat, step, *state.work_for(real.shape[0]), _seed(state.seed), real
+    return _steps(params, state, state.losses, real)
+
+
+def train_steps(params, state, steps, real):
+    """train_step on one batch after the other, which are parts of the arrays; returns their losses."""
+    (real,) = _checked(real)
+    if steps < 1 or real.shape[0] % steps:
+        raise ValueError(f"{real.shape[0]} rows are not {steps} batches of one size")
+    count = real.shape[0] // steps
+    if shards_of(count) > 1:
+        losses = [train_step(params, state, real[first : first + count]) for first in range(0, real.shape[0], count)]
+        return np.array(losses)
+    losses = np.empty(steps, np.float64)
+    _steps(params, state, losses, real)
+    return losses
+
+
+def _steps(params, state, losses, real):
+    """A step for each of the losses, which it fills in; returns the last."""
+    count = real.shape[0] // losses.size
+    _, _, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), _seed(state.seed), real
     )
-    state.step = step
+    state.step += done
     if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss of step {step} is {loss}")
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}")
     return loss
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gradc import GradcError
 from gradc.runtime import data, files
-from gradc.runtime.interface import ArraySpec, array_specs, batch_dim, input_specs
+from gradc.runtime.interface import ArraySpec, array_specs, input_specs
 
 X = ArraySpec("x", "input", "real", ("batch", 3), None)
 Y = ArraySpec("y", "target", "whole", ("batch",), 10)
@@ -210,17 +210,6 @@ def test_declarations_as_shown():
         "mask[batch, time] : bool",
         "scale",
     ]
-
-
-def test_the_dim_to_cut_along():
-    assert batch_dim((X, Y)) == "batch"
-    assert batch_dim((X, NODE)) is None
-    assert batch_dim((X, SCALE)) is None
-    assert batch_dim(()) is None
-    for axis in ("batch", "2 * batch"):
-        assert batch_dim((ArraySpec("a", "input", "real", ("batch", axis), None), Y)) is None
-    assert batch_dim((ArraySpec("a", "input", "real", ("batch", "batches"), None), Y)) == "batch"
-    assert batch_dim((ArraySpec("a", "input", "real", (4, 3), None),)) is None
 
 
 def test_descriptions_come_from_the_module():

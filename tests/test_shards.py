@@ -47,6 +47,19 @@ def _trained(module, steps=3):
     return losses, params.flat.copy(), state
 
 
+def test_many_steps_in_shards_are_one_after_the_other(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    x, y = _data()
+    found, alone = module.init(seed=1), module.init(seed=1)
+    losses = module.train_steps(found, module.init_state(found), 2, x, y)
+    state = module.init_state(alone)
+    half = BATCH // 2
+    np.testing.assert_array_equal(
+        losses, [module.train_step(alone, state, x[at : at + half], y[at : at + half]) for at in (0, half)]
+    )
+    np.testing.assert_array_equal(found.flat, alone.flat)
+
+
 @pytest.mark.parametrize("workers", ["2", "3"])
 def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch, workers):
     monkeypatch.setenv("GRADC_THREADS", "1")

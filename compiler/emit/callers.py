@@ -92,15 +92,15 @@ class Callers:
         found = [(at, t) for at, t in enumerate(self.given(label)) if t.kind is Kind.WHOLE and t.bounds is not None]
         return found
 
-    def checks(self, label: str, scalars: int) -> Iterator[str]:
-        """Lines that return (which array, place) where a whole number is outside its range."""
+    def checks(self, label: str, scalars: int, *known: str) -> Iterator[str]:
+        """Lines that return (which array, place, known …) where a whole number is outside its range."""
         for at, tensor in self.bounded(label):
             assert tensor.bounds is not None
             name, limit = self.names.of(tensor.name), self.limit(tensor.bounds.high + 1)
             call = f"first_outside({name}, {limit})" if tensor.axes else f"0 if {name} < 0 or {name} >= {limit} else -1"
             yield f"place = {call}"
             yield "if place >= 0:"
-            yield f"{INDENT}return {', '.join([str(at), 'place', *['0.0'] * scalars])}"
+            yield f"{INDENT}return {', '.join([str(at), 'place', *known, *['0.0'] * scalars])}"
 
     def limit(self, expr: IndexExpr) -> str:
         """A size, its free dims by the arrays that tell them."""
@@ -139,18 +139,41 @@ class Callers:
     def step_entry(self) -> str:
         assert self.spec.gradient is not None
         work = self.work_names(self.spec.gradient)
-        given = [*work, *self.step_seed(), *self.passed("all")]
-        lines = [
-            '"""gradient_entry, then one step of the optimizer. Nothing is changed where an array is out of range."""',
-            *own("params", "d_params", "moments", moments=self.spec.moments),
-            *self.checks("all", 1),
-            *call_rows("loss = differentiate", ["params", "d_params", *given]),
+        given, cut = self.cut_rows()
+        each = "each on as many of the rows, in their order" if cut else "all on the same arrays"
+        step = [
+            *cut,
+            *self.checks("all", 1, "step"),
+            *call_rows("loss = differentiate", ["params", "d_params", *work, *self.step_seed(), *self.passed("all")]),
             *self.updated(),
-            "return -1, -1, loss",
+            "losses[step] = loss",
+            "if not np.isfinite(loss):",
+            f"{INDENT}return -1, -1, step + 1, loss",
+            "t += 1",
         ]
-        data = [*work, *self.seed(self.spec.gradient), *self.passed("all")]
-        arguments = ["params", "d_params", "moments", "t", *data]
-        return entry_text("entry", "step_entry", arguments, lines)
+        lines = [
+            f'"""gradient_entry and a step of the optimizer, for each of the losses: {each}.',
+            "",
+            "Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is",
+            "out of range or -1, its place in its batch, how many steps were taken, the loss of the last).",
+            '"""',
+            *own("params", "d_params", "moments", moments=self.spec.moments),
+            *([f"count = {given[0]}.shape[0] // losses.size"] if cut else []),
+            "for step in range(losses.size):",
+            *(f"{INDENT}{row}" for row in step),
+            "return -1, -1, losses.size, losses[losses.size - 1]",
+        ]
+        data = [*work, *self.seed(self.spec.gradient), *given]
+        return entry_text("entry", "step_entry", ["params", "d_params", "moments", "t", "losses", *data], lines)
+
+    def cut_rows(self) -> tuple[list[str], list[str]]:
+        """What the arrays of all steps are called, and the rows that cut those of one step out of them."""
+        names = self.passed("all")
+        if self.spec.batch is None:
+            return names, []
+        given = [self.names.fresh(f"{name}_rows") for name in names]
+        rows = [f"{name} = rows({whole}, first, first + count)" for name, whole in zip(names, given, strict=True)]
+        return given, ["first = step * count", *rows]
 
     # ------------------------------------------------------------ work space
 
@@ -183,7 +206,8 @@ class Callers:
         spec = self.spec
         parts = [self.orthogonal_text(), self.init_text()]
         if spec.gradient is not None:
-            parts += [self.init_state_text(), self.train_step_text(), self.sharded_text()]
+            parts += [self.init_state_text(), self.train_step_text(), self.train_steps_text(), self.steps_text()]
+            parts.append(self.sharded_text())
             parts.append(self.loss_and_gradients_text())
         if spec.predict is not None:
             parts.append(self.predict_text("predict", spec.predict))
@@ -280,26 +304,70 @@ class Callers:
         return "bad, place" if self.bounded("all") else "_, _"
 
     def train_step_text(self) -> str:
-        assert self.spec.gradient is not None
-        program = self.spec.gradient
-        dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
-        sizes = ", ".join(self.dim_source(dim, "all") for dim in dims)
-        work = [f"*state.work_for({sizes})"] if program.work else []
-        seed = self.called_seed(program, "state.seed")
-        call = ["params.flat", "state.d_params", "state.flat", "step", *work, *seed, *self.passed("all")]
+        passed = self.passed("all")
         lines = [
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
-            "step = state.step + 1",
             *self.sharded_call(),
-            *call_rows(f"{self.told()}, loss = step_entry", call),
-            *self.refusal("all"),
-            "state.step = step",
+            f"return _steps({', '.join(['params', 'state', 'state.losses', *passed])})",
+        ]
+        return plain("train_step", ["params", "state", *passed], lines)
+
+    def train_steps_text(self) -> str:
+        """Many training steps in one call of compiled code."""
+        passed, batch = self.passed("all"), self.spec.batch
+        wrong, told = "steps < 1", '"one step is the least"'
+        if batch is not None:
+            count = self.dim_source(batch, "all")
+            wrong, told = f"{wrong} or {count} % steps", f'f"{{{count}}} rows are not {{steps}} batches of one size"'
+        lines = [
+            '"""train_step on one batch after the other, which are parts of the arrays; returns their losses."""'
+            if batch is not None
+            else '"""train_step again and again, on the same arrays; returns the losses."""',
+            *self.checked("all"),
+            f"if {wrong}:",
+            f"{INDENT}raise ValueError({told})",
+            *self.one_batch_checked(),
+            *self.sharded_calls(),
+            "losses = np.empty(steps, np.float64)",
+            f"_steps({', '.join(['params', 'state', 'losses', *passed])})",
+            "return losses",
+        ]
+        return plain("train_steps", ["params", "state", "steps", *passed], lines)
+
+    def one_batch_checked(self) -> list[str]:
+        """Checks of what a batch has to be, where that is not known of all rows together."""
+        batch = self.spec.batch
+        if batch is None or not any(batch in value.dims for value, _ in self.spec.preconditions):
+            return []
+        parts = ", ".join(f"{name}[: {self.dim_source(batch, 'all')} // steps]" for name in self.passed("all"))
+        return [f"_checked({parts})"]
+
+    def steps_text(self) -> str:
+        """What both have in common."""
+        program, batch, passed = self.spec.gradient, self.spec.batch, self.passed("all")
+        assert program is not None
+        dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
+        sizes = ", ".join("count" if dim == batch else self.dim_source(dim, "all") for dim in dims)
+        work = [f"*state.work_for({sizes})"] if program.work else []
+        seed = self.called_seed(program, "state.seed")
+        bounded = bool(self.bounded("all"))
+        counted = batch is not None and (batch in dims or bounded)
+        names, arrays = _shape_of(quoted(tensor.name) for tensor in self.given("all")), _shape_of(passed)
+        wrong = f"{arrays}[bad]{'[done * count :]' if batch is not None else ''}"
+        refused = ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range({names}[bad], {wrong}, place))"]
+        call = ["params.flat", "state.d_params", "state.flat", "state.step + 1", "losses", *work, *seed, *passed]
+        lines = [
+            '"""A step for each of the losses, which it fills in; returns the last."""',
+            *([f"count = {self.dim_source(batch, 'all')} // losses.size"] if batch is not None and counted else []),
+            *call_rows(f"{self.told()}, done, loss = step_entry", call),
+            "state.step += done",
+            *(refused if bounded else []),
             "if not math.isfinite(loss):",
-            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
+            f'{INDENT}raise FloatingPointError(f"the loss of step {{state.step}} is {{loss}}")',
             "return loss",
         ]
-        return plain("train_step", ["params", "state", *self.passed("all")], lines)
+        return plain("_steps", ["params", "state", "losses", *passed], lines)
 
     # ------------------------------------------------------------ for steps in shards, where there are any
 
@@ -309,6 +377,10 @@ class Callers:
 
     def sharded_call(self) -> list[str]:
         """Hands long steps to the workers."""
+        return []
+
+    def sharded_calls(self) -> list[str]:
+        """The same for many steps."""
         return []
 
     def sharded_text(self) -> str:

@@ -122,6 +122,18 @@ class ModuleSpec:
         return sum(parameter.size for parameter in self.parameters)
 
     @property
+    def batch(self) -> str | None:
+        """The free dim along which batches are cut: the first axis of every array, and no other axis of any.
+
+        x[batch, 64], y[batch] -> batch;  adjacency[nodes, nodes], y[nodes] -> None: a slice of it is no smaller graph
+        """
+        arrays = (*self.inputs, *self.targets)
+        firsts = {str(tensor.extents[0]) if tensor.extents else "" for tensor in arrays}
+        others = {name for tensor in arrays for extent in tensor.extents[1:] for name in extent.dims}
+        alone = len(firsts) == 1 and arrays[0].extents and arrays[0].extents[0].dims == tuple(firsts)
+        return None if not alone or firsts & others else firsts.pop()
+
+    @property
     def carries(self) -> bool:
         """Whether a step gives states new values."""
         return self.gradient is not None and any(label.startswith("next ") for label in self.gradient.graph.outputs)

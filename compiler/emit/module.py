@@ -207,6 +207,7 @@ class _Module:
         rows.append(_table("TARGETS", [(t.name, self.described(t)) for t in spec.targets]))
         whole = [t for t in (*spec.inputs, *spec.targets) if t.kind is Kind.WHOLE]
         rows.append(_table("RANGES", [(t.name, _limit(t)) for t in whole]))
+        rows.append(f"BATCH = {quoted(spec.batch) if spec.batch else None}")
         rows.append(f"PREDICTIONS = {_tuple(outputs_of(spec.predict, 'predict'))}")
         rows.append(f"METRICS = {_tuple(outputs_of(spec.evaluate, 'metric'))}")
         rows.append(f"DATA = {quoted(spec.data) if spec.data else None}")

@@ -34,6 +34,7 @@ MODULE_NAMES = (
     *("moments", "t", "seed", "rng", "flat", "orthogonal", "self"),
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
     *("gradients", "results", "threadpoolctl", "_", "_array", "_checked", "_checked_inputs"),
+    *("losses", "steps", "train_steps", "_steps", "BATCH"),
     *("_out_of_range", "_step_in_shards", "_seed", "processors"),
 )
 

@@ -134,6 +134,21 @@ class ShardedCallers(Callers):
             f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
         ]
 
+    def sharded_calls(self) -> list[str]:
+        """Hands them one by one to train_step."""
+        batch, names = self.spec.batch, self.passed("all")
+        rows, whole = self.dim_source(self.rows.dim, "all"), f"train_step(params, state, {', '.join(names)})"
+        if batch != self.rows.dim:
+            return [f"if shards_of({rows}) > 1:", f"{INDENT}return np.array([{whole} for _ in range(steps)])"]
+        parts = ", ".join(f"{name}[first : first + count]" for name in names)
+        one = f"train_step(params, state, {parts})"
+        return [
+            f"count = {rows} // steps",
+            "if shards_of(count) > 1:",
+            *list_rows(INDENT, "losses", one, f"for first in range(0, {rows}, count)"),
+            f"{INDENT}return np.array(losses)",
+        ]
+
     def sharded_text(self) -> str:
         """`train_step` for long steps."""
         count = self.dim_source(self.rows.dim, "all")

@@ -4,7 +4,7 @@ The order of an epoch depends on the seed and its number alone. It trains nothin
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,9 @@ from gradc.errors import fail
 from .interface import Array
 from .session import Settings
 
-BLOCK_BYTES = 64 * 1024 * 1024
-"""Shuffled examples are gathered in blocks of about this size: large enough to be quick, small beside the data."""
+BLOCK_BYTES = 512 * 1024
+"""Shuffled examples are gathered in blocks of this size at most, if it is no single batch: they are still in the cache
+when they are trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +37,23 @@ class Cut:
         """In an epoch."""
         return 1 if self.order is None else math.ceil(len(self.order) / self.settings.batch)
 
-    def batches(self, epoch: int, step: int) -> Iterator[Sequence[Array]]:
-        """The batches of an epoch (counted from 0), from a step of it on; the last may be smaller."""
+    def blocks(self, epoch: int, step: int, most: Callable[[], int]) -> Iterator[tuple[int, Sequence[Array]]]:
+        """What is left of an epoch (counted from 0), from a step on: so many steps, and the rows of their batches.
+
+        `most` tells before each block how many steps there may be in it. A smaller last batch is a block of its own.
+        """
         if self.order is None:
             if step == 0:
-                yield self.arrays
+                yield 1, self.arrays
             return
         batch = self.settings.batch
         order = self.order[np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.order))]
-        example_bytes = sum(array[:1].nbytes for array in self.arrays)
-        block = batch * max(1, BLOCK_BYTES // max(1, batch * example_bytes))
-        for begin in range(step * batch, len(order), block):
-            places = order[begin : begin + block]
-            gathered = [np.take(array, places, axis=0) for array in self.arrays]
-            for at in range(0, len(places), batch):
-                yield [array[at : at + batch] for array in gathered]
+        batch_bytes = batch * sum(array[:1].nbytes for array in self.arrays)
+        while step < self.steps:
+            steps = max(1, min(most(), BLOCK_BYTES // max(1, batch_bytes), len(order) // batch - step))
+            places = order[step * batch : (step + steps) * batch]
+            yield steps, [np.take(array, places, axis=0) for array in self.arrays]
+            step += steps
 
 
 def split(arrays: Sequence[Array], dim: str | None, settings: Settings) -> Cut:

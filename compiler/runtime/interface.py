@@ -42,7 +42,8 @@ class Emitted(Protocol):
 
     `PARAMS` and `MOMENTS` give the offset and shape of each tensor in `params.flat` and `state.flat`; `INPUTS` and
     `TARGETS` the kind and axes of each array in the order of calls, an axis being a size, the name of a free dim or
-    an expression in some; `RANGES` the first number too large for an array of whole numbers.
+    an expression in some; `RANGES` the first number too large for an array of whole numbers; `BATCH` the free dim along
+    which batches are cut, the first axis of every array. None: there is no such dim.
     """
 
     __file__: str
@@ -55,6 +56,7 @@ class Emitted(Protocol):
     INPUTS: Mapping[str, tuple[Kind, tuple[Axis, ...]]]
     TARGETS: Mapping[str, tuple[Kind, tuple[Axis, ...]]]
     RANGES: Mapping[str, Axis | None]
+    BATCH: str | None
     PREDICTIONS: tuple[str, ...]
     METRICS: tuple[str, ...]
     DATA: str | None
@@ -63,6 +65,7 @@ class Emitted(Protocol):
     def init(self, seed: int = 0) -> Flat: ...
     def init_state(self, params: Flat) -> State: ...
     def train_step(self, params: Flat, state: State, *arrays: Any, **named: Any) -> float: ...
+    def train_steps(self, params: Flat, state: State, steps: int, *arrays: Any, **named: Any) -> Array: ...
     def loss_and_gradients(self, params: Flat, *arrays: Any, **named: Any) -> tuple[float, Flat]: ...
     def predict(self, params: Flat, *arrays: Any, **named: Any) -> Any: ...
     def evaluate(self, params: Flat, *arrays: Any, **named: Any) -> dict[str, float]: ...
@@ -115,24 +118,6 @@ def renamed(module: Emitted) -> dict[str, str]:
     taken = list(inspect.signature(module.evaluate).parameters)[1:]
     names = zip((*module.INPUTS, *module.TARGETS), taken, strict=False)
     return {name: called for name, called in names if name != called}
-
-
-def batch_dim(specs: tuple[ArraySpec, ...]) -> str | None:
-    """The free dim along which batches are cut: the first axis of every array, and no other axis of any.
-
-    x[batch, 64], y[batch] -> batch;  adjacency[nodes, nodes], y[nodes] -> None, as a slice of it is no smaller graph
-    """
-    if not specs or any(not spec.axes for spec in specs):
-        return None
-    dim = specs[0].axes[0]
-    if not isinstance(dim, str) or not dim.isidentifier() or any(spec.axes[0] != dim for spec in specs):
-        return None
-    others = [str(axis) for spec in specs for axis in spec.axes[1:]]
-    return None if any(dim in _words(axis) for axis in others) else dim
-
-
-def _words(expression: str) -> list[str]:
-    return "".join(c if c.isidentifier() or c.isdigit() else " " for c in expression).split()
 
 
 def numpy_dtype(module: Emitted, kind: Kind) -> np.dtype[Any]:

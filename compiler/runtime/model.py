@@ -162,7 +162,8 @@ class Model:
         progress: bool | Progress = True,
         **named: Any,
     ) -> History:
-        """Trains for some epochs, going on from where the last fit ended. Ctrl-C ends it after the step.
+        """Trains for some epochs, going on from where the last fit ended. Ctrl-C ends it after the call
+        of compiled code that it is in: one step, or as many as take about 50 ms.
 
         Without arrays it trains on the file that the model's `data` line names.
 

@@ -17,11 +17,15 @@ from gradc.errors import GradcWarning, fail
 
 from .batches import Cut, split
 from .data import fingerprint
-from .interface import Array, array_specs, batch_dim
+from .interface import Array
 from .interrupt import Interrupt, interruptible
 from .retreat import retreat
 from .session import Position, Session, Settings
 
+CALL_SECONDS = 0.05
+"""As many steps are taken in one call as take about this long: Ctrl-C waits for its end, a bar moves after it."""
+MOST_GROWTH = 8
+"""How many times as many steps the next call takes at most, as the time of the last may have been a bad measure."""
 EVALUATE_BYTES = 8 * 1024 * 1024
 """Examples evaluated in one call. Beyond it metrics are means over parts, which for one like r2 is an approximation."""
 
@@ -67,7 +71,7 @@ class Plan:
 
 
 class Progress(Protocol):
-    """Watches a fit. `step` is called often and has to be cheap."""
+    """Watches a fit. `step` is called for every step, often after many were taken at once, and has to be cheap."""
 
     def start(self, plan: Plan) -> None: ...
     def step(self, loss: float) -> None: ...
@@ -107,7 +111,7 @@ def fit(
             f"epochs is a whole number, at least 0, not {epochs!r}",
             "epochs = 30 goes 30 times through the data",
         )
-    cut = split(arrays, batch_dim(array_specs(session.module)), settings)
+    cut = split(arrays, session.module.BATCH, settings)
     _take_up(session, settings, cut.examples, fingerprint(arrays))
     first = session.position.epoch + 1
     plan = Plan(first, first + epochs - 1, cut.steps, session.position.step)
@@ -124,7 +128,7 @@ def evaluate(session: Session, arrays: Sequence[Array]) -> dict[str, float]:
     """The loss and metrics: in one call up to 8 MB of examples, beyond it the mean over equal parts."""
     module, params = session.module, session.params
     size = sum(array.nbytes for array in arrays)
-    if batch_dim(array_specs(module)) is None or size <= EVALUATE_BYTES:
+    if module.BATCH is None or size <= EVALUATE_BYTES:
         return module.evaluate(params, *arrays)
     examples = len(arrays[0])
     parts = min(examples, math.ceil(size / EVALUATE_BYTES))
@@ -146,7 +150,7 @@ def departures(session: Session, arrays: Sequence[Array], settings: Settings) ->
     """
     before, found = session.settings, []
     if session.data and fingerprint(arrays) != session.data:
-        count = split(arrays, batch_dim(array_specs(session.module)), settings).examples
+        count = split(arrays, session.module.BATCH, settings).examples
         numbers = "with other numbers in them" if count == session.examples else f"before: {session.examples:,}"
         found.append(f"other data ({count:,} examples to train on, {numbers})")
     if settings.validation != before.validation:
@@ -171,15 +175,32 @@ def _take_up(session: Session, settings: Settings, examples: int, data: str) -> 
 
 @dataclass(slots=True)
 class _Clock:
-    """Steps and their seconds. The first step of a fit compiles the kernels, so it is left out."""
+    """Steps and their seconds, and how many steps the next call takes.
+
+    The first step of a fit compiles the kernels, so it is left out.
+    """
 
     steps: int = 0
     seconds: float = 0.0
     cold: bool = True
+    next: int = 1
 
     @property
     def rate(self) -> float:
         return self.steps / self.seconds if self.seconds > 0.0 else 0.0
+
+    def most(self) -> int:
+        """How many steps the next call may take."""
+        return self.next
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Counts a call, and chooses how many steps the next one takes."""
+        if self.cold:
+            self.cold = False
+            return
+        self.steps += steps
+        self.seconds += seconds
+        self.next = max(1, min(MOST_GROWTH * self.next, int(steps * CALL_SECONDS / max(seconds, 1e-9))))
 
 
 def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: Interrupt) -> History:
@@ -210,27 +231,26 @@ def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: I
 def _train_epoch(session: Session, cut: Cut, watch: Progress, interrupt: Interrupt, clock: _Clock) -> float | None:
     """What is left of the session's epoch. The mean loss of its steps, or None where it was interrupted.
 
-    A step may take 10 µs, so what stands in the loop is counted in fractions of one.
+    A step may take 10 µs, so what is done here for every one is counted in fractions of one.
     """
-    params, state, train_step = session.params, session.state, session.module.train_step
+    params, state, train_steps = session.params, session.state, session.module.train_steps
     position, before, last = session.position, session.state.step, cut.steps - session.position.step
     total, examples, done = 0.0, 0, 0
-    begin, uncounted = time.perf_counter(), 0
+    begin = time.perf_counter()
     try:
-        for batch in cut.batches(position.epoch, position.step):
-            loss = train_step(params, state, *batch)
-            if clock.cold:
-                clock.cold, uncounted, begin = False, 1, time.perf_counter()
-            done += 1
-            size = 1 if cut.order is None else len(batch[0])
-            total += loss * size
-            examples += size
-            watch.step(loss)
+        for steps, arrays in cut.blocks(position.epoch, position.step, clock.most):
+            losses = train_steps(params, state, steps, *arrays)
+            size = 1 if cut.order is None else len(arrays[0]) // steps
+            for loss in losses.tolist():
+                total += loss * size
+                watch.step(loss)
+            done += steps
+            examples += steps * size
+            begin, started = time.perf_counter(), begin
+            clock.took(steps, begin - started)
             if interrupt.requested and done < last:
                 return None
     finally:
-        clock.steps += done - uncounted
-        clock.seconds += time.perf_counter() - begin
         # the state counts its steps itself, whatever breaks into the loop
         step = position.step + state.step - before
         session.position = Position(position.epoch, step) if step < cut.steps else Position(position.epoch + 1)

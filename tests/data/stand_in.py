@@ -14,6 +14,7 @@ MOMENTS = {"w.v": (0, (3, 1)), "b.v": (3, (1,))}
 INPUTS = {"x": ("real", ("batch", 3))}
 TARGETS = {"y": ("real", ("batch",))}
 RANGES = {}
+BATCH = "batch"
 PREDICTIONS = ("p",)
 METRICS = ("mae",)
 DATA = None
@@ -69,6 +70,11 @@ def train_step(params, state, x, y):
     state.flat[:] = 0.9 * state.flat + gradient.flat + noise.astype(DTYPE)
     params.flat -= np.asarray(LR, DTYPE) * state.flat
     return loss
+
+
+def train_steps(params, state, steps, x, y):
+    parts = zip(np.split(x, steps), np.split(y, steps), strict=True)
+    return np.array([train_step(params, state, *part) for part in parts])
 
 
 def predict(params, x, seed=0):
