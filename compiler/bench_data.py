@@ -10,7 +10,7 @@ import numpy as np
 from gradc.draws import drawn_data
 from gradc.errors import fail
 from gradc.language import core
-from gradc.runtime.interface import Array, ArraySpec, Emitted, array_specs, batch_dim, input_specs, numpy_dtype
+from gradc.runtime.interface import Array, ArraySpec, Emitted, array_specs, input_specs, numpy_dtype
 from gradc.runtime.model import Model
 
 SIZE = 32
@@ -55,7 +55,7 @@ def loads(model: Model, declared: core.Model, asked: Asked, *, targets: bool) ->
         GradcError: the file does not fit the model, there is no such free dim, or no such sizes.
     """
     specs = array_specs(model.module) if targets else input_specs(model.module)
-    dim = batch_dim(specs)
+    dim = model.module.BATCH
     if asked.batch is not None and dim is None:
         why = "no free dim is the first axis, and no other, of all that it is given"
         raise fail("no-batches", f"{declared.file} takes no batches: {why}", "leave --batch out; --dim NAME=SIZE gives "
