@@ -111,11 +111,15 @@ def test_batched_products_loop_over_their_batch_indices():
     assert [i.name for i in scores.batch] == ["b", "h"]
 
 
-@pytest.mark.parametrize("units", [1, 2, 3])
-def test_thin_products_are_loops(units):
-    text = MLP.replace("classes = 10", f"classes = {units}")
+@pytest.mark.parametrize(
+    ("units", "hidden", "by_blas"),
+    [(1, 32, False), (2, 8, False), (3, 8, False), (2, 32, True), (3, 32, True), (4, 8, True)],
+)
+def test_thin_products_are_loops(units, hidden, by_blas):
+    """But for those beside a wide group: of two columns, where 32 terms are summed for each."""
+    text = MLP.replace("classes = 10", f"classes = {units}").replace("dense(x, 32)", f"dense(x, {hidden})")
     targets = [step.equation.target for step in _products(_gradient(text))]
-    assert "logits.sum" not in targets
+    assert ("logits.sum" in targets) == by_blas
     assert "h.dense.sum" in targets
 
 

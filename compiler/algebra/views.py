@@ -62,7 +62,7 @@ SAMPLE_SIZE = 7
 
 def _below_at_corner(expr: IndexExpr, ranges: Ranges) -> bool:
     """Whether the expression is negative at an end of its ranges where the facts hold. Not finding one says nothing."""
-    every = (expr, *ranges.facts, *(end for ends in ranges.bounds.values() for end in ends))
+    every = (expr, *ranges.expressions)
     if any(each.gathers for each in every) or any(end.indices for ends in ranges.bounds.values() for end in ends):
         return False
     dims = {name: SAMPLE_SIZE for each in every for name in each.dims}

@@ -90,10 +90,9 @@ SAMPLE_SIZE = 5
 def _meets(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
     """Whether some values of the indices were found at which a read meets what an equation writes. That is cheap, and
     nearly always so where it can be; not finding any says nothing."""
-    every = [*place, *writer.write, *ranges.facts, *(guard.value for guard in writer.guards)]
+    every = [*place, *writer.write, *ranges.expressions, *(guard.value for guard in writer.guards)]
     if any(each.gathers for each in every):
         return False
-    every += [end for ends in ranges.bounds.values() for end in ends]
     every += [end for i in writer.indices for end in (i.low, i.high)]
     dims = {name: SAMPLE_SIZE for each in every for name in each.dims}
     draws = Random(SAMPLES)

@@ -503,13 +503,17 @@ def differs(value: IndexExpr) -> Either:
 
 def one_of(*cases: tuple[Fact, ...]) -> tuple[Fact, ...]:
     """That one of these cases holds; nothing where one of them says nothing, or all together too much to look at."""
-    if not all(cases) or sum(_count(fact) for case in cases for fact in case) > MOST_IN_A_CHOICE:
+    if not all(cases) or sum(1 for _ in _expressions(Either(cases))) > MOST_IN_A_CHOICE:
         return ()
     return (Either(cases),)
 
 
-def _count(fact: Fact) -> int:
-    return sum(_count(each) for case in fact.cases for each in case) if isinstance(fact, Either) else 1
+def _expressions(fact: Fact) -> Iterator[IndexExpr]:
+    """The expressions that a fact is about."""
+    if isinstance(fact, IndexExpr):
+        yield fact
+    else:
+        yield from (expr for case in fact.cases for each in case for expr in _expressions(each))
 
 
 def _holds(fact: Fact, env: Mapping[str, int]) -> bool:
@@ -553,6 +557,12 @@ class Ranges:
     def all_facts(self) -> tuple[Fact, ...]:
         """Facts and choices."""
         return (*self.facts, *self.choices)
+
+    @cached_property
+    def expressions(self) -> tuple[IndexExpr, ...]:
+        """Every index expression in the facts, the choices and the bounds."""
+        ends = (end for pair in self.bounds.values() for end in pair)
+        return (*self.facts, *(each for choice in self.choices for each in _expressions(choice)), *ends)
 
     def hold_at(self, env: Mapping[str, int]) -> bool:
         """Whether all facts and choices hold at some values of the dims and indices."""
