@@ -24,8 +24,8 @@ from numba import njit
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 """
-COMPILED = "from gradc.emit.prelude.scope import vector"
-PLAIN = "def vector(function): return function"
+COMPILED = "from gradc.emit.prelude.scope import inlined, vector"
+PLAIN = "def vector(function): return function\ninlined = vector"
 
 WIDTHS = ("float32", "float64")
 # more digits than a float64 has, and enough for e^-x beside 1
@@ -243,8 +243,10 @@ def test_largest_and_smallest(dtype: str) -> None:
 
 
 SMALL = ((3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0))
+TILES = ((8, 5, 32), (13, 16, 16), (5, 17, 33), (17, 40, 50), (6, 257, 31), (25, 300, 65))
 MANY_COLUMNS, MANY_ROWS, MANY_TERMS = (9, 33, 1001), (2001, 32, 17), (9, 5003, 31)
-SIZES = (*SMALL, MANY_COLUMNS, MANY_ROWS, MANY_TERMS)
+BY_BLAS = ((1, 300, 600), (3, 700, 200), (520, 510, 530))
+SIZES = (*SMALL, *TILES, MANY_COLUMNS, MANY_ROWS, MANY_TERMS, *BY_BLAS)
 
 
 def stored(rng: np.random.Generator, shape: tuple[int, int], how: str) -> np.ndarray:

@@ -93,9 +93,12 @@ TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTupl
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None),
-    "numba.extending": SimpleNamespace(lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit),
+    "numba.extending": SimpleNamespace(
+        lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit, intrinsic=_same
+    ),
     "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
-    "llvmlite.binding": SimpleNamespace(add_symbol=_lowered),
+    "llvmlite": SimpleNamespace(ir=None),
+    "llvmlite.binding": SimpleNamespace(add_symbol=_lowered, get_host_cpu_features=dict),
 }
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("array_field", "array_of", "view", "rows", "gemm", "add_up")
+WHOLE = ("array_field", "array_of", "view", "rows", "tile", "gemm", "add_up")
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (
@@ -74,8 +74,8 @@ def _definitions(dtype: str) -> dict[str, str]:
 
 
 def _body(file: str) -> str:
-    """A file without its head: docstring and imports end at the first two blank lines."""
-    return _text(file).split("\n\n\n", maxsplit=1)[1].rstrip("\n")
+    """A file without its head, docstring and imports."""
+    return re.split(r'^(?:from|import) .*\n|^""".*\n|^# mypy.*\n', _text(file), flags=re.MULTILINE)[-1].strip("\n")
 
 
 def _text(file: str) -> str:

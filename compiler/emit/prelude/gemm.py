@@ -4,6 +4,7 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 import ctypes
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
+from .scope import inlined
+from .tile import REGISTER, ROWS, move, room, tile, turn
 
 
 def gemm(a, b, out, accumulate):
@@ -31,7 +34,7 @@ def type_of_gemm(_):
 
 @lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
 def compiled_gemm(context, builder, signature, arguments):
-    """The same by BLAS. Nothing is copied, nothing allocated.
+    """The same by product_of. Nothing is allocated.
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
@@ -49,62 +52,141 @@ def compiled_gemm(context, builder, signature, arguments):
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
     product_type = types.none(*tuples, types.boolean)
-    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    product = context.compile_subroutine(builder, product_of(kinds[2].dtype), product_type)
     context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
     return context.get_dummy_value()
 
 
-def blas_product(dtype):
-    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
+@cache
+def product_of(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
-    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
-    the product goes to it in blocks that stay under that, of columns, or of rows or of what is summed where those are
-    many.
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
     """
-    size, number = types.intp, dtype
-    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
-    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
-    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
-    item = dtype.bitwidth // 8
+    item, deep = dtype.bitwidth // 8, 256
+    one = REGISTER // item
+    two = 2 * one
+    by_blas, packed, panel_at, column_of_tiles = (
+        blas_product(dtype),
+        packing(dtype),
+        room(deep * two * item),
+        tiles(dtype),
+    )
 
     def product(addresses, steps, sizes, accumulate):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        # plain comparisons: min and max of two numbers would be compiled as functions
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+            by_blas(addresses, steps, sizes, accumulate)
+            return
+        packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
+        panel = panel_at()
+        for term in range(0, k if k > 0 else 1, deep):
+            terms = deep if deep < k - term else k - term  # min would be compiled as a function
+            column = 0
+            while column < n:
+                width = two if n - column >= two else one if n - column >= one else n - column
+                b_now, b_step = b + term * b_row + column * b_column, b_row
+                if packs:
+                    packed(b_now, b_row, b_column, terms, width, panel)
+                    b_now, b_step = panel, two * item
+                a_now, out_now = a + term * a_column, out + column * item
+                whole = (a_now, a_row, a_column, b_now, b_step, out_now, out_row, terms)
+                column_of_tiles(whole, m, width, accumulate or term > 0)
+                column += width
+
+    return product
+
+
+def packing(dtype):
+    """Copies a part of b of two registers of columns, or of no more than one, row after row."""
+    item = dtype.bitwidth // 8
+    one = REGISTER // item
+    turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
+
+    @inlined
+    def pack(b, b_row, b_column, terms, width, panel):
+        panel_row, done = 2 * REGISTER, 0
+        if b_column == item and width == 2 * one:
+            done = terms
+            for term in range(terms):
+                moved((b + term * b_row, panel + term * panel_row))
+        elif b_row == item:
+            done = terms // one * one
+            for column in range(0, width, one):
+                for term in range(0, done, one):
+                    place = panel + term * panel_row + column * item
+                    turned((b + term * item + column * b_column, b_column, width - column - 1, place, panel_row))
+        for term in range(done, terms):
+            for column in range(width):
+                moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
+
+    return pack
+
+
+def tiles(dtype):
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    two = 2 * REGISTER * 8 // dtype.bitwidth
+    most, narrow_most = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1)
+    four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
+    single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+
+    @inlined
+    def column_of_tiles(whole, m, width, accumulate):
+        a, a_row, a_column, b, b_step, out, out_row, terms = whole
+        row = 0
+        while row < m:
+            last = m - row - 1
+            place, target = a + row * a_row, out + row * out_row
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
+            if last >= 4:
+                most(operands) if width == two else narrow_most(operands)
+                row += ROWS
+            elif last > 0:
+                four(operands) if width == two else narrow_four(operands)
+                row += 4
+            else:
+                single(operands) if width == two else narrow_single(operands)
+                row += 1
+
+    return column_of_tiles
+
+
+def blas_product(dtype):
+    """The same by BLAS."""
+    item, size = dtype.bitwidth // 8, types.intp
+    arguments = [types.intc] * 3 + [size] * 3 + [dtype, size, size, size, size, dtype, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+
+    @inlined
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
         a_by_rows = a_column == item or k == 1
         b_by_rows = b_column == item or n == 1
-        a_step = (a_row if a_by_rows else a_column) // item
-        b_step = (b_row if b_by_rows else b_column) // item
+        a_step, a_least = (a_row // item, k) if a_by_rows else (a_column // item, m)
+        b_step, b_least = (b_row // item, n) if b_by_rows else (b_column // item, k)
         out_step = out_row // item
-        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        tall, wide, deep = m, n, k
-        if 2**18 < m * n * k <= 2**22:
-            if 8 * m * k <= 2**18:
-                wide = 2**18 // (m * k)
-            elif 8 * n * k <= 2**18:
-                tall = 2**18 // (n * k)
-            else:
-                deep = 2**18 // (m * n)
-        for row in range(0, m, tall if tall > 0 else 1):
-            for column in range(0, n, wide if wide > 0 else 1):
-                for term in range(0, k if k > 0 else 1, deep if deep > 0 else 1):
-                    xgemm(
-                        by_rows,
-                        plain if a_by_rows else turned,
-                        plain if b_by_rows else turned,
-                        tall if tall < m - row else m - row,
-                        wide if wide < n - column else n - column,
-                        deep if deep < k - term else k - term,
-                        1.0,
-                        a + row * a_row + term * a_column,
-                        a_least if a_step < a_least else a_step,
-                        b + column * b_column + term * b_row,
-                        b_least if b_step < b_least else b_step,
-                        1.0 if accumulate or term > 0 else 0.0,
-                        out + row * out_row + column * item,
-                        n if out_step < n else out_step,
-                    )
+        xgemm(
+            by_rows,
+            plain if a_by_rows else turned,
+            plain if b_by_rows else turned,
+            m,
+            n,
+            k,
+            1.0,
+            a,
+            a_step if a_step > a_least else a_least,
+            b,
+            b_step if b_step > b_least else b_least,
+            1.0 if accumulate else 0.0,
+            out,
+            out_step if out_step > n else n,
+        )
 
     return product
 

@@ -4,6 +4,7 @@ Nothing of gradc imports this module, or any file of functions beside it, when i
 """
 
 import numpy as np
+from numba import njit
 from numba.extending import register_jitable
 
 f4, f8 = np.float32, np.float64
@@ -20,3 +21,6 @@ BARE = {
     "forceinline": True,
 }
 vector = register_jitable(fastmath={"contract"}, **BARE)
+
+# Into what calls it, before types are inferred: what only puts others together is compiled once, there.
+inlined = njit(inline="always")
