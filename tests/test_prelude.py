@@ -317,7 +317,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     exec("\n".join([HEAD, PLAIN, *prelude_imports([name]), prelude_source([name], dtype)]), scope)
     one = np.ones((1, 1), dtype)
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
-    arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "add_up": (one, None)}
+    arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "add_up": (one, None), "windows": (one, 1, 1, 1)}
     row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
     scope[name](*(arguments | row).get(name, (one[0, 0] / 2,)))
 
@@ -367,6 +367,23 @@ def test_views_are_slices_and_reshapes(dtype: str) -> None:
     plain = prelude(dtype, compiled=False)
     np.testing.assert_array_equal(plain["view"](buffer, 12, (4, 2, 3)), expected)
     np.testing.assert_array_equal(plain["rows"](expected, 1, 4), expected[1:4])
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_windows_are_rows_that_overlap(dtype: str) -> None:
+    windows = prelude(dtype, compiled=True)["windows"]
+
+    @njit
+    def run(array: Any, step: int) -> Any:
+        return windows(array[1], 3, step, 2).copy(), windows(array[1, :, 0, 1:], 3, step, 1).T.copy()
+
+    array = np.arange(2 * 7 * 2 * 3).reshape(2, 7, 2, 3).astype(dtype)
+    for step in (1, 2):
+        rows, turned = run(array, step)
+        np.testing.assert_array_equal(rows, [array[1, n * step : n * step + 2].reshape(-1) for n in range(3)])
+        np.testing.assert_array_equal(turned.T, [array[1, n * step, 0, 1:] for n in range(3)])
+        plain = prelude(dtype, compiled=False)["windows"](array[1], 3, step, 2)
+        np.testing.assert_array_equal(plain, rows)
 
 
 # ------------------------------------------------------------------ random numbers

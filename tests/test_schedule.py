@@ -221,15 +221,32 @@ def test_windows_of_few_channels_are_packed_example_by_example():
     assert back.b.tensor == "g.weight.turned"
 
 
-def test_a_free_picture_is_packed_row_by_row():
+def test_windows_of_a_free_picture_are_strips():
     text = """dim batch, n, m
 input x[batch, n, m, 8]
 loss mean(relu(conv2d(x, 16, 3, padding = same))^2)
 """
     products = {step.equation.target: step for step in _products(_gradient(text))}
     (forward,) = (step for name, step in products.items() if name.endswith(".y"))
-    assert [i.name for i in forward.batch] == ["b", "i"]
-    assert forward.packing is not None
+    assert [i.name for i in forward.batch] == ["b", "i", "u"]
+    assert [i.name for i in forward.packing_rounds] == ["b"]
+    assert (forward.a.rows, forward.a.columns) == (("j",), ("v", "k"))
+
+
+def test_windows_along_an_axis_are_one_product():
+    """What they read lies side by side: it is copied only where zeros have to be around it."""
+    text = CONVOLUTIONS.replace("8, 8", "20, 20").replace("h, 16, 3, padding = same", "h, 16, 3")
+    products = {step.equation.target: step for step in _products(_gradient(text))}
+    for name in ("g.y", "d_g.weight"):
+        product = products[name]
+        assert product.packing is None
+        assert product.a.window is not None
+        assert (product.a.rows, product.a.columns) in ((("j",), ("v", "k")), (("v", "k"), ("j",)))
+        assert {i.name for i in product.batch} == {"b", "i", "u"}
+    back = products["d_h"]
+    assert back.packing is not None
+    assert (back.a.rows, back.a.columns) == (("j",), ("v", "o"))
+    assert back.b.tensor.endswith(".turned")
 
 
 def test_a_convolution_of_many_channels_is_a_product_for_each_place_of_its_windows():

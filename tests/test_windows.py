@@ -183,6 +183,17 @@ CONVOLUTIONS: dict[str, tuple[str, Sizes, Window]] = {
                 Window((1, 2, 3), (1, 2, 1), (1, 1, 1), "same", 2)),
     "wide channels": ("conv2d(p, 5, 3, stride = [1, 2], padding = same)", (5, 4, 5, 6),
                       Window((3, 3), (1, 2), (1, 1), "same")),
+    "long rows": ("conv2d(p, 5, 3)", (2, 4, 11, 4), VALID_2D),
+    "long rows, same": ("conv2d(p, 5, 3, padding = same)", (2, 3, 9, 4), Window((3, 3), (1, 1), (1, 1), "same")),
+    "long rows, an even kernel": ("conv2d(p, 4, [3, 4], padding = same)", (2, 4, 9, 4),
+                                  Window((3, 4), (1, 1), (1, 1), "same")),
+    "long rows, strides": ("conv2d(p, 5, 3, stride = 2, padding = same)", (2, 5, 17, 4),
+                           Window((3, 3), (2, 2), (1, 1), "same")),
+    "long rows, strides over the kernel": ("conv2d(p, 4, 2, stride = 3)", (2, 8, 26, 4),
+                                           Window((2, 2), (3, 3), (1, 1))),
+    "long rows, dilated": ("conv2d(p, 4, 3, dilation = [2, 1])", (2, 7, 10, 4), Window((3, 3), (1, 1), (2, 1))),
+    "long and causal": ("conv1d(p, 4, 3, padding = causal)", (2, 10, 4), Window((3,), (1,), (1,), "causal")),
+    "long, one channel": ("conv1d(p, 4, 5)", (2, 14, 1), Window((5,), (1,), (1,))),
 }  # fmt: skip
 
 

@@ -5,10 +5,10 @@ kernel.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradc.graph.index import ONE, IndexExpr, dim
+from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index, Kind
 from gradc.schedule.program import (
@@ -308,15 +308,13 @@ class Driver:
             left -= taken
             ends = high if low == "0" else f"{low}, {high}"
             lines.append(f"{INDENT * level}for {loops[i.name]} in range({ends}):")
+            if gemm.packing is not None and level + 1 == len(gemm.packing_rounds):
+                lines += self.packing(gemm.packing, gemm.packing_rounds, program, replace(site, around=inside), loops)
         level = len(gemm.batch)
         conditions = sorted((g for g in left if set(g.value.indices) & set(loops)), key=str)
         if conditions:
             lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
             level += 1
-        if gemm.packing is not None:
-            outside = frozenset(gemm.packing.written)
-            packing = replace(site, around=inside, rounds={**site.rounds, **loops}, outside=outside)
-            lines += [f"{INDENT * level}{row}" for row in self.lines(program, gemm.packing, packing)]
         operands = [self.operand(part, gemm, program, inside) for part in (gemm.a, gemm.b, gemm.out)]
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"
@@ -331,6 +329,13 @@ class Driver:
         if gemm.starts:
             lines += ["else:", f"{INDENT}{self.zeros(gemm, (), program, inside)}"]
         return lines
+
+    def packing(self, nest: Nest, rounds: Sequence[Index], program: Program, site: "_Site",
+                loops: Mapping[str, str]) -> list[str]:  # fmt: skip
+        """The call that makes what of a factor belongs to a round of the product's outermost loops."""
+        known = {i.name: loops[i.name] for i in rounds}
+        site = replace(site, rounds={**site.rounds, **known}, outside=frozenset(nest.written))
+        return [f"{INDENT * len(rounds)}{row}" for row in self.lines(program, nest, site)]
 
     def zeros(self, gemm: Gemm, loops: Sequence[Index], program: Program, around: Surroundings) -> str:
         """The row that sets to 0 what the product writes in one round of these loops."""
@@ -349,6 +354,8 @@ class Driver:
         tensor = program.graph.tensors[operand.tensor]
         stored = range(len(tensor.axes)) if buffer is None else buffer.axes
         text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
+        if operand.window is not None:
+            return self.windows(text, operand, gemm, stored, around)
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
         axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
         parts = list(_merged(axes, groups))
@@ -376,6 +383,21 @@ class Driver:
                 sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
             text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
         return f"{text}.T" if operand.transposed else text
+
+    def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
+        """The array as a matrix whose rows, or columns, are windows along an axis."""
+        assert operand.window is not None
+        axis, outer, inner = operand.window.axis, operand.window.outer, operand.window.inner
+        extents = {i.name: i.extent for i in gemm.equation.indices}
+        place = operand.subscripts[axis]
+        step = place.coefficient(outer)
+        assert step is not None
+        offset = place - step * index(outer) - index(inner)
+        places = [index_text(operand.subscripts[at], around) for at in stored if at < axis]
+        places += [f"{index_text(offset, around)}:"] if offset.terms else []
+        text += f"[{', '.join(places)}]" if places else ""
+        sizes = ", ".join(index_text(size, around) for size in (extents[outer], step, extents[inner]))
+        return f"windows({text}, {sizes})" + (".T" if operand.transposed else "")
 
 
 class Flow:

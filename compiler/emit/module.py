@@ -103,7 +103,7 @@ class _Module:
         for kernel in self.table.kernels:
             self.calls |= dict.fromkeys(kernel.calls)
         parts = self.parts_text()
-        laid = (name for name in ("view", "rows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
+        laid = (name for name in ("view", "rows", "windows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
         self.calls |= dict.fromkeys(laid)
         vector = prelude_source((name for name in self.calls if name not in WHOLE), spec.dtype)
         plumbing = prelude_source((name for name in self.calls if name in WHOLE), spec.dtype)

@@ -10,8 +10,9 @@ there. A sum over windows is a product for each place of them:
 
     y[b, i, o] = Σ_u,k x[b, i + u, k] · w[u, k, o]       for each i, u:  y[:, i] += x[:, i + u] · w[u]
 
-Of few channels that would be too many small products: what all windows have in one example is packed, one after the
-other, and multiplied at once; of hardly any channels, all windows are copied, if that takes little space.
+Where they lie side by side along an axis they are one (`strips.py`). Of few channels at few places, what all windows
+have in one example is packed, one after the other, and multiplied at once; of hardly any channels, all windows are
+copied, if that takes little space.
 
 What is no matrix product (a dot product, a sum) stays an equation and becomes a loop.
 """
@@ -33,13 +34,15 @@ from gradc.graph.tensors import Axis, Index, Kind
 
 from .costs import (
     COPIED_WINDOW,
+    LEAST_ROWS,
     PACKED_CHANNELS,
     PACKED_NUMBERS,
     THINNEST_BESIDE_WIDE,
     THINNEST_PRODUCT,
     WIDE_ENOUGH,
 )
-from .program import Gemm, Operand, guards_of_rounds
+from .program import Gemm, Operand, Window, guards_of_rounds, order_of
+from .strips import strip_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,22 @@ class _Made:
 
 class _Splitter:
     """Splits one equation; adds to the tables of tensors and of what was copied out of windows, which several products
-    may read. `fixed` are the indices of sequential loops around it."""
+    may read. `fixed` are the indices of sequential loops around it; a factor may have windows along an axis."""
 
     def __init__(
-        self, tensors: dict[str, Tensor], copies: "dict[_Form, Read]", equation: Equation, fixed: frozenset[str]
+        self,
+        tensors: dict[str, Tensor],
+        copies: "dict[_Form, Read]",
+        equation: Equation,
+        fixed: frozenset[str],
+        window: Window | None = None,
     ) -> None:
         self.tensors = tensors
         self.copies = copies
         self.given = equation
         self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
+        self.window = window
         self.made = _Made([], {})
 
     def split(self) -> _Made:
@@ -118,7 +127,7 @@ class _Splitter:
         if self.is_scattered():
             ways = [self.gathered_product, self.window_product, self.product]
         else:
-            ways = [self.product, self.packed_product, self.window_product, self.copied_product]
+            ways = [self.product, self.strip_product, self.packed_product, self.window_product, self.copied_product]
         loops: list[sympy.Expr] = [term for term in terms if not any(way(term) for way in ways)]
         if not self.made.products:
             return _Made([self.given], {})
@@ -144,7 +153,7 @@ class _Splitter:
         first, second = (
             self.stored(self.guarded(f, copied), other, copied) for f, other in zip(inner, inner[::-1], strict=True)
         )
-        if first is not None and second is not None and copied is None:
+        if first is not None and second is not None and (copied is None or self.window):
             first, second = self.turned(first, second), self.turned(second, first)
         if first is None or second is None or not self.add(first, second, outer):
             for made in self.made.equations[before:]:
@@ -184,6 +193,31 @@ class _Splitter:
         self.made.products |= {made: _with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
         return True
 
+    def strip_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product of what windows that follow each other along an axis read (`strips.py`)."""
+        if self.fixed:
+            return False
+        name = self.fresh(f"{self.equation.target}.padded")
+        strip = strip_of(replace(self.equation, body=term), self.tensors, name)
+        sizes = {i.name: i.extent.constant for i in self.equation.indices}
+        if strip is None or (sizes[strip.window.outer] or LEAST_ROWS) < LEAST_ROWS:
+            return False
+        if strip.padded is not None:
+            self.tensors[name] = strip.padded[1]
+        inner = _Splitter(self.tensors, self.copies, strip.equation, strip.loops, strip.window)
+        if not inner.product(strip.equation.body):
+            self.tensors.pop(name, None)
+            return False
+        ((made, gemm),) = inner.made.products.items()
+        if strip.padded is not None and not strip.rounds:
+            self.made.equations.append(strip.padded[0])
+        if strip.padded is not None and strip.rounds:
+            self.made.packed[made] = strip.padded[0]
+            self.made.equations.append(strip.padded[0])
+        self.made.equations += inner.made.equations
+        self.made.products[made] = _with_loops(gemm, strip.loops, strip.rounds)
+        return True
+
     def packed_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product for each of the first places of a window's tensor: what all windows have there is
         packed, one after the other."""
@@ -204,7 +238,7 @@ class _Splitter:
         if equation is None:
             return False
         inner = _Splitter(self.tensors, self.copies, equation, self.fixed)
-        if not inner.packed_product(equation.body):
+        if not inner.strip_product(equation.body) and not inner.packed_product(equation.body):
             return False
         self.made.equations += inner.made.equations
         self.made.products |= inner.made.products
@@ -346,23 +380,35 @@ class _Splitter:
         return Read(name, place)
 
     def turned(self, read: Read, other: Read) -> Read:
-        """A factor of fixed size with its axes as the product with the other needs them: summed ones together, in the
-        other's order. Any other factor as it is."""
-        own, fits = [name for name in _order(read) if name not in self.fixed], set(_names(other))
-        summed = [name for name in _order(other) if name in own and name in {i.name for i in self.equation.reduced}]
-        left = [name for name in own if name not in summed]
-        is_plain = all(place.bare for place in read.subscripts) and len(own) == len(read.subscripts)
-        if own in ([*summed, *left], [*left, *summed]) or not is_plain or fits & set(left):
-            return read
+        """A factor of fixed size with its axes as the product with the other needs them: of the loops around, then
+        the summed ones, in the other's order, then what is left. Any other factor as it is."""
+        own = [name for place in read.subscripts for name in place.indices]
         domain = {i.name: i for i in self.equation.indices}
-        axes = tuple(Axis(name, domain[name].extent) for name in (*summed, *left))
-        if any(axis.extent.constant is None for axis in axes):
+        around = [name for name in own if name in self.fixed]
+        summed = [name for name in self.order(other) if name in own and name in {i.name for i in self.equation.reduced}]
+        summed = [name for name in summed if name not in self.fixed]
+        left = [name for name in own if name not in {*around, *summed}]
+        is_plain = all(place.bare for place in read.subscripts)
+        fits = self.order(read) in ([*around, *summed, *left], *([] if self.window else [[*around, *left, *summed]]))
+        if self.window and self.window.within(read.subscripts):
             return read
-        name, place = self.fresh(f"{read.tensor}.turned"), tuple(index(name) for name in (*summed, *left))
-        origin, indices = self.equation.origin, tuple(domain[name] for name in (*summed, *left))
+        if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in _names(other)):
+            return read
+        order = (*around, *summed, *left)
+        axes = tuple(Axis(name, domain[name].extent) for name in order)
+        if any(axis.extent.constant is None or domain[axis.name].low.terms for axis in axes):
+            return read
+        name, place = self.fresh(f"{read.tensor}.turned"), tuple(map(index, order))
+        origin, indices = self.equation.origin, tuple(domain[name] for name in order)
+        made = Equation(name, place, indices, (), Reducer.SUM, read, origin)
         self.tensors[name] = Tensor(name, axes, Kind.REAL, origin)
-        self.made.equations.append(Equation(name, place, indices, (), Reducer.SUM, read, origin))
+        self.made.equations.append(made)
         return Read(name, place)
+
+    def order(self, read: Read) -> list[str]:
+        """The indices that run along the axes of a factor."""
+        window = self.window if self.window and self.window.within(read.subscripts) else None
+        return list(order_of(read.subscripts, window))
 
     def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
         """Whether one factor has at most so many times the places that the other has, or, where it may have more of
@@ -384,6 +430,8 @@ class _Splitter:
         """Whether the axis is run along from end to end, or is at one place in a round of the loops around, or has but
         one."""
         only_place = not read.subscripts[at].terms and self.tensors[read.tensor].extents[at].constant == 1
+        if self.window and self.window.axis == at and self.window.within(read.subscripts):
+            return True
         return only_place or self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
 
     def extent_is_whole(self, read: Read, at: int) -> bool:
@@ -414,7 +462,7 @@ class _Splitter:
         plain = plain and all(i.name in mentioned for i in equation.indices)
         names = (_names(first) & _names(second)) - self.fixed
         made = self.of_factors(first, second) if plain else self.into_own_tensor(first, second)
-        gemm = _gemm(made, (first, second), names, self.fixed)
+        gemm = _gemm(made, (first, second), names, self.fixed, self.window)
         if gemm is None:
             return False
         self.made.equations.append(made)
@@ -475,8 +523,9 @@ def _with_guards_of_rounds(equation: Equation, fixed: frozenset[str]) -> Equatio
     return equation
 
 
-def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixed: frozenset[str]) -> Gemm | None:
-    """The product as BLAS takes it, or None where the axes lie so that it does not."""
+def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixed: frozenset[str],
+          window: Window | None) -> Gemm | None:  # fmt: skip
+    """The product of matrices, or None where the axes lie so that it is none."""
     first, second = factors
     out = tuple(place.bare for place in equation.write if place.bare and place.bare not in fixed)
     summed = ({i.name for i in equation.reduced} & shared) - fixed
@@ -484,12 +533,13 @@ def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixe
     for a, b in ((first, second), (second, first)):
         rows = [name for name in out if name in _names(a) and name not in batch]
         columns = [name for name in out if name in _names(b) and name not in batch]
-        target = _operand(Read(equation.target, equation.write), rows, columns)
+        target = _operand(Read(equation.target, equation.write), rows, columns, None)
         if target is None or target.transposed:
             continue
-        order = [name for name in _order(a) if name in summed]
-        left = _operand(a, rows, order)
-        right = _operand(b, order, columns)
+        a_window, b_window = (window if window and window.within(each.subscripts) else None for each in (a, b))
+        order = [name for name in order_of(a.subscripts, a_window) if name in summed]
+        left = _operand(a, rows, order, a_window)
+        right = _operand(b, order, columns, b_window)
         if left is None or right is None:
             continue
         indices = {i.name: i for i in equation.indices}
@@ -497,18 +547,20 @@ def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixe
     return None
 
 
-def _with_loops(gemm: Gemm, loops: Collection[str]) -> Gemm:
-    """The product for each value of these indices too: those along axes of the result outermost, in their order."""
+def _with_loops(gemm: Gemm, loops: Collection[str], first: Collection[str] = ()) -> Gemm:
+    """The product for each value of these indices too: outermost the first ones, then those along axes of the result,
+    in their order."""
     names = {*loops, *(i.name for i in gemm.batch)}
-    axes = [place.bare for place in gemm.out.subscripts]
-    order = sorted((i for i in gemm.equation.indices if i.name in names),
-                   key=lambda i: axes.index(i.name) if i.name in axes else len(axes))  # fmt: skip
+    axes = {place.bare: at for at, place in enumerate(gemm.out.subscripts) if place.bare}
+    order = [i for i in gemm.equation.indices if i.name in names]
+    order.sort(key=lambda i: (i.name not in first, axes.get(i.name, len(axes))))
     return replace(gemm, batch=tuple(order))
 
 
-def _operand(read: Read, rows: list[str], columns: list[str]) -> Operand | None:
-    """The tensor as a matrix with these rows and columns, if each group's axes are adjacent and in this order."""
-    order = _order(read)
+def _operand(read: Read, rows: list[str], columns: list[str], window: Window | None) -> Operand | None:
+    """The tensor as a matrix with these rows and columns, if each group's axes are adjacent and in this order. Of the
+    indices of a window, one is alone in its group, and the other begins the other group, which is all that follows."""
+    order = list(order_of(read.subscripts, window))
     kept = [name for name in order if name in rows or name in columns]
     if kept == [*rows, *columns]:
         transposed = False
@@ -519,16 +571,16 @@ def _operand(read: Read, rows: list[str], columns: list[str]) -> Operand | None:
     groups = (rows, columns)
     if any(not _adjacent(order, group) for group in groups if len(group) > 1):
         return None
-    return Operand(read.tensor, read.subscripts, tuple(rows), tuple(columns), transposed)
+    if window is not None:
+        within = next(group for group in groups if window.inner in group)
+        if [window.outer] not in groups or within != order[order.index(window.inner) :]:
+            return None
+    return Operand(read.tensor, read.subscripts, tuple(rows), tuple(columns), transposed, window)
 
 
 def _adjacent(order: list[str], group: list[str]) -> bool:
     start = order.index(group[0])
     return order[start : start + len(group)] == group
-
-
-def _order(read: Read) -> list[str]:
-    return [place.bare or "" for place in read.subscripts]
 
 
 def _names(read: Read) -> set[str]:

@@ -12,6 +12,9 @@ COPIED_WINDOW = 4
 or the result has. 64 pictures of 28 × 28, 3 × 3 windows, 32 filters, one core: 13 ms as loops, 1.2 as a copy and a
 product (2026-11)."""
 
+LEAST_ROWS = 8
+"""Windows along an axis that make a product of their own: as many as a tile has rows."""
+
 PACKED_CHANNELS = 128
 """A window of fewer channels, for fewer filters, is packed for a part of the batch and multiplied at once, not place by
 place: products of so few numbers spend their time in calls, and workers wait for each other in OpenBLAS. 16 pictures of

@@ -21,7 +21,7 @@ from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS, UNROLLED_ROUNDS
 from .memory import uses_of
-from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds
+from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds, outermost
 
 
 @dataclass
@@ -105,7 +105,8 @@ def _packed(gemm: Gemm, equation: Equation | None, around: tuple[str, ...]) -> G
     """The product with the nest that packs a factor in each of its rounds."""
     if equation is None:
         return gemm
-    (nest,) = fuse((equation,), {}, around=(*around, *(index.name for index in gemm.batch)))
+    rounds = outermost(gemm.batch, {i.name for i in equation.indices})
+    (nest,) = fuse((equation,), {}, around=(*around, *(index.name for index in rounds)))
     assert isinstance(nest, Nest)
     return replace(gemm, packing=nest)
 

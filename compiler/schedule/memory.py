@@ -111,9 +111,9 @@ def _users(steps: tuple[Step, ...]) -> dict[str, list[_User]]:
 
 def _users_in(step: Step, path: Path, names: tuple[str, ...]) -> "Iterator[_User]":
     match step:
-        case Gemm(equation=equation, batch=batch, packing=packing):
-            inner = (*path, *(0 for _ in batch)) if packing else path
-            around = (*names, *(index.name for index in batch)) if packing else names
+        case Gemm(equation=equation, packing=packing, packing_rounds=rounds):
+            inner = (*path, *(0 for _ in rounds))
+            around = (*names, *(index.name for index in rounds))
             for place, statement in _walk(packing.items if packing else ()):
                 yield (*inner, 0, *place), (*around, *statement.path), statement.equation
             yield (*inner, 1), around, equation

@@ -10,7 +10,7 @@ read it share loops, without the axes of those loops: at its smallest a local va
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -135,6 +135,19 @@ def statements_in(items: Iterable[Item]) -> Iterator[Statement]:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Windows along an axis: the place of one is a multiple of `outer`, and `inner` runs within it."""
+
+    axis: int
+    outer: str
+    inner: str
+
+    def within(self, subscripts: Sequence[IndexExpr]) -> bool:
+        """Whether a tensor that is read so has these windows."""
+        return len(subscripts) > self.axis and {self.outer, self.inner} <= set(subscripts[self.axis].indices)
+
+
+@dataclass(frozen=True, slots=True)
 class Operand:
     """A tensor as a matrix: groups of adjacent axes merged to rows and columns.
 
@@ -143,6 +156,7 @@ class Operand:
         subscripts: for each axis the index that runs along it; or a place, in the indices of loops around the product.
         rows, columns: those of the indices that make the rows and the columns, in the order of the axes.
         transposed: the columns come before the rows in the tensor.
+        window: two indices run along one axis, and rows, or columns, overlap.
     """
 
     tensor: str
@@ -150,6 +164,25 @@ class Operand:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     transposed: bool
+    window: Window | None = None
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The indices that run along the axes, one after the other; '' for an axis that is at one place."""
+        return order_of(self.subscripts, self.window)
+
+
+def outermost(loops: tuple[Index, ...], names: Collection[str]) -> tuple[Index, ...]:
+    """Of loops those from the outermost to the last one of these names."""
+    return loops[: max((at + 1 for at, loop in enumerate(loops) if loop.name in names), default=0)]
+
+
+def order_of(subscripts: Iterable[IndexExpr], window: Window | None) -> tuple[str, ...]:
+    """The indices that run along axes, one after the other; '' for an axis that is at one place."""
+    order: list[str] = []
+    for at, place in enumerate(subscripts):
+        order += (window.outer, window.inner) if window and window.axis == at else (place.bare or "",)
+    return tuple(order)
 
 
 @dataclass(frozen=True)
@@ -157,8 +190,8 @@ class Gemm(_Step):
     """out = a · b, or out += a · b, for each value of the batch indices.
 
     A batch index that the equation sums over adds to what is there. The equation's guards are conditions on batch
-    indices and on the rounds of the sequential loops around it alone. `packing` makes in each round what of a factor
-    belongs to it.
+    indices and on the rounds of the sequential loops around it alone. `packing` makes in each round of the outermost
+    loops what of a factor belongs to it.
     """
 
     equation: Equation
@@ -168,6 +201,13 @@ class Gemm(_Step):
     batch: tuple[Index, ...]
     starts: bool
     packing: Nest | None = None
+
+    @cached_property
+    def packing_rounds(self) -> tuple[Index, ...]:
+        """The loops in each round of which `packing` makes something else."""
+        if self.packing is None:
+            return ()
+        return outermost(self.batch, {i.name for equation in self.packing.equations for i in equation.indices})
 
     @cached_property
     def equations(self) -> tuple[Equation, ...]:

@@ -70,7 +70,7 @@ def runs_of(program: Program) -> Runs:
 def _of_step(at: int, step: Step, place: tuple[int, ...] = (), around: tuple[Sequential, ...] = ()) -> Iterator[Run]:
     match step:
         case Gemm():
-            loops = tuple(Loop(index, ()) for index in step.batch) if step.packing else ()
+            loops = tuple(Loop(index, ()) for index in step.packing_rounds)
             if step.packing:
                 yield from _of_items(at, step.packing.items, (*place, 0), (*around, *loops))
             yield Run(step.equation, at, (*place, 1), (*around, *loops), step.starts, None)

@@ -173,13 +173,12 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
     inner = {*operand.rows, *operand.columns}
     stored = range(len(tensor.axes)) if buffer is None else buffer.axes
     packed = gemm.packing is not None and operand.tensor in gemm.packing.written
-    whole = inner if packed else inner | batch
-    if any(at not in stored for at, place in enumerate(operand.subscripts) if place.bare in whole):
+    whole = inner | batch - {index.name for index in gemm.packing_rounds} if packed else inner | batch
+    if any(at not in stored for at, place in enumerate(operand.subscripts) if whole & set(place.indices)):
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor} is not stored whole")
     groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
     ends = {index.name: index for index in gemm.equation.indices}
-    run_along = [place.bare for place in operand.subscripts if place.bare in inner | batch]
-    kept = tuple(name for name in run_along if name not in batch)
+    kept = tuple(name for name in operand.order if name in inner)
     if kept != (*groups[0], *groups[1]):
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor}[{', '.join(kept)}] is no such matrix")
     for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
