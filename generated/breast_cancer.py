@@ -21,13 +21,15 @@ This file, all of it, is yours to use under any terms.
 import ctypes
 import math
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-from llvmlite.binding import add_symbol
+from llvmlite import ir
+from llvmlite.binding import add_symbol, get_host_cpu_features
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 
 f4 = np.float32
 i4 = np.int32
@@ -726,6 +728,211 @@ def compiled_rows(context, builder, signature, arguments):
     return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
 
 
+# A vector register has so many bytes, and so many rows of two registers each are summed up in registers.
+REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get_host_cpu_features().get(name)), 16)
+ROWS = 8 if REGISTER == 64 else 6
+
+
+def tile(dtype, rows, vectors):
+    """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
+
+    Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
+    last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
+
+    This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
+    stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
+    """
+    vector, number = register_of(dtype)
+    places = [(r, v) for r in range(rows) for v in range(vectors)]
+
+    def body(builder, *operands):
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate = operands
+        count = None if vectors > 1 else width
+        row = [least(builder, r, last) for r in range(rows)]
+        a_rows = [builder.mul(a_row, r) for r in row]
+        targets = [offset(builder, builder.add(out, builder.mul(out_row, row[r])), v * REGISTER) for r, v in places]
+        kind = ir.FunctionType(vector, [vector] * 3)
+        fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
+
+        def following(a_now, b_now, *sums):
+            columns = [load(builder, vector, offset(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            factors = [load(builder, number, builder.add(a_now, a_rows[r])) for r in range(rows)]
+            factors = [spread(builder, factor, vector) for factor in factors]
+            products = zip(places, sums, strict=True)
+            grown = [builder.call(fused, [factors[r], columns[v], total]) for (r, v), total in products]
+            return [builder.add(a_now, a_term), builder.add(b_now, b_term), *grown]
+
+        zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
+        _, _, *totals = repeated(builder, terms, [a, b, *zeros], following)
+        with builder.if_else(accumulate) as (add, put):
+            with add:
+                # all are read before any is written: a row that stands for others is written several times
+                before = [load(builder, vector, place, count) for place in targets]
+                for place, *parts in zip(targets, before, totals, strict=True):
+                    store(builder, builder.fadd(*parts), place, count)
+            with put:
+                for place, total in zip(targets, totals, strict=True):
+                    store(builder, total, place, count)
+
+    return once(f"tile.{rows}.{vectors}.{suffix_of(vector)}", body)
+
+
+def turn(dtype):
+    """out[k, j] = b[j, k] for as many j and k as a register has numbers; of the j there are those up to `last`.
+
+    Rows are interleaved with those half the way further down, again and again, until they are columns.
+    """
+    vector, _ = register_of(dtype)
+    count, half = vector.count, vector.count // 2
+    orders = [[n for k in some for n in (k, count + k)] for some in (range(half), range(half, count))]
+
+    def body(builder, *operands):
+        b, b_column, last, out, out_row = operands
+        places = (builder.add(b, builder.mul(b_column, least(builder, r, last))) for r in range(count))
+        rows = [load(builder, vector, place) for place in places]
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), order) for order in orders]
+        for _ in range(count.bit_length() - 1):
+            pairs = zip(rows[:half], rows[half:], strict=True)
+            rows = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in masks]
+        for r in range(count):
+            store(builder, rows[r], builder.add(out, builder.mul(out_row, ir.Constant(out_row.type, r))))
+
+    return once(f"turn.{suffix_of(vector)}", body)
+
+
+def move(dtype, count):
+    """out[j] = b[j] for so many numbers that lie side by side."""
+    vector = ir.VectorType(register_of(dtype)[1], count)
+    return once(f"move.{suffix_of(vector)}", lambda builder, b, out: store(builder, load(builder, vector, b), out))
+
+
+def once(name, body):
+    """A function of a tuple of numbers, for compiled code, built once in each library: `body` says what it is."""
+
+    @intrinsic
+    def call(typing, numbers):
+        def code(context, builder, signature, arguments):
+            values = cgutils.unpack_tuple(builder, arguments[0])
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            if function.is_declaration:
+                function.linkage = "linkonce_odr"
+                inner = ir.IRBuilder(function.append_basic_block("start"))
+                body(inner, *function.args)
+                inner.ret_void()
+            builder.call(function, values)
+            return context.get_dummy_value()
+
+        return types.void(numbers), code
+
+    return call
+
+
+def room(size):
+    """The address of so many bytes on the stack of the function that asks."""
+
+    @intrinsic
+    def address(typing):
+        def code(context, builder, signature, arguments):
+            with builder.goto_entry_block():  # cgutils.alloca_once would fill it with 0
+                place = builder.alloca(ir.IntType(8), size)
+            place.align = REGISTER
+            return builder.ptrtoint(place, cgutils.intp_t)
+
+        return types.intp(), code
+
+    return address
+
+
+def register_of(dtype):
+    """A register full of numbers, and a number, as LLVM's types."""
+    number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(number, REGISTER * 8 // dtype.bitwidth), number
+
+
+def suffix_of(vector):
+    """What LLVM calls a type of vectors in names of functions."""
+    return f"v{vector.count}f{8 * item_of(vector)}"
+
+
+def repeated(builder, rounds, values, following):
+    """Code for a loop: values, of which so many times those that follow are made."""
+    start, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+    none, one = ir.Constant(rounds.type, 0), ir.Constant(rounds.type, 1)
+    builder.cbranch(builder.icmp_signed(">", rounds, none), loop, after)
+    builder.position_at_end(loop)
+    now = [builder.phi(value.type) for value in (rounds, *values)]
+    then = [builder.sub(now[0], one), *following(*now[1:])]
+    builder.cbranch(builder.icmp_signed(">", then[0], none), loop, after)
+    builder.position_at_end(after)
+    end = [builder.phi(value.type) for value in values]
+    for phi, first, other in zip(now, (rounds, *values), then, strict=True):
+        phi.add_incoming(first, start)
+        phi.add_incoming(other, loop)
+    for phi, first, other in zip(end, values, then[1:], strict=True):
+        phi.add_incoming(first, start)
+        phi.add_incoming(other, loop)
+    return end
+
+
+def least(builder, number, other):
+    """The smaller one."""
+    number = ir.Constant(other.type, number)
+    return builder.select(builder.icmp_signed("<", other, number), other, number)
+
+
+def offset(builder, place, count):
+    """So many bytes behind an address."""
+    return builder.add(place, ir.Constant(place.type, count))
+
+
+def spread(builder, number, vector):
+    """A register with one number everywhere."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    places = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), places)
+
+
+def load(builder, kind, place, count=None):
+    """What lies at an address: a number, or a register, of which there may be the first `count` numbers alone."""
+    place = builder.inttoptr(place, kind.as_pointer())
+    if count is None:
+        return builder.load(place, align=item_of(kind))
+    zero = ir.Constant(kind, [0.0] * kind.count)
+    return masked(builder, "load", kind, kind, [place, item_of(kind), first_of(builder, kind, count), zero])
+
+
+def store(builder, value, place, count=None):
+    """Puts a register, or its first `count` numbers, to an address."""
+    kind = value.type
+    place = builder.inttoptr(place, kind.as_pointer())
+    if count is None:
+        builder.store(value, place, align=item_of(kind))
+    else:
+        mask = first_of(builder, kind, count)
+        masked(builder, "store", ir.VoidType(), kind, [value, place, item_of(kind), mask])
+
+
+def masked(builder, what, result, vector, arguments):
+    """A call of one of LLVM's functions that load or store part of a register."""
+    arguments = [ir.Constant(ir.IntType(32), part) if isinstance(part, int) else part for part in arguments]
+    kind = ir.FunctionType(result, [part.type for part in arguments])
+    name = f"llvm.masked.{what}.{suffix_of(vector)}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def item_of(kind):
+    """The bytes of a number."""
+    return 4 if isinstance(getattr(kind, "element", kind), ir.FloatType) else 8
+
+
+def first_of(builder, vector, count):
+    """Which numbers of a register are the first so many."""
+    lanes = ir.VectorType(ir.IntType(32), vector.count)
+    count = spread(builder, builder.trunc(count, ir.IntType(32)), lanes)
+    return builder.icmp_signed("<", ir.Constant(lanes, list(range(vector.count))), count)
+
+
 def gemm(a, b, out, accumulate):
     """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
     if accumulate:
@@ -742,7 +949,7 @@ def type_of_gemm(_):
 
 @lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
 def compiled_gemm(context, builder, signature, arguments):
-    """The same by BLAS. Nothing is copied, nothing allocated.
+    """The same by product_of. Nothing is allocated.
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
@@ -760,62 +967,141 @@ def compiled_gemm(context, builder, signature, arguments):
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
     product_type = types.none(*tuples, types.boolean)
-    product = context.compile_subroutine(builder, blas_product(kinds[2].dtype), product_type)
+    product = context.compile_subroutine(builder, product_of(kinds[2].dtype), product_type)
     context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
     return context.get_dummy_value()
 
 
-def blas_product(dtype):
-    """The product of matrices of this type, given by their addresses, steps in bytes and sizes.
+@cache
+def product_of(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
-    OpenBLAS wakes its threads above 2^18 multiply-adds: below 2^22, where waiting for them costs more than they bring,
-    the product goes to it in blocks that stay under that, of columns, or of rows or of what is summed where those are
-    many.
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
     """
-    size, number = types.intp, dtype
-    arguments = [types.intc] * 3 + [size] * 3 + [number, size, size, size, size, number, size, size]
-    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
-    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
-    item = dtype.bitwidth // 8
+    item, deep = dtype.bitwidth // 8, 256
+    one = REGISTER // item
+    two = 2 * one
+    by_blas, packed, panel_at, column_of_tiles = (
+        blas_product(dtype),
+        packing(dtype),
+        room(deep * two * item),
+        tiles(dtype),
+    )
 
     def product(addresses, steps, sizes, accumulate):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        # plain comparisons: min and max of two numbers would be compiled as functions
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+            by_blas(addresses, steps, sizes, accumulate)
+            return
+        packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
+        panel = panel_at()
+        for term in range(0, k if k > 0 else 1, deep):
+            terms = deep if deep < k - term else k - term  # min would be compiled as a function
+            column = 0
+            while column < n:
+                width = two if n - column >= two else one if n - column >= one else n - column
+                b_now, b_step = b + term * b_row + column * b_column, b_row
+                if packs:
+                    packed(b_now, b_row, b_column, terms, width, panel)
+                    b_now, b_step = panel, two * item
+                a_now, out_now = a + term * a_column, out + column * item
+                whole = (a_now, a_row, a_column, b_now, b_step, out_now, out_row, terms)
+                column_of_tiles(whole, m, width, accumulate or term > 0)
+                column += width
+
+    return product
+
+
+def packing(dtype):
+    """Copies a part of b of two registers of columns, or of no more than one, row after row."""
+    item = dtype.bitwidth // 8
+    one = REGISTER // item
+    turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
+
+    @inlined
+    def pack(b, b_row, b_column, terms, width, panel):
+        panel_row, done = 2 * REGISTER, 0
+        if b_column == item and width == 2 * one:
+            done = terms
+            for term in range(terms):
+                moved((b + term * b_row, panel + term * panel_row))
+        elif b_row == item:
+            done = terms // one * one
+            for column in range(0, width, one):
+                for term in range(0, done, one):
+                    place = panel + term * panel_row + column * item
+                    turned((b + term * item + column * b_column, b_column, width - column - 1, place, panel_row))
+        for term in range(done, terms):
+            for column in range(width):
+                moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
+
+    return pack
+
+
+def tiles(dtype):
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    two = 2 * REGISTER * 8 // dtype.bitwidth
+    most, narrow_most = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1)
+    four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
+    single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+
+    @inlined
+    def column_of_tiles(whole, m, width, accumulate):
+        a, a_row, a_column, b, b_step, out, out_row, terms = whole
+        row = 0
+        while row < m:
+            last = m - row - 1
+            place, target = a + row * a_row, out + row * out_row
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
+            if last >= 4:
+                most(operands) if width == two else narrow_most(operands)
+                row += ROWS
+            elif last > 0:
+                four(operands) if width == two else narrow_four(operands)
+                row += 4
+            else:
+                single(operands) if width == two else narrow_single(operands)
+                row += 1
+
+    return column_of_tiles
+
+
+def blas_product(dtype):
+    """The same by BLAS."""
+    item, size = dtype.bitwidth // 8, types.intp
+    arguments = [types.intc] * 3 + [size] * 3 + [dtype, size, size, size, size, dtype, size, size]
+    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+
+    @inlined
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
         a_by_rows = a_column == item or k == 1
         b_by_rows = b_column == item or n == 1
-        a_step = (a_row if a_by_rows else a_column) // item
-        b_step = (b_row if b_by_rows else b_column) // item
+        a_step, a_least = (a_row // item, k) if a_by_rows else (a_column // item, m)
+        b_step, b_least = (b_row // item, n) if b_by_rows else (b_column // item, k)
         out_step = out_row // item
-        a_least, b_least = (k if a_by_rows else m), (n if b_by_rows else k)
-        tall, wide, deep = m, n, k
-        if 2**18 < m * n * k <= 2**22:
-            if 8 * m * k <= 2**18:
-                wide = 2**18 // (m * k)
-            elif 8 * n * k <= 2**18:
-                tall = 2**18 // (n * k)
-            else:
-                deep = 2**18 // (m * n)
-        for row in range(0, m, tall if tall > 0 else 1):
-            for column in range(0, n, wide if wide > 0 else 1):
-                for term in range(0, k if k > 0 else 1, deep if deep > 0 else 1):
-                    xgemm(
-                        by_rows,
-                        plain if a_by_rows else turned,
-                        plain if b_by_rows else turned,
-                        tall if tall < m - row else m - row,
-                        wide if wide < n - column else n - column,
-                        deep if deep < k - term else k - term,
-                        1.0,
-                        a + row * a_row + term * a_column,
-                        a_least if a_step < a_least else a_step,
-                        b + column * b_column + term * b_row,
-                        b_least if b_step < b_least else b_step,
-                        1.0 if accumulate or term > 0 else 0.0,
-                        out + row * out_row + column * item,
-                        n if out_step < n else out_step,
-                    )
+        xgemm(
+            by_rows,
+            plain if a_by_rows else turned,
+            plain if b_by_rows else turned,
+            m,
+            n,
+            k,
+            1.0,
+            a,
+            a_step if a_step > a_least else a_least,
+            b,
+            b_step if b_step > b_least else b_least,
+            1.0 if accumulate else 0.0,
+            out,
+            out_step if out_step > n else n,
+        )
 
     return product
 

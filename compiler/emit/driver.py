@@ -213,8 +213,9 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
-            self.sites.append(CallSite("gemm", step))
-            return self.product(step, program, site)
+            lines = self.product(step, program, site)
+            self.sites.append(CallSite("gemm", step))  # what it packs is called before it
+            return lines
         if isinstance(step, Meeting):
             return [self.meeting(name, program, site) for name in step.sums]
         if isinstance(step, Sequential) and any(isinstance(inner, Gemm) for inner in plain_steps(step.steps)):

@@ -126,7 +126,7 @@ class KernelWriter:
     def statements(self) -> Iterator[Statement]:
         """All statements, in order."""
         for nest in plain_steps((self.step,)):
-            assert isinstance(nest, Nest), "a kernel calls no BLAS"
+            assert isinstance(nest, Nest), "a kernel has no products"
             yield from nest.statements()
 
     def kernel(self, name: str) -> Kernel:
@@ -163,7 +163,7 @@ class KernelWriter:
         self.emit(0, rounds_row(self.loops[name], step, self.around))
         self.indented += 1
         for at, inner in enumerate(step.steps):
-            assert isinstance(inner, Nest | Sequential), "a kernel calls no BLAS"
+            assert isinstance(inner, Nest | Sequential), "a kernel has no products"
             if not isinstance(inner, Nest) or not inner.guards:
                 self.write(inner)
                 continue

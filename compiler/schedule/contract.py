@@ -338,7 +338,7 @@ class _Splitter:
         return replace(factor, guards=mine)
 
     def thick_enough(self, first: Factor, second: Factor) -> bool:
-        """Whether rows, columns and the summed extent are each worth a call of BLAS."""
+        """Whether rows, columns and the summed extent are each worth a product."""
         sizes = {i.name: i.extent for i in self.equation.indices}
         groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
         extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]

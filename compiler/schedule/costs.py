@@ -1,11 +1,11 @@
 """The figures that scheduling decides by, each with where it was measured. Never timed while compiling."""
 
 THINNEST_PRODUCT = 4
-"""Rows, columns or summed extents below this run as loops: a call of BLAS costs 0.05 µs and packs its operands."""
+"""Rows, columns or summed extents below this run as loops: a tile of registers would be mostly empty."""
 
 WIDE_ENOUGH, THINNEST_BESIDE_WIDE = 16, 2
 """Beside a group of so many, products of two rows, columns or terms are worth a call too: the two sums of the gradient
-of a 2 × 32 weight over 256 points took 29 µs in a loop and 2.6 by BLAS (2026-11)."""
+of a 2 × 32 weight over 256 points took 29 µs in a loop and 2.6 as a product (2026-11)."""
 
 COPIED_WINDOW = 4
 """A window of few channels is copied, place after place, where that makes at most this many times what the other factor
@@ -29,7 +29,7 @@ SHARDED_WORK = 50_000
 handing them to threads (65 to 85 µs, 2026-11, 2 cores of a server CPU)."""
 
 SHARD_WORK = 10_000_000
-"""Multiply-adds for each worker from which a step is cut: about 0.2 ms of BLAS on one core."""
+"""Multiply-adds for each worker from which a step is cut: about 0.1 ms on one core."""
 
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""

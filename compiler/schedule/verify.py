@@ -1,7 +1,7 @@
 """Checks what every program must keep: program → nothing, or an `InternalError` that names the statement.
 
 Each equation of the graph is computed once; every place that is read was written before, and is complete by then, in
-the loops as well; products are of matrices that lie as BLAS takes them; and what `verify_memory` checks of buffers. A
+the loops as well; products are of matrices; and what `verify_memory` checks of buffers. A
 program that fails is a bug of gradc.
 """
 
