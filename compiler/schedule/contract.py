@@ -27,8 +27,8 @@ from typing import TypeAlias
 import sympy
 
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Relation, Tensor, leaves_of, reads_of, substitute
+from gradc.graph.index import ONE, IndexExpr, Ranges, index
+from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, reads_of
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 
@@ -41,17 +41,11 @@ from .costs import (
     THINNEST_PRODUCT,
     WIDE_ENOUGH,
 )
-from .program import Gemm, Operand, Window, guards_of_rounds, order_of
+from .factors import Factor, at_least, grouped, mentioned
+from .gather import gathered, longest
+from .matrices import gemm_of, names_of, with_loops
+from .program import Gemm, Window, guards_of_rounds, order_of
 from .strips import strip_of
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """A part of a product, and the indices it mentions."""
-
-    body: sympy.Expr
-    indices: frozenset[str]
-    guards: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +133,7 @@ class _Splitter:
 
     def product(self, term: sympy.Expr, copied: int | None = 1) -> bool:
         """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
-        factors = _grouped(self.factors(term))
+        factors = grouped(self.factors(term))
         reduced = {i.name for i in self.equation.reduced} - self.fixed
         outer = [f for f in factors if not f.indices & reduced]
         inner = [f for f in factors if f.indices & reduced]
@@ -190,7 +184,7 @@ class _Splitter:
         if inner.made.equations[-1] not in inner.made.products and self.is_scattered():
             return False
         self.made.equations += inner.made.equations
-        self.made.products |= {made: _with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
+        self.made.products |= {made: with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
         return True
 
     def strip_product(self, term: sympy.Expr) -> bool:
@@ -215,7 +209,7 @@ class _Splitter:
             self.made.packed[made] = strip.padded[0]
             self.made.equations.append(strip.padded[0])
         self.made.equations += inner.made.equations
-        self.made.products[made] = _with_loops(gemm, strip.loops, strip.rounds)
+        self.made.products[made] = with_loops(gemm, strip.loops, strip.rounds)
         return True
 
     def packed_product(self, term: sympy.Expr) -> bool:
@@ -224,17 +218,17 @@ class _Splitter:
         windows = [read for factor in self.factors(term) for read in reads_of(factor.body) if self.is_window(read)]
         if self.fixed or len(windows) != 1 or not self.is_thin(windows[0]):
             return False
-        along = [self.longest(place) for place in windows[0].subscripts]
+        along = [longest(place, self.equation) for place in windows[0].subscripts]
         for count in range(1, len(along) - 1):
             rounds = frozenset(name for name in along[:count] if name)
-            numbers = self.places(_names(windows[0]) - rounds).constant
+            numbers = self.places(names_of(windows[0]) - rounds).constant
             if (numbers is None and count == len(along) - 2) or (numbers is not None and numbers <= PACKED_NUMBERS):
                 return self.packed_in_rounds(term, rounds)
         return False
 
     def gathered_product(self, term: sympy.Expr) -> bool:
         """Makes the term, which windows scatter, a product of packed windows of what goes into each place."""
-        equation = self.gathered(replace(self.given, body=term))
+        equation = gathered(replace(self.given, body=term), self.tensors)
         if equation is None:
             return False
         inner = _Splitter(self.tensors, self.copies, equation, self.fixed)
@@ -245,37 +239,6 @@ class _Splitter:
         self.made.packed |= inner.made.packed
         return True
 
-    def gathered(self, equation: Equation) -> Equation | None:
-        """The equation with an index for each axis of its target, if for each there is one place that comes to it.
-
-        y[i + u - 1] = Σ x[i]·w[u]     becomes     y[i] = Σ x[i - u + 1]·w[u] where i - u + 1 is a place of x
-        """
-        extents = self.tensors[equation.target].extents
-        indices = {i.name: i for i in equation.indices}
-        moved: dict[str, IndexExpr] = {}
-        guards = list(equation.guards)
-        for at, (place, extent) in enumerate(zip(equation.write, extents, strict=True)):
-            name = self.longest(place)
-            if place.bare is not None or not name:
-                continue
-            elsewhere = {other for k, p in enumerate(equation.write) if k != at for other in p.indices}
-            if place.coefficient(name) != ONE or name in elsewhere:
-                return None
-            moved[name] = index(name) - (place - index(name))
-            guards += [Guard(value, Relation.AT_LEAST) for value in _within(indices[name])]
-            indices[name] = Index(name, ZERO, extent)
-        if any(moved.keys() & set(value.indices) - {name} for name, value in moved.items()):
-            return None
-        ranges = Ranges({i.name: (i.low, i.high) for i in indices.values()})
-        kept = (guard.substitute(moved) for guard in dict.fromkeys(guards))
-        return replace(
-            equation,
-            write=tuple(place.substitute(moved) for place in equation.write),
-            indices=tuple(indices.values()),
-            guards=tuple(g for g in kept if g.relation is not Relation.AT_LEAST or not ranges.nonnegative(g.value)),
-            body=substitute(equation.body, moved),
-        )
-
     def is_thin(self, window: Read) -> bool:
         """Whether a product for each place of the window would be of few numbers, though not of hardly any."""
         places = {name for place in window.subscripts if place.bare is None for name in place.indices}
@@ -284,11 +247,6 @@ class _Splitter:
         numbers = [size for size in sizes if size is not None and size >= THINNEST_PRODUCT]
         return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
 
-    def longest(self, place: IndexExpr) -> str | None:
-        """Of the indices that run along an axis the one of most values: the others are the window's own."""
-        sizes = {i.name: i.extent.constant for i in self.equation.indices}
-        return max(sorted(place.indices), key=lambda name: sizes[name] or float("inf"), default=None)
-
     def packed_in_rounds(self, term: sympy.Expr, rounds: frozenset[str]) -> bool:
         inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), rounds)
         if not inner.product(inner.equation.body, None):
@@ -296,13 +254,13 @@ class _Splitter:
         ((made, gemm),) = inner.made.products.items()
         (packing,) = (made for made in inner.made.equations if any(map(self.is_window, made.reads)))
         self.made.equations += inner.made.equations
-        self.made.products[made] = _with_loops(gemm, rounds)
+        self.made.products[made] = with_loops(gemm, rounds)
         self.made.packed[made] = packing
         return True
 
     def factors(self, term: sympy.Expr) -> list[Factor]:
         parts = term.args if isinstance(term, sympy.Mul) else (term,)
-        return [Factor(part, frozenset(_mentioned(part)) - self.fixed) for part in parts]
+        return [Factor(part, frozenset(mentioned(part)) - self.fixed) for part in parts]
 
     def scaled_by_an_index(self, outer: Iterable[Factor]) -> bool:
         return any(f.indices for f in outer) and not self.bare_write()
@@ -342,9 +300,9 @@ class _Splitter:
         sizes = {i.name: i.extent for i in self.equation.indices}
         groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
         extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
-        if not self.fixed and any(_at_least(group, WIDE_ENOUGH, free=False) for group in extents):
-            return all(_at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
-        return all(_at_least(group, THINNEST_PRODUCT) for group in extents)
+        if not self.fixed and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
+            return all(at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
+        return all(at_least(group, THINNEST_PRODUCT) for group in extents)
 
     def _summed(self, first: Factor, second: Factor) -> frozenset[str]:
         return first.indices & second.indices & {i.name for i in self.equation.reduced}
@@ -361,7 +319,7 @@ class _Splitter:
                 return whole
         if any(map(self.is_window, reads_of(factor.body))) and not self.is_small(factor, other, copied):
             return None
-        used = _mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
+        used = mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
         if copied is None:  # what lies side by side in the window's tensor is packed so
             innermost = {read.subscripts[-1].bare for read in reads_of(body) if self.is_window(read)}
@@ -392,7 +350,7 @@ class _Splitter:
         fits = self.order(read) in ([*around, *summed, *left], *([] if self.window else [[*around, *left, *summed]]))
         if self.window and self.window.within(read.subscripts):
             return read
-        if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in _names(other)):
+        if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in names_of(other)):
             return read
         order = (*around, *summed, *left)
         axes = tuple(Axis(name, domain[name].extent) for name in order)
@@ -455,14 +413,14 @@ class _Splitter:
     def add(self, first: Read, second: Read, outer: list[Factor]) -> bool:
         equation = self.equation
         target = Read(equation.target, equation.write)
-        mentioned = _names(first) | _names(second) | self.fixed
+        mentioned = names_of(first) | names_of(second) | self.fixed
         if not {i.name for i in equation.reduced} <= mentioned:
             return False
         plain = not outer and all(self.runs_whole(target, at) for at in range(len(equation.write)))
         plain = plain and all(i.name in mentioned for i in equation.indices)
-        names = (_names(first) & _names(second)) - self.fixed
+        names = (names_of(first) & names_of(second)) - self.fixed
         made = self.of_factors(first, second) if plain else self.into_own_tensor(first, second)
-        gemm = _gemm(made, (first, second), names, self.fixed, self.window)
+        gemm = gemm_of(made, (first, second), names, self.fixed, self.window)
         if gemm is None:
             return False
         self.made.equations.append(made)
@@ -489,7 +447,7 @@ class _Splitter:
         """The product over the indices that its factors mention."""
         equation = self.equation
         written = {name for place in equation.write for name in place.indices}
-        mentioned = _names(first) | _names(second) | self.fixed
+        mentioned = names_of(first) | names_of(second) | self.fixed
         indices = tuple(i for i in equation.indices if i.name in mentioned)
         free = tuple(i for i in indices if i.name in written)
         name = self.fresh(f"{equation.target}.product")
@@ -498,11 +456,6 @@ class _Splitter:
         place = tuple(index(i.name) - i.low for i in free)
         guards = self.of_rounds()
         return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
-
-
-def _within(loop: Index) -> tuple[IndexExpr, IndexExpr]:
-    """What is at least 0 where an index is in its range."""
-    return index(loop.name) - loop.low, loop.high - 1 - index(loop.name)
 
 
 def _form(equation: Equation) -> _Form:
@@ -521,98 +474,3 @@ def _with_guards_of_rounds(equation: Equation, fixed: frozenset[str]) -> Equatio
                 body = sympy.Mul(*(part for part in equation.body.args if part is not factor), factor.args[1])
                 return replace(equation, guards=(*equation.guards, *guards), body=body)
     return equation
-
-
-def _gemm(equation: Equation, factors: tuple[Read, Read], shared: set[str], fixed: frozenset[str],
-          window: Window | None) -> Gemm | None:  # fmt: skip
-    """The product of matrices, or None where the axes lie so that it is none."""
-    first, second = factors
-    out = tuple(place.bare for place in equation.write if place.bare and place.bare not in fixed)
-    summed = ({i.name for i in equation.reduced} & shared) - fixed
-    batch = [name for name in out if name in shared]
-    for a, b in ((first, second), (second, first)):
-        rows = [name for name in out if name in _names(a) and name not in batch]
-        columns = [name for name in out if name in _names(b) and name not in batch]
-        target = _operand(Read(equation.target, equation.write), rows, columns, None)
-        if target is None or target.transposed:
-            continue
-        a_window, b_window = (window if window and window.within(each.subscripts) else None for each in (a, b))
-        order = [name for name in order_of(a.subscripts, a_window) if name in summed]
-        left = _operand(a, rows, order, a_window)
-        right = _operand(b, order, columns, b_window)
-        if left is None or right is None:
-            continue
-        indices = {i.name: i for i in equation.indices}
-        return Gemm(equation, target, left, right, tuple(indices[name] for name in batch), starts=True)
-    return None
-
-
-def _with_loops(gemm: Gemm, loops: Collection[str], first: Collection[str] = ()) -> Gemm:
-    """The product for each value of these indices too: outermost the first ones, then those along axes of the result,
-    in their order."""
-    names = {*loops, *(i.name for i in gemm.batch)}
-    axes = {place.bare: at for at, place in enumerate(gemm.out.subscripts) if place.bare}
-    order = [i for i in gemm.equation.indices if i.name in names]
-    order.sort(key=lambda i: (i.name not in first, axes.get(i.name, len(axes))))
-    return replace(gemm, batch=tuple(order))
-
-
-def _operand(read: Read, rows: list[str], columns: list[str], window: Window | None) -> Operand | None:
-    """The tensor as a matrix with these rows and columns, if each group's axes are adjacent and in this order. Of the
-    indices of a window, one is alone in its group, and the other begins the other group, which is all that follows."""
-    order = list(order_of(read.subscripts, window))
-    kept = [name for name in order if name in rows or name in columns]
-    if kept == [*rows, *columns]:
-        transposed = False
-    elif kept == [*columns, *rows]:
-        transposed = True
-    else:
-        return None
-    groups = (rows, columns)
-    if any(not _adjacent(order, group) for group in groups if len(group) > 1):
-        return None
-    if window is not None:
-        within = next(group for group in groups if window.inner in group)
-        if [window.outer] not in groups or within != order[order.index(window.inner) :]:
-            return None
-    return Operand(read.tensor, read.subscripts, tuple(rows), tuple(columns), transposed, window)
-
-
-def _adjacent(order: list[str], group: list[str]) -> bool:
-    start = order.index(group[0])
-    return order[start : start + len(group)] == group
-
-
-def _names(read: Read) -> set[str]:
-    return {name for place in read.subscripts for name in place.indices}
-
-
-def _mentioned(body: sympy.Expr) -> set[str]:
-    names: set[str] = set()
-    for leaf in leaves_of(body):
-        for part in leaf.subscripts if isinstance(leaf, Read) else (leaf.value,):
-            names |= set(part.indices)
-    return names
-
-
-def _grouped(factors: list[Factor]) -> list[Factor]:
-    """Factors over the same indices as one; a factor joins the largest one that has all its indices."""
-    groups: dict[frozenset[str], list[sympy.Expr]] = {}
-    for factor in factors:
-        groups.setdefault(factor.indices, []).append(factor.body)
-    if len(groups) > 2:  # noqa: PLR2004  (a product has two factors)
-        for small in sorted((g for g in groups if g), key=len):
-            larger = [g for g in groups if small < g]
-            if larger and len(groups) > 2:  # noqa: PLR2004
-                groups[max(larger, key=len)] += groups.pop(small)
-    return [Factor(bodies[0] if len(bodies) == 1 else sympy.Mul(*bodies), own) for own, bodies in groups.items()]
-
-
-def _at_least(extents: tuple[IndexExpr, ...], least: int, free: bool = True) -> bool:
-    """Whether the product of the extents is at least this; a free dim counts as large, or not at all."""
-    if not extents:
-        return False
-    product = ONE
-    for extent in extents:
-        product *= extent
-    return free if product.constant is None else product.constant >= least
