@@ -9,14 +9,13 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program, keys_read
 
-from .driver import WORK_NAMES, call_rows
+from .driver import WORK_NAMES
 from .laws import law_text
 from .layout import ModuleSpec
-from .lines import broken, laid_out
+from .lines import INDENT, broken, call_rows, laid_out
 from .names import Names
 from .style import Surroundings, index_text
 
-INDENT = "    "
 WIDTH = 120
 KINDS = {Kind.REAL: ("fiu", "numbers"), Kind.WHOLE: ("iu", "whole numbers"), Kind.BOOL: ("b", "true or false")}
 

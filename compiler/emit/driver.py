@@ -5,19 +5,18 @@ kernel.
 """
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gradc.graph.index import ONE, IndexExpr, dim, index
+from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Graph
-from gradc.graph.tensors import Index, Kind
+from gradc.graph.tensors import Kind
 from gradc.schedule.program import (
     Buffer,
     Gemm,
     Loop,
     Meeting,
     Nest,
-    Operand,
     Program,
     Sequential,
     Step,
@@ -30,8 +29,10 @@ from gradc.schedule.shard import Rows
 
 from .alike import form_of
 from .kernels import Kernel, KernelWriter
+from .lines import INDENT, call_rows, fitted, shape_text
 from .names import WORDS, Names
-from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered, zero
+from .products import Products
+from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
 from .style import Surroundings, index_text
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
@@ -213,7 +214,9 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
-            lines = self.product(step, program, site)
+            lines = Products(self.names, program, self.rows).lines(
+                step, site.around, site.rounds, lambda *packing: self.packing(program, site, *packing)
+            )
             self.sites.append(CallSite("gemm", step))  # what it packs is called before it
             return lines
         if isinstance(step, Meeting):
@@ -228,6 +231,14 @@ class Driver:
         arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in found.parameters]
         results = ", ".join(self.names.of(name) for name in found.returns)
         return call_rows(f"{results} = {found.kernel}" if results else found.kernel, arguments)
+
+    def packing(self, program: Program, site: "_Site", nest: Nest, rounds: Mapping[str, str],
+                around: Surroundings) -> list[str]:  # fmt: skip
+        """The lines that make what of a factor belongs to a round of the outermost loops around a product."""
+        outside = frozenset(nest.written)
+        return self.lines(
+            program, nest, replace(site, around=around, rounds={**site.rounds, **rounds}, outside=outside)
+        )
 
     def call(self, program: Program, step: Nest | Sequential, site: "_Site") -> "_Call | list[str]":
         """The call of a step's kernel; the lines of one that needs none."""
@@ -290,115 +301,6 @@ class Driver:
             name = self.functions.fresh(name)
         self.names.taken.add(name)
         return Kernel(name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls)
-
-    def product(self, gemm: Gemm, program: Program, site: "_Site") -> list[str]:
-        """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before."""
-        around = site.around
-        local = Names(self.names.taken | set(site.rounds.values())) if gemm.batch else self.names
-        loops = {i.name: local.fresh(i.name) for i in gemm.batch}
-        inside = replace(around, index=lambda name: loops.get(name) or site.rounds.get(name, name))
-        depth = _covering_loops(gemm, program.graph)
-        zeroed = gemm.starts and depth < len(gemm.batch)
-        lines: list[str] = []
-        left = set(gemm.equation.guards)
-        for level, i in enumerate(gemm.batch):
-            if level == depth and zeroed:
-                lines.append(f"{INDENT * level}{self.zeros(gemm, gemm.batch[:level], program, inside)}")
-            known = {*site.rounds, *(outer.name for outer in gemm.batch[:level])}
-            low, high, taken = narrowed(i, left if level >= depth else (), known, inside, self.rows)
-            left -= taken
-            ends = high if low == "0" else f"{low}, {high}"
-            lines.append(f"{INDENT * level}for {loops[i.name]} in range({ends}):")
-            if gemm.packing is not None and level + 1 == len(gemm.packing_rounds):
-                lines += self.packing(gemm.packing, gemm.packing_rounds, program, replace(site, around=inside), loops)
-        level = len(gemm.batch)
-        conditions = sorted((g for g in left if set(g.value.indices) & set(loops)), key=str)
-        if conditions:
-            lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
-            level += 1
-        operands = [self.operand(part, gemm, program, inside) for part in (gemm.a, gemm.b, gemm.out)]
-        rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
-        comment = f"# {product_text(gemm, self.names)}"
-        if level:
-            lines = [comment, *lines, *(f"{INDENT * level}{row}" for row in rows)]
-        else:
-            lines += commented(rows[0], comment) if len(rows) == 1 else [comment, *rows]
-        outer = [g for g in gemm.equation.guards if not set(g.value.indices) & set(loops)]
-        if not outer:
-            return lines
-        lines = [f"if {conditions_text(outer, inside)}:", *(f"{INDENT}{line}" for line in lines)]
-        if gemm.starts:
-            lines += ["else:", f"{INDENT}{self.zeros(gemm, (), program, inside)}"]
-        return lines
-
-    def packing(self, nest: Nest, rounds: Sequence[Index], program: Program, site: "_Site",
-                loops: Mapping[str, str]) -> list[str]:  # fmt: skip
-        """The call that makes what of a factor belongs to a round of the product's outermost loops."""
-        known = {i.name: loops[i.name] for i in rounds}
-        site = replace(site, rounds={**site.rounds, **known}, outside=frozenset(nest.written))
-        return [f"{INDENT * len(rounds)}{row}" for row in self.lines(program, nest, site)]
-
-    def zeros(self, gemm: Gemm, loops: Sequence[Index], program: Program, around: Surroundings) -> str:
-        """The row that sets to 0 what the product writes in one round of these loops."""
-        buffer = program.buffers[gemm.out.tensor]
-        inner = {*gemm.out.rows, *gemm.out.columns, *(i.name for i in gemm.batch)} - {i.name for i in loops}
-        cuts = []
-        for at, extent in zip(buffer.axes, buffer.extents, strict=True):
-            place = gemm.out.subscripts[at]
-            whole = ":".join(RANGE.values()) if extent == self.rows else ":"
-            cuts.append(whole if inner & set(place.indices) else index_text(place, around))
-        return f"{self.names.of(buffer.shares or buffer.tensor)}[{', '.join(cuts)}] = {zero(buffer.kind, around)}"
-
-    def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
-        """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""
-        buffer = program.buffers.get(operand.tensor)
-        tensor = program.graph.tensors[operand.tensor]
-        stored = range(len(tensor.axes)) if buffer is None else buffer.axes
-        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
-        if operand.window is not None:
-            return self.windows(text, operand, gemm, stored, around)
-        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
-        axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
-        parts = list(_merged(axes, groups))
-        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == self.rows
-        leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
-        if any(len(group) > 1 for group in groups) and not leading:
-            shape = [index_text(_product_of(part), around) for part in parts]
-            text = f"view({text}, 0, {shape_text(shape)})"
-            groups = (groups[0][:1], groups[1][:1])
-        places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
-                  for part in parts]  # fmt: skip
-        if cut:
-            places[0] = ":".join(RANGE.values())
-        while places and places[-1] == ":":
-            places.pop()
-        if cut and len(places) == 1:
-            text = f"rows({text}, {', '.join(RANGE.values())})"
-        elif places:
-            text += f"[{', '.join(places)}]"
-        if any(len(group) > 1 for group in groups):
-            first, last = map(dim, RANGE)
-            plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
-            sizes = [_product_of(part) for part in parts[-2:]]
-            if cut:
-                sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
-            text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
-        return f"{text}.T" if operand.transposed else text
-
-    def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
-        """The array as a matrix whose rows, or columns, are windows along an axis."""
-        assert operand.window is not None
-        axis, outer, inner = operand.window.axis, operand.window.outer, operand.window.inner
-        extents = {i.name: i.extent for i in gemm.equation.indices}
-        place = operand.subscripts[axis]
-        step = place.coefficient(outer)
-        assert step is not None
-        offset = place - step * index(outer) - index(inner)
-        places = [index_text(operand.subscripts[at], around) for at in stored if at < axis]
-        places += [f"{index_text(offset, around)}:"] if offset.terms else []
-        text += f"[{', '.join(places)}]" if places else ""
-        sizes = ", ".join(index_text(size, around) for size in (extents[outer], step, extents[inner]))
-        return f"windows({text}, {sizes})" + (".T" if operand.transposed else "")
 
 
 class Flow:
@@ -463,57 +365,12 @@ class _Arrays:
         return self.names.of(self.program.buffers[name].shares or name)
 
 
-def _covering_loops(gemm: Gemm, graph: Graph) -> int:
-    """How many of the outermost loops run along an axis of the result from end to end: a round has its own part."""
-    bare = [place.bare for place in gemm.out.subscripts]
-    extents = dict(zip(bare, graph.tensors[gemm.out.tensor].extents, strict=True))
-    for depth, i in enumerate(gemm.batch):
-        if i.low.terms or i.high != extents.get(i.name):
-            return depth
-    return len(gemm.batch)
-
-
-def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[
-    list[tuple[IndexExpr, IndexExpr]]
-]:  # fmt: skip
-    """The axes, each with its extent, those of a group together."""
-    left = list(axes)
-    while left:
-        group = next((g for g in groups if left[0][0].bare in g), ())
-        count = max(len(group), 1)
-        yield left[:count]
-        left = left[count:]
-
-
-def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
-    product = ONE
-    for _, extent in part:
-        product *= extent
-    return product
-
-
 def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Kind, IndexExpr], str]) -> str:
     """A stretch of the work space in the tensor's shape."""
     assert buffer.offset is not None, "a stored tensor has an offset"
     start = starts.get((buffer.kind, buffer.offset)) or index_text(buffer.offset, around)
     shape = shape_text(index_text(extent, around) for extent in buffer.extents)
     return f"view({WORK_NAMES[buffer.kind]}, {start}, {shape})"
-
-
-def shape_text(sizes: Iterable[str]) -> str:
-    """The sizes as a tuple."""
-    shown = list(sizes)
-    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
-
-
-def product_text(gemm: Gemm, names: Names) -> str:
-    """`h[b, j] = Σ_i x[b, i] h_weight[i, j]`."""
-    equation = gemm.equation
-    summed = ",".join(i.name for i in equation.reduced)
-    factors = [f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)]
-    write = ", ".join(map(str, gemm.out.subscripts))
-    sign = "=" if gemm.starts else "+="
-    return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
 
 
 def first_backward_step(program: Program) -> int:
@@ -524,28 +381,6 @@ def first_backward_step(program: Program) -> int:
         if written & results or not any(name.startswith("d_") for name in written):
             return at + 1 if at + 1 < len(program.steps) else 0
     return 0
-
-
-def commented(row: str, comment: str) -> list[str]:
-    """The comment after the row, or above it where the line is too short for both."""
-    beside = f"{row}  {comment.strip()}"
-    return [beside] if len(beside) + len(INDENT) <= WIDTH else [comment, row]
-
-
-def fitted(row: str, comment: str) -> str:
-    """The row with its comment, where the line is long enough for both."""
-    return row + comment if len(row + comment) + len(INDENT) <= WIDTH else row
-
-
-def call_rows(name: str, arguments: list[str]) -> list[str]:
-    """A call, as ruff's formatter breaks it where it is long."""
-    joined = ", ".join(arguments)
-    row = f"{name}({joined})"
-    if len(row) + len(INDENT) <= WIDTH:
-        return [row]
-    if len(joined) + 2 * len(INDENT) <= WIDTH:
-        return [f"{name}(", f"{INDENT}{joined}", ")"]
-    return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments), ")"]
 
 
 def kernel_name(kernel: Kernel, step: Nest | Sequential, given: frozenset[str]) -> str:

@@ -15,10 +15,9 @@ from gradc.graph.printing import is_negative
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
-from .lines import broken, parts
+from .lines import INDENT, broken, parts
 from .names import Names
 from .rounds import (
-    INDENT,
     RANGE,
     conditions_text,
     narrowed,

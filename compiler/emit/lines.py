@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable
 
 WIDTH = 120
+INDENT = "    "
 PAIR = 2
 STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
 BRACES = re.compile(r"\{[^{}]*\}")
@@ -147,3 +148,31 @@ def outermost(value: str, sign: str) -> list[int]:
         if depth == 0 and value.startswith(sign, at):
             found.append(at)
     return found
+
+
+def shape_text(sizes: Iterable[str]) -> str:
+    """The sizes as a tuple."""
+    shown = list(sizes)
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+
+
+def commented(row: str, comment: str) -> list[str]:
+    """The comment after the row, or above it where the line is too short for both."""
+    beside = f"{row}  {comment.strip()}"
+    return [beside] if len(beside) + len(INDENT) <= WIDTH else [comment, row]
+
+
+def fitted(row: str, comment: str) -> str:
+    """The row with its comment, where the line is long enough for both."""
+    return row + comment if len(row + comment) + len(INDENT) <= WIDTH else row
+
+
+def call_rows(name: str, arguments: list[str]) -> list[str]:
+    """A call, as ruff's formatter breaks it where it is long."""
+    joined = ", ".join(arguments)
+    row = f"{name}({joined})"
+    if len(row) + len(INDENT) <= WIDTH:
+        return [row]
+    if len(joined) + 2 * len(INDENT) <= WIDTH:
+        return [f"{name}(", f"{INDENT}{joined}", ")"]
+    return [f"{name}(", *(f"{INDENT}{argument}," for argument in arguments), ")"]

@@ -16,14 +16,14 @@ from gradc.schedule.program import Program, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
-from .driver import WORK_NAMES, Body, CallSite, Driver, KernelTable, call_rows, shape_text
+from .driver import WORK_NAMES, Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
-from .lines import laid_out
+from .lines import INDENT, call_rows, laid_out, shape_text
 from .names import MODULE_NAMES, Names
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
-from .rounds import INDENT, RANGE
+from .rounds import RANGE
 from .sharded import ShardedCallers
 
 WIDTH = 120

@@ -17,9 +17,9 @@ from gradc.schedule.program import (
     read_by,
 )
 
+from .lines import INDENT
 from .style import Surroundings, index_text
 
-INDENT = "    "
 RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
 """What the range of rows of a shard is called: first ≤ row < last."""
 

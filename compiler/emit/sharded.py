@@ -16,9 +16,9 @@ from gradc.graph.tensors import Role
 from gradc.schedule.program import Program
 from gradc.schedule.shard import Rows
 
-from .callers import INDENT, Callers, entry_text, own, plain, unpacked
-from .driver import WORK_NAMES, Body, call_rows
-from .lines import list_rows
+from .callers import Callers, entry_text, own, plain, unpacked
+from .driver import WORK_NAMES, Body
+from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())

@@ -1,0 +1,176 @@
+"""Matrix products as calls of `gemm`: the loops around them, and the matrices that arrays are taken for."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from gradc.graph.index import ONE, IndexExpr, dim, index
+from gradc.graph.nodes import Graph
+from gradc.graph.tensors import Index
+from gradc.schedule.program import Gemm, Nest, Operand, Program
+
+from .lines import INDENT, call_rows, commented, shape_text
+from .names import Names
+from .rounds import RANGE, conditions_text, narrowed, zero
+from .style import Surroundings, index_text
+
+Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """Writes the products of one program.
+
+    Attributes:
+        rows: an extent over a range of which alone it runs.
+    """
+
+    names: Names
+    program: Program
+    rows: IndexExpr | None
+
+    def lines(self, gemm: Gemm, around: Surroundings, rounds: Mapping[str, str], packed: Packed) -> list[str]:
+        """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before.
+
+        Args:
+            rounds: the indices of sequential loops around it, each with the variable that holds it.
+            packed: makes the lines that make what of a factor belongs to a round.
+        """
+        local = Names(self.names.taken | set(rounds.values())) if gemm.batch else self.names
+        loops = {i.name: local.fresh(i.name) for i in gemm.batch}
+        inside = replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
+        depth = _covering_loops(gemm, self.program.graph)
+        zeroed = gemm.starts and depth < len(gemm.batch)
+        lines: list[str] = []
+        left = set(gemm.equation.guards)
+        for level, i in enumerate(gemm.batch):
+            if level == depth and zeroed:
+                lines.append(f"{INDENT * level}{self.zeros(gemm, gemm.batch[:level], inside)}")
+            known = {*rounds, *(outer.name for outer in gemm.batch[:level])}
+            low, high, taken = narrowed(i, left if level >= depth else (), known, inside, self.rows)
+            left -= taken
+            ends = high if low == "0" else f"{low}, {high}"
+            lines.append(f"{INDENT * level}for {loops[i.name]} in range({ends}):")
+            if gemm.packing is not None and level + 1 == len(gemm.packing_rounds):
+                made = packed(gemm.packing, {each.name: loops[each.name] for each in gemm.packing_rounds}, inside)
+                lines += [f"{INDENT * (level + 1)}{row}" for row in made]
+        level = len(gemm.batch)
+        conditions = sorted((g for g in left if set(g.value.indices) & set(loops)), key=str)
+        if conditions:
+            lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
+            level += 1
+        operands = [self.operand(part, gemm, inside) for part in (gemm.a, gemm.b, gemm.out)]
+        rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
+        comment = f"# {product_text(gemm, self.names)}"
+        if level:
+            lines = [comment, *lines, *(f"{INDENT * level}{row}" for row in rows)]
+        else:
+            lines += commented(rows[0], comment) if len(rows) == 1 else [comment, *rows]
+        outer = [g for g in gemm.equation.guards if not set(g.value.indices) & set(loops)]
+        if not outer:
+            return lines
+        lines = [f"if {conditions_text(outer, inside)}:", *(f"{INDENT}{line}" for line in lines)]
+        if gemm.starts:
+            lines += ["else:", f"{INDENT}{self.zeros(gemm, (), inside)}"]
+        return lines
+
+    def zeros(self, gemm: Gemm, loops: Sequence[Index], around: Surroundings) -> str:
+        """The row that sets to 0 what the product writes in one round of these loops."""
+        buffer = self.program.buffers[gemm.out.tensor]
+        inner = {*gemm.out.rows, *gemm.out.columns, *(i.name for i in gemm.batch)} - {i.name for i in loops}
+        cuts = []
+        for at, extent in zip(buffer.axes, buffer.extents, strict=True):
+            place = gemm.out.subscripts[at]
+            whole = ":".join(RANGE.values()) if extent == self.rows else ":"
+            cuts.append(whole if inner & set(place.indices) else index_text(place, around))
+        return f"{self.names.of(buffer.shares or buffer.tensor)}[{', '.join(cuts)}] = {zero(buffer.kind, around)}"
+
+    def operand(self, operand: Operand, gemm: Gemm, around: Surroundings) -> str:
+        """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""
+        buffer = self.program.buffers.get(operand.tensor)
+        tensor = self.program.graph.tensors[operand.tensor]
+        stored = range(len(tensor.axes)) if buffer is None else buffer.axes
+        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
+        if operand.window is not None:
+            return self.windows(text, operand, gemm, stored, around)
+        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+        axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
+        parts = list(_merged(axes, groups))
+        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == self.rows
+        leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
+        if any(len(group) > 1 for group in groups) and not leading:
+            shape = [index_text(_product_of(part), around) for part in parts]
+            text = f"view({text}, 0, {shape_text(shape)})"
+            groups = (groups[0][:1], groups[1][:1])
+        places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
+                  for part in parts]  # fmt: skip
+        if cut:
+            places[0] = ":".join(RANGE.values())
+        while places and places[-1] == ":":
+            places.pop()
+        if cut and len(places) == 1:
+            text = f"rows({text}, {', '.join(RANGE.values())})"
+        elif places:
+            text += f"[{', '.join(places)}]"
+        if any(len(group) > 1 for group in groups):
+            first, last = map(dim, RANGE)
+            plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
+            sizes = [_product_of(part) for part in parts[-2:]]
+            if cut:
+                sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
+            text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
+        return f"{text}.T" if operand.transposed else text
+
+    def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
+        """The array as a matrix whose rows, or columns, are windows along an axis."""
+        assert operand.window is not None
+        axis, outer, inner = operand.window.axis, operand.window.outer, operand.window.inner
+        extents = {i.name: i.extent for i in gemm.equation.indices}
+        place = operand.subscripts[axis]
+        step = place.coefficient(outer)
+        assert step is not None
+        offset = place - step * index(outer) - index(inner)
+        places = [index_text(operand.subscripts[at], around) for at in stored if at < axis]
+        places += [f"{index_text(offset, around)}:"] if offset.terms else []
+        text += f"[{', '.join(places)}]" if places else ""
+        sizes = ", ".join(index_text(size, around) for size in (extents[outer], step, extents[inner]))
+        return f"windows({text}, {sizes})" + (".T" if operand.transposed else "")
+
+
+def _covering_loops(gemm: Gemm, graph: Graph) -> int:
+    """How many of the outermost loops run along an axis of the result from end to end: a round has its own part."""
+    bare = [place.bare for place in gemm.out.subscripts]
+    extents = dict(zip(bare, graph.tensors[gemm.out.tensor].extents, strict=True))
+    for depth, i in enumerate(gemm.batch):
+        if i.low.terms or i.high != extents.get(i.name):
+            return depth
+    return len(gemm.batch)
+
+
+def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[
+    list[tuple[IndexExpr, IndexExpr]]
+]:  # fmt: skip
+    """The axes, each with its extent, those of a group together."""
+    left = list(axes)
+    while left:
+        group = next((g for g in groups if left[0][0].bare in g), ())
+        count = max(len(group), 1)
+        yield left[:count]
+        left = left[count:]
+
+
+def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
+    product = ONE
+    for _, extent in part:
+        product *= extent
+    return product
+
+
+def product_text(gemm: Gemm, names: Names) -> str:
+    """`h[b, j] = Σ_i x[b, i] h_weight[i, j]`."""
+    equation = gemm.equation
+    summed = ",".join(i.name for i in equation.reduced)
+    factors = [f"{names.of(operand.tensor)}[{', '.join(map(str, operand.subscripts))}]" for operand in (gemm.a, gemm.b)]
+    write = ", ".join(map(str, gemm.out.subscripts))
+    sign = "=" if gemm.starts else "+="
+    return f"{names.of(equation.target)}[{write}] {sign} Σ_{summed} {' '.join(factors)}"
