@@ -32,7 +32,7 @@ from .alike import form_of
 from .kernels import Kernel, KernelWriter
 from .names import WORDS, Names
 from .rounds import INDENT, RANGE, conditions_text, narrowed, otherwise, round_of, rounds_row, uncovered, zero
-from .style import Surroundings, index_text
+from .style import Surroundings, index_text, stretch
 
 WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
 WIDTH = 120
@@ -341,7 +341,7 @@ class Driver:
             place = gemm.out.subscripts[at]
             whole = ":".join(RANGE.values()) if extent == self.rows else ":"
             cuts.append(whole if inner & set(place.indices) else index_text(place, around))
-        return f"{self.names.of(buffer.shares or buffer.tensor)}[{', '.join(cuts)}] = {zero(buffer.kind, around)}"
+        return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
     def operand(self, operand: Operand, gemm: Gemm, program: Program, around: Surroundings) -> str:
         """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""

@@ -93,8 +93,10 @@ TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTupl
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None),
+    "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
+    "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.extending": SimpleNamespace(lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit),
-    "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
+    "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
     "llvmlite.binding": SimpleNamespace(add_symbol=_lowered),
 }
 
