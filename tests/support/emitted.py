@@ -92,7 +92,7 @@ def _lowered(*_what: Any) -> Any:
 TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float")))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
-    "numba.core": SimpleNamespace(cgutils=None),
+    "numba.core": SimpleNamespace(cgutils=None, config=None),
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.extending": SimpleNamespace(lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit),

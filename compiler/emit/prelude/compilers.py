@@ -5,6 +5,7 @@ translated twice or more.
 """
 
 # mypy: ignore-errors
+from numba.core import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -48,7 +49,11 @@ class Whole(JITCodeLibrary):
         for function in self.get_defined_functions():
             if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
                 function.linkage = "internal"
-        super()._optimize_final_module()
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # at level 3 it unrolls twice as far: no faster, but slow to do
+        try:
+            super()._optimize_final_module()
+        finally:
+            config.OPT = level
 
 
 class Parts(Compiler):
