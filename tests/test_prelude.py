@@ -24,8 +24,8 @@ from numba import njit
 f4, f8, i4, i8 = np.float32, np.float64, np.int32, np.int64
 u4, u8 = np.uint32, np.uint64
 """
-COMPILED = "from gradc.emit.prelude.scope import inlined, vector"
-PLAIN = "def vector(function): return function\ninlined = vector"
+COMPILED = "from gradc.emit.prelude.scope import inlined, kernel, vector"
+PLAIN = "def vector(function): return function\ninlined = kernel = vector"
 
 WIDTHS = ("float32", "float64")
 # more digits than a float64 has, and enough for e^-x beside 1
@@ -329,6 +329,12 @@ def test_text_is_the_same_for_any_order_and_repetition() -> None:
     assert prelude_source([], "float64") == ""
     assert text.count("def exp(") == 1
     assert text.startswith("@vector\ndef exp(x):\n")
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_a_name_stands_for_one_function(dtype: str) -> None:
+    names = re.findall(r"^def (\w+)", prelude_source((*AVAILABLE, "compilers"), dtype), flags=re.MULTILINE)
+    assert len(names) == len(set(names))
 
 
 def test_a_numpy_without_blas_is_refused(tmp_path: Any) -> None:

@@ -28,7 +28,7 @@ from .rounds import (
     running_along,
     uncovered,
 )
-from .style import BodyPrinter, Surroundings, body_printer, index_text
+from .style import BodyPrinter, Surroundings, body_printer, index_text, stretch
 from .text import equation_text, with_place
 
 DOC_WIDTH = 104
@@ -397,7 +397,7 @@ class KernelWriter:
             start = self.identity(equation)
             places = [index_text(p, self.around) if at else ":" for p, at in zip(kept, known, strict=True)]
             target = self.array(equation.target)
-            self.emit(depth, f"{target}[{', '.join(places)}] = {start}" if places else f"{target} = {start}")
+            self.emit(depth, f"{target}[{stretch(places)}] = {start}" if places else f"{target} = {start}")
 
     def array(self, name: str) -> str:
         """The array or the variable that a computed tensor lies in."""

@@ -106,7 +106,7 @@ class _Module:
         laid = (name for name in ("view", "rows", "windows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
         self.calls |= dict.fromkeys(laid)
         vector = prelude_source((name for name in self.calls if name not in WHOLE), spec.dtype)
-        plumbing = prelude_source((name for name in self.calls if name in WHOLE), spec.dtype)
+        plumbing = prelude_source(("compilers", *(name for name in self.calls if name in WHOLE)), spec.dtype)
         wrappers = callers.text()
         return render(
             "module.py.j2",
@@ -177,7 +177,7 @@ class _Module:
 
     def imports(self) -> tuple[str, ...]:
         lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
-        lines |= {*prelude_imports(self.calls), *(THREAD_IMPORTS if self.rows is not None else ())}
+        lines |= {*prelude_imports(("compilers", *self.calls)), *(THREAD_IMPORTS if self.rows is not None else ())}
         names: dict[str, set[str]] = {}
         for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
             module, _, imported = line.partition(" import ")
@@ -229,7 +229,7 @@ class _Module:
             return "# The model has no parameters."
         body = _wrapped_tuple(views)
         doc = _wrapped(f'"""{names}: views of the flat buffer p, or of its gradient."""', INDENT)
-        return f"@kernel\ndef parts(p):\n{INDENT}{doc}\n{INDENT}return {body}"
+        return f"@inlined\ndef parts(p):\n{INDENT}{doc}\n{INDENT}return {body}"
 
     # ------------------------------------------------------------ functions
 
@@ -358,9 +358,9 @@ class _Module:
             if not tensors[tensor].axes:
                 lines.append(f"{self.names.of(f'{tensor}.place')}[0] = 0.0")
             elif tensor in rows.met or (tensor not in made and tensor in used):
-                once.append(f"{shown}[:] = 0.0")
+                once.append(f"{shown}[...] = 0.0")
             elif tensor not in made:
-                lines.append(f"{shown}[:] = 0.0")
+                lines.append(f"{shown}[...] = 0.0")
         once = (
             ["if place_of(team) > 0:  # the first worker has it", *(f"{INDENT}{row}" for row in once)] if once else []
         )

@@ -12,7 +12,7 @@ from gradc.schedule.program import Gemm, Nest, Operand, Program
 from .lines import INDENT, call_rows, commented, shape_text
 from .names import Names
 from .rounds import RANGE, conditions_text, narrowed, zero
-from .style import Surroundings, index_text
+from .style import Surroundings, index_text, stretch
 
 Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
 
@@ -83,7 +83,7 @@ class Products:
             place = gemm.out.subscripts[at]
             whole = ":".join(RANGE.values()) if extent == self.rows else ":"
             cuts.append(whole if inner & set(place.indices) else index_text(place, around))
-        return f"{self.names.of(buffer.shares or buffer.tensor)}[{', '.join(cuts)}] = {zero(buffer.kind, around)}"
+        return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
     def operand(self, operand: Operand, gemm: Gemm, around: Surroundings) -> str:
         """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""

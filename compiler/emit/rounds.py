@@ -18,7 +18,7 @@ from gradc.schedule.program import (
 )
 
 from .lines import INDENT
-from .style import Surroundings, index_text
+from .style import Surroundings, index_text, stretch
 
 RANGE: Mapping[str, str] = {"first row": "first", "last row": "last"}
 """What the range of rows of a shard is called: first ≤ row < last."""
@@ -129,7 +129,7 @@ def uncovered(step: Sequential, program: Program, arrays: Arrays, outer: Collect
             for cut in _cuts(equation, [loop for loop in loops if loop.index.name in stepping], buffer, arrays.around):
                 if rows is not None and buffer.extents[0] == rows:
                     cut[0] = ":".join(RANGE.values())
-                yield f"{arrays.array(equation.target)}[{', '.join(cut)}] = {zero(buffer.kind, arrays.around)}"
+                yield f"{arrays.array(equation.target)}[{stretch(cut)}] = {zero(buffer.kind, arrays.around)}"
 
 
 def _started(step: Step, loops: tuple[Sequential, ...]) -> Iterator[tuple[Equation, tuple[Sequential, ...]]]:
@@ -170,7 +170,7 @@ def otherwise(step: Nest, later: Iterable[Step], program: Program, arrays: Array
         passing = [at for at in range(len(statement.equation.write)) if at not in buffer.axes]
         rounds = {name for at in passing for name in statement.equation.write[at].indices} & set(statement.around)
         if statement.starts and rounds and buffer.tensor in read:
-            places = f"[{', '.join(':' for _ in buffer.axes)}]" if buffer.axes else ""
+            places = f"[{stretch([':' for _ in buffer.axes])}]" if buffer.axes else ""
             rows.append(f"{margin}{INDENT}{arrays.array(buffer.tensor)}{places} = {zero(buffer.kind, arrays.around)}")
     return [f"{margin}else:", *rows] if rows else []
 

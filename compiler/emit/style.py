@@ -5,7 +5,7 @@ A body is printed for the kind of number its statement computes. In float32 code
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
@@ -206,6 +206,14 @@ def index_text(expr: IndexExpr, around: Surroundings) -> str:
         shown = _monomial_text(monomial, abs(coefficient), around, closed=sign == "-" and not text)
         text += f" {sign} {shown}" if text else shown if sign == "+" else f"-{shown}"
     return text
+
+
+def stretch(places: Sequence[str]) -> str:
+    """The subscripts of what is filled: `...` for whole axes at the end. Slices are ten times the code to Numba."""
+    known = list(places)
+    while known and known[-1] == ":":
+        known.pop()
+    return ", ".join(known if len(known) == len(places) else [*known, "..."])
 
 
 def _monomial_text(monomial: Monomial, coefficient: int, around: Surroundings, closed: bool) -> str:

@@ -15,7 +15,7 @@ from .interface import Array
 
 FAST = {"arcp", "contract", "nsz", "reassoc"}
 PLAIN: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-BARE: dict[str, Any] = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+BARE: dict[str, Any] = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 @cache
@@ -25,7 +25,7 @@ def get_numba_ready() -> None:
         from numba import njit
         from numba.extending import register_jitable
 
-        vector = register_jitable(fastmath={"contract"}, **BARE)(_vector)
+        vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)(_vector)
 
         def kernel(numbers: Array, sums: Array) -> Any:
             rows = numbers.shape[0]
@@ -40,7 +40,7 @@ def get_numba_ready() -> None:
                 total += np.sqrt(abs(best)) if best < np.float32(np.inf) else best
             return total
 
-        inner = register_jitable(fastmath=FAST, **BARE)(kernel)
+        inner = register_jitable(fastmath=FAST, forceinline=False, **BARE)(kernel)
 
         def entry(numbers: Array, places: Array, step: int) -> tuple[int, Any]:
             if numbers.size != places.size * 2:

@@ -92,11 +92,13 @@ def _lowered(*_what: Any) -> Any:
 TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float")))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
-    "numba.core": SimpleNamespace(cgutils=None),
+    "numba.core": SimpleNamespace(cgutils=None, config=None),
+    "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
+    "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.extending": SimpleNamespace(
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit, intrinsic=_same
     ),
-    "numba.np.arrayobj": SimpleNamespace(make_array=None, populate_array=None),
+    "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
     "llvmlite": SimpleNamespace(ir=None),
     "llvmlite.binding": SimpleNamespace(add_symbol=_lowered, get_host_cpu_features=dict),
 }

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "add_up")
+WHOLE = ("compilers", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "add_up")
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (
@@ -45,7 +45,7 @@ def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
 
 def prelude_words(names: Iterable[str], dtype: str) -> tuple[str, ...]:
     """Every name that the definitions of `names` bring into the module, helpers too, in the order of the text."""
-    return tuple(re.findall(r"^def (\w+)", prelude_source(names, dtype), flags=re.MULTILINE))
+    return tuple(re.findall(r"^(?:def|class) (\w+)", prelude_source(names, dtype), flags=re.MULTILINE))
 
 
 def _with_what_they_use(names: Iterable[str], definitions: dict[str, str]) -> list[str]:

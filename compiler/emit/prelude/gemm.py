@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
-from .scope import inlined
+from .scope import inlined, kernel
 from .tile import REGISTER, ROWS, move, room, tile, turn
 
 
@@ -48,12 +48,14 @@ def compiled_gemm(context, builder, signature, arguments):
         [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
         [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
     )
-    # of addresses and steps: compiled once, not for each order of axes. It raises nothing.
+    # of addresses and steps: compiled once, not for each order of axes
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product_type = types.none(*tuples, types.boolean)
-    product = context.compile_subroutine(builder, product_of(kinds[2].dtype), product_type)
-    context.call_internal_no_propagate(builder, product.fndesc, product_type, [*called, arguments[3]])
+    product, typing = product_of(kinds[2].dtype), context.typing_context
+    typing.refresh()  # it is a function that Numba has not heard of yet
+    product = typing.resolve_value_type(product)
+    product_type = typing.resolve_function_type(product, (*tuples, types.boolean), {})
+    context.get_function(product, product_type)(builder, [*called, arguments[3]])
     return context.get_dummy_value()
 
 
@@ -74,6 +76,7 @@ def product_of(dtype):
         tiles(dtype),
     )
 
+    @kernel
     def product(addresses, steps, sizes, accumulate):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps

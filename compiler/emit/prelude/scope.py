@@ -4,7 +4,6 @@ Nothing of gradc imports this module, or any file of functions beside it, when i
 """
 
 import numpy as np
-from numba import njit
 from numba.extending import register_jitable
 
 f4, f8 = np.float32, np.float64
@@ -18,9 +17,7 @@ BARE = {
     "_nrt": False,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
-    "forceinline": True,
 }
-vector = register_jitable(fastmath={"contract"}, **BARE)
-
-# Into what calls it, before types are inferred: what only puts others together is compiled once, there.
-inlined = njit(inline="always")
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+kernel = register_jitable(**BARE)
+inlined = register_jitable(forceinline=True, **BARE)

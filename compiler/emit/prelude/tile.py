@@ -27,20 +27,21 @@ def tile(dtype, rows, vectors):
 
     def body(builder, *operands):
         a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate = operands
+        a, b, out = (pointer(builder, address) for address in (a, b, out))
         count = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
-        targets = [offset(builder, builder.add(out, builder.mul(out_row, row[r])), v * REGISTER) for r, v in places]
+        targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
         kind = ir.FunctionType(vector, [vector] * 3)
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
         def following(a_now, b_now, *sums):
-            columns = [load(builder, vector, offset(builder, b_now, v * REGISTER), count) for v in range(vectors)]
-            factors = [load(builder, number, builder.add(a_now, a_rows[r])) for r in range(rows)]
+            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
             factors = [spread(builder, factor, vector) for factor in factors]
             products = zip(places, sums, strict=True)
             grown = [builder.call(fused, [factors[r], columns[v], total]) for (r, v), total in products]
-            return [builder.add(a_now, a_term), builder.add(b_now, b_term), *grown]
+            return [behind(builder, a_now, a_term), behind(builder, b_now, b_term), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
         _, _, *totals = repeated(builder, terms, [a, b, *zeros], following)
@@ -68,14 +69,15 @@ def turn(dtype):
 
     def body(builder, *operands):
         b, b_column, last, out, out_row = operands
-        places = (builder.add(b, builder.mul(b_column, least(builder, r, last))) for r in range(count))
+        b, out = (pointer(builder, address) for address in (b, out))
+        places = (behind(builder, b, builder.mul(b_column, least(builder, r, last))) for r in range(count))
         rows = [load(builder, vector, place) for place in places]
         masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), order) for order in orders]
         for _ in range(count.bit_length() - 1):
             pairs = zip(rows[:half], rows[half:], strict=True)
             rows = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in masks]
         for r in range(count):
-            store(builder, rows[r], builder.add(out, builder.mul(out_row, ir.Constant(out_row.type, r))))
+            store(builder, rows[r], behind(builder, out, builder.mul(out_row, ir.Constant(out_row.type, r))))
 
     return once(f"turn.{suffix_of(vector)}", body)
 
@@ -83,7 +85,12 @@ def turn(dtype):
 def move(dtype, count):
     """out[j] = b[j] for so many numbers that lie side by side."""
     vector = ir.VectorType(register_of(dtype)[1], count)
-    return once(f"move.{suffix_of(vector)}", lambda builder, b, out: store(builder, load(builder, vector, b), out))
+
+    def body(builder, *addresses):
+        b, out = (pointer(builder, address) for address in addresses)
+        store(builder, load(builder, vector, b), out)
+
+    return once(f"move.{suffix_of(vector)}", body)
 
 
 def once(name, body):
@@ -161,9 +168,16 @@ def least(builder, number, other):
     return builder.select(builder.icmp_signed("<", other, number), other, number)
 
 
-def offset(builder, place, count):
-    """So many bytes behind an address."""
-    return builder.add(place, ir.Constant(place.type, count))
+def pointer(builder, address):
+    """The place of a byte, given as a number."""
+    return builder.inttoptr(address, ir.IntType(8).as_pointer())
+
+
+def behind(builder, place, *counts):
+    """So many bytes behind a place. (Of addresses added up as numbers, LLVM takes some for no address at all.)"""
+    for count in counts:
+        place = builder.gep(place, [ir.Constant(ir.IntType(64), count) if isinstance(count, int) else count])
+    return place
 
 
 def spread(builder, number, vector):
@@ -175,7 +189,7 @@ def spread(builder, number, vector):
 
 def load(builder, kind, place, count=None):
     """What lies at an address: a number, or a register, of which there may be the first `count` numbers alone."""
-    place = builder.inttoptr(place, kind.as_pointer())
+    place = builder.bitcast(place, kind.as_pointer())
     if count is None:
         return builder.load(place, align=item_of(kind))
     zero = ir.Constant(kind, [0.0] * kind.count)
@@ -185,7 +199,7 @@ def load(builder, kind, place, count=None):
 def store(builder, value, place, count=None):
     """Puts a register, or its first `count` numbers, to an address."""
     kind = value.type
-    place = builder.inttoptr(place, kind.as_pointer())
+    place = builder.bitcast(place, kind.as_pointer())
     if count is None:
         builder.store(value, place, align=item_of(kind))
     else:

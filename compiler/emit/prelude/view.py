@@ -7,6 +7,7 @@ import math
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
+from numba.np.numpy_support import as_dtype
 
 from .array_field import array_field
 from .array_of import array_of
@@ -31,7 +32,7 @@ def compiled_view(context, builder, signature, arguments):
     array, buffer = signature.return_type, signature.args[0]
     given, start, shape = arguments
     lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    steps = [cgutils.intp_t(as_dtype(array.dtype).itemsize)]
     for length in reversed(lengths[1:]):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
