@@ -83,7 +83,7 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
 
 def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
     """All warnings: what compiles and is probably not what was meant."""
-    return (*untrained(stages.model), *unreached(stages), *vanishing(stages))
+    return (*stages.model.doubts, *untrained(stages.model), *unreached(stages), *vanishing(stages))
 
 
 def untrained(model: core.Model) -> Iterator[Diagnostic]:
