@@ -97,6 +97,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a tower of powers": (f"{SCALAR}loss w * 9^9^9^9", "this number is too large to be worked out"),
     "a tower of powers as size": (f"dim n = 9^9^9^9\n{SCALAR}loss w", "this number is too large to be worked out"),
     "a power of 0": (f"{SCALAR}loss w * 0^-1", "0 to a negative power divides by zero"),
+    "a parameter called like an input": ("input x[3]\nparam x[3] ~ ones\nloss sum(x)", "x is declared already"),
+    "a parameter called like a dim": ("dim n = 3\nparam n[3] ~ ones\nloss sum(n)", "n is declared already"),
+    "a place beyond the last": (f"{ROWS}{SCALAR}loss mean[b](x[b, 3]) * w", "and the last is 2: write 2"),
+    "an index that nothing lists": (f"{ROWS}{SCALAR}h[b] = x[b, i] * w\nloss mean(h)", "such as sum[i](…); nothing is"),
     "a division by 0": (f"{SCALAR}loss w / 0", "a division by zero"),
     "a remainder by 0": (f"{SCALAR}loss w * (7 % 0)", "a division by zero"),
     "a number without end": (f"{SCALAR}loss w * 1e999", "is beyond what a number can be here"),
@@ -242,6 +246,14 @@ def test_a_parameter_that_the_loss_does_not_reach_is_a_warning():
     module.train_step(params, state, np.ones((4, 3)))
     np.testing.assert_array_equal(params["v"], [1.0, 1.0])
     assert (params["w"] != 1.0).all()
+
+
+def test_a_parameter_that_goes_through_steps_alone_is_a_warning():
+    """The loss reads it, and its derivative is 0 everywhere."""
+    text = f"{ROWS}param w[3] ~ ones\nparam v[3] ~ ones\np[b] = argmax[i](x[b, i] * w[i])\n"
+    _, (told,) = answer(f"{text}loss mean(p) + mean(x @ v)\n")
+    assert "m.grad:3:1: warning: the derivative of the loss by w is 0 everywhere: it will not be trained" in told
+    assert "such as argmax, floor, a comparison or stop_gradient" in told
 
 
 def test_a_loss_without_parameters():

@@ -112,7 +112,8 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)
-    help = did_you_mean(node.name, known)
+    # one letter is rather an index that nothing lists than another name misspelt
+    help = did_you_mean(node.name, known) if len(node.name) > 1 else None
     message = f"unknown name {node.name}"
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"

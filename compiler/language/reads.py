@@ -195,8 +195,11 @@ def _outside(world: World, node: syntax.Subscript, at: IndexExpr, axis: core.Axi
     message = f"{at} may be outside of {shown_base(node)}{reach}"
     guarded = "a condition around it, such as `if " + (f"{at} >= 0" if below else f"{at} < {axis.extent}") + " then … "
     help = f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`"
-    if at.constant is not None and at.constant < 0:
-        help = f"places count from 0, and the last is {axis.extent - 1}: write {axis.extent + at}"
+    if at.constant is not None and axis.extent.constant is not None:
+        meant = axis.extent + at if at.constant < 0 else axis.extent - 1
+        help = f"places count from 0, and the last is {last}" + f": write {meant}" * ((meant.constant or 0) >= 0)
+    elif at.constant is not None and at.constant < 0:
+        help = f"places count from 0, and the last is {last}: write {axis.extent + at}"
     definition = place.context.frame.definition
     if definition is not None and world.in_library(node.span):
         fitting = "" if below or end is None else f": an axis of {end + 1} places, or whole numbers below {axis.extent}"
