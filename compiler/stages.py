@@ -83,7 +83,7 @@ def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, l
 
 def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
     """All warnings: what compiles and is probably not what was meant."""
-    return (*untrained(stages.model), *unreached(stages), *vanishing(stages))
+    return (*stages.model.doubts, *untrained(stages.model), *unreached(stages), *vanishing(stages))
 
 
 def untrained(model: core.Model) -> Iterator[Diagnostic]:
@@ -120,7 +120,7 @@ def vanishing(stages: Stages) -> Iterator[Diagnostic]:
 
 
 def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
-    """A warning for each trained parameter that what it is to make less does not depend on."""
+    """A warning for each trained parameter that what it is to make less does not depend on, or by steps alone."""
     read: dict[str, set[str]] = {}
     found: list[Diagnostic] = []
     leaves = {leaf.name: leaf for leaf in stages.model.leaves}
@@ -128,16 +128,24 @@ def unreached(stages: Stages) -> tuple[Diagnostic, ...]:
         if output.tensor not in read:
             part = pruned(Graph(stages.forward.tensors, stages.forward.equations, {"loss": output.tensor}))
             read[output.tensor] = {source for equation in part.equations for source in equation.sources()}
+        loss = output.name if output.tensor in stages.model.own_losses else "the loss"
         if name not in read[output.tensor]:
-            loss = output.name if output.tensor in stages.model.own_losses else "the loss"
-            found.append(Diagnostic(
-                "unreached-parameter",
-                f"{loss} does not depend on {name}: it will not be trained",
-                leaves[name].span,
-                severity="warning",
-                help=f"use {name} on the way to {loss}, or say `freeze {name}`",
-            ))  # fmt: skip
+            said = f"{loss} does not depend on {name}", f"use {name} on the way to {loss}, or say `freeze {name}`"
+        elif _is_zero(stages.gradient, name):
+            help = f"{name} goes through steps alone, such as argmax, floor, a comparison or stop_gradient"
+            said = f"the derivative of {loss} by {name} is 0 everywhere", help
+        else:
+            continue
+        message = f"{said[0]}: it will not be trained"
+        span = leaves[name].span
+        found.append(Diagnostic("unreached-parameter", message, span, severity="warning", help=said[1]))
     return tuple(found)
+
+
+def _is_zero(graph: Graph | None, parameter: str) -> bool:
+    """Whether nothing writes the gradient by a parameter."""
+    made = graph.outputs.get(f"gradient {parameter}") if graph is not None else None
+    return graph is not None and made is not None and made not in graph.writers
 
 
 def dependencies(text: str, file: str) -> tuple[Path, ...]:

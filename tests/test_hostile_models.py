@@ -97,6 +97,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a tower of powers": (f"{SCALAR}loss w * 9^9^9^9", "this number is too large to be worked out"),
     "a tower of powers as size": (f"dim n = 9^9^9^9\n{SCALAR}loss w", "this number is too large to be worked out"),
     "a power of 0": (f"{SCALAR}loss w * 0^-1", "0 to a negative power divides by zero"),
+    "a parameter called like an input": ("input x[3]\nparam x[3] ~ ones\nloss sum(x)", "x is declared already"),
+    "a parameter called like a dim": ("dim n = 3\nparam n[3] ~ ones\nloss sum(n)", "n is declared already"),
+    "a place beyond the last": (f"{ROWS}{SCALAR}loss mean[b](x[b, 3]) * w", "and the last is 2: write 2"),
+    "an index that nothing lists": (f"{ROWS}{SCALAR}h[b] = x[b, i] * w\nloss mean(h)", "such as sum[i](…); nothing is"),
     "a division by 0": (f"{SCALAR}loss w / 0", "a division by zero"),
     "a remainder by 0": (f"{SCALAR}loss w * (7 % 0)", "a division by zero"),
     "a number without end": (f"{SCALAR}loss w * 1e999", "is beyond what a number can be here"),
@@ -123,6 +127,11 @@ REFUSED: dict[str, tuple[str, str]] = {
         "unfolds to more than 50,000 parts of equations",
     ),
     # length and depth
+    "1 000 equations upside down": (
+        f"{ROWS}{SCALAR}" + "".join(f"h{k}[b] = h{k + 1}[b] * w\n" for k in range(1000))
+        + "h1000[b] = x[b, 0]\nloss mean(h0)",
+        "equations wait for this one, each for one below it",
+    ),
     "10 000 brackets": (f"loss {'(' * 10_000}{')' * 10_000}", "more than 100 brackets are open here"),
     "10 000 square ones": (f"loss {'[' * 10_000}", "more than 100 brackets are open here"),
     "3 000 calls": (f"{SCALAR}loss {'exp(' * 3000}w{')' * 3000}", "more than 100 brackets are open here"),
@@ -208,6 +217,23 @@ def test_a_model_that_trains_nothing_is_a_warning():
         assert answer(fine)[1] == []
 
 
+LOGITS = "dim batch\ninput x[batch, 3]\ntarget y[batch] : int(4)\nz = dense(x, 4)\np = softmax(z)\n"
+TWICE_APPLIED = (
+    "cross_entropy(p, y)",
+    "cross_entropy(softmax(z), y)",
+    "cross_entropy(softmax(z), y, label_smoothing = 0.1)",
+    "z |> softmax |> cross_entropy(y)",
+)
+
+
+@pytest.mark.parametrize("loss", TWICE_APPLIED)
+def test_probabilities_for_logits_are_a_warning(loss):
+    _, (told,) = answer(f"{LOGITS}loss mean({loss})\n")
+    assert "cross_entropy wants logits, and gets what softmax makes of them: softmax is applied twice" in told
+    assert "softmax stands here" in told
+    assert answer(f"{LOGITS}predict p\nloss mean(cross_entropy(z, y))\n")[1] == []
+
+
 def test_a_parameter_that_the_loss_does_not_reach_is_a_warning():
     source, told = answer(f"{ROWS}param w[3] ~ ones\nparam v[2] ~ ones\nloss mean(x @ w)\n")
     assert len(told) == 1
@@ -220,6 +246,14 @@ def test_a_parameter_that_the_loss_does_not_reach_is_a_warning():
     module.train_step(params, state, np.ones((4, 3)))
     np.testing.assert_array_equal(params["v"], [1.0, 1.0])
     assert (params["w"] != 1.0).all()
+
+
+def test_a_parameter_that_goes_through_steps_alone_is_a_warning():
+    """The loss reads it, and its derivative is 0 everywhere."""
+    text = f"{ROWS}param w[3] ~ ones\nparam v[3] ~ ones\np[b] = argmax[i](x[b, i] * w[i])\n"
+    _, (told,) = answer(f"{text}loss mean(p) + mean(x @ v)\n")
+    assert "m.grad:3:1: warning: the derivative of the loss by w is 0 everywhere: it will not be trained" in told
+    assert "such as argmax, floor, a comparison or stop_gradient" in told
 
 
 def test_a_loss_without_parameters():
@@ -355,6 +389,71 @@ def test_many_layers():
     assert time.process_time() - started < 10.0
     assert len(module.PARAMS) == 60
     assert [*module.PARAMS][-1] == "h_31.bias"
+
+
+COUNTER = """
+shared def cell(q[b, i]):
+    param w[i] ~ ones
+    state count[] ~ zeros
+    update count = count + 1
+    return[b, j] = q[b, j] * w[j] * count / 300
+"""
+
+
+def test_a_state_that_many_calls_change():
+    """Each call sees what the calls before left: a chain of products through all of them."""
+    module = compiled(f"{ROWS}{COUNTER}h = x\nrepeat 300: h = cell(h)\nloss mean(h)\n")
+    params = module.init()
+    module.train_step(params, module.init_state(params), np.ones((2, 3)))
+    assert params["cell.count"] == 300.0
+
+
+TWICE = {
+    "products of exponentials": ("exp(x * w)", "exp(x)", "a * b", "log(b) + log(1 + b)"),
+    "products": ("x * w", "x", "a * b", "log(1 + exp(b)) + 1 / (1 + exp(-b))"),
+    "sums of products": ("x * w", "x", "a * b + a", "log(exp(a) + exp(b)) + exp(a) / (exp(a) + exp(b))"),
+    "sums": ("x * w", "x", "a + b", "log(1 + exp(b))"),
+}
+"""Each round reads the two before it: written out, the last is as long as the Fibonacci number of the rounds."""
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_what_is_read_twice_is_not_written_out(name):
+    first, second, joined, last = TWICE[name]
+    rounds = f"repeat 60:\n    c = {joined}\n    a = b\n    b = c\n"
+    text = f"{ROWS}{SCALAR}a = {first}\nb = {second}\n{rounds}loss mean({last})\n"
+    started = time.process_time()
+    compiled(text)
+    assert time.process_time() - started < SECONDS
+
+
+def test_long_constants_are_within_what_float32_holds():
+    """0.9^60, folded, is 9^60 over 10^60: each of them is infinite in float32, their ratio would be NaN."""
+    text = f"{ROWS}{SCALAR}h = tanh(x) * w\nrepeat 60: h = h * 0.9\nloss sum(h)\n"
+    module = load_plain(pipeline.emit(text, file="m.grad", dtype="float32"))
+    loss, gradients = module.loss_and_gradients(module.init(), np.ones((1, 3), np.float32))
+    np.testing.assert_allclose(loss, 3 * np.tanh(1) * 0.9**60, rtol=1e-5)
+    np.testing.assert_allclose(gradients["w"], 3 * np.tanh(1) * 0.9**60, rtol=1e-5)
+
+
+def _branches(count: int, condition: str) -> str:
+    functions = ("tanh", "sigmoid", "exp", "sin", "softplus", "sqrt")
+    cases = "".join(
+        f"if {condition.format(k)} then {functions[k % 6]}(h[b, j] * {k + 1} / 50) else " for k in range(count)
+    )
+    text = f"dim batch\ninput x[batch, 3], k[batch] : int({count + 1})\nh = dense(x / 9, 3)^2 + 0.1\n"
+    return f"{text}z[b, j] = {cases}h[b, j]\nloss mean(z)\npredict z\n"
+
+
+@pytest.mark.parametrize("condition", ["k[b] == {0}", "x[b, j] > {0}"])
+def test_many_branches(condition):
+    """They compile soon, and fit in a line each: `if`, `elif` and `else` where one expression would be too long."""
+    started = time.process_time()
+    source, _ = answer(_branches(24, condition))
+    assert time.process_time() - started < 2 * SECONDS
+    assert max(map(len, source.splitlines())) <= 120
+    x = np.random.default_rng(0).normal(size=(9, 3)) * 12
+    gradient_agrees(load_plain(source), x, np.arange(9) % 25)
 
 
 # ---------------------------------------------------------------- optimizers of one's own

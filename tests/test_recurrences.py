@@ -191,7 +191,7 @@ param w[n, vocab] ~ normal()
 tok[b, 0] = seed[b]
 h[b, t: time, j: n] = tanh(table[tok[b, t], j] + x[b, t, j] + h?[b, t - 1, j])
 tok[b: batch, (t: time) + 1] = if greedy[b, t] then argmax[v](sum[j](h[b, t, j] * w[j, v])) else min(tok[b, t], 2)
-loss mean(h^2) + mean(h)
+loss mean(h^2) + mean(h) + mean(w^2)
 """,
     "the best so far": """
 dim n = 7

@@ -5,7 +5,7 @@ equation or the whole graph. Phases are tuples; a round of a phase tries every r
 changed something must have made the phase's measure smaller. The engine knows no mathematics.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
@@ -66,24 +66,37 @@ class Fired:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a rule of bodies looks: the equation, the conditions decided on the way down, and the graph."""
+    """Where a rule of bodies looks: the equation, the conditions decided on the way down, and the graph.
+
+    `above` is the place outside of the last condition, whose ranges are found but once.
+    """
 
     work: Work
     equation: Equation
-    known: Mapping[sympy.Expr, bool] = field(default_factory=dict)
+    known: dict[sympy.Expr, bool] = field(default_factory=dict)
+    above: "Site | None" = None
+    found: list[Ranges] = field(default_factory=list, compare=False)
 
     def inside(self, condition: sympy.Expr, outcome: bool) -> "Site":
         """The same place within the branch that is taken where the condition comes out so."""
         while isinstance(condition, NOT.head):
             condition, outcome = condition.args[0], not outcome
-        return replace(self, known={**self.known, condition: outcome})
+        known = dict(self.known)
+        known.pop(condition, None)  # the last one that was asked stands last
+        known[condition] = outcome
+        return Site(self.work, self.equation, known, self)
 
     def ranges(self) -> Ranges:
         """What the domain and the conditions on the way down say of the indices."""
-        ranges = self.work.ranges(self.equation)
-        for condition, outcome in self.known.items():
-            ranges = ranges.with_facts(facts_of(condition, outcome))
-        return ranges
+        if not self.found:
+            self.found.append(self._told())
+        return self.found[0]
+
+    def _told(self) -> Ranges:
+        if self.above is None:
+            return self.work.ranges(self.equation)
+        condition, outcome = next(reversed(self.known.items()))
+        return self.above.ranges().with_facts(facts_of(condition, outcome))
 
 
 BodyRule: TypeAlias = Rule[Callable[[sympy.Expr, Site], sympy.Expr | None]]

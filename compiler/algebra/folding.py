@@ -11,7 +11,8 @@ from functools import lru_cache
 import sympy
 from sympy import Integer, Rational
 
-from gradc.graph.conditions import condition_of, guards_of, index_of, opposite
+from gradc.graph.conditions import condition_of, facts_of, guards_of, index_of, opposite
+from gradc.graph.index import Gather, Ranges
 from gradc.graph.nodes import Equation, Guard, Head, Named, Read, Value, leaves_of
 from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, SQRT, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
@@ -94,6 +95,31 @@ def _by_ranges(condition: sympy.Expr, site: Site) -> bool | None:
     if all(proven(guard, ranges) for guard in guards):
         return True
     return False if any(proven(opposite(guard), ranges) for guard in guards) else None
+
+
+def _implied(body: sympy.Expr, site: Site) -> sympy.Expr | None:
+    condition, then, otherwise = body.args
+    for branch, other, outcome in ((then, otherwise, True), (otherwise, then, False)):
+        inner = isinstance(branch, WHERE.head) and branch.args[2] == other
+        if inner and _told_by(branch.args[0], condition) is outcome:
+            return branch
+    return None
+
+
+@lru_cache(maxsize=8192)
+def _told_by(asked: sympy.Expr, condition: sympy.Expr) -> bool | None:
+    """How a condition on indices comes out wherever another one, which can be asked wherever it can, holds."""
+    known, guards = guards_of(asked), guards_of(condition)
+    if known is None or guards is None or not _gathers(known) <= _gathers(guards):
+        return None
+    ranges = Ranges().with_facts(facts_of(asked, True))
+    if all(proven(guard, ranges) for guard in guards):
+        return True
+    return False if any(proven(opposite(guard), ranges) for guard in guards) else None
+
+
+def _gathers(guards: Sequence[Guard]) -> set[Gather]:
+    return {gather for guard in guards for gather in guard.value.gathers}
 
 
 def _turned(body: sympy.Expr, site: Site) -> sympy.Expr | None:
@@ -301,6 +327,10 @@ DECIDED: BodyRule = Rule(
     "equal branches, conditions asked before, conditions that the ranges decide", _decided, nodes=(WHERE.head,),
     outermost=True,
 )  # fmt: skip
+IMPLIED: BodyRule = Rule(
+    "condition implied", "if k != 0 then (if k == 3 then a else b) else b", "if k == 3 then a else b",
+    "the inner condition says how the outer one comes out", _implied, nodes=(WHERE.head,),
+)  # fmt: skip
 TURNED: BodyRule = Rule(
     "branches turned",
     "if not c then a else b",
@@ -334,6 +364,6 @@ STOPPED: BodyRule = Rule(
 )
 
 FOLDING: tuple[BodyRule, ...] = (
-    COPY, CONSTANT_TENSOR, SCALAR, CONSTANT, POWER, DECIDED, TURNED, NEGATION, ONE_CONDITION, INDICATOR, LOG_OF_EXP,
-    EXP_OF_LOG, SQUARE_OF_ROOT, STOPPED,
+    COPY, CONSTANT_TENSOR, SCALAR, CONSTANT, POWER, DECIDED, IMPLIED, TURNED, NEGATION, ONE_CONDITION, INDICATOR,
+    LOG_OF_EXP, EXP_OF_LOG, SQUARE_OF_ROOT, STOPPED,
 )  # fmt: skip

@@ -5,6 +5,9 @@ Lowering gives every costly function and every reduction a tensor of its own, so
 changes nothing: what is found is an expression that could stand where the read stands.
 """
 
+from collections.abc import Iterable
+from math import prod
+
 import sympy
 from sympy import Integer
 
@@ -86,29 +89,45 @@ def outcome_of(condition: sympy.Expr, site: Site) -> bool | None:
     return None if outcome is None else outcome != bool(negations % 2)
 
 
-def exponent_of(body: sympy.Expr, site: Site, masked: bool = False) -> sympy.Expr | None:
+PRODUCTS = 8
+"""How many products, powers and branches an exponential is looked for through, one behind the other. Each doubles the
+work where tensors are read twice, so there must be an end, and exponentials are multiplied a few times at most."""
+
+
+def exponent_of(body: sympy.Expr, site: Site, masked: bool = False, depth: int = PRODUCTS) -> sympy.Expr | None:
     """u where the body is exp(u). `masked` allows `if c then exp(u) else 0`, whose u is −∞ elsewhere."""
     body = behind(body, site)
+    if isinstance(body, EXP.head):
+        return body.args[0]
+    if depth == 0:
+        return None
     match body:
-        case EXP.head():
-            return body.args[0]
         case sympy.Pow(args=(base, sympy.Integer() as power)):
-            exponent = exponent_of(base, site)
+            exponent = exponent_of(base, site, depth=depth - 1)
             return None if exponent is None else power * exponent
         case sympy.Mul():
-            parts = [exponent_of(factor, site) for factor in body.args]
-            return None if None in parts else sympy.Add(*parts)
+            return _exponent_of_product(body.args, site, depth - 1)
         case WHERE.head(args=(condition, then, otherwise)) if masked:
-            left = _masked(then, site.inside(condition, True))
-            right = _masked(otherwise, site.inside(condition, False))
+            left = _masked(then, site.inside(condition, True), depth - 1)
+            right = _masked(otherwise, site.inside(condition, False), depth - 1)
             if left is None or right is None or (left == right == -INF):
                 return None
             return WHERE(condition, left, right)
     return None
 
 
-def _masked(body: sympy.Expr, site: Site) -> sympy.Expr | None:
-    return -INF if body == 0 else exponent_of(body, site, masked=True)
+def _exponent_of_product(factors: Iterable[sympy.Expr], site: Site, depth: int) -> sympy.Expr | None:
+    parts: list[sympy.Expr] = []
+    for factor in factors:
+        part = exponent_of(factor, site, depth=depth)
+        if part is None:
+            return None
+        parts.append(part)
+    return sympy.Add(*parts)
+
+
+def _masked(body: sympy.Expr, site: Site, depth: int) -> sympy.Expr | None:
+    return -INF if body == 0 else exponent_of(body, site, masked=True, depth=depth)
 
 
 def two_exponents(body: sympy.Expr, site: Site) -> tuple[sympy.Expr, sympy.Expr] | None:
@@ -149,14 +168,39 @@ def _written(equation: Equation, read: Read, site: Site) -> bool:
     return hold(tuple(guard.substitute(values) for guard in equation.guards), site)
 
 
+MOST_TERMS = 100
+"""Of a polynomial that is written out to be compared with another."""
+
+
 def same(a: sympy.Expr, b: sympy.Expr, site: Site) -> bool:
-    """Whether two expressions are equal as polynomials in what they read, seen through all cheap tensors."""
-    return bool(a == b or sympy.expand(deep(a, site) - deep(b, site)) == 0)
+    """Whether two expressions are equal as polynomials in what they read, seen through all cheap tensors.
+
+    Those that would be very long are taken for different.
+    """
+    if a == b:
+        return True
+    difference = deep(a, site) - deep(b, site)
+    return _terms(difference) <= MOST_TERMS and bool(sympy.expand(difference) == 0)
+
+
+def _terms(body: sympy.Expr) -> int:
+    """How many terms a polynomial has at most when it is multiplied out, or more than `MOST_TERMS`."""
+    match body:
+        case sympy.Add():
+            return sum(map(_terms, body.args))
+        case sympy.Mul():
+            return prod(map(_terms, body.args))
+        case sympy.Pow(args=(base, sympy.Integer() as power)) if power > 0:
+            terms = _terms(base)
+            return 1 if terms == 1 else MOST_TERMS + 1 if power > MOST_TERMS else terms ** int(power)
+    return 1
 
 
 def deep(body: sympy.Expr, site: Site) -> sympy.Expr:
-    """The body with every element-wise tensor that is a polynomial of others put in its place."""
+    """The body with element-wise tensors that are polynomials of others put in their places, while it is short."""
     for _ in range(DEEPEST):
+        if _terms(body) > MOST_TERMS:
+            return body
         changes = {}
         for leaf in leaves_of(body):
             found = site.work.through(leaf) if isinstance(leaf, Read) else None

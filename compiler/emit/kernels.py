@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import sympy
+
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Reducer, Tensor
 from gradc.graph.printing import is_negative
+from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
@@ -34,6 +37,8 @@ from .text import equation_text, with_place
 DOC_WIDTH = 104
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
+LONGEST_CASES = 2 * WIDEST_ROW
+"""Letters of cases that are read as one expression; longer ones are cases of the statement."""
 ACCUMULATORS = {
     Reducer.SUM: "total", Reducer.PROD: "product", Reducer.MAX: "largest", Reducer.MIN: "smallest",
     Reducer.PEAK: "largest",
@@ -448,10 +453,12 @@ class KernelWriter:
         accumulator = self.accumulators.get(id(statement))
         target = accumulator.variable if accumulator else self.read(equation.target, equation.write)
         printer = self.printer(equation, accumulator is not None)
-        body = printer.print(-equation.body if self.sign(statement) == "-=" else equation.body)
+        sign = self.sign(statement)
+        if equation.reducer is Reducer.SUM:
+            self.assign(depth, f"{target} {sign} ", -equation.body if sign == "-=" else equation.body, printer)
+            return
+        body = printer.print(equation.body)
         match equation.reducer:
-            case Reducer.SUM:
-                self.assignment(depth, f"{target} {self.sign(statement)} ", body)
             case Reducer.PROD:
                 self.emit(depth, f"{target} *= {body}")
             case Reducer.MAX | Reducer.MIN:
@@ -464,6 +471,34 @@ class KernelWriter:
                 self.argument(depth, accumulator, body, equation)
             case Reducer.LOGSUMEXP:
                 raise AssertionError("logsumexp is written out before it is scheduled")
+
+    def assign(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
+        """`target = body`; cases that are too long for one expression are cases of the statement."""
+        text = printer.print(body)
+        rows = broken(INDENT * (depth + self.indented), target + text)
+        long = len(text) > LONGEST_CASES or any(len(row) > WIDEST_ROW for row in rows)
+        if long and isinstance(body, WHERE.head):
+            self.cases(depth, target, body, printer)
+            return
+        for term in body.args if long and isinstance(body, sympy.Add) else ():
+            shown = f"({printer.print(term)})"
+            if isinstance(term, WHERE.head) and len(shown) > WIDEST_ROW and shown in text:
+                name = self.local.fresh("term")
+                self.assign(depth, f"{name} = ", term, printer)
+                text = text.replace(shown, name, 1)
+        self.assignment(depth, target, text)
+
+    def cases(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
+        """`if … : target = …`, `elif … :`, `else:`. Where 0 is added there is nothing to do."""
+        word = "if"
+        while isinstance(body, WHERE.head):
+            condition, then, body = body.args
+            self.emit(depth, f"{word} {printer.print(condition)}:")
+            self.assign(depth + 1, target, then, printer)
+            word = "elif"
+        if body != 0 or "+=" not in target:
+            self.emit(depth, "else:")
+            self.assign(depth + 1, target, body, printer)
 
     def assignment(self, depth: int, target: str, body: str) -> None:
         """`target = body`; a sum with terms too long for a line is taken from named ones."""

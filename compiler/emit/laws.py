@@ -7,7 +7,17 @@ import sympy
 
 from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Named, Read, leaves_of
-from gradc.graph.printing import PLAIN_OPERATORS, Level, Piece, Printer, Style, decimal_of, plain_quotient
+from gradc.graph.printing import (
+    PLAIN_OPERATORS,
+    Level,
+    Piece,
+    Printer,
+    Style,
+    decimal_of,
+    is_long,
+    long_number,
+    plain_quotient,
+)
 from gradc.graph.tensors import Index
 
 OPERATORS: Mapping[str, str] = {
@@ -55,6 +65,8 @@ def _grid(expr: IndexExpr, indices: tuple[Index, ...], places: Mapping[str, int]
 
 def _style(read: object, value: object) -> Style:
     def number(rational: sympy.Rational) -> Piece:
+        if is_long(rational):
+            return Piece(long_number(rational))
         if rational.q == 1:
             return Piece(f"{rational.p}.0")
         decimal = decimal_of(rational)

@@ -21,7 +21,7 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
     """The statement on one line if it fits, a function's body being indented by four more; else on several."""
     row = indent + text
     sign = next((sign for sign in (" = ", " += ", " -= ", " *= ") if sign in text), None)
-    if len(row) <= width or sign is None or text.startswith(("for ", "if ", "#")):
+    if len(row) <= width or sign is None or text.startswith(("for ", "if ", "elif ", "#")):
         return [row]
     target, value = text.split(sign, maxsplit=1)
     inner = indent + "    "
@@ -70,8 +70,9 @@ def _laid_out(row: str, inside: bool) -> list[str]:
         return [indent + part for part in wrapped(text, WIDTH - len(indent), "#     ")]
     if inside:
         return _arguments(indent, text)
-    if text.startswith("if ") and text.endswith(":"):
-        return [f"{indent}if (", *(f"{indent}    {part}" for part in parts(text[3:-1])), f"{indent}):"]
+    if text.startswith(("if ", "elif ")) and text.endswith(":"):
+        word, condition = text[:-1].split(" ", maxsplit=1)
+        return [f"{indent}{word} (", *(f"{indent}    {part}" for part in parts(condition)), f"{indent}):"]
     if text.endswith(")") and (place := _last_bracket(text)):
         inner, is_call = text[place + 1 : -1], text[place - 1].isalnum() or text[place - 1] == "_"
         rows = _arguments(f"{indent}    ", inner) if is_call else [f"{indent}    {part}" for part in parts(inner)]

@@ -544,7 +544,7 @@ class Ranges:
         is left, no place is like this, and all is true of it."""
         facts = tuple(facts)
         plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
-        known = Ranges(_narrowed(self.bounds, plain), (*self.facts, *plain))
+        known = Ranges(_narrowed(self.bounds, plain), _strongest((*self.facts, *plain)))
         waiting = (*self.choices, *(fact for fact in facts if isinstance(fact, Either)))
         for at, choice in enumerate(waiting):
             cases = tuple(case for case in choice.cases if not known._excludes(case))
@@ -709,6 +709,17 @@ class Ranges:
             return atom_expr
 
         return expr.map_atoms(change)
+
+
+def _strongest(facts: Iterable[IndexExpr]) -> tuple[IndexExpr, ...]:
+    """Facts less those that another says too: of k - 1 ≥ 0 and k - 3 ≥ 0 the second."""
+    found: dict[tuple[tuple[Monomial, int], ...], IndexExpr] = {}
+    for fact in facts:
+        shape = tuple(term for term in fact.terms if term[0])
+        known = found.get(shape)
+        if known is None or ((fact - known).constant or 0) < 0:
+            found[shape] = fact
+    return tuple(found.values())
 
 
 def _narrowed(bounds: Bounds, facts: Iterable[IndexExpr]) -> Bounds:

@@ -152,7 +152,7 @@ class Printer:
         """A number or a product less its sign: a numerator and a denominator, each a list of factors."""
         number, above, below = split_product(body)
         number = abs(number)
-        if above and (self.style.quotient(number) or (self.style.fraction and number.q != 1)):
+        if above and (self.style.quotient(number) or (self.style.fraction and number.q != 1 and not is_long(number))):
             above = above if number.p == 1 else [sympy.Integer(number.p), *above]
             below = [sympy.Integer(number.q), *below]
         elif number != 1 or not above:
@@ -233,6 +233,8 @@ def split_product(body: sympy.Expr) -> tuple[sympy.Rational, list[sympy.Expr], l
 # ---------------------------------------------------------------- leaves that styles share
 
 LONGEST_DECIMAL = 6
+LONG = 10**15
+"""What is longer is written as a float has it: of 9^60/10^60 both would be infinite in float32."""
 
 
 def decimal_of(value: sympy.Rational) -> str | None:
@@ -249,8 +251,23 @@ def is_power_of_two(number: int) -> bool:
     return number > 0 and number & (number - 1) == 0
 
 
+def is_long(value: sympy.Rational) -> bool:
+    """Whether a number has more digits, above or below the line, than anyone would read."""
+    return bool(abs(value.p) >= LONG or value.q >= LONG)
+
+
+def long_number(value: sympy.Rational) -> str:
+    """One that is long, to the digits of a float."""
+    try:
+        return repr(value.p / value.q)
+    except OverflowError:
+        return str(sympy.N(value, LONGEST_DECIMAL))
+
+
 def plain_number(value: sympy.Rational) -> Piece:
     """A number as people write it: 3, 0.9, 1e-08, 1/3."""
+    if is_long(value):
+        return Piece(long_number(value))
     if value.q == 1:
         return Piece(str(value.p))
     decimal = decimal_of(value)
@@ -260,7 +277,7 @@ def plain_number(value: sympy.Rational) -> Piece:
 def plain_quotient(value: sympy.Rational) -> bool:
     """`x/2` and `x/3`, but `0.9*x`, `0.1*x`."""
     halves = value.p == 1 and is_power_of_two(value.q)
-    return bool(value.q != 1 and (halves or decimal_of(value) is None))
+    return bool(value.q != 1 and not is_long(value) and (halves or decimal_of(value) is None))
 
 
 def level_of(expr: IndexExpr) -> Level:

@@ -99,7 +99,11 @@ def where(condition: Element, then: Element, otherwise: Element, span: Span, ran
     expression = core.Where(span, condition.expression, then.expression, otherwise.expression)
     if kind is not Kind.WHOLE:
         return Element(expression, kind)
-    return Element(expression, kind, bounds=hull(then.range(ranges), otherwise.range(ranges), ranges))
+    taken, left = (
+        branch.range(ranges.with_facts(facts))
+        for branch, facts in ((then, condition.holds), (otherwise, condition.fails))
+    )
+    return Element(expression, kind, bounds=hull(taken, left, ranges))
 
 
 def needs_condition(element: Element, span: Span) -> None:

@@ -12,6 +12,7 @@ from gradc.graph.index import Ranges, index
 from . import core, syntax
 from .bind import Bound, bind
 from .call_names import plan_calls
+from .doubts import doubt_logits
 from .extents import solve
 from .headers import bind_tensors
 from .inline import of_numbers
@@ -40,6 +41,7 @@ def call_definition(world: World, definition: syntax.Definition, node: syntax.Ca
         bound = bind(world, definition, node, place, inside)
     if any(value is POISON for value in bound.values.values()):
         return POISON
+    doubt_logits(world, definition, bound.nodes, node, place)
     if is_numeric(world, definition, bound.values):
         return of_numbers(world, definition, bound, node, place)
     return _unfolded(world, definition, bound, node, scope, place)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from gradc.errors import Span
+from gradc.errors import Diagnostic, Span
 from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Axis as Axis
 from gradc.graph.tensors import Bounds as Bounds
@@ -255,6 +255,8 @@ class Model:
     data: str | None
     asks: bool
     """Whether it is another model where `training` is another."""
+    doubts: tuple[Diagnostic, ...]
+    """Warnings: what compiles and is probably not what was meant."""
 
     @property
     def minimised(self) -> Mapping[str, Output]:

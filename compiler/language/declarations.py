@@ -176,6 +176,7 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
         )
     if name in CONSTANTS:
         raise Refused("reserved-name", f"{name} is a name of the language", statement.span, help="take another name")
+    _check_free(world, scope, statement)
     own = world.unique(scope.frame.prefix + name)
     full = scope.frame.parameter(own)
     try:
@@ -194,6 +195,19 @@ def declare_parameter(world: World, statement: syntax.Param, scope: Scope) -> No
     if statement.state and scope.frame.is_shared:
         value = seen_in_call(world, leaf, own, scope.frame, (*scope.frame.order, scope.now))
     scope.define(name, Given(value))
+
+
+def _check_free(world: World, scope: Scope, statement: syntax.Param) -> None:
+    """A parameter may have the name of an equation or of a parameter above, not that of a dim or of what is given."""
+    entries = scope.entries.get(statement.name, [])
+    last = entries[-1][1] if entries else None
+    value = last.value if isinstance(last, Given) else None
+    given = {leaf.name for _, leaf in world.tables.leaves if leaf.role in (Role.INPUT, Role.TARGET)}
+    if isinstance(last, Size) or (isinstance(value, Array) and value.name in given and not scope.frame.prefix):
+        scope.define(statement.name, Given(POISON))
+        raise Refused(
+            "name-taken", f"{statement.name} is declared already", statement.span, help="take another name for one"
+        )
 
 
 def _once_more(world: World, leaf: core.Leaf, order: tuple[int, ...]) -> None:

@@ -22,13 +22,15 @@ from .expressions import evaluate
 from .load import Sources, load
 from .outputs import check_targets, collect
 from .refusal import OutOfBudget, Refused
-from .scopes import Frame, Scope, Size
+from .scopes import Frame, Group, Scope, Size
 from .states import next_values
 from .training import Settings, settings
 from .world import World, ordered
 
 DEEPEST = 12_000
 """Python frames that the deepest expression of a model may take; the parser bounds how deep one is."""
+MANY = 50
+"""Equations that wait for each other. So many are rather the reason for the depth than what one of them holds."""
 
 
 def elaborate_text(
@@ -65,8 +67,7 @@ def elaborate(sources: Sources, *, training: bool, lr: float | None = None) -> c
         except OutOfBudget as out:
             world.report(out.refused, Frame())
         except RecursionError:
-            world.report(Refused("too-deep", "an equation of this model is nested too deeply", None,
-                                 help="give parts of it names of their own"), Frame())  # fmt: skip
+            world.report(_too_deep(world), Frame())
     world.raise_errors()
     return model
 
@@ -84,6 +85,18 @@ def _deep_enough() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(before)
+
+
+def _too_deep(world: World) -> Refused:
+    """What is said where elaborating would nest deeper than Python can: mostly since equations stand upside down."""
+    waiting, last = world.deepest
+    first = last.equations[0] if isinstance(last, Group) else last
+    span = None if first is None else world.span(first.span, first.scope.frame)
+    if waiting < MANY:
+        return Refused("too-deep", "an equation of this model is nested too deeply", span,
+                       help="give parts of it names of their own, in equations above")  # fmt: skip
+    return Refused("too-deep", f"more than {waiting - 1} equations wait for this one, each for one below it", span,
+                   help="write equations below those that they read")  # fmt: skip
 
 
 def _declare_files(world: World, sources: Sources, scope: Scope) -> None:
@@ -133,6 +146,7 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
         fit=chosen.fit,
         data=chosen.data,
         asks=world.asked,
+        doubts=tuple(world.doubts),
     )
     cycle = None if world.diagnostics else check_cycles(model)
     if cycle is not None:

@@ -65,7 +65,7 @@ def _force_thunk(world: World, thunk: Thunk) -> Value:
         raise cycle_refusal(thunk)
     if thunk.state == "waiting":
         thunk.state = "forcing"
-        world.forcing.append(thunk)
+        world.begin(thunk)
         try:
             thunk.result = _whole_equation(world, thunk)
         except Refused as refused:
@@ -148,7 +148,7 @@ def axes_of(world: World, entry: Entry) -> tuple[core.Axis, ...] | None:
         return value.axes if isinstance(value, Array) else None
     if entry.state == "waiting":
         entry.state = "measuring"
-        world.forcing.append(entry)
+        world.begin(entry)
         try:
             entry.axes = _measure(world, entry)
         finally:
@@ -290,7 +290,7 @@ def _force_group(world: World, group: Group) -> Value:
         return tensor_value(group.equations[0].span, group.name, axes or (), kind, bounds)
     if group.state == "measured" and axes is not None:
         group.state = "forcing"
-        world.forcing.append(group)
+        world.begin(group)
         try:
             group.result = _values(world, group, axes)
         except Refused as refused:

@@ -19,6 +19,7 @@ from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
 from .refusal import Refused
 from .scopes import Given
+from .unparse import unparse
 from .values import POISON, Array, Element, Function, Items, Value, Word, constant, described, truth
 from .whole import by_element, concat, product, reshape, transpose
 from .world import World
@@ -80,7 +81,7 @@ def _stray(node: syntax.Text | syntax.Ellipsis | syntax.Binder) -> Refused:
         "stray-binder",
         f"the extent of {node.name} is stated on the left side or in a reduction",
         node.span,
-        help=f"write y[{node.name}: 3] = … or sum[{node.name}: 3](…)",
+        help=f"write y[{node.name}: {unparse(node.extent)}] = … or sum[{node.name}: {unparse(node.extent)}](…)",
     )
 
 

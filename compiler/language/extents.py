@@ -18,7 +18,7 @@ from .cycles import in_one_cycle, measuring
 from .indices import described_read, index_name, shown_base, two_dots, wrong_count
 from .places import Place
 from .refusal import Echo, Refused
-from .scopes import Group, Size
+from .scopes import Group, Size, Thunk
 from .settle import Settling
 from .sizes import size_of
 from .values import POISON, Array, Element, shown
@@ -253,7 +253,7 @@ class _Search:
     def _note_own(self, node: syntax.Subscript, env: Env) -> None:
         """Where indices stand bare in a tensor of the equation's own recurrence: that tells if nothing else does."""
         entry = self.world.find(node.base.name, self.place) if isinstance(node.base, syntax.Name) else None
-        if isinstance(entry, Group) and not any(isinstance(s, syntax.Ellipsis) for s in node.subscripts):
+        if isinstance(entry, Group | Thunk) and not any(isinstance(s, syntax.Ellipsis) for s in node.subscripts):
             for axis, subscript in enumerate(node.subscripts):
                 if isinstance(subscript, syntax.Name) and subscript.name in env:
                     env[subscript.name].own.append((entry, axis))

@@ -132,9 +132,13 @@ class _Loader:
             return None
         if name in self.files:
             return name
-        if self.folder is None or len(self.files) >= MOST_FILES:
-            self._refuse("no-folder", f"use {path.value!r}: a model without a file has no folder to look in"
-                         if self.folder is None else f"more than {MOST_FILES} files are used", path.span)  # fmt: skip
+        if self.folder is None:
+            self._refuse("no-folder", f"use {path.value!r}: a model without a file has no folder to look in",
+                         path.span, "write the model to a file, and compile that")  # fmt: skip
+            return None
+        if len(self.files) >= MOST_FILES:
+            self._refuse("too-many-files", f"more than {MOST_FILES} files are used", path.span,
+                         "put definitions that belong together into one file")  # fmt: skip
             return None
         return self._parse(statement, name, chain)
 
@@ -143,9 +147,8 @@ class _Loader:
         full = self.folder / name
         try:
             if self.folder.resolve() not in full.resolve().parents:
-                self._refuse(
-                    "leaves-folder", f"use {name!r} leads out of the model's folder", statement.path.span, None
-                )
+                self._refuse("leaves-folder", f"use {name!r} leads out of the model's folder", statement.path.span,
+                             "put a copy of the file beside the model")  # fmt: skip
                 return None
             tree = parse(read_source(full), name)
         except GradcError as error:

@@ -112,17 +112,18 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)
-    help = did_you_mean(node.name, known)
+    # one letter is rather an index that nothing lists than another name misspelt
+    help = did_you_mean(node.name, known) if len(node.name) > 1 else None
     message = f"unknown name {node.name}"
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
+    elif help is None and node.name in world.made:
+        help = "a name is looked for above; only index equations see those below them"
     elif help is None and place.context.indexed:
         said = f"an index stands on the left side or in a reduction, such as sum[{node.name}](…)"
         help = f"{said}; nothing is summed silently"
     elif help is None and node.name == "t":
         help = "t, the step, is known in optimizers and schedules"
-    elif help is None and node.name in world.made:
-        help = "a name is looked for above; only index equations see those below them"
     help = (
         help or f"write an equation for it above, or declare it: input, param, dim; list an index: sum[{node.name}](…)"
     )

@@ -5,6 +5,7 @@ what cannot be proved is an error. A guarded read is one under the condition tha
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from gradc.errors import Label
@@ -17,12 +18,20 @@ from .places import Place
 from .refusal import Refused
 from .scopes import Size
 from .tensors import place_of, settled
-from .values import POISON, Array, Element, Items, Value, constant, described, shown
+from .unparse import unparse
+from .values import NO_RANGE, POISON, Array, Element, Items, Value, constant, described, shown
+from .walk import nodes
 from .world import World
+
+ENDS = {"max": ">=", "min": "<=", "clip": "<="}
+"""Functions that give one of two places, by how they compare."""
 
 
 def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     """The element that a read gives."""
+    cases = _cases(node)
+    if cases is not None:
+        return world.value(cases, place)
     base = settled(world, _base(world, node, place), place)
     axes = base.axes if isinstance(base, Array) and len(base.axes) == len(node.subscripts) else ()
     values = [
@@ -32,6 +41,9 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     ]
     if base is POISON or any(value is POISON for value in values):
         return POISON
+    cases = _cases_of_ends(node, values)
+    if cases is not None:
+        return world.value(cases, place)
     if isinstance(base, Element) and _is_of_a_scalar(node, place):
         return base
     if isinstance(base, Items):
@@ -51,6 +63,46 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     for subscript, axis in zip(subscripts, base.axes, strict=True):
         _prove_inside(world, node, subscript, axis, place)
     return base.at(subscripts, place.ranges)
+
+
+def _cases(node: syntax.Subscript) -> syntax.Conditional | None:
+    """`x[if c then i else j]` as `if c then x[i] else x[j]`: then each place is proved under its condition."""
+    for at, subscript in enumerate(node.subscripts):
+        if isinstance(subscript, syntax.Conditional):
+            before, after = node.subscripts[:at], node.subscripts[at + 1 :]
+            then, otherwise = (
+                replace(node, subscripts=(*before, branch, *after)) for branch in (subscript.then, subscript.otherwise)
+            )
+            return syntax.Conditional(node.span, subscript.condition, then, otherwise)
+    return None
+
+
+def _cases_of_ends(node: syntax.Subscript, values: Sequence[Value]) -> syntax.Subscript | None:
+    """`x[max(i - 2, 0)]` as `x[if i - 2 >= 0 then i - 2 else 0]`, where the largest place that it reads is one of two
+    and which of them depends on the dims."""
+    plain = [s for s in node.subscripts if not isinstance(s, syntax.Ellipsis)]
+    for subscript, value in zip(plain, values, strict=False):
+        whole = isinstance(value, Element) and value.kind is core.Kind.WHOLE
+        unknown = isinstance(value, Element) and value.index is None and value.bounds is None
+        if whole and unknown and (case := _case_of(subscript)) is not None:
+            return replace(node, subscripts=tuple(case if s is subscript else s for s in node.subscripts))
+    return None
+
+
+def _case_of(node: syntax.Expression) -> syntax.Conditional | None:
+    if not isinstance(node, syntax.Call) or node.function not in ENDS or node.indices is not None:
+        return None
+    if any(isinstance(part, syntax.Call) and part.function not in ENDS for part in nodes(node)):
+        return None
+    first, *others = (argument.value for argument in node.arguments)
+    if node.function == "clip" and len(others) == len(("low", "high")):
+        inner = replace(node, function="max", arguments=node.arguments[:2])
+        return _either(node, inner, "<=", others[1])
+    return _either(node, first, ENDS[node.function], others[0]) if len(others) == 1 else None
+
+
+def _either(node: syntax.Expression, a: syntax.Expression, sign: str, b: syntax.Expression) -> syntax.Conditional:
+    return syntax.Conditional(node.span, syntax.Comparison(node.span, (sign,), (a, b)), a, b)
 
 
 def _item(items: Items, values: Sequence[Value], node: syntax.Subscript) -> Value:
@@ -191,17 +243,34 @@ def _outside(world: World, node: syntax.Subscript, at: IndexExpr, axis: core.Axi
     reach = "" if end is None or end.indices else f": it goes {'down' if below else 'up'} to {end}"
     if end is not None and end == at:
         reach = ""
+    unknown = end is not None and any(abs(coefficient) >= NO_RANGE for _, coefficient in end.terms)
+    if unknown:
+        reach = ": nothing tells its range"
     last = axis.extent - 1
-    message = f"{at} may be outside of {shown_base(node)}{reach}"
-    guarded = "a condition around it, such as `if " + (f"{at} >= 0" if below else f"{at} < {axis.extent}") + " then … "
+    where_at = _written(node, at)
+    message = f"{where_at} may be outside of {shown_base(node)}{reach}"
+    needed = f"{where_at} >= 0" if below else f"{where_at} < {axis.extent}"
+    guarded = f"a condition around it, such as `if {needed} then … "
     help = f"{shown_base(node)}?[…] reads 0 outside; or put {guarded}else …`"
-    if at.constant is not None and at.constant < 0:
-        help = f"places count from 0, and the last is {axis.extent - 1}: write {axis.extent + at}"
+    if at.constant is not None and axis.extent.constant is not None:
+        meant = axis.extent + at if at.constant < 0 else axis.extent - 1
+        help = f"places count from 0, and the last is {last}" + f": write {meant}" * ((meant.constant or 0) >= 0)
+    elif at.constant is not None and at.constant < 0:
+        help = f"places count from 0, and the last is {last}: write {axis.extent + at}"
+    if unknown:
+        help = f"clip({where_at}, 0, {last}) is inside; or put {guarded}else …`, or read {shown_base(node)}?[…]"
     definition = place.context.frame.definition
     if definition is not None and world.in_library(node.span):
         fitting = "" if below or end is None else f": an axis of {end + 1} places, or whole numbers below {axis.extent}"
         help = f"give {definition.name} what fits{fitting}"
     return Refused("outside", message, node.span, [Label(node.span, f"the axis has the places 0 .. {last}")], help=help)
+
+
+def _written(node: syntax.Subscript, at: IndexExpr) -> str:
+    """A place as it is written, where a whole number that is no index expression has a tensor of the compiler's."""
+    made = [gather for gather in at.gathers if "." in gather.tensor]
+    calls = [s for s in node.subscripts if isinstance(s, syntax.Call | syntax.Conditional)]
+    return unparse(calls[0]) if made and len(calls) == 1 else str(at)
 
 
 def _guarded(base: Array, subscripts: tuple[IndexExpr, ...], node: syntax.Subscript, place: Place) -> Element:

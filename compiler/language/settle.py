@@ -16,7 +16,8 @@ from .cycles import cycle_refusal
 from .indices import suggested_order
 from .places import Context
 from .refusal import Refused
-from .scopes import Group
+from .scopes import Group, Thunk
+from .values import Array
 from .variables import Bare, Variable, axis_span, steps
 from .world import World
 
@@ -116,8 +117,10 @@ class Settling:
         while changed:
             changed = False
             for variable in self.told.all:
-                for group, axis in variable.own if variable.extent is None else ():
-                    variable.extent = self._known_extent(group, axis)
+                for entry, axis in variable.own if variable.extent is None else ():
+                    variable.extent = (
+                        self._known_extent(entry, axis) if isinstance(entry, Group) else self._of_whole(entry, axis)
+                    )
                     if variable.extent is not None:
                         changed = True
                         self._by_arithmetic()
@@ -136,6 +139,14 @@ class Settling:
             ends += [] if most is None or most.indices or most.gathers else [most + 1]
         largest = [a for a in ends if all(Ranges().nonnegative(a - b) for b in ends)]
         return largest[0] if largest else None
+
+    def _of_whole(self, thunk: Thunk, axis: int) -> IndexExpr | None:
+        """How far an axis of a whole-tensor equation goes, if that is known without the tensors being measured."""
+        if thunk.state == "forcing":
+            return None
+        value = self.told.world.force(self.told.world, thunk)
+        axes = value.axes if isinstance(value, Array) else ()
+        return axes[axis].extent if axis < len(axes) else None
 
     def _reach(self, variable: Variable) -> IndexExpr | None:
         """How far an index goes from 0 until one of its reads would leave its tensor."""

@@ -60,11 +60,27 @@ class Element:
             return core.Bounds(number(0), number(1))
         if self.index is None:
             return self.bounds
-        low, high = ranges.least(self.index), ranges.most(self.index)
+        low, high = _least(self.index, ranges), _most(self.index, ranges)
         if low is None or high is None or low.indices or high.indices:
             return None
         told = all(abs(coefficient) < NO_RANGE for end in (low, high) for _, coefficient in end.terms)
         return core.Bounds(low, high) if told else None
+
+
+def _least(expr: IndexExpr, ranges: Ranges) -> IndexExpr | None:
+    """An expression in the dims that is never above another: by the ends of its indices, or by a fact about it."""
+    found = ranges.least(expr)
+    for fact in ranges.facts:
+        told = expr - fact
+        if told.of_dims and (found is None or found.indices or ranges.nonnegative(told - found)):
+            found = told
+    return found
+
+
+def _most(expr: IndexExpr, ranges: Ranges) -> IndexExpr | None:
+    """An expression in the dims that is never below another."""
+    below = _least(-expr, ranges)
+    return None if below is None else -below
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from gradc.errors import Span
 from gradc.graph.index import ONE, Idx, IndexExpr, Quotient, Ranges, index, of_atom
 
 from . import syntax
-from .scopes import Group
+from .scopes import Group, Thunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Variable:
     bare: list[Bare] = field(default_factory=list)
     guarded: list[IndexExpr] = field(default_factory=list)
     reads: list[tuple[IndexExpr, IndexExpr]] = field(default_factory=list)
-    own: list[tuple[Group, int]] = field(default_factory=list)
+    own: list[tuple[Group | Thunk, int]] = field(default_factory=list)
     """Where it stands bare in tensors of its own recurrence: the tensor, and the axis."""
     extent: IndexExpr | None = None
 

@@ -33,7 +33,8 @@ def unfolds_too_far(span: Span) -> OutOfBudget:
     """What is said of a model of more than `MOST_STEPS`."""
     return OutOfBudget(Refused(
         "too-large", f"the model unfolds to more than {MOST_STEPS:,} parts of equations", span,
-        help="definitions that call others several times multiply; give the results names of their own",
+        help="loops and definitions unfold when the model is compiled: take fewer rounds or layers, or let an index "
+        "run; what is called twice is unfolded twice, so give its result a name",
     ))  # fmt: skip
 
 
@@ -116,7 +117,12 @@ class World:
     statements: list[syntax.Statement] = field(default_factory=list)
     """Statements about training, which come last."""
     forcing: list[Thunk | Group] = field(default_factory=list)
+    """Equations that are being elaborated, each for the sake of the one before."""
+    deepest: tuple[int, Thunk | Group | None] = (0, None)
+    """How many they were when they were most, and the last of them."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    doubts: list[Diagnostic] = field(default_factory=list)
+    """Warnings."""
     recursive: set[int] = field(default_factory=set)
     """Definitions known to call themselves, by their identity."""
     shared: dict[int, list[str]] = field(default_factory=dict)
@@ -231,6 +237,12 @@ class World:
             free = f"{name}_{names[name]}"
         names[free] = 1
         return free
+
+    def begin(self, entry: Thunk | Group) -> None:
+        """An equation is elaborated from here on, until it is taken off `forcing`."""
+        self.forcing.append(entry)
+        if len(self.forcing) > self.deepest[0]:
+            self.deepest = len(self.forcing), entry
 
     # ------------------------------------------------------------ spans and texts
 
