@@ -1068,7 +1068,6 @@ def _array(name, value, kinds, words, dtype):
     return array if array.flags.writeable else array.copy()
 
 
-
 # ------------------------------------------------------------------ how Numba compiles it; views and products
 
 

@@ -2928,7 +2928,6 @@ def _out_of_range(name, array, place):
     return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
 
 
-
 # ------------------------------------------------------------------ how Numba compiles it; views and products
 
 

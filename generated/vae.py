@@ -1124,7 +1124,6 @@ def _seed(seed):
     return int(seed) % 2**63
 
 
-
 # ------------------------------------------------------------------ how Numba compiles it; views and products
 
 
