@@ -45,7 +45,12 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Parts(*how)}
+BARE = {
+    **PLAIN,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": lambda *how: fitting(Parts, *how),
+}
 # In an entry's code a kernel is a function of its own; the others become a part of what calls them.
 kernel = register_jitable(fastmath=FAST, forceinline=False, **BARE)
 inlined = register_jitable(fastmath=FAST, forceinline=True, **BARE)
@@ -55,7 +60,12 @@ vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_d5a2f3d2"
-    options = {**PLAIN, "fastmath": FAST, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Entries(*how)}
+    options = {
+        **PLAIN,
+        "fastmath": FAST,
+        "no_cfunc_wrapper": True,
+        "pipeline_class": lambda *how: fitting(Entries, *how),
+    }
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
@@ -1071,17 +1081,30 @@ def _array(name, value, kinds, words, dtype):
 # ------------------------------------------------------------------ how Numba compiles it; views and products
 
 
+# What the classes below change in Numba, which promises nothing of it.
+INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
+
+
+def fitting(compiler, *how):
+    """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
+    return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
+
+
 class Part(JITCodeLibrary):
     """The code of a function that entries call: it waits for them as Numba wrote it."""
 
     codegen = property(lambda part: part)
     set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
 
-    def add_llvm_module(self, module):
+    def add_ir_module(self, module):
         """Takes the code in. A kernel stays a function of its own in every entry."""
         for function in module.functions:
-            if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
-                function.add_function_attribute("noinline")
+            if not function.is_declaration and "alwaysinline" not in function.attributes:
+                function.attributes.add("noinline")
+        super().add_ir_module(module)
+
+    def add_llvm_module(self, module):
+        """Takes the code in, as it is."""
         self._final_module.link_in(module)
 
     def finalize(self):

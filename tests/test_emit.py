@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.emitted import load_plain
+from support.emitted import load_compiled, load_plain
 
 import gradc
 from gradc import pipeline
@@ -174,6 +174,16 @@ def test_an_entry_from_the_disk_gives_the_bits_of_one_compiled_here(tmp_path):
         said.append(run.stdout.split("\n"))
     assert [rows[1] for rows in said] == ["0", "1"]
     assert said[0][0] == said[1][0]
+
+
+def test_a_numba_that_is_made_otherwise_compiles_the_same(tmp_path):
+    source = emit("dim n\ninput x[n, 40]\npredict p = tanh(dense(x, 30))\nloss mean(p^2)\n", dtype="float64")
+    usual, other = (load_compiled(source, tmp_path) for _ in range(2))
+    other.INNER = ("what no class has",)
+    x = np.linspace(-1, 1, 200).reshape(5, 40)
+    params = usual.init(0)
+    one, another = (module.loss_and_gradients(params, x)[1].flat for module in (usual, other))
+    np.testing.assert_allclose(one, another, rtol=1e-12)
 
 
 def test_long_texts_in_calls_are_broken_between_words():

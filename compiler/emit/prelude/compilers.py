@@ -9,6 +9,14 @@ from numba.core import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+# What the classes below change in Numba, which promises nothing of it.
+INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
+
+
+def fitting(compiler, *how):
+    """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
+    return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
+
 
 class Part(JITCodeLibrary):
     """The code of a function that entries call: it waits for them as Numba wrote it."""
@@ -16,11 +24,15 @@ class Part(JITCodeLibrary):
     codegen = property(lambda part: part)
     set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
 
-    def add_llvm_module(self, module):
+    def add_ir_module(self, module):
         """Takes the code in. A kernel stays a function of its own in every entry."""
         for function in module.functions:
-            if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
-                function.add_function_attribute("noinline")
+            if not function.is_declaration and "alwaysinline" not in function.attributes:
+                function.attributes.add("noinline")
+        super().add_ir_module(module)
+
+    def add_llvm_module(self, module):
+        """Takes the code in, as it is."""
         self._final_module.link_in(module)
 
     def finalize(self):
