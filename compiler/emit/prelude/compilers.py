@@ -49,7 +49,7 @@ class Whole(JITCodeLibrary):
         for function in self.get_defined_functions():
             if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
                 function.linkage = "internal"
-        level, config.OPT = config.OPT, min(config.OPT, 2)  # at level 3 it unrolls twice as far: no faster, but slow to do
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:
             super()._optimize_final_module()
         finally:
