@@ -30,8 +30,11 @@ from pathlib import Path
 import numpy as np
 from llvmlite.binding import add_symbol
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.np.numpy_support import as_dtype
 
 f4 = np.float32
 f8 = np.float64
@@ -43,20 +46,21 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-kernel = register_jitable(fastmath=FAST, **BARE)
-inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, **BARE)
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Parts(*how)}
+# In an entry's code a kernel is a function of its own; the others become a part of what calls them.
+kernel = register_jitable(fastmath=FAST, forceinline=False, **BARE)
+inlined = register_jitable(fastmath=FAST, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 
 
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_38101bac"
+    options = {**PLAIN, "fastmath": FAST, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Entries(*how)}
     try:
-        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return njit(fastmath=FAST, **PLAIN)(function)
+        return njit(**options)(function)
 
 
 # ------------------------------------------------------------------ parameters
@@ -146,7 +150,7 @@ SOURCE = (
 )
 
 
-@kernel
+@inlined
 def parts(p):
     """h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias: views of the flat buffer p, or
     of its gradient."""
@@ -276,7 +280,7 @@ def forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
         for c in range(2):
             mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
         u_sin[r] = sin(f4(np.pi) * q[r, 0])
-        dux_ddu_dq[r, :] = f4(0.0)
+        dux_ddu_dq[r, ...] = f4(0.0)
         dux_ddu_dq[r, 0] = f4(1.0)
         for c in range(2):
             dux_ddu_dmirrored[r, c] = -dux_ddu_dq[r, c] if c == 0 else dux_ddu_dq[r, c]
@@ -514,9 +518,9 @@ def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du
         d_u[r] = d_rest * du_dq[r, 0]
         d_ux = d_rest * u[r]
         d_uxx = -f4(0.01) * d_rest / f4(np.pi)
-        d_dux_dq[r, :] = f4(0.0)
+        d_dux_dq[r, ...] = f4(0.0)
         d_dux_dq[r, 0] = d_uxx
-        d_du_dq[r, :] = f4(0.0)
+        d_du_dq[r, ...] = f4(0.0)
         d_du_dq[r, 0] = d_ux
         d_du_dq[r, 1] += d_rest
         for c in range(2):
@@ -659,7 +663,7 @@ def backward_dux_dh_3(
             2*d_dux_dh_3[i, o]*du_dh_3[i, o]*h_3[i, o]                                       burgers.grad:19
     d_v_weight[o, 0] = Σ_i d_dux_dh_3[i, o]*dux_dv[i, 0]                                     burgers.grad:20
     """
-    d_v_weight[:, :] = f4(0.0)
+    d_v_weight[...] = f4(0.0)
     for i in range(2 * n):
         for o in range(24):
             d_dux_dh_3[i, o] = d_dux_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
@@ -741,7 +745,7 @@ def backward_h_3_dense(
             2*d_dux_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
     d_h_3_bias[o] = Σ_i d_h_3_dense[i, o]                                                    burgers.grad:19
     """
-    d_h_3_bias[:] = f4(0.0)
+    d_h_3_bias[...] = f4(0.0)
     for i in range(2 * n):
         for o in range(24):
             d_h_3 = (
@@ -764,7 +768,7 @@ def backward_h_2_dense(d_h_2_dense, h_2, d_h_2_bias, n):
     """d_h_2_dense[i, o] = d_h_2[i, o]*(1 - h_2[i, o]^2)                                     burgers.grad:19
     d_h_2_bias[o] = Σ_i d_h_2_dense[i, o]                                                    burgers.grad:19
     """
-    d_h_2_bias[:] = f4(0.0)
+    d_h_2_bias[...] = f4(0.0)
     for i in range(2 * n):
         for o in range(24):
             d_h_2_dense[i, o] = d_h_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
@@ -784,7 +788,7 @@ def backward_v_weight_(d_v_weight, h_3, d_v, d_v_bias, n):
     """d_v_weight[i, 0] += Σ_j h_3[j, i]*d_v[j, 0]                                           burgers.grad:20
     d_v_bias[0] = Σ_j d_v[j, 0]                                                              burgers.grad:20
     """
-    d_v_bias[:] = f4(0.0)
+    d_v_bias[...] = f4(0.0)
     for j in range(2 * n):
         for i in range(24):
             d_v_weight[i, 0] += h_3[j, i] * d_v[j]
@@ -1440,7 +1444,93 @@ def _array(name, value, kinds, words, dtype):
     return array if array.flags.writeable else array.copy()
 
 
-# ------------------------------------------------------------------ views and products in compiled code
+# ------------------------------------------------------------------ how Numba compiles it; views and products
+
+
+class Part(JITCodeLibrary):
+    """The code of a function that entries call: it waits for them as Numba wrote it."""
+
+    codegen = property(lambda part: part)
+    set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
+
+    def add_llvm_module(self, module):
+        """Takes the code in. A kernel stays a function of its own in every entry."""
+        for function in module.functions:
+            if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
+                function.add_function_attribute("noinline")
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Not here: in the entries."""
+        self._finalized = True
+
+    def _get_module_for_linking(self):
+        return self._final_module
+
+
+class Whole(JITCodeLibrary):
+    """The code of an entry and of all that it calls."""
+
+    def add_llvm_module(self, module):
+        """Takes the code in."""
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Links what it calls, what that calls, and so on; only then is all of it compiled."""
+        for library in self._linking_libraries:
+            more = library._linking_libraries if isinstance(library, Part) else []
+            self._linking_libraries += [each for each in more if each not in self._linking_libraries]
+        super().finalize()
+
+    def _optimize_final_module(self):
+        for function in self.get_defined_functions():
+            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+                function.linkage = "internal"
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
+        try:
+            super()._optimize_final_module()
+        finally:
+            config.OPT = level
+
+
+class Parts(Compiler):
+    """How what entries call is compiled."""
+
+    idle = ("inline_closure_likes", "nopython_rewrites")
+    """Passes that look for closures and for arithmetic of whole arrays."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state, pipelines = self.state, super().define_pipelines()
+        state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        for each in pipelines:
+            each.passes = [step for step in each.passes if step[0].name() not in self.idle]
+        return pipelines
+
+
+class Entries(Compiler):
+    """How entries are compiled."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state = self.state
+        state.library = Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().define_pipelines()
+
+    def compile_extra(self, function):
+        """The entry, and what it calls on the way."""
+        return with_room(super().compile_extra, function)
+
+
+def with_room(call, argument):
+    """call(argument), with memory for all calls inside of it: Python would get and give back some for every single one
+    that happens to lie at the end of what it has, which is a tenth of the time."""
+    return call(argument)
+
+
+with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 
 
 def array_field(context, builder, kind, array, name):
@@ -1450,13 +1540,13 @@ def array_field(context, builder, kind, array, name):
 
 def array_of(context, builder, kind, data, lengths, steps):
     """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
-    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    model = context.data_model_manager[kind]
     count = lengths[0]
     for length in lengths[1:]:
         count = builder.mul(count, length)
     fields = {
         "nitems": count,
-        "itemsize": cgutils.intp_t(item),
+        "itemsize": cgutils.intp_t(as_dtype(kind.dtype).itemsize),
         "data": data,
         "shape": cgutils.pack_array(builder, lengths),
         "strides": cgutils.pack_array(builder, steps),
@@ -1486,7 +1576,7 @@ def compiled_view(context, builder, signature, arguments):
     array, buffer = signature.return_type, signature.args[0]
     given, start, shape = arguments
     lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    steps = [cgutils.intp_t(as_dtype(array.dtype).itemsize)]
     for length in reversed(lengths[1:]):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])

@@ -26,8 +26,11 @@ from pathlib import Path
 import numpy as np
 from llvmlite.binding import add_symbol
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.np.numpy_support import as_dtype
 
 f4 = np.float32
 i4 = np.int32
@@ -37,20 +40,21 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-kernel = register_jitable(fastmath=FAST, **BARE)
-inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, **BARE)
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Parts(*how)}
+# In an entry's code a kernel is a function of its own; the others become a part of what calls them.
+kernel = register_jitable(fastmath=FAST, forceinline=False, **BARE)
+inlined = register_jitable(fastmath=FAST, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 
 
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_4ec525b6"
+    options = {**PLAIN, "fastmath": FAST, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Entries(*how)}
     try:
-        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return njit(fastmath=FAST, **PLAIN)(function)
+        return njit(**options)(function)
 
 
 # ------------------------------------------------------------------ parameters
@@ -126,7 +130,7 @@ SOURCE = (
 )
 
 
-@kernel
+@inlined
 def parts(p):
     """first_, logits_weight: views of the flat buffer p, or of its gradient."""
     return view(p, 0, (34, 16)), view(p, 544, (16, 2))
@@ -200,7 +204,7 @@ def log(x):
 def forward_h_around_degree_sum(person, h_around_degree):
     """h_around_degree_sum[person[e]] = 1                                                     karate.grad:15"""
     ends = person.shape[0]
-    h_around_degree[:] = 0
+    h_around_degree[...] = 0
     for e in range(ends):
         h_around_degree[person[e]] += 1
 
@@ -220,7 +224,7 @@ def forward_h_around_degree(h_around_degree, first_, d_first):
 def forward_h_around_sum(person, d_first, friend, h_around_sum):
     """h_around_sum[person[e], j] = h_around_part[friend[e], j]                               karate.grad:17"""
     ends = person.shape[0]
-    h_around_sum[:, :] = f4(0.0)
+    h_around_sum[...] = f4(0.0)
     for e in range(ends):
         for j in range(16):
             h_around_sum[person[e], j] += d_first[friend[e], j]
@@ -249,7 +253,7 @@ def forward_logits_around_part(logits_around_part, h_around_degree):
 def forward_logits_sum(person, logits_around_part, friend, logits_sum):
     """logits_sum[person[e], j] = logits_around_part[friend[e], j]                            karate.grad:17"""
     ends = person.shape[0]
-    logits_sum[:, :] = f4(0.0)
+    logits_sum[...] = f4(0.0)
     for e in range(ends):
         for j in range(2):
             logits_sum[person[e], j] += logits_around_part[friend[e], j]
@@ -825,7 +829,93 @@ def _out_of_range(name, array, place):
     return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
 
 
-# ------------------------------------------------------------------ views and products in compiled code
+# ------------------------------------------------------------------ how Numba compiles it; views and products
+
+
+class Part(JITCodeLibrary):
+    """The code of a function that entries call: it waits for them as Numba wrote it."""
+
+    codegen = property(lambda part: part)
+    set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
+
+    def add_llvm_module(self, module):
+        """Takes the code in. A kernel stays a function of its own in every entry."""
+        for function in module.functions:
+            if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
+                function.add_function_attribute("noinline")
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Not here: in the entries."""
+        self._finalized = True
+
+    def _get_module_for_linking(self):
+        return self._final_module
+
+
+class Whole(JITCodeLibrary):
+    """The code of an entry and of all that it calls."""
+
+    def add_llvm_module(self, module):
+        """Takes the code in."""
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Links what it calls, what that calls, and so on; only then is all of it compiled."""
+        for library in self._linking_libraries:
+            more = library._linking_libraries if isinstance(library, Part) else []
+            self._linking_libraries += [each for each in more if each not in self._linking_libraries]
+        super().finalize()
+
+    def _optimize_final_module(self):
+        for function in self.get_defined_functions():
+            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+                function.linkage = "internal"
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
+        try:
+            super()._optimize_final_module()
+        finally:
+            config.OPT = level
+
+
+class Parts(Compiler):
+    """How what entries call is compiled."""
+
+    idle = ("inline_closure_likes", "nopython_rewrites")
+    """Passes that look for closures and for arithmetic of whole arrays."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state, pipelines = self.state, super().define_pipelines()
+        state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        for each in pipelines:
+            each.passes = [step for step in each.passes if step[0].name() not in self.idle]
+        return pipelines
+
+
+class Entries(Compiler):
+    """How entries are compiled."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state = self.state
+        state.library = Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().define_pipelines()
+
+    def compile_extra(self, function):
+        """The entry, and what it calls on the way."""
+        return with_room(super().compile_extra, function)
+
+
+def with_room(call, argument):
+    """call(argument), with memory for all calls inside of it: Python would get and give back some for every single one
+    that happens to lie at the end of what it has, which is a tenth of the time."""
+    return call(argument)
+
+
+with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 
 
 def array_field(context, builder, kind, array, name):
@@ -835,13 +925,13 @@ def array_field(context, builder, kind, array, name):
 
 def array_of(context, builder, kind, data, lengths, steps):
     """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
-    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    model = context.data_model_manager[kind]
     count = lengths[0]
     for length in lengths[1:]:
         count = builder.mul(count, length)
     fields = {
         "nitems": count,
-        "itemsize": cgutils.intp_t(item),
+        "itemsize": cgutils.intp_t(as_dtype(kind.dtype).itemsize),
         "data": data,
         "shape": cgutils.pack_array(builder, lengths),
         "strides": cgutils.pack_array(builder, steps),
@@ -871,7 +961,7 @@ def compiled_view(context, builder, signature, arguments):
     array, buffer = signature.return_type, signature.args[0]
     given, start, shape = arguments
     lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    steps = [cgutils.intp_t(as_dtype(array.dtype).itemsize)]
     for length in reversed(lengths[1:]):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])

@@ -29,8 +29,11 @@ from pathlib import Path
 import numpy as np
 from llvmlite.binding import add_symbol
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.np.numpy_support import as_dtype
 
 f4 = np.float32
 i4 = np.int32
@@ -40,20 +43,21 @@ FAST = {"arcp", "contract", "nsz", "reassoc"}
 # Nothing here allocates an array, so none has to be counted (_nrt).
 PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
 # Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
-# They become part of the entries: an entry that comes from the disk gives the bits of the one that was compiled here.
-BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-kernel = register_jitable(fastmath=FAST, **BARE)
-inlined = njit(inline="always")  # into the entries: what only puts kernels together is compiled once, there
-vector = register_jitable(fastmath={"contract"}, **BARE)
+BARE = {**PLAIN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Parts(*how)}
+# In an entry's code a kernel is a function of its own; the others become a part of what calls them.
+kernel = register_jitable(fastmath=FAST, forceinline=False, **BARE)
+inlined = register_jitable(fastmath=FAST, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
 
 
 def entry(function):
     """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
     function.__qualname__ += "_d5a2f3d2"
+    options = {**PLAIN, "fastmath": FAST, "no_cfunc_wrapper": True, "pipeline_class": lambda *how: Entries(*how)}
     try:
-        return njit(fastmath=FAST, cache=True, **PLAIN)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
-        return njit(fastmath=FAST, **PLAIN)(function)
+        return njit(**options)(function)
 
 
 # ------------------------------------------------------------------ parameters
@@ -130,7 +134,7 @@ SOURCE = (
 )
 
 
-@kernel
+@inlined
 def parts(p):
     """slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias: views of the flat buffer p, or of its
     gradient."""
@@ -186,7 +190,7 @@ def forward_y(start, y):
     """y[b, 0, i] = start[b, i]                                                        predators_ode.grad:24"""
     stories = start.shape[0]
     for b in range(stories):
-        y[b, :, :] = f4(0.0)
+        y[b, ...] = f4(0.0)
         for i in range(2):
             y[b, 0, i] = start[b, i]
 
@@ -243,7 +247,7 @@ def forward_y_(
     stories = y.shape[0]
     for t in range(17):
         for b in range(stories):
-            y_runge_kutta_k1_sum[:] = f4(0.0)
+            y_runge_kutta_k1_sum[...] = f4(0.0)
             for o in range(32):
                 slope_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -255,7 +259,7 @@ def forward_y_(
             for o in range(2):
                 y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
-            y_runge_kutta_k2_sum[:] = f4(0.0)
+            y_runge_kutta_k2_sum[...] = f4(0.0)
             for o in range(32):
                 slope_2_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -267,7 +271,7 @@ def forward_y_(
             for o in range(2):
                 y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
-            y_runge_kutta_k3_sum[:] = f4(0.0)
+            y_runge_kutta_k3_sum[...] = f4(0.0)
             for o in range(32):
                 slope_3_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -279,7 +283,7 @@ def forward_y_(
             for o in range(2):
                 y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
-            y_runge_kutta_k4_sum[:] = f4(0.0)
+            y_runge_kutta_k4_sum[...] = f4(0.0)
             for o in range(32):
                 slope_4_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -448,7 +452,7 @@ def backward_y_runge_kutta_k4(
 def backward_slope_dense_bias(d_y_runge_kutta_k4, d_slope_dense_bias):
     """d_slope_dense_bias[o] = Σ_b,j d_y_runge_kutta_k4[b, j, o]                       predators_ode.grad:15"""
     stories = d_y_runge_kutta_k4.shape[0]
-    d_slope_dense_bias[:] = f4(0.0)
+    d_slope_dense_bias[...] = f4(0.0)
     for b in range(stories):
         for j in range(17):
             for o in range(2):
@@ -469,7 +473,7 @@ def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3):
 def backward_slope_h_bias(d_slope_4_h_dense, d_slope_h_bias):
     """d_slope_h_bias[o] = Σ_b,j d_slope_4_h_dense[b, j, o]                            predators_ode.grad:14"""
     stories = d_slope_4_h_dense.shape[0]
-    d_slope_h_bias[:] = f4(0.0)
+    d_slope_h_bias[...] = f4(0.0)
     for b in range(stories):
         for j in range(17):
             for o in range(32):
@@ -562,7 +566,7 @@ def forward_y_2(
     stories = y.shape[0]
     for t in range(17):
         for b in range(stories):
-            y_runge_kutta_k1_sum[:] = f4(0.0)
+            y_runge_kutta_k1_sum[...] = f4(0.0)
             for o in range(32):
                 slope_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -574,7 +578,7 @@ def forward_y_2(
             for o in range(2):
                 y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k2_slope_y[o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
-            y_runge_kutta_k2_sum[:] = f4(0.0)
+            y_runge_kutta_k2_sum[...] = f4(0.0)
             for o in range(32):
                 slope_2_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -586,7 +590,7 @@ def forward_y_2(
             for o in range(2):
                 y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k3_slope_y[o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
-            y_runge_kutta_k3_sum[:] = f4(0.0)
+            y_runge_kutta_k3_sum[...] = f4(0.0)
             for o in range(32):
                 slope_3_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -598,7 +602,7 @@ def forward_y_2(
             for o in range(2):
                 y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
                 y_runge_kutta_k4_slope_y[o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
-            y_runge_kutta_k4_sum[:] = f4(0.0)
+            y_runge_kutta_k4_sum[...] = f4(0.0)
             for o in range(32):
                 slope_4_h_dense_sum = f4(0.0)
                 for i in range(2):
@@ -1062,7 +1066,93 @@ def _array(name, value, kinds, words, dtype):
     return array if array.flags.writeable else array.copy()
 
 
-# ------------------------------------------------------------------ views and products in compiled code
+# ------------------------------------------------------------------ how Numba compiles it; views and products
+
+
+class Part(JITCodeLibrary):
+    """The code of a function that entries call: it waits for them as Numba wrote it."""
+
+    codegen = property(lambda part: part)
+    set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
+
+    def add_llvm_module(self, module):
+        """Takes the code in. A kernel stays a function of its own in every entry."""
+        for function in module.functions:
+            if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
+                function.add_function_attribute("noinline")
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Not here: in the entries."""
+        self._finalized = True
+
+    def _get_module_for_linking(self):
+        return self._final_module
+
+
+class Whole(JITCodeLibrary):
+    """The code of an entry and of all that it calls."""
+
+    def add_llvm_module(self, module):
+        """Takes the code in."""
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Links what it calls, what that calls, and so on; only then is all of it compiled."""
+        for library in self._linking_libraries:
+            more = library._linking_libraries if isinstance(library, Part) else []
+            self._linking_libraries += [each for each in more if each not in self._linking_libraries]
+        super().finalize()
+
+    def _optimize_final_module(self):
+        for function in self.get_defined_functions():
+            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+                function.linkage = "internal"
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
+        try:
+            super()._optimize_final_module()
+        finally:
+            config.OPT = level
+
+
+class Parts(Compiler):
+    """How what entries call is compiled."""
+
+    idle = ("inline_closure_likes", "nopython_rewrites")
+    """Passes that look for closures and for arithmetic of whole arrays."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state, pipelines = self.state, super().define_pipelines()
+        state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        for each in pipelines:
+            each.passes = [step for step in each.passes if step[0].name() not in self.idle]
+        return pipelines
+
+
+class Entries(Compiler):
+    """How entries are compiled."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state = self.state
+        state.library = Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().define_pipelines()
+
+    def compile_extra(self, function):
+        """The entry, and what it calls on the way."""
+        return with_room(super().compile_extra, function)
+
+
+def with_room(call, argument):
+    """call(argument), with memory for all calls inside of it: Python would get and give back some for every single one
+    that happens to lie at the end of what it has, which is a tenth of the time."""
+    return call(argument)
+
+
+with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 
 
 def array_field(context, builder, kind, array, name):
@@ -1072,13 +1162,13 @@ def array_field(context, builder, kind, array, name):
 
 def array_of(context, builder, kind, data, lengths, steps):
     """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
-    model, item = context.data_model_manager[kind], context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    model = context.data_model_manager[kind]
     count = lengths[0]
     for length in lengths[1:]:
         count = builder.mul(count, length)
     fields = {
         "nitems": count,
-        "itemsize": cgutils.intp_t(item),
+        "itemsize": cgutils.intp_t(as_dtype(kind.dtype).itemsize),
         "data": data,
         "shape": cgutils.pack_array(builder, lengths),
         "strides": cgutils.pack_array(builder, steps),
@@ -1108,7 +1198,7 @@ def compiled_view(context, builder, signature, arguments):
     array, buffer = signature.return_type, signature.args[0]
     given, start, shape = arguments
     lengths = cgutils.unpack_tuple(builder, shape)
-    steps = [cgutils.intp_t(context.get_abi_sizeof(context.get_data_type(array.dtype)))]
+    steps = [cgutils.intp_t(as_dtype(array.dtype).itemsize)]
     for length in reversed(lengths[1:]):
         steps.insert(0, builder.mul(steps[0], length))
     data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
