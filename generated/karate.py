@@ -835,11 +835,12 @@ def _out_of_range(name, array, place):
 class Part(JITCodeLibrary):
     """The code of a function that entries call: it waits for them as Numba wrote it."""
 
+    # Numba would have it compiled to know its address: it has none, and Python cannot call it
     codegen = property(lambda part: part)
-    set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
+    get_pointer_to_function = set_env = lambda *_: 0
 
     def add_llvm_module(self, module):
-        """Takes the code in. A kernel stays a function of its own in every entry."""
+        """Takes the code in. A kernel stays a function of its own."""
         for function in module.functions:
             if not function.is_declaration and b"alwaysinline" not in b" ".join(function.attributes):
                 function.add_function_attribute("noinline")
@@ -910,8 +911,8 @@ class Entries(Compiler):
 
 
 def with_room(call, argument):
-    """call(argument), with memory for all calls inside of it: Python would get and give back some for every single one
-    that happens to lie at the end of what it has, which is a tenth of the time."""
+    """call(argument), with memory for all calls inside of it. Python would get some, and give it back, at every call
+    that happens to reach beyond what it has: a seventh of the time."""
     return call(argument)
 
 
