@@ -1,9 +1,9 @@
 """An emitted module with clocks in it: its source and its call sites → a module whose calls are timed and counted.
 
 Before and after every call of a kernel and of `gemm` the copy reads a clock in compiled code; the rest is as emitted,
-so that what is timed is the code that users run, kernels inlined and all. The clocks are one array, handed from the
-callers down: every compiled function and every call of one gets it as its last argument. In a copy without kernels
-only the products are left, in the loops and on the operands that they have in the module.
+so that what is timed is the code that users run. The clocks are one array, handed from the callers down: every compiled
+function and every call of one gets it as its last argument. In a copy without kernels only the products are left, in
+the loops and on the operands that they have in the module.
 """
 
 import ast

@@ -421,6 +421,10 @@ def test_the_modules_own_names_change_nothing(role):
     compare(role, own[:6] if role is sharded else own)
 
 
+def test_a_moment_may_be_called_as_the_number_of_its_places():
+    compare(moments, ("size", "size_", "n"))
+
+
 def test_every_name_of_a_module_is_known_to_the_names():
     """Tensors may be called what the module's own functions, classes and constants are called, so those are taken."""
     taken = Names().taken

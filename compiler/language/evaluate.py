@@ -63,7 +63,8 @@ def evaluate_law(law: core.Law, rng: np.random.Generator) -> Numbers:
 def evaluate_update(update: core.Update, values: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """The next value of p and of each moment, from `p`, `g`, `t`, the moments and the scalars of the training."""
     given = {name: np.asarray(value, np.int64 if name == "t" else np.float64) for name, value in values.items()}
-    found = _all_tensors(update.tensors, update.equations, given, _Call({"size": given["p"].size}))
+    sizes = {name: given["p"].size for axis in update.axes for name in axis.extent.dims}
+    found = _all_tensors(update.tensors, update.equations, given, _Call(sizes))
     return {name: found[tensor] for name, tensor in update.results}
 
 

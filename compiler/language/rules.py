@@ -73,7 +73,8 @@ def updates_of(world: World, group: Group, model: Scope) -> list[core.Update]:
     if not group.parameters:
         return []
     if _by_number(world, definition):
-        return [_update(world, definition, group, group.parameters, (core.Axis("n", dim("size")),), model)]
+        axis = core.Axis("n", dim(_apart("size", definition)))
+        return [_update(world, definition, group, group.parameters, (axis,), model)]
     return [_update(world, definition, group, (leaf,), leaf.axes, model) for leaf in group.parameters]
 
 
@@ -90,6 +91,16 @@ def _no_optimizer(world: World, rule: syntax.Call, definition: syntax.Definition
              if (d := own.get(n) or world.library.find(n)) and d.keyword == "optimizer"]  # fmt: skip
     return Refused("unknown-function", f"there is no optimizer {rule.function}", rule.function_span,
                    help=did_you_mean(rule.function, known) or f"there are {', '.join(sorted(known))}")  # fmt: skip
+
+
+def _apart(name: str, definition: syntax.Definition) -> str:
+    """The name, or one like it that no tensor of a rule has."""
+    assert isinstance(definition.body, tuple)
+    taken = {target.name for statement in statements_in(definition.body) if isinstance(statement, syntax.Equation)
+             for target in statement.targets}  # fmt: skip
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _by_number(world: World, definition: syntax.Definition) -> bool:

@@ -6,6 +6,7 @@ that a module allocates without a value come filled: what it reads before it wri
 
 import builtins
 import contextlib
+import functools
 import importlib.util
 import itertools
 from collections.abc import Callable, Iterator
@@ -85,6 +86,23 @@ def _njit(*functions: Callable[..., Any], **_options: Any) -> Any:
     return functions[0] if functions else _same
 
 
+def _registered(*functions: Callable[..., Any], **options: Any) -> Any:
+    return _apart if options.get("forceinline") is False else _njit(*functions)
+
+
+def _apart(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """A kernel, of which LLVM is told that no two of its arrays overlap."""
+
+    @functools.wraps(kernel)
+    def checked(*arguments: Any) -> Any:
+        arrays = [each for each in arguments if isinstance(each, np.ndarray)]
+        for one, other in itertools.combinations(arrays, 2):
+            assert not np.shares_memory(one, other), kernel.__name__
+        return kernel(*arguments)
+
+    return checked
+
+
 def _lowered(*_what: Any) -> Any:
     return _same
 
@@ -96,7 +114,7 @@ NUMBA = {
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.extending": SimpleNamespace(
-        lower_builtin=_lowered, type_callable=_lowered, register_jitable=_njit, intrinsic=_same
+        lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
     ),
     "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
     "llvmlite": SimpleNamespace(ir=None),

@@ -1,0 +1,79 @@
+"""How Numba compiles emitted modules: each kernel once, as a function of its entry, with vectors in it."""
+
+import re
+
+import numpy as np
+import pytest
+from numba.core import config
+from numba.core.codegen import JITCodeLibrary
+from support.emitted import load_compiled
+
+from gradc import pipeline
+
+MODEL = """
+model small
+dim batch
+input x[batch, 24]
+target y[batch, 24]
+h = tanh(dense(x, 24))
+loss mean(squared_error(dense(h, 24), y))
+optimize adam(lr = 1e-2)
+"""
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The module after a step, and the libraries that machine code was made of for it."""
+    translated, finish = [], JITCodeLibrary._finalize_specific
+
+    def noted(library):
+        translated.append(library)
+        finish(library)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JITCodeLibrary, "_finalize_specific", noted)
+        module = load_compiled(pipeline.emit(MODEL, file="small.grad"), tmp_path_factory.mktemp("compiled"))
+        x = np.random.default_rng(0).normal(size=(8, 24)).astype(np.float32)
+        params = module.init(seed=0)
+        module.train_step(params, module.init_state(params), x, x)
+    return module, translated
+
+
+def functions_of(module):
+    """The LLVM text of each function of the step's entry, by its name in the module."""
+    (text,) = module.step_entry.inspect_llvm().values()
+    named = re.compile(rf"@\S*?\d({'|'.join(kernels_of(module))})B")
+    definitions = re.findall(r"^define .*?^}", text, flags=re.MULTILINE | re.DOTALL)
+    return [(found[1], each) for each in definitions if (found := named.search(each.split("\n")[0]))]
+
+
+def kernels_of(module):
+    return [name for name in vars(module) if re.match(r"(forward|backward|loss_|adam)", name)]
+
+
+def test_a_kernel_is_in_its_entry_once_and_nobody_elses(compiled):
+    module, _ = compiled
+    found = functions_of(module)
+    assert sorted(name for name, _ in found) == sorted(name for name in set(kernels_of(module)) & calls_of(module))
+    assert all(text.startswith("define internal") for _, text in found)
+
+
+def calls_of(module):
+    """What the functions that make up a step call."""
+    return {name for function in (module.differentiate, module.update) for name in function.__code__.co_names}
+
+
+def test_kernels_have_vectors(compiled):
+    module, _ = compiled
+    assert all(re.search(r"<\d+ x float>", text) for _, text in functions_of(module))
+
+
+def test_no_kernel_is_translated_alone(compiled):
+    module, translated = compiled
+    names = [library.name for library in translated]
+    assert any("step_entry" in name for name in names)
+    assert not set(names) & {*kernels_of(module), "differentiate", "update", "parts"}
+
+
+def test_numbas_own_level_is_as_it_was(compiled):
+    assert config.OPT == 3
