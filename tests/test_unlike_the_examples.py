@@ -97,6 +97,21 @@ def places_held_inside(p: Numbers, x: Any) -> Any:
     return (inside**2).sum()
 
 
+@case(
+    """
+dim n = 4
+input x[n, n]
+param w[n * (n + 1) // 2] ~ normal()
+p[i: n, j: n] = if j <= i then w[i * (i + 1) // 2 + j] else w[j * (j + 1) // 2 + i]
+loss sum(p * x * p)
+""",
+    normal(4, 4),
+)
+def a_triangle_in_a_row(p: Numbers, x: Any) -> Any:
+    lower = jnp.zeros((4, 4)).at[jnp.tril_indices(4)].set(p["w"])
+    return ((lower + jnp.tril(lower, -1).T) ** 2 * x).sum()
+
+
 # ---------------------------------------------------------------- recurrences
 
 
@@ -236,6 +251,39 @@ def three_equations_of_one_state(p: Numbers, x: Any) -> Any:
         s = s + 0.01 * jnp.stack(slope, 1)
         total += (s**2).mean()
     return total
+
+
+@case(
+    """
+dim batch, time
+input x[batch, time] : int(4)
+param w[4, 4] ~ normal()
+c[b, t] = if t == 0 then x[b, 0] else (c?[b, t - 1] + x[b, t]) % 4
+loss mean[b, t](w[c[b, t], x[b, t]]^2)
+""",
+    lambda rng: (rng.integers(0, 4, (2, 5)),),
+)
+def sums_that_are_places(p: Numbers, x: Any) -> Any:
+    return (p["w"][jnp.cumsum(x, 1) % 4, x] ** 2).mean()
+
+
+@case(
+    """
+dim time
+dim depth = 3
+input up[time] : bool, x[time]
+param w[depth] ~ normal()
+d[t] = clip((if t > 0 then d?[t - 1] else 1) + (if up[t] then 1 else -1), 0, depth - 1)
+loss mean[t](x[t] * w[d[t]]^2)
+""",
+    lambda rng: (rng.random(6) > 0.5, rng.normal(size=6)),
+)
+def a_pointer_that_goes_up_and_down(p: Numbers, up: Any, x: Any) -> Any:
+    d, total = 1, 0.0
+    for t in range(6):
+        d = min(max(d + (1 if up[t] else -1), 0), 2)
+        total += x[t] * p["w"][d] ** 2
+    return total / 6
 
 
 # ---------------------------------------------------------------- gathers and scatters
