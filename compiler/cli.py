@@ -62,6 +62,7 @@ class _Program(click.Group):
             ctx.exit(WRONG)
         except MemoryError as error:
             console.tell(f"error: there is not enough memory: {error or 'of the model or its data'}")
+            console.tell("     = make the batch smaller (--batch), or the sizes of the model")
             ctx.exit(WRONG)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:  # no path but the user's can be

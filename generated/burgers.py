@@ -1179,7 +1179,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, q, known):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return -1, -1, differentiate(params, d_params, work, q, known)
 
 
@@ -1191,7 +1191,7 @@ def step_entry(params, d_params, moments, t, losses, work, q_rows, known_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 2594:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = q_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -1210,7 +1210,7 @@ def step_entry(params, d_params, moments, t, losses, work, q_rows, known_rows):
 def predict_entry(params, work, q, u):
     """One forward pass: fills u."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     mirrored = view(work, 0, (n, 2))
@@ -1235,7 +1235,7 @@ def predict_entry(params, work, q, u):
 def evaluate_entry(params, work, q, known):
     """One forward pass: returns loss, error."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     mirrored = view(work, 0, (n, 2))

@@ -372,7 +372,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return -1, -1, differentiate(params, d_params, work, x, y)
 
 
@@ -384,7 +384,7 @@ def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 386:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -403,7 +403,7 @@ def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
 def predict_entry(params, work, x, progress):
     """One forward pass: fills progress."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = view(work, 0, (batch, 16))
@@ -416,7 +416,7 @@ def predict_entry(params, work, x, progress):
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, explained."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     h_dense_sum = view(work, 0, (batch, 16))

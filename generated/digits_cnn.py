@@ -772,7 +772,7 @@ def update(params, d_params, moments, t, first, last):
 def gradient_entry(params, d_params, work, places, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0
@@ -787,7 +787,7 @@ def step_entry(params, d_params, moments, t, losses, work, places, x_rows, y_row
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 170132:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -809,7 +809,7 @@ def step_entry(params, d_params, moments, t, losses, work, places, x_rows, y_row
 def share_entry(params, d_params, first, last, work, places, x, y):
     """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0
@@ -827,7 +827,7 @@ def sums_entry(shares, batch, loss_sum):
 def added_entry(params, shares, moments, t, first, last):
     """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
     if params.size != SIZE or moments.size != 170132:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     d_params = shares[0]
     sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
@@ -841,7 +841,7 @@ def added_entry(params, shares, moments, t, first, last):
 def predict_entry(params, work, x, p):
     """One forward pass: fills p."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     picture = view(work, 0, (8, 8))
@@ -879,7 +879,7 @@ def predict_entry(params, work, x, p):
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, accuracy."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0, 0.0

@@ -564,7 +564,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, places, person, friend, club, told):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(person, 34)
     if place >= 0:
         return 0, place, 0.0
@@ -585,7 +585,7 @@ def step_entry(params, d_params, moments, t, losses, work, places, person, frien
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 1152:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     for step in range(losses.size):
         place = first_outside(person, 34)
         if place >= 0:
@@ -609,7 +609,7 @@ def step_entry(params, d_params, moments, t, losses, work, places, person, frien
 def predict_entry(params, work, places, person, friend, p):
     """One forward pass: fills p."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(person, 34)
     if place >= 0:
         return 0, place
@@ -639,7 +639,7 @@ def predict_entry(params, work, places, person, friend, p):
 def evaluate_entry(params, work, places, person, friend, club, told):
     """One forward pass: returns loss, accuracy."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(person, 34)
     if place >= 0:
         return 0, place, 0.0, 0.0

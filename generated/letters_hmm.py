@@ -774,7 +774,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, letters):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(letters, 27)
     if place >= 0:
         return 0, place, 0.0
@@ -789,7 +789,7 @@ def step_entry(params, d_params, moments, t, losses, work, letters_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 1408:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = letters_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -810,7 +810,7 @@ def step_entry(params, d_params, moments, t, losses, work, letters_rows):
 def predict_entry(params, work, letters, posterior):
     """One forward pass: fills posterior."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(letters, 27)
     if place >= 0:
         return 0, place
@@ -844,7 +844,7 @@ def predict_entry(params, work, letters, posterior):
 def evaluate_entry(params, work, letters):
     """One forward pass: returns loss, perplexity."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(letters, 27)
     if place >= 0:
         return 0, place, 0.0, 0.0

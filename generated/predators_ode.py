@@ -816,7 +816,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, start, counted):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return -1, -1, differentiate(params, d_params, work, start, counted)
 
 
@@ -828,7 +828,7 @@ def step_entry(params, d_params, moments, t, losses, work, start_rows, counted_r
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 324:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = start_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -847,7 +847,7 @@ def step_entry(params, d_params, moments, t, losses, work, start_rows, counted_r
 def predict_entry(params, work, start, y):
     """One forward pass: fills y."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     y_runge_kutta_k1_sum = view(work, 0, (2,))
@@ -887,7 +887,7 @@ def predict_entry(params, work, start, y):
 def evaluate_entry(params, work, start, counted):
     """One forward pass: returns loss, error."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     y = view(work, 0, (stories, 17, 2))

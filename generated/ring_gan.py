@@ -1058,7 +1058,7 @@ def update(params, d_params, moments, t, first, last):
 def gradient_entry(params, d_params, work, seed, real):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return -1, -1, differentiate(params, d_params, work, seed, real)
 
 
@@ -1070,7 +1070,7 @@ def step_entry(params, d_params, moments, t, losses, work, seed, real_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 18566:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = real_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -1088,7 +1088,7 @@ def step_entry(params, d_params, moments, t, losses, work, seed, real_rows):
 def share_entry(params, d_params, first, last, t, seed, work, real):
     """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     (loss_sum,) = over_rows(params, d_params, first, last, work, random_key(seed, t), real)
     return -1, -1, loss_sum
 
@@ -1103,7 +1103,7 @@ def sums_entry(shares, batch, loss_sum):
 def added_entry(params, shares, moments, t, first, last):
     """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
     if params.size != SIZE or moments.size != 18566:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     d_params = shares[0]
     sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
@@ -1117,7 +1117,7 @@ def added_entry(params, shares, moments, t, first, last):
 def predict_entry(params, work, seed, points):
     """One forward pass: fills points."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     some_normal_key = random_key(seed, 11)
     (
         maker_h_weight,
@@ -1152,7 +1152,7 @@ def predict_entry(params, work, seed, points):
 def evaluate_entry(params, work, places, seed, real):
     """One forward pass: returns loss, near, places_."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = real.shape[0]
     noise_normal_key = random_key(seed, 1)
     some_normal_key = random_key(seed, 11)

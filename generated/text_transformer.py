@@ -2182,7 +2182,7 @@ def update(params, d_params, moments, t):
 def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(x, 64)
     if place >= 0:
         return 0, place, 0.0
@@ -2200,7 +2200,7 @@ def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 216704:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -2225,7 +2225,7 @@ def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
 def predict_entry(params, work, x, p):
     """One forward pass: fills p."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(x, 64)
     if place >= 0:
         return 0, place
@@ -2490,7 +2490,7 @@ def predict_entry(params, work, x, p):
 def evaluate_entry(params, work, x, y):
     """One forward pass: returns loss, bits, accuracy."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(x, 64)
     if place >= 0:
         return 0, place, 0.0, 0.0, 0.0

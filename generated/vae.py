@@ -729,7 +729,7 @@ def update(params, d_params, moments, t, first, last):
 def gradient_entry(params, d_params, work, seed, x):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return -1, -1, differentiate(params, d_params, work, seed, x)
 
 
@@ -741,7 +741,7 @@ def step_entry(params, d_params, moments, t, losses, work, seed, x_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     if params.size != SIZE or d_params.size != SIZE or moments.size != 79010:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -759,7 +759,7 @@ def step_entry(params, d_params, moments, t, losses, work, seed, x_rows):
 def share_entry(params, d_params, first, last, t, seed, work, x):
     """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     d_far_exp_sum, loss_sum = over_rows(params, d_params, first, last, work, random_key(seed, t), x)
     return -1, -1, d_far_exp_sum, loss_sum
 
@@ -768,7 +768,7 @@ def share_entry(params, d_params, first, last, t, seed, work, x):
 def sums_entry(params, shares, batch, d_far_exp_sum, loss_sum):
     """The loss, of the sums of all shares."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     return of_sums(params, shares[0], batch, d_far_exp_sum, loss_sum)
 
 
@@ -776,7 +776,7 @@ def sums_entry(params, shares, batch, d_far_exp_sum, loss_sum):
 def added_entry(params, shares, moments, t, first, last):
     """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
     if params.size != SIZE or moments.size != 79010:
-        raise ValueError("params or state are of another model")
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
     d_params = shares[0]
     sums = rows(d_params, first, last)
     for worker in range(1, shares.shape[0]):
@@ -790,7 +790,7 @@ def added_entry(params, shares, moments, t, first, last):
 def predict_entry(params, work, seed, x, picture, sample):
     """One forward pass: fills picture and sample."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     noise_normal_key = random_key(seed, 7)
     (
@@ -835,7 +835,7 @@ def predict_entry(params, work, seed, x, picture, sample):
 def evaluate_entry(params, work, seed, x):
     """One forward pass: returns loss, nats, error."""
     if params.size != SIZE:
-        raise ValueError("params are of another model")
+        raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     z_normal_key = random_key(seed, 4)
     (

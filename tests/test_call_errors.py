@@ -207,7 +207,7 @@ def test_buffers_of_another_model(module):
         lambda: module.evaluate(theirs, *arrays.values()),
         lambda: module.predict(theirs, *inputs),
     ):
-        with pytest.raises(ValueError, match=r"^params (or state )?are of another model$"):
+        with pytest.raises(ValueError, match=r"^params (or state )?are of another model: init\(\) .*of this one$"):
             call()
     for nothing in (None, {}, 3):
         with pytest.raises(AttributeError, match="has no attribute 'flat'"):

@@ -797,4 +797,6 @@ def test_memory_that_is_not_there(folder, monkeypatch):
     monkeypatch.setattr("gradc.commands.compile_model", compile_model)
     result = gradc_("compile", "m.grad")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: there is not enough memory: Unable to allocate 373. GiB for an array\n"
+    message, mend = result.stderr.splitlines()
+    assert message == "error: there is not enough memory: Unable to allocate 373. GiB for an array"
+    assert "make the batch smaller (--batch)" in mend

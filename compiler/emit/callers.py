@@ -613,7 +613,8 @@ def own(*buffers: str, moments: int = 0) -> list[str]:
     sizes = {"params": "SIZE", "d_params": "SIZE", "moments": str(moments)}
     wrong = " or ".join(f"{buffer}.size != {sizes[buffer]}" for buffer in buffers)
     whose = "params or state are" if "moments" in buffers else "params are"
-    return [f"if {wrong}:", f'{INDENT}raise ValueError("{whose} of another model")']
+    mend = "init() and init_state(params) make" if "moments" in buffers else "init() makes"
+    return [f"if {wrong}:", f'{INDENT}raise ValueError("{whose} of another model: {mend} those of this one")']
 
 
 def quoted(text: str) -> str:

@@ -632,14 +632,27 @@ class Ranges:
 
     def _monomial_end(self, monomial: Monomial, lower: bool) -> IndexExpr | None:
         product = ONE
+        powers = self._ends_of_powers(monomial, lower)
         compound = [atom for atom in monomial if not isinstance(atom, Dim | Idx)]
-        plain = tuple(atom for atom in monomial if isinstance(atom, Dim | Idx))
+        plain = tuple(atom for atom in monomial if isinstance(atom, Dim | Idx) and atom not in powers)
+        for atom in monomial:
+            product *= powers.get(atom, ONE)
         for atom in compound:
             end = self._atom_end(atom, lower)
             if end is None or (len(monomial) > 1 and not never_negative(end)):
                 return None
             product *= end
         return product * IndexExpr(((plain, 1),))
+
+    def _ends_of_powers(self, monomial: Monomial, lower: bool) -> dict[Atom, IndexExpr]:
+        """Of i·i·j, where no index is ever below 0, the ends of i and j: the product goes from end to end with them."""
+        names = [atom for atom in monomial if isinstance(atom, Idx) and atom.name in self.bounds]
+        if len(names) == len(set(names)) or not all(isinstance(atom, Dim) or atom in names for atom in monomial):
+            return {}
+        lows = {atom: self.least(self.bounds[atom.name][0]) for atom in names}
+        if any(low is None or not never_negative(low) for low in lows.values()):
+            return {}
+        return {atom: self.bounds[atom.name][0] if lower else self.bounds[atom.name][1] - 1 for atom in names}
 
     def _atom_end(self, atom: Atom, lower: bool) -> IndexExpr | None:
         match atom:

@@ -2,14 +2,15 @@
 
     path[b, t] = back[b, t, path[b, t + 1]]       back holds 0 .. tags - 1, so path does
 
-A place of the tensor itself adds nothing to what the others say. Only reads, choices between them and argmax are looked
-into; arithmetic may leave any range from one place to the next, and makes the tensor real.
+A place of the tensor itself adds nothing to what the others say. Only reads, choices between them, argmax, and what
+`%` and `clip` leave of whole numbers are looked into; other arithmetic may leave any range from one place to the next,
+and makes the tensor real.
 """
 
 from collections.abc import Sequence
 from itertools import chain
 
-from gradc.graph.index import ZERO, Ranges, number
+from gradc.graph.index import ZERO, Ranges, never_negative, number
 
 from . import syntax
 from .arithmetic import hull
@@ -18,6 +19,7 @@ from .cycles import in_one_cycle
 from .places import Place
 from .scopes import Given, Group
 from .values import Array, Element, Value
+from .walk import names_in, nodes
 from .world import World
 
 NOTHING = Bounds(ZERO, ZERO)
@@ -52,9 +54,44 @@ def _told(world: World, group: Group, node: syntax.Expression, place: Place) -> 
         case syntax.Call(function="argmax" | "argmin", indices=(_,)):
             (index,) = place.context.reductions.get(id(node), (None,))
             return [Bounds(ZERO, index.high - 1)] if index is not None else None
+        case syntax.Binary(operator="%", left=left, right=right) if _is_whole(world, group, left, place):
+            most = _bounds_apart(world, group, right, place)
+            known = most is not None and never_negative(most.low - 1)
+            return [Bounds(ZERO, most.high - 1)] if most is not None and known else None
+        case syntax.Call(function="clip", indices=None, arguments=(inner, *ends)):
+            if _is_whole(world, group, inner.value, place):
+                return _all_told(world, group, [end.value for end in ends], place)
         case syntax.Subscript(base=syntax.Name(name=name)):
             return _held(world, group, name, place)
+        case syntax.Name() | syntax.Binary() | syntax.Unary():
+            bounds = _bounds_apart(world, group, node, place)
+            return None if bounds is None else [bounds]
     return None
+
+
+def _is_whole(world: World, group: Group, node: syntax.Expression, place: Place) -> bool:
+    """Whether an expression is a whole number if the tensor itself is."""
+    match node:
+        case syntax.Binary(operator="+" | "-" | "*" | "//" | "%", left=left, right=right):
+            return _is_whole(world, group, left, place) and _is_whole(world, group, right, place)
+        case syntax.Unary(operator="-", operand=operand):
+            return _is_whole(world, group, operand, place)
+        case syntax.Conditional(then=then, otherwise=otherwise):
+            return _is_whole(world, group, then, place) and _is_whole(world, group, otherwise, place)
+        case syntax.Call(function="min" | "max" | "clip", indices=None, arguments=arguments):
+            return all(_is_whole(world, group, argument.value, place) for argument in arguments)
+    return _told(world, group, node, place) is not None
+
+
+def _bounds_apart(world: World, group: Group, node: syntax.Expression, place: Place) -> Bounds | None:
+    """The range of a whole number made of indices, sizes and tensors outside of the tensor's own cycle."""
+    found = (world.find(name, place) for name in names_in(node))
+    if any(entry is not None and in_one_cycle(world, entry, [group]) for entry in found):
+        return None
+    if any(isinstance(part, syntax.Call) for part in nodes(node)):
+        return None
+    value = world.value(node, place)
+    return value.range(place.ranges) if isinstance(value, Element) and value.kind is Kind.WHOLE else None
 
 
 def _all_told(world: World, group: Group, parts: Sequence[syntax.Expression], place: Place) -> list[Bounds] | None:

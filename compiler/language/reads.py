@@ -41,9 +41,9 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
     ]
     if base is POISON or any(value is POISON for value in values):
         return POISON
-    cases = _cases_of_ends(node, values)
-    if cases is not None:
-        return world.value(cases, place)
+    by_ends = _cases_of_ends(node, values)
+    if by_ends is not None:
+        return world.value(by_ends, place)
     if isinstance(base, Element) and _is_of_a_scalar(node, place):
         return base
     if isinstance(base, Items):
