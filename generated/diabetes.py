@@ -586,11 +586,12 @@ def fitting(compiler, *how):
 class Part(JITCodeLibrary):
     """The code of a function that entries call: it waits for them as Numba wrote it."""
 
+    # Numba would have it compiled to know its address: it has none, and Python cannot call it
     codegen = property(lambda part: part)
-    set_env = get_pointer_to_function = lambda *_: 0  # nothing is compiled, nothing can be called from Python
+    get_pointer_to_function = set_env = lambda *_: 0
 
     def add_ir_module(self, module):
-        """Takes the code in. A kernel stays a function of its own in every entry."""
+        """Takes the code in. A kernel stays a function of its own."""
         for function in module.functions:
             if not function.is_declaration and "alwaysinline" not in function.attributes:
                 function.attributes.add("noinline")
@@ -626,10 +627,7 @@ class Whole(JITCodeLibrary):
         for function in self.get_defined_functions():
             if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
                 function.linkage = "internal"
-        level, config.OPT = (
-            config.OPT,
-            min(config.OPT, 2),
-        )  # at level 3 it unrolls twice as far: no faster, but slow to do
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:
             super()._optimize_final_module()
         finally:
@@ -668,8 +666,8 @@ class Entries(Compiler):
 
 
 def with_room(call, argument):
-    """call(argument), with memory for all calls inside of it: Python would get and give back some for every single one
-    that happens to lie at the end of what it has, which is a tenth of the time."""
+    """call(argument), with memory for all calls inside of it. Python would get some, and give it back, at every call
+    that happens to reach beyond what it has: a seventh of the time."""
     return call(argument)
 
 
