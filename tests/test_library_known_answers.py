@@ -22,6 +22,9 @@ from support.emitted import load_plain
 import gradc
 from gradc.pipeline import emit
 
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*derivative of the loss by")
+"""Of steps, and of lines twice over, it is 0: nobody trains these models."""
+
 HERE = Path(__file__).parent / "known_answers"
 ROWS = json.loads((HERE / "rows.json").read_text())
 SCHEDULES = json.loads((HERE / "schedules.json").read_text())["rates"]

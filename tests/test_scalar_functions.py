@@ -25,6 +25,9 @@ from gradc.graph.scalar import Row
 from gradc.graph.tensors import Kind
 from gradc.pipeline import emit
 
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*derivative of the loss by")
+"""Of steps, and of lines twice over, it is 0: nobody trains these models."""
+
 ROWS = {name: row for name, row in scalar.ROWS.items() if not row.draws}
 """All but random numbers, which are made of a key and a place (`test_randomness.py`)."""
 
