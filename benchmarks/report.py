@@ -20,6 +20,8 @@ TITLES = {
 }
 FIRST_AGREES = 1e-5
 LAST_AGREES = 1e-3
+ROUNDING = 1e-7
+"""Of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,16 @@ def disagreements(result: Result) -> list[str]:
         for theirs in result.timings[peer]:
             if not _near(theirs.first_loss, ours.first_loss, FIRST_AGREES):
                 found.append(f"{peer}: first loss {theirs.first_loss:.8g}, gradc's {ours.first_loss:.8g}")
-            if not _near(theirs.last_loss, ours.last_loss, LAST_AGREES):
+            # a small loss is a difference of numbers that were as large as the first
+            if not _near(theirs.last_loss, ours.last_loss, LAST_AGREES, ROUNDING * abs(ours.first_loss)):
                 steps = result.row.steps
                 found.append(f"{peer}: loss of step {steps} {theirs.last_loss:.8g}, gradc's {ours.last_loss:.8g}")
     return found
 
 
-def _near(a: float, b: float, tolerance: float) -> bool:
-    """Near in relation to their size. NaN is near nothing."""
-    return abs(a - b) <= tolerance * abs(b)
+def _near(a: float, b: float, tolerance: float, least: float = 0.0) -> bool:
+    """Near in relation to their size, or by so much in any case. NaN is near nothing."""
+    return abs(a - b) <= max(tolerance * abs(b), least)
 
 
 def markdown(results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> str:

@@ -1214,19 +1214,15 @@ def evaluate_entry(params, work, places, seed, real):
 # ------------------------------------------------------------------ for callers
 
 
-ROW_WORK = 55680
-"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
-
-
 def processors():
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shards_of(rows):
-    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+def shards_of(rows, work):
+    """How many workers a step of so many rows and multiply-adds is cut for: GRADC_THREADS at most, each with enough."""
     most = int(os.environ.get("GRADC_THREADS") or processors())
-    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+    return 1 if threadpoolctl is None else max(1, min(most, rows, work // 10000000))
 
 
 class OneBlasThread:
@@ -1347,7 +1343,7 @@ def init_state(params, seed=0):
 def train_step(params, state, real):
     """One training step on one batch, in place; returns the loss. real: float32 [batch, 2]."""
     (real,) = _checked(real)
-    if (shards := shards_of(real.shape[0])) > 1:
+    if (shards := shards_of(real.shape[0], 55680 * real.shape[0])) > 1:
         return _step_in_shards(params, state, shards, real)
     return _steps(params, state, state.losses, real)
 
@@ -1358,7 +1354,7 @@ def train_steps(params, state, steps, real):
     if steps < 1 or real.shape[0] % steps:
         raise ValueError(f"{real.shape[0]} rows are not {steps} batches of one size")
     count = real.shape[0] // steps
-    if shards_of(count) > 1:
+    if shards_of(count, 55680 * count) > 1:
         losses = [train_step(params, state, real[first : first + count]) for first in range(0, real.shape[0], count)]
         return np.array(losses)
     losses = np.empty(steps, np.float64)

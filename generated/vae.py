@@ -885,19 +885,15 @@ def evaluate_entry(params, work, seed, x):
 # ------------------------------------------------------------------ for callers
 
 
-ROW_WORK = 100352
-"""Multiply-adds of one row's products: what tells whether a step is worth cutting."""
-
-
 def processors():
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shards_of(rows):
-    """How many workers a step of so many rows is cut for: GRADC_THREADS at most, each with enough to do."""
+def shards_of(rows, work):
+    """How many workers a step of so many rows and multiply-adds is cut for: GRADC_THREADS at most, each with enough."""
     most = int(os.environ.get("GRADC_THREADS") or processors())
-    return 1 if threadpoolctl is None else max(1, min(most, rows, rows * ROW_WORK // 10000000))
+    return 1 if threadpoolctl is None else max(1, min(most, rows, work // 10000000))
 
 
 class OneBlasThread:
@@ -1018,7 +1014,7 @@ def init_state(params, seed=0):
 def train_step(params, state, x):
     """One training step on one batch, in place; returns the loss. x: float32 [batch, pixels = 64]."""
     (x,) = _checked(x)
-    if (shards := shards_of(x.shape[0])) > 1:
+    if (shards := shards_of(x.shape[0], 100352 * x.shape[0])) > 1:
         return _step_in_shards(params, state, shards, x)
     return _steps(params, state, state.losses, x)
 
@@ -1029,7 +1025,7 @@ def train_steps(params, state, steps, x):
     if steps < 1 or x.shape[0] % steps:
         raise ValueError(f"{x.shape[0]} rows are not {steps} batches of one size")
     count = x.shape[0] // steps
-    if shards_of(count) > 1:
+    if shards_of(count, 100352 * count) > 1:
         losses = [train_step(params, state, x[first : first + count]) for first in range(0, x.shape[0], count)]
         return np.array(losses)
     losses = np.empty(steps, np.float64)

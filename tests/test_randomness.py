@@ -249,7 +249,7 @@ def test_the_number_of_workers_changes_no_number(tmp_path, monkeypatch):
     x, y = rng.normal(size=(12, 256)).astype(np.float32), rng.integers(0, 10, 12)
     losses = []
     for workers in (1, 2, 3):
-        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        monkeypatch.setattr(module, "shards_of", lambda *_, workers=workers: workers)
         params = module.init(1)
         state = module.init_state(params, seed=8)
         losses.append([module.train_step(params, state, x, y) for _ in range(3)])

@@ -1,6 +1,7 @@
 """Long steps in shards: the same sums whatever the number of workers, safe from several threads and after a fork."""
 
 import contextlib
+import re
 import threading
 
 import numpy as np
@@ -48,7 +49,7 @@ def _trained(module, steps=3):
 
 
 def test_many_steps_in_shards_are_one_after_the_other(module, monkeypatch):
-    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
     x, y = _data()
     found, alone = module.init(seed=1), module.init(seed=1)
     losses = module.train_steps(found, module.init_state(found), 2, x, y)
@@ -65,8 +66,8 @@ def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch,
     monkeypatch.setenv("GRADC_THREADS", "1")
     losses, params, _ = _trained(module)
     monkeypatch.setenv("GRADC_THREADS", workers)
-    assert module.shards_of(100 * BATCH) == int(workers)
-    monkeypatch.setattr(module, "shards_of", lambda rows: int(workers))
+    assert module.shards_of(100 * BATCH, 10**9) == int(workers)
+    monkeypatch.setattr(module, "shards_of", lambda *_: int(workers))
     cut_losses, cut_params, state = _trained(module)
     assert len(state.shards) == int(workers)
     np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
@@ -74,14 +75,14 @@ def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch,
 
 
 def test_one_number_of_workers_gives_the_same_bits_every_time(module, monkeypatch):
-    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
     first, second = _trained(module), _trained(module)
     assert first[0] == second[0]
     np.testing.assert_array_equal(first[1], second[1])
 
 
 def test_a_target_out_of_range_changes_nothing(module, monkeypatch):
-    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
     _, before, _ = _trained(module, steps=0)
     params = module.init(seed=1)
     state = module.init_state(params)
@@ -94,7 +95,7 @@ def test_a_target_out_of_range_changes_nothing(module, monkeypatch):
 
 
 def test_a_smaller_and_a_larger_batch_follow_each_other(module, monkeypatch):
-    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
     params = module.init(seed=1)
     state = module.init_state(params)
     x, y = _data()
@@ -103,7 +104,7 @@ def test_a_smaller_and_a_larger_batch_follow_each_other(module, monkeypatch):
 
 
 def test_two_threads_train_two_models_at_once(module, monkeypatch):
-    monkeypatch.setattr(module, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
     expected = _trained(module)
     found = {}
     threads = [threading.Thread(target=lambda n=n: found.update({n: _trained(module)})) for n in range(2)]
@@ -172,7 +173,7 @@ loss mean((gru(h, 64) - y)^2)
     x, y = rng.normal(size=(5, 4, 24)), rng.normal(size=(5, 4, 64))
     found = []
     for workers in (1, 2, 3):
-        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        monkeypatch.setattr(module, "shards_of", lambda *_, workers=workers: workers)
         params = module.init(seed=1)
         state = module.init_state(params)
         losses = [module.train_step(params, state, x, y) for _ in range(2)]
@@ -227,7 +228,7 @@ def test_workers_meet_where_rows_read_sums_over_rows(name, monkeypatch):
 def _trained_with(module, workers, x, y, monkeypatch):
     monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
     monkeypatch.setattr(module.WORKERS, "one_blas_thread", contextlib.nullcontext())
-    monkeypatch.setattr(module, "shards_of", lambda rows: workers)
+    monkeypatch.setattr(module, "shards_of", lambda *_: workers)
     params = module.init(seed=1)
     state = module.init_state(params)
     losses = [module.train_step(params, state, x, y) for _ in range(3)]
@@ -277,7 +278,7 @@ def test_many_models_whose_workers_meet_train_at_once(normed, monkeypatch):
 
 @pytest.mark.parametrize("where", [0, 1])
 def test_a_worker_that_is_interrupted_keeps_nobody_waiting(normed, where, monkeypatch):
-    monkeypatch.setattr(normed, "shards_of", lambda rows: 2)
+    monkeypatch.setattr(normed, "shards_of", lambda *_: 2)
     params = normed.init(seed=1)
     state = normed.init_state(params)
     share = normed.share_entry
@@ -339,7 +340,7 @@ def test_every_rule_takes_a_step_of_the_shares(rule, cut, monkeypatch):
     x, y = (array[:7] for array in _data())
     found = []
     for workers in (1, 3):
-        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        monkeypatch.setattr(module, "shards_of", lambda *_, workers=workers: workers)
         params = module.init(seed=1)
         found.append((module.train_step(params, module.init_state(params), x, y), params.flat))
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
@@ -353,3 +354,18 @@ def test_a_recurrence_that_reads_no_rows_comes_after_them():
     rows = rows_of(schedule(gradient))
     assert rows is not None
     assert any(isinstance(step, Sequential) for step in rows.after)
+
+
+def test_the_work_of_rows_counts_free_dims(monkeypatch):
+    text = "dim batch, time\ninput x[batch, time, 64]\nh = lstm(x, 96)\nloss mean(h^2)\n"
+    source = emit(text)
+    assert re.search(r"shards_of\(x\.shape\[0\], \d+ \* x\.shape\[0\] \* x\.shape\[1\]\)", source)
+    module = load_plain(source)
+    seen = []
+    monkeypatch.setattr(module, "shards_of", lambda rows, work: seen.append((rows, work)) or 1)
+    params = module.init(0)
+    module.train_step(params, module.init_state(params), np.zeros((4, 3, 64), "float32"))
+    module.train_step(params, module.init_state(params), np.zeros((4, 6, 64), "float32"))
+    (rows, work), (again, more) = seen
+    assert (rows, again) == (4, 4)
+    assert more == 2 * work

@@ -389,7 +389,7 @@ def test_states_are_the_same_whatever_the_number_of_workers(
     x, y = rng.normal(size=(3, 256)), rng.integers(0, 10, 3)
     ends = []
     for workers in (1, 2) if cut else ():
-        monkeypatch.setattr(module, "shards_of", lambda rows, workers=workers: workers)
+        monkeypatch.setattr(module, "shards_of", lambda *_, workers=workers: workers)
         params = module.init(1)
         state = module.init_state(params)
         losses = [module.train_step(params, state, x, y) for _ in range(2)]

@@ -87,8 +87,8 @@ class _Module:
         return self.rows is not None and self.spec.before is None and all(map(_joins_nothing, self.spec.updates))
 
     @property
-    def row_work(self) -> int:
-        return work_per_row(self.rows) if self.rows is not None else 0
+    def is_cut(self) -> bool:
+        return self.rows is not None
 
     def text(self) -> str:
         spec = self.spec
@@ -126,7 +126,7 @@ class _Module:
             drivers=drivers,
             plumbing=plumbing,
             work_lines=callers.work_for(),
-            row_work=self.row_work,
+            is_cut=self.is_cut,
             shard_work=SHARD_WORK,
             no_work=callers.no_work(),
             meets=bool(self.rows and self.rows.met),

@@ -27,7 +27,7 @@ MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
     *("team", "workers", "turns", "LAST_TURN"),
     *("os", "threading", "ThreadPoolExecutor", "wait", "sums_entry"),
-    *("over_rows", "of_sums", "share_entry", "added_entry", "ROW_WORK", "shards_of", "OneBlasThread", "Workers"),
+    *("over_rows", "of_sums", "share_entry", "added_entry", "shards_of", "OneBlasThread", "Workers"),
     *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PLAIN", "BARE"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gradc.graph.index import ONE
 from gradc.graph.tensors import Role
 from gradc.schedule.program import Program
-from gradc.schedule.shard import Rows
+from gradc.schedule.shard import Rows, work_of
 
 from .callers import Callers, entry_text, own, plain, unpacked
 from .driver import WORK_NAMES, Body
@@ -130,21 +130,29 @@ class ShardedCallers(Callers):
         """Hands long steps to the workers."""
         arrays = ", ".join(self.passed("all"))
         return [
-            f"if (shards := shards_of({self.dim_source(self.rows.dim, 'all')})) > 1:",
+            f"if (shards := shards_of({self.shard_sizes()})) > 1:",
             f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
         ]
+
+    def shard_sizes(self, rows: str = "") -> str:
+        """How many rows there are, and the multiply-adds of all."""
+        work = work_of(self.rows)
+        sizes = {dim: self.dim_source(dim, "all") for dim in {*work.dims, self.rows.dim}}
+        sizes[self.rows.dim] = rows or sizes[self.rows.dim]
+        return f"{sizes[self.rows.dim]}, {self.known_size(work, sizes)}"
 
     def sharded_calls(self) -> list[str]:
         """Hands them one by one to train_step."""
         batch, names = self.spec.batch, self.passed("all")
         rows, whole = self.dim_source(self.rows.dim, "all"), f"train_step(params, state, {', '.join(names)})"
         if batch != self.rows.dim:
-            return [f"if shards_of({rows}) > 1:", f"{INDENT}return np.array([{whole} for _ in range(steps)])"]
+            losses = f"np.array([{whole} for _ in range(steps)])"
+            return [f"if shards_of({self.shard_sizes()}) > 1:", f"{INDENT}return {losses}"]
         parts = ", ".join(f"{name}[first : first + count]" for name in names)
         one = f"train_step(params, state, {parts})"
         return [
             f"count = {rows} // steps",
-            "if shards_of(count) > 1:",
+            f"if shards_of({self.shard_sizes('count')}) > 1:",
             *list_rows(INDENT, "losses", one, f"for first in range(0, {rows}, count)"),
             f"{INDENT}return np.array(losses)",
         ]

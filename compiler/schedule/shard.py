@@ -9,12 +9,13 @@ what only the results need (the loss of its sum, a penalty on the weights) comes
     for b in range(batch): …        becomes        for b in range(first, last): …
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from gradc.graph.index import IndexExpr, dim
+from gradc.graph.index import ONE, ZERO, IndexExpr, dim
 from gradc.graph.nodes import Equation, Graph, Reducer
 from gradc.graph.tensors import Index, Kind, Role
 
@@ -79,14 +80,19 @@ def rows_along(program: Program, extent: IndexExpr) -> Rows | None:
 
 def work_per_row(rows: Rows) -> int:
     """Multiply-adds of the products for one row, other free dims counted as 1."""
-    total = 0
+    return sum(math.prod(extent.constant or 1 for extent in extents) for extents in _products(rows))
+
+
+def work_of(rows: Rows) -> IndexExpr:
+    """Multiply-adds of the products for all rows."""
+    return sum((math.prod(extents, start=ONE) for extents in _products(rows)), ZERO)
+
+
+def _products(rows: Rows) -> Iterator[list[IndexExpr]]:
+    """The extents of the indices of each product; what differs from round to round of others is left out."""
     for step in plain_steps(rows.steps):
         if isinstance(step, Gemm):
-            work = 1
-            for index in step.equation.indices:
-                work *= index.extent.constant or 1
-            total += work
-    return total
+            yield [index.extent for index in step.equation.indices if not index.extent.indices]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
