@@ -1105,10 +1105,13 @@ def tiles(dtype):
 
 
 def blas_product(dtype):
-    """The same by BLAS."""
+    """The same by BLAS: a few rows one by one, each times a matrix."""
     item, size = dtype.bitwidth // 8, types.intp
     arguments = [types.intc] * 3 + [size] * 3 + [dtype, size, size, size, size, dtype, size, size]
-    xgemm = types.ExternalFunction(f"numpy_{'s' if dtype == types.float32 else 'd'}gemm", types.void(*arguments))
+    letter = "s" if dtype == types.float32 else "d"
+    xgemm = types.ExternalFunction(f"numpy_{letter}gemm", types.void(*arguments))
+    arguments = [types.intc] * 2 + [size] * 2 + [dtype, size, size, size, size, dtype, size, size]
+    xgemv = types.ExternalFunction(f"numpy_{letter}gemv", types.void(*arguments))
     by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
 
     @inlined
@@ -1116,10 +1119,29 @@ def blas_product(dtype):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
+        kept = 1.0 if accumulate else 0.0
         a_by_rows = a_column == item or k == 1
         b_by_rows = b_column == item or n == 1
         a_step, a_least = (a_row // item, k) if a_by_rows else (a_column // item, m)
         b_step, b_least = (b_row // item, n) if b_by_rows else (b_column // item, k)
+        b_step = b_step if b_step > b_least else b_least
+        if m < 4:
+            for i in range(m):
+                xgemv(
+                    by_rows,
+                    turned if b_by_rows else plain,
+                    k if b_by_rows else n,
+                    n if b_by_rows else k,
+                    1.0,
+                    b,
+                    b_step,
+                    a + i * a_row,
+                    a_column // item if k > 1 else 1,
+                    kept,
+                    out + i * out_row,
+                    1,
+                )
+            return
         out_step = out_row // item
         xgemm(
             by_rows,
@@ -1132,8 +1154,8 @@ def blas_product(dtype):
             a,
             a_step if a_step > a_least else a_least,
             b,
-            b_step if b_step > b_least else b_least,
-            1.0 if accumulate else 0.0,
+            b_step,
+            kept,
             out,
             out_step if out_step > n else n,
         )
@@ -1141,15 +1163,15 @@ def blas_product(dtype):
     return product
 
 
-def blas_address(letter):
-    """Where NumPy's cblas_sgemm or cblas_dgemm is. NumPy's wheels bring it under a name of their own.
+def blas_address(function):
+    """Where NumPy's cblas_sgemm, or another such function, is. NumPy's wheels bring it under a name of their own.
 
     Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
     Apple's slots are packed.
     """
-    names = [f"scipy_cblas_{letter}gemm64_", f"cblas_{letter}gemm64_", f"cblas_{letter}gemm$NEWLAPACK$ILP64"]
+    names = [f"scipy_cblas_{function}64_", f"cblas_{function}64_", f"cblas_{function}$NEWLAPACK$ILP64"]
     if sys.platform != "darwin":
-        names += [f"scipy_cblas_{letter}gemm", f"cblas_{letter}gemm"]
+        names += [f"scipy_cblas_{function}", f"cblas_{function}"]
     folder = Path(np.__file__).parent
     # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
     for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
@@ -1163,5 +1185,5 @@ def blas_address(letter):
     raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
 
 
-for _letter in "sd":
-    add_symbol(f"numpy_{_letter}gemm", blas_address(_letter))
+for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
+    add_symbol(f"numpy_{_function}", blas_address(_function))

@@ -339,13 +339,13 @@ def test_a_name_stands_for_one_function(dtype: str) -> None:
 
 def test_a_numpy_without_blas_is_refused(tmp_path: Any) -> None:
     scope = dict(prelude("float32", compiled=False))
-    assert scope["blas_address"]("s") != scope["blas_address"]("d")
+    assert scope["blas_address"]("sgemm") != scope["blas_address"]("dgemv")
     names = {"np": SimpleNamespace(__file__=str(tmp_path / "numpy" / "__init__.py")), "__builtins__": __builtins__}
     search = FunctionType(scope["blas_address"].__code__, {**scope, **names})
     (tmp_path / "numpy" / "core").mkdir(parents=True)
     (tmp_path / "numpy" / "core" / "_multiarray_umath.so").write_text("no library")
     with pytest.raises(ImportError, match="NumPy's BLAS was not found"):
-        search("s")
+        search("sgemm")
 
 
 # ------------------------------------------------------------------ views

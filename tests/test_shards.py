@@ -369,3 +369,46 @@ def test_the_work_of_rows_counts_free_dims(monkeypatch):
     (rows, work), (again, more) = seen
     assert (rows, again) == (4, 4)
     assert more == 2 * work
+
+
+READER = """
+dim batch, time
+input  ids[batch, time] : int(50)
+target y[batch, time] : int(50)
+logits = dense(gru(embedding(ids, 50, 64), 96), 50)
+predict p = softmax(logits)
+predict end[b, o] = logits[b, time - 1, o]
+loss mean(cross_entropy(logits, y))
+"""
+
+
+def test_predictions_of_parts_of_a_batch_are_those_of_the_batch(monkeypatch):
+    module = load_plain(emit(READER, dtype="float64"))
+    params = module.init(0)
+    ids = np.random.default_rng(0).integers(0, 50, (7, 4))
+    whole = module.predict(params, ids)
+    asked = []
+    monkeypatch.setattr(module, "shards_of", lambda *sizes: asked.append(sizes) or 3)
+    cut = module.predict(params, ids)
+    assert [rows for rows, _ in asked] == [7]
+    for name, values in whole.items():
+        np.testing.assert_allclose(cut[name], values, rtol=1e-12)
+    ids[5, 2] = 50
+    with pytest.raises(ValueError, match=r"ids\[5, 2\] is 50"):
+        module.predict(params, ids)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict p[b, o] = h[b, o] - max[c](h[c, o])",
+        "predict p[b, o] = h[b, o] / batch",
+        "predict p[b, o] = if b + 1 < batch then h[b, o] else 0",
+        "predict p[o, b] = h[b, o]",
+        "predict p[b, o] = h[b, o] * uniform()",
+        "predict p[b, o] = h[b, o]\npredict q = sum(h)",
+    ],
+)
+def test_predictions_that_need_to_know_the_batch_are_made_whole(line):
+    source = emit(f"dim batch\ninput x[batch, 256]\nh = relu(dense(relu(dense(x, 256)), 10))\n{line}\nloss mean(h^2)\n")
+    assert "def share(worker)" not in source[source.index("def predict(") : source.index("def evaluate(")]

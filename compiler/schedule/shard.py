@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, dim
-from gradc.graph.nodes import Equation, Graph, Reducer
+from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
 from .memory import uses_of
@@ -31,6 +31,7 @@ from .program import (
     Statement,
     Step,
     equations_of,
+    keys_read,
     plain_steps,
     read_by,
     written_by,
@@ -76,6 +77,29 @@ def rows_in(graph: Graph, steps: tuple[Step, ...]) -> Rows | None:
 def rows_along(program: Program, extent: IndexExpr) -> Rows | None:
     """How the program can be cut along the axes of this extent; None where it cannot be."""
     return _Cut(program.graph, program.steps, extent).rows()
+
+
+def row_by_row(program: Program) -> Rows | None:
+    """The rows of a program that makes of some rows what it makes of them among others: a part of a batch is a smaller
+    batch. None where rows are added up, and where the number of rows, or which one it is, matters."""
+    rows = rows_of(program)
+    if rows is None or rows.met or rows.partial or rows.after or keys_read(program):
+        return None
+    if any(rows.dim in size.dims for step in rows.steps for equation in step.equations for size in _sizes(equation)):
+        return None
+    tensors, results = program.graph.tensors, program.graph.outputs.values()
+    given = [tensors[name] for step in rows.steps for name in step.read if tensors[name].role]
+    if any(rows.dim in extent.dims for tensor in given for extent in tensor.extents[1:]):
+        return None
+    return rows if all(tensors[name].extents[:1] == (rows.extent,) for name in results) else None
+
+
+def _sizes(equation: Equation) -> Iterator[IndexExpr]:
+    """The numbers that an equation mentions, but for the ends of its indices."""
+    yield from equation.write
+    yield from (guard.value for guard in equation.guards)
+    for leaf in leaves_of(equation.body):
+        yield from leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)
 
 
 def work_per_row(rows: Rows) -> int:
