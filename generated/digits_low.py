@@ -19,9 +19,11 @@ import math
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
+from contextlib import nullcontext
+from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
+from time import sleep
 
 import numpy as np
 from llvmlite import ir
@@ -468,11 +470,22 @@ def of_sums(d_params, batch, loss_sum):
 
 
 @inlined
-def differentiate(params, d_params, work, x, y):
-    """One forward and one backward pass: returns the loss and fills d_params."""
+def differentiate(params, shares, team, work, x, y):
+    """One forward and one backward pass by all workers of a team, each over its range of the rows:
+    returns the loss, fills the first of the shares.
+    """
     batch = x.shape[0]
-    (loss_sum,) = over_rows(params, d_params, 0, x.shape[0], work, x, y)
-    return of_sums(d_params, batch, loss_sum)
+    worker, _, turns = team
+    first, last = batch * worker // turns.shape[0], batch * (worker + 1) // turns.shape[0]
+    d_params = view(shares, 27141 * worker, (27141,))
+    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
+    loss_sum = f4(joined(loss_sum, team))
+    loss = 0.0
+    if worker == 0 and not is_left(turns):
+        loss = of_sums(d_params, batch, loss_sum)
+    loss = joined(loss, team)
+    add_shares(shares, team)
+    return loss
 
 
 @inlined
@@ -486,25 +499,29 @@ def update(params, d_params, moments, t, first, last):
 
 
 @entry
-def gradient_entry(params, d_params, work, x, y):
+def gradient_entry(params, shares, worker, board, turns, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(y, 5)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    team = worker, board, turns
+    return -1, -1, differentiate(params, shares, team, work, x, y)
 
 
 @entry
-def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
+def step_entry(params, shares, moments, t, losses, worker, board, turns, work, x_rows, y_rows):
     """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
 
     Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
-    if params.size != SIZE or d_params.size != SIZE or moments.size != 54282:
+    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 54282:
         raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
+    team = worker, board, turns
+    d_params = view(shares, 0, (27141,))
+    begin, end = 27141 * worker // turns.shape[0], 27141 * (worker + 1) // turns.shape[0]
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -513,45 +530,16 @@ def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
         place = first_outside(y, 5)
         if place >= 0:
             return 1, place, step, 0.0
-        loss = differentiate(params, d_params, work, x, y)
-        update(params, d_params, moments, float(t), 0, 27141)
+        loss = differentiate(params, shares, team, work, x, y)
+        if is_left(turns):
+            return -1, -1, step, 0.0
+        update(params, d_params, moments, float(t), begin, end)
+        meet(worker, turns)
         losses[step] = loss
         if not np.isfinite(loss):
             return -1, -1, step + 1, loss
         t += 1
     return -1, -1, losses.size, losses[losses.size - 1]
-
-
-@entry
-def share_entry(params, d_params, first, last, work, x, y):
-    """The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""
-    if params.size != SIZE:
-        raise ValueError("params are of another model: init() makes those of this one")
-    place = first_outside(y, 5)
-    if place >= 0:
-        return 1, place, 0.0
-    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
-    return -1, -1, loss_sum
-
-
-@entry
-def sums_entry(shares, batch, loss_sum):
-    """The loss, of the sums of all shares."""
-    return of_sums(shares[0], batch, loss_sum)
-
-
-@entry
-def added_entry(params, shares, moments, t, first, last):
-    """Adds up the shares of the parameters first .. last - 1, in their order, then takes one step of the optimizer."""
-    if params.size != SIZE or moments.size != 54282:
-        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
-    d_params = shares[0]
-    sums = rows(d_params, first, last)
-    for worker in range(1, shares.shape[0]):
-        share = rows(shares[worker], first, last)
-        for n in range(share.size):
-            sums[n] += share[n]
-    update(params, d_params, moments, float(t), first, last)
 
 
 @entry
@@ -633,35 +621,85 @@ class OneBlasThread:
                 self.limit.restore_original_limits()
 
 
+class Worker(threading.Thread):
+    """A thread that does one thing after another, each as soon as it is handed over."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.todo = SimpleQueue()  # the futures of a thread pool take ten times as long
+        self.start()
+
+    def run(self):
+        while True:
+            self.todo.get()()
+
+
 class Workers:
     """Threads for shards, made when first needed, and made anew in a process that was forked."""
 
     def __init__(self):
-        self.process, self.threads, self.one_blas_thread = None, None, OneBlasThread()
+        self.process, self.idle, self.one_blas_thread = os.getpid(), [], OneBlasThread()
 
-    def enough(self, count):
-        """At least so many threads: how many, and their pool."""
-        if self.process not in (None, os.getpid()):
-            self.threads, self.one_blas_thread = None, OneBlasThread()
-        self.process, threads = os.getpid(), self.threads
-        if threads is None or threads[0] < count:
-            most = max(count, processors())
-            self.threads = threads = most, ThreadPoolExecutor(most)
-        return threads
-
-    def map(self, function, count):
-        """What function(0) … function(count - 1) give."""
-        _, pool = self.enough(count)
-        with self.one_blas_thread:
-            others = [pool.submit(function, worker) for worker in range(1, count)]
+    def others(self, count):
+        """So many threads that nobody else has."""
+        if self.process != os.getpid():
+            self.__init__()
+        found = []
+        while len(found) < count:
             try:
-                first = function(0)  # here: to wake one thread less
-            finally:
-                wait(others)
-            return [first, *(other.result() for other in others)]
+                found.append(self.idle.pop())
+            except IndexError:
+                found.append(Worker())
+        return found
+
+    def run(self, part, count, work, turns=None):
+        """What part(0) … part(count - 1) give, which run at the same time, for so many multiply-adds.
+
+        Those that meet by turns meet once more at the end: only what part(0) gives is waited for. Where one is
+        interrupted, nobody goes on waiting for it.
+        """
+        if count == 1:
+            return [part(0)]
+        results, failed, ended, handed = [None] * count, [], SimpleQueue(), 0
+
+        def one(worker):
+            try:
+                results[worker] = part(worker)
+            except BaseException as error:
+                failed.append(error)
+                if turns is not None:
+                    turns[worker, 0] = LAST_TURN
+            if worker:
+                ended.put(worker)
+
+        threads = self.others(count - 1)
+        with self.one_blas_thread if work > 33554432 else nullcontext():
+            try:
+                for worker, thread in enumerate(threads, 1):
+                    thread.todo.put(partial(one, worker))
+                    handed = worker
+                one(0)  # here: to wake one thread less
+            except BaseException as error:
+                failed.append(error)
+                if turns is not None:
+                    turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
+            if failed or turns is None:
+                for _ in range(handed):
+                    ended.get()
+        self.idle += threads
+        if failed:
+            if turns is not None:
+                turns[:] = 0
+            raise failed[0]
+        return results
 
 
 WORKERS = Workers()
+
+
+def alone():
+    """A team of one: which worker, a board to add up at, turns to wait for."""
+    return 0, np.empty((2, 1, 0)), np.zeros((1, 8), np.int64)
 
 
 class Params:
@@ -696,15 +734,16 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.d_params = np.empty(SIZE, f4)
-        self.work = [np.empty(0, f4)]
+        self.work = []  # of each worker
         self.losses = np.empty(1, np.float64)  # of train_step
-        self.shards = []
 
-    def work_for(self, batch):
-        """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 622 * batch + 10:
-            self.work[0] = np.empty(622 * batch + 10, f4)
+    def work_for(self, workers, batch):
+        """The work space of each worker, made anew only for others or where a larger batch needs it."""
+        if len(self.work) != workers or self.work[0][0].size < 622 * batch + 10:
+            self.work = [(np.empty(622 * batch + 10, f4),) for _ in range(workers)]
+            self.shares = np.empty((workers, SIZE), f4)
+            self.board = np.empty((2, workers, 1))
+            self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
         return self.work
 
 
@@ -729,8 +768,6 @@ def train_step(params, state, x, y):
     x: float32 [batch, 10, 10]; y: whole numbers [batch] below 5.
     """
     x, y = _checked(x, y)
-    if (shards := shards_of(x.shape[0], 55040 * x.shape[0])) > 1:
-        return _step_in_shards(params, state, shards, x, y)
     return _steps(params, state, state.losses, x, y)
 
 
@@ -739,13 +776,6 @@ def train_steps(params, state, steps, x, y):
     x, y = _checked(x, y)
     if steps < 1 or x.shape[0] % steps:
         raise ValueError(f"{x.shape[0]} rows are not {steps} batches of one size")
-    count = x.shape[0] // steps
-    if shards_of(count, 55040 * count) > 1:
-        losses = [
-            train_step(params, state, x[first : first + count], y[first : first + count])
-            for first in range(0, x.shape[0], count)
-        ]
-        return np.array(losses)
     losses = np.empty(steps, np.float64)
     _steps(params, state, losses, x, y)
     return losses
@@ -754,9 +784,26 @@ def train_steps(params, state, steps, x, y):
 def _steps(params, state, losses, x, y):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
-    bad, place, done, loss = step_entry(
-        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), x, y
-    )
+    work = 55040 * count
+    shards = shards_of(count, work)
+    spaces = state.work_for(shards, count)
+
+    def part(worker):
+        return step_entry(
+            params.flat,
+            state.shares,
+            state.flat,
+            state.step + 1,
+            losses,
+            worker,
+            state.board,
+            state.turns,
+            *spaces[worker],
+            x,
+            y,
+        )
+
+    (bad, place, done, loss), *_ = WORKERS.run(part, shards, work, state.turns)
     state.step += done
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
@@ -765,43 +812,14 @@ def _steps(params, state, losses, x, y):
     return loss
 
 
-def _step_in_shards(params, state, shards, x, y):
-    """train_step with the rows cut into ranges, one for each worker, and their shares added in order."""
-    count = x.shape[0]
-    batch = x.shape[0]
-    if len(state.shards) != shards or state.shards[0][0].size < 622 * batch + 10:
-        state.shards = [(np.empty(622 * batch + 10, f4),) for _ in range(shards)]
-        state.shares = np.empty((shards, SIZE), f4)
-    step = state.step + 1
-
-    def share(worker):
-        first, last = count * worker // shards, count * (worker + 1) // shards
-        return share_entry(params.flat, state.shares[worker], first, last, *state.shards[worker], x, y)
-
-    done = WORKERS.map(share, shards)
-    bad, place, *_ = max(done, key=lambda result: result[0])
-    if bad >= 0:
-        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
-    (loss_sum,) = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])
-    loss = sums_entry(state.shares, x.shape[0], loss_sum)
-
-    def added(worker):
-        first, last = 27141 * worker // shards, 27141 * (worker + 1) // shards
-        added_entry(params.flat, state.shares, state.flat, step, first, last)
-
-    WORKERS.map(added, shards)
-    state.step = step
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss of step {step} is {loss}")
-    return loss
-
-
 def loss_and_gradients(params, x, y, *, seed=0):
     """The loss and its gradient by every parameter, named as the parameters are."""
     x, y = _checked(x, y)
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(622 * batch + 10, f4), x, y)
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat.reshape(1, SIZE), *alone(), np.empty(622 * batch + 10, f4), x, y
+    )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return loss, gradients
@@ -1475,3 +1493,136 @@ def blas_address(function):
 
 for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
     add_symbol(f"numpy_{_function}", blas_address(_function))
+
+
+LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
+
+
+@kernel
+def add_up(values, team):
+    """Adds to an array what the others of a team hold in theirs, in their order; all wait for each other there.
+
+    A team is (which worker this is, a board with two halves of a row for each, what turn each has told and come to).
+    A half is written anew two turns later: by then all have read it.
+    """
+    worker, board, turns = team
+    half, flat = turns[worker, 1] % 2, view(values, 0, (values.size,))
+    if turns.shape[0] > 1:
+        for n in range(flat.size):
+            board[half, worker, n] = flat[n]
+        meet(worker, turns)
+        for n in range(flat.size):
+            total = board[half, 0, n]
+            for other in range(1, turns.shape[0]):
+                total += board[half, other, n]
+            flat[n] = total
+
+
+@kernel
+def joined(value, team):
+    """The sum of a number that each worker has."""
+    worker, board, turns = team
+    half, total = turns[worker, 1] % 2, float(value)
+    if turns.shape[0] > 1:
+        board[half, worker, 0] = value
+        meet(worker, turns)
+        total = board[half, 0, 0]
+        for other in range(1, turns.shape[0]):
+            total += board[half, other, 0]
+    return total
+
+
+@kernel
+def add_shares(shares, team):
+    """Adds what all workers have to what the first has, in their order, each worker for a range of the places."""
+    worker, _, turns = team
+    first, last = shares.shape[1] * worker // turns.shape[0], shares.shape[1] * (worker + 1) // turns.shape[0]
+    for other in range(1, turns.shape[0]):
+        for n in range(first, last):
+            shares[0, n] += shares[other, n]
+    meet(worker, turns)
+
+
+@kernel
+def meet(worker, turns):
+    """Waits until all have come here: each sees then what the others wrote before."""
+    turn = turns[worker, 1] = turns[worker, 1] + 1
+    tell(turns, worker, turn)
+    for other in range(turns.shape[0]):
+        rounds = 0
+        while turn_of(turns, other) < turn:
+            rounds += 1
+            if rounds > 4096:  # some ten microseconds: others may need the processor
+                give_way()
+
+
+@kernel
+def is_left(turns):
+    """Whether a worker was interrupted: what it has not added is missing."""
+    left = 0
+    for other in range(turns.shape[0]):
+        left += turn_of(turns, other) == LAST_TURN
+    return left > 0
+
+
+def tell(turns, worker, turn):
+    """Says that a worker has come to a turn: what it wrote before is seen by all who see that."""
+    turns[worker, 0] = turn
+
+
+def turn_of(turns, worker):
+    """The turn that a worker has come to."""
+    return turns[worker, 0]
+
+
+def give_way():
+    """Lets another thread run."""
+    sleep(0)
+
+
+@type_callable(tell)
+def type_of_tell(_):
+    """It gives nothing back."""
+    return lambda turns, worker, turn: types.none
+
+
+@type_callable(turn_of)
+def type_of_turn_of(_):
+    """A whole number."""
+    return lambda turns, worker: types.intp
+
+
+@type_callable(give_way)
+def type_of_give_way(_):
+    """It gives nothing back."""
+    return lambda: types.none
+
+
+def compiled_turn(context, builder, turns, given, worker):
+    """Where a worker's turn stands."""
+    data, strides = (array_field(context, builder, turns, given, name) for name in ("data", "strides"))
+    return cgutils.pointer_add(builder, data, builder.mul(worker, builder.extract_value(strides, 0)))
+
+
+@lower_builtin(tell, types.Array, types.Integer, types.Integer)
+def compiled_tell(context, builder, signature, arguments):
+    """A store that nothing written before it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments[:2])
+    builder.store_atomic(arguments[2], place, "release", 8)
+    return context.get_dummy_value()
+
+
+@lower_builtin(turn_of, types.Array, types.Integer)
+def compiled_turn_of(context, builder, signature, arguments):
+    """A load that nothing read after it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    return builder.load_atomic(place, "acquire", 8)
+
+
+@lower_builtin(give_way)
+def compiled_give_way(context, builder, *_):
+    """By the C library, where it has a function for that."""
+    if hasattr(os, "sched_yield"):
+        kind = cgutils.ir.FunctionType(cgutils.int32_t, [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+    return context.get_dummy_value()

@@ -69,7 +69,7 @@ def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch,
     assert module.shards_of(100 * BATCH, 10**9) == int(workers)
     monkeypatch.setattr(module, "shards_of", lambda *_: int(workers))
     cut_losses, cut_params, state = _trained(module)
-    assert len(state.shards) == int(workers)
+    assert len(state.work) == int(workers)
     np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
     np.testing.assert_allclose(cut_params, params, rtol=1e-9, atol=1e-12)
 
@@ -120,16 +120,16 @@ def test_two_threads_train_two_models_at_once(module, monkeypatch):
 
 def test_workers_are_made_anew_in_another_process(module, monkeypatch):
     workers = module.Workers()
-    assert workers.map(lambda n: n + 1, 2) == [1, 2]
-    threads = workers.threads
-    assert workers.map(lambda n: n + 1, 2) == [1, 2]
-    assert workers.threads is threads
-    assert workers.map(lambda n: n + 1, threads[0] + 1) == [*range(1, threads[0] + 2)]
-    assert workers.threads[0] == threads[0] + 1
-    threads = workers.threads
+    assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
+    (thread,) = workers.idle
+    assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
+    assert workers.idle == [thread]
+    assert workers.run(lambda n: n + 1, 5, 0) == [1, 2, 3, 4, 5]
+    assert thread in workers.idle
+    assert len(workers.idle) == 4
     monkeypatch.setattr(module.os, "getpid", lambda: -1)
-    assert workers.map(lambda n: n + 1, 2) == [1, 2]
-    assert workers.threads is not threads
+    assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
+    assert thread not in workers.idle
 
 
 def _rows(text):
@@ -168,7 +168,6 @@ loss mean((gru(h, 64) - y)^2)
     assert rows is not None
     assert rows.dim == "batch"
     module = load_plain(emit(text, dtype="float64"))
-    monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(5, 4, 24)), rng.normal(size=(5, 4, 64))
     found = []
@@ -281,20 +280,20 @@ def test_a_worker_that_is_interrupted_keeps_nobody_waiting(normed, where, monkey
     monkeypatch.setattr(normed, "shards_of", lambda *_: 2)
     params = normed.init(seed=1)
     state = normed.init_state(params)
-    share = normed.share_entry
+    entry = normed.step_entry
 
-    def interrupted(params, d_params, first, *rest):
-        if (first > 0) == where:
+    def interrupted(*arguments):
+        if arguments[5] == where:
             raise KeyboardInterrupt
-        return share(params, d_params, first, *rest)
+        return entry(*arguments)
 
-    monkeypatch.setattr(normed, "share_entry", interrupted)
+    monkeypatch.setattr(normed, "step_entry", interrupted)
     before = params.flat.copy()
     with pytest.raises(KeyboardInterrupt):
         normed.train_step(params, state, *_normed_data())
     np.testing.assert_array_equal(params.flat, before)
     assert state.step == 0
-    monkeypatch.setattr(normed, "share_entry", share)
+    monkeypatch.setattr(normed, "step_entry", entry)
     assert np.isfinite(normed.train_step(params, state, *_normed_data()))
 
 
@@ -335,7 +334,7 @@ optimizer pushed(lr = 0.1):
 def test_every_rule_takes_a_step_of_the_shares(rule, cut, monkeypatch):
     """By ranges of the parameters, or all of them at once with space for what waits for a sum."""
     module = load_plain(emit(PUSHED + TEXT.replace("adam(lr = 1e-3), clip_norm = 1.0", rule), dtype="float64"))
-    assert ("first" in module.added_entry.__code__.co_varnames) is cut
+    assert ("first" in module.update.__code__.co_varnames) is cut
     monkeypatch.setattr(module, "OneBlasThread", contextlib.nullcontext)
     x, y = (array[:7] for array in _data())
     found = []
@@ -359,7 +358,7 @@ def test_a_recurrence_that_reads_no_rows_comes_after_them():
 def test_the_work_of_rows_counts_free_dims(monkeypatch):
     text = "dim batch, time\ninput x[batch, time, 64]\nh = lstm(x, 96)\nloss mean(h^2)\n"
     source = emit(text)
-    assert re.search(r"shards_of\(x\.shape\[0\], \d+ \* x\.shape\[0\] \* x\.shape\[1\]\)", source)
+    assert re.search(r"work = \d+ \* count \* x\.shape\[1\]", source)
     module = load_plain(source)
     seen = []
     monkeypatch.setattr(module, "shards_of", lambda rows, work: seen.append((rows, work)) or 1)
@@ -411,4 +410,4 @@ def test_predictions_of_parts_of_a_batch_are_those_of_the_batch(monkeypatch):
 )
 def test_predictions_that_need_to_know_the_batch_are_made_whole(line):
     source = emit(f"dim batch\ninput x[batch, 256]\nh = relu(dense(relu(dense(x, 256)), 10))\n{line}\nloss mean(h^2)\n")
-    assert "def share(worker)" not in source[source.index("def predict(") : source.index("def evaluate(")]
+    assert "def part(worker)" not in source[source.index("def predict(") : source.index("def evaluate(")]

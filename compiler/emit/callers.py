@@ -123,17 +123,42 @@ class Callers:
     def work_names(self, program: Program) -> list[str]:
         return [WORK_NAMES[kind] for kind in program.work]
 
+    @property
+    def gradients(self) -> str:
+        """What entries call the array that a pass fills."""
+        return "d_params"
+
+    @property
+    def team(self) -> list[str]:
+        """What a pass is told of the workers that make it together, where a step is cut."""
+        return []
+
+    @property
+    def place(self) -> list[str]:
+        """The arguments by which an entry is told the same."""
+        return []
+
+    def pass_given(self, *seed: str) -> list[str]:
+        """The arguments of `differentiate`."""
+        assert self.spec.gradient is not None
+        return ["params", self.gradients, *self.team, *self.work_names(self.spec.gradient), *seed, *self.passed("all")]
+
     def gradient_entry(self) -> str:
         assert self.spec.gradient is not None
-        work = self.work_names(self.spec.gradient)
-        arguments = ["params", "d_params", *work, *self.seed(self.spec.gradient), *self.passed("all")]
+        seed = self.seed(self.spec.gradient)
+        arguments = ["params", self.gradients, *self.place, *self.work_names(self.spec.gradient), *seed]
         lines = [
             '"""The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""',
             *own("params"),
             *self.checks("all", 1),
-            f"return -1, -1, differentiate({', '.join(arguments)})",
+            *self.meeting(),
+            *call_rows("return -1, -1, differentiate", self.pass_given(*seed)),
         ]
-        return entry_text("entry", "gradient_entry", arguments, lines)
+        return entry_text("entry", "gradient_entry", [*arguments, *self.passed("all")], lines)
+
+    def meeting(self, *, steps: bool = False) -> list[str]:
+        """Rows that make of the arguments of an entry what a pass is told of the workers."""
+        return []
 
     def step_entry(self) -> str:
         assert self.spec.gradient is not None
@@ -143,7 +168,7 @@ class Callers:
         step = [
             *cut,
             *self.checks("all", 1, "step"),
-            *call_rows("loss = differentiate", ["params", "d_params", *work, *self.step_seed(), *self.passed("all")]),
+            *call_rows("loss = differentiate", self.pass_given(*self.step_seed())),
             *self.updated(),
             "losses[step] = loss",
             "if not np.isfinite(loss):",
@@ -156,14 +181,16 @@ class Callers:
             "Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is",
             "out of range or -1, its place in its batch, how many steps were taken, the loss of the last).",
             '"""',
-            *own("params", "d_params", "moments", moments=self.spec.moments),
+            *own("params", self.gradients, "moments", moments=self.spec.moments),
+            *self.meeting(steps=True),
             *([f"count = {given[0]}.shape[0] // losses.size"] if cut else []),
             "for step in range(losses.size):",
             *(f"{INDENT}{row}" for row in step),
             "return -1, -1, losses.size, losses[losses.size - 1]",
         ]
         data = [*work, *self.seed(self.spec.gradient), *given]
-        return entry_text("entry", "step_entry", ["params", "d_params", "moments", "t", "losses", *data], lines)
+        arguments = ["params", self.gradients, "moments", "t", "losses", *self.place, *data]
+        return entry_text("entry", "step_entry", arguments, lines)
 
     def cut_rows(self) -> tuple[list[str], list[str]]:
         """What the arrays of all steps are called, and the rows that cut those of one step out of them."""
@@ -206,7 +233,6 @@ class Callers:
         parts = [self.orthogonal_text(), self.init_text()]
         if spec.gradient is not None:
             parts += [self.init_state_text(), self.train_step_text(), self.train_steps_text(), self.steps_text()]
-            parts.append(self.sharded_text())
             parts.append(self.loss_and_gradients_text())
         if spec.predict is not None:
             parts.append(self.predict_text("predict", spec.predict))
@@ -307,7 +333,6 @@ class Callers:
         lines = [
             *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
-            *self.sharded_call(),
             f"return _steps({', '.join(['params', 'state', 'state.losses', *passed])})",
         ]
         return plain("train_step", ["params", "state", *passed], lines)
@@ -327,7 +352,6 @@ class Callers:
             f"if {wrong}:",
             f"{INDENT}raise ValueError({told})",
             *self.one_batch_checked(),
-            *self.sharded_calls(),
             "losses = np.empty(steps, np.float64)",
             f"_steps({', '.join(['params', 'state', 'losses', *passed])})",
             "return losses",
@@ -346,20 +370,17 @@ class Callers:
         """What both have in common."""
         program, batch, passed = self.spec.gradient, self.spec.batch, self.passed("all")
         assert program is not None
-        dims = list(dict.fromkeys(name for size in program.work.values() for name in size.dims))
-        sizes = ", ".join("count" if dim == batch else self.dim_source(dim, "all") for dim in dims)
-        work = [f"*state.work_for({sizes})"] if program.work else []
-        seed = self.called_seed(program, "state.seed")
         bounded = bool(self.bounded("all"))
-        counted = batch is not None and (batch in dims or bounded)
+        told = f"{self.told()}, done, loss"
+        called = self.step_called(told)
+        counted = batch is not None and (bounded or any("count" in row for row in called))
         names, arrays = _shape_of(quoted(tensor.name) for tensor in self.given("all")), _shape_of(passed)
         wrong = f"{arrays}[bad]{'[done * count :]' if batch is not None else ''}"
         refused = ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range({names}[bad], {wrong}, place))"]
-        call = ["params.flat", "state.d_params", "state.flat", "state.step + 1", "losses", *work, *seed, *passed]
         lines = [
             '"""A step for each of the losses, which it fills in; returns the last."""',
             *([f"count = {self.dim_source(batch, 'all')} // losses.size"] if batch is not None and counted else []),
-            *call_rows(f"{self.told()}, done, loss = step_entry", call),
+            *called,
             "state.step += done",
             *(refused if bounded else []),
             "if not math.isfinite(loss):",
@@ -368,23 +389,19 @@ class Callers:
         ]
         return plain("_steps", ["params", "state", "losses", *passed], lines)
 
-    # ------------------------------------------------------------ for steps in shards, where there are any
+    def step_called(self, results: str) -> list[str]:
+        """The rows that run the steps."""
+        program = self.spec.gradient
+        assert program is not None
+        work = [f"*state.work_for({', '.join(self.step_sizes(program).values())})"] if program.work else []
+        held = ["params.flat", "state.d_params", "state.flat", "state.step + 1", "losses", *work]
+        given = [*held, *self.called_seed(program, "state.seed"), *self.passed("all")]
+        return call_rows(f"{results} = step_entry", given)
 
-    def sharded_entries(self) -> list[str]:
-        """What the workers run."""
-        return []
-
-    def sharded_call(self) -> list[str]:
-        """Hands long steps to the workers."""
-        return []
-
-    def sharded_calls(self) -> list[str]:
-        """The same for many steps."""
-        return []
-
-    def sharded_text(self) -> str:
-        """`train_step` for long steps."""
-        return ""
+    def step_sizes(self, program: Program) -> dict[str, str]:
+        """The free dims that the work space needs, and how large they are in one step."""
+        dims = dict.fromkeys(name for size in program.work.values() for name in size.dims)
+        return {dim: "count" if dim == self.spec.batch else self.dim_source(dim, "all") for dim in dims}
 
     def updated(self, *over: str) -> list[str]:
         """The call that takes one step of the optimizer, where it is cut over a range of parameters."""
@@ -403,11 +420,12 @@ class Callers:
         assert program is not None
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
         given = [*self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
+        filled = self.filled("gradients.flat")
         doc = "The loss and its gradient by every parameter, named as the parameters are."
         params = "params.flat"
         if self.spec.carries:  # a pass gives states their next values where they lie
             doc, params = f"{doc} States stay as they are.", "params.flat.copy()"
-        call = [params, "gradients.flat", *given]
+        call = [params, *filled, *given]
         lines = [
             f'"""{doc}"""',
             *self.checked("all"),
@@ -418,6 +436,10 @@ class Callers:
             "return loss, gradients",
         ]
         return plain("loss_and_gradients", ["params", *self.passed("all"), "*", "seed=0"], lines)
+
+    def filled(self, gradient: str) -> list[str]:
+        """The arguments for an array that a pass fills alone."""
+        return [gradient]
 
     def work_needs(self, program: Program, row: str) -> bool:
         name = row.split(" = ")[0]
@@ -615,8 +637,8 @@ class Callers:
 
 def own(*buffers: str, moments: int = 0) -> list[str]:
     """Lines that refuse buffers of another model: where they are shorter, kernels would run beyond their ends."""
-    sizes = {"params": "SIZE", "d_params": "SIZE", "moments": str(moments)}
-    wrong = " or ".join(f"{buffer}.size != {sizes[buffer]}" for buffer in buffers)
+    sizes = {"params": "params.size != SIZE", "d_params": "d_params.size != SIZE", "shares": "shares.shape[1] != SIZE"}
+    wrong = " or ".join({**sizes, "moments": f"moments.size != {moments}"}[buffer] for buffer in buffers)
     whose = "params or state are" if "moments" in buffers else "params are"
     mend = "init() and init_state(params) make" if "moments" in buffers else "init() makes"
     return [f"if {wrong}:", f'{INDENT}raise ValueError("{whose} of another model: {mend} those of this one")']

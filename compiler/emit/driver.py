@@ -149,8 +149,7 @@ class Driver:
             dims |= dict.fromkeys(size.dims)
         order = [name for name, tensor in program.graph.tensors.items() if tensor.role and name in flow.touched]
         multiplies = any(isinstance(step, Gemm) for step in plain_steps(program.steps))
-        meets = any(isinstance(step, Meeting) for step in program.steps)
-        calls = (*(("gemm",) if multiplies else ()), *(("add_up",) if meets else ()))
+        calls = ("gemm",) if multiplies else ()
         self.rows = None
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls, tuple(self.sites))
 
@@ -271,7 +270,7 @@ class Driver:
         buffer = program.buffers[name]
         shown = self.names.of(buffer.shares or name)
         if buffer.storage is Storage.LOCAL:
-            return f"{shown} = joined({shown}, team)"
+            return f"{shown} = {self.real}(joined({shown}, team))"
         return f"add_up({shown}, team)  # {self.names.of(name)}, of the rows of all"
 
     def sequential(self, step: Sequential, program: Program, site: "_Site") -> list[str]:

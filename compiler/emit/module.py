@@ -11,7 +11,7 @@ from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
-from gradc.schedule.costs import SHARD_WORK, SHARDED_WORK
+from gradc.schedule.costs import BLAS_WORK, SHARD_WORK, SHARDED_WORK
 from gradc.schedule.program import Program, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
@@ -19,7 +19,7 @@ from .callers import Callers, own, quoted, unpacked
 from .driver import WORK_NAMES, Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
-from .lines import INDENT, call_rows, laid_out, shape_text
+from .lines import INDENT, laid_out, shape_text
 from .names import MODULE_NAMES, Names
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
@@ -28,7 +28,13 @@ from .sharded import ShardedCallers
 
 WIDTH = 120
 WIDEST_EQUATION = 88
-THREAD_IMPORTS = ("import os", "import threading", "from concurrent.futures import ThreadPoolExecutor, wait")
+THREAD_IMPORTS = (
+    "import os",
+    "import threading",
+    "from contextlib import nullcontext",
+    "from functools import partial",
+    "from queue import SimpleQueue",
+)
 OPTIONAL_IMPORTS = (
     "",
     "try:",
@@ -128,8 +134,8 @@ class _Module:
             work_lines=callers.work_for(),
             is_cut=self.is_cut,
             shard_work=SHARD_WORK,
+            blas_work=BLAS_WORK,
             no_work=callers.no_work(),
-            meets=bool(self.rows and self.rows.met),
             wrappers=wrappers,
         )
 
@@ -247,7 +253,7 @@ class _Module:
             texts.append(self.update_text(driver))
         callers = self.callers
         if spec.gradient is not None:
-            texts += [callers.gradient_entry(), callers.step_entry(), *callers.sharded_entries()]
+            texts += [callers.gradient_entry(), callers.step_entry()]
         alone = [(label, prediction.program) for label, prediction in spec.alone.items()]
         for label, program in (("predict", spec.predict), *alone, ("evaluate", spec.evaluate)):
             if program is not None:
@@ -322,20 +328,20 @@ class _Module:
             *self.scalar_gradients(program, ends),
             f"return {self.names.of(program.graph.outputs['loss'])}",
         ]
-        known = [f"{self.names.of(dim)} = {callers.dim_source(dim, 'all')}" for dim in self.finish.dims]
-        row_dim = callers.dim_source(rows.dim, "all")
-        alone = ["None"] if rows.met else []
-        sums = f"{unpacked(callers.sums)} = over_rows" if callers.sums else "over_rows"
+        carries = ", gives states their next values" if self.spec.carries else ""
         whole = [
-            *docstring((self.pass_doc(),)),
-            *known,
-            *call_rows(sums, ["params", "d_params", "0", row_dim, *alone, *given]),
-            *call_rows("return of_sums", callers.after({})),
-        ]
+            *docstring((
+                "One forward and one backward pass by all workers of a team, each over its range of the rows:",
+                f"returns the loss, fills the first of the shares{carries}.",
+            )),
+            *callers.passed_by_all(),
+        ]  # fmt: skip
+        self.calls |= dict.fromkeys(("team",))
+        around = ["params", "d_params", *RANGE.values(), *callers.team_of_rows, *given]
         return "\n\n\n".join([
-            function("inlined", "over_rows", ["params", "d_params", *RANGE.values(), *callers.team, *given], over_rows),
-            function("inlined", "of_sums", callers.after({}), finish),
-            function("inlined", "differentiate", ["params", "d_params", *given], whole),
+            function("inlined", "over_rows", around, over_rows),
+            function("inlined", "of_sums", callers.after(), finish),
+            function("inlined", "differentiate", ["params", "shares", "team", *given], whole),
         ])  # fmt: skip
 
     def work_after(self, program: Program, rows: Rows) -> dict[Kind, IndexExpr]:
@@ -361,9 +367,7 @@ class _Module:
                 once.append(f"{shown}[...] = 0.0")
             elif tensor not in made:
                 lines.append(f"{shown}[...] = 0.0")
-        once = (
-            ["if place_of(team) > 0:  # the first worker has it", *(f"{INDENT}{row}" for row in once)] if once else []
-        )
+        once = ["if team[0] > 0:  # the first worker has it", *(f"{INDENT}{row}" for row in once)] if once else []
         return [*lines, *once]
 
     def has_axes(self, program: Program, label: str) -> bool:

@@ -25,9 +25,9 @@ LIKE_DIGITS = ("l", "I", "O")
 
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
-    *("team", "workers", "turns", "LAST_TURN"),
-    *("os", "threading", "ThreadPoolExecutor", "wait", "sums_entry"),
-    *("over_rows", "of_sums", "share_entry", "added_entry", "shards_of", "OneBlasThread", "Workers"),
+    *("team", "workers", "turns", "part", "spaces", "partial", "nullcontext", "sleep"),
+    *("os", "threading", "SimpleQueue", "alone", "board", "Worker", "LAST_TURN"),
+    *("over_rows", "of_sums", "shards_of", "OneBlasThread", "Workers"),
     *("FAST", "kernel", "inlined", "vector", "entry", "gemm", "parts", "count", "PLAIN", "BARE"),
     *("NAME", "DTYPE", "SOURCE", "HASH", "PARAMS", "SIZE", "MOMENTS", "INPUTS", "TARGETS", "RANGES", "PREDICTIONS"),
     *("METRICS", "DATA", "FIT", "Params", "State", "init", "init_state", "train_step", "loss_and_gradients", "predict"),
@@ -36,7 +36,7 @@ MODULE_NAMES = (
     *("gradient_entry", "step_entry", "predict_entry", "evaluate_entry", "bad", "place", "kernels", "step", "numba"),
     *("gradients", "results", "threadpoolctl", "_", "_array", "_checked", "_checked_inputs"),
     *("losses", "steps", "train_steps", "_steps", "BATCH"),
-    *("_out_of_range", "_step_in_shards", "_seed", "processors"),
+    *("_out_of_range", "_seed", "processors"),
 )
 
 

@@ -1,14 +1,12 @@
-"""The part of a module that runs a training step in shards: what the workers call, and what calls the workers.
+"""The part of a module that runs training steps in shards: what the workers of a team call, and what calls them.
 
-    share_entry     each worker, over its range of rows: its share of the gradient and of the sums
-    sums_entry      once: the loss, of the sums of all shares
-    added_entry     each worker, over its range of parameters: adds up the shares and takes the optimizer's step
+    differentiate   each worker, over its range of rows; the sums of all are met, what comes after them the first does
+    step_entry      step after step: each worker adds up the shares of its range of parameters and steps there
 
-Where the optimizer's step needs all gradients at once (to clip their norm), added_entry runs once.
+One worker alone is a team, too.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradc.graph.index import ONE
@@ -17,8 +15,8 @@ from gradc.schedule.costs import SHARDED_WORK
 from gradc.schedule.program import Program
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
-from .callers import Callers, entry_text, own, plain, unpacked
-from .driver import WORK_NAMES, Body
+from .callers import Callers, unpacked
+from .driver import WIDTH, WORK_NAMES, Body
 from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
 
@@ -51,111 +49,126 @@ class ShardedCallers(Callers):
         return [self.names.of(name) for name in self.rows.partial]
 
     @property
-    def team(self) -> list[str]:
-        """The argument by which a worker meets the others, where it does."""
-        return ["team"] if self.rows.met else []
-
-    @property
     def widest_meeting(self) -> str:
         """The most numbers that workers add up at once."""
         sizes = [math.prod(self.program.graph.tensors[name].extents, start=ONE) for name in self.rows.met]
         known = max((size.constant for size in sizes if size.constant is not None), default=0)
         free = [self.size(size) for size in dict.fromkeys(sizes) if size.constant is None]
-        return f"max({', '.join([str(known), *free])})" if free else str(known)
+        return f"max({', '.join([str(known or 1), *free])})" if free else str(known or 1)
 
-    # ------------------------------------------------------------ what comes after all rows
+    # ------------------------------------------------------------ in a team
 
-    def after(self, names: Mapping[str, str]) -> list[str]:
-        """The arguments of `of_sums`, `params`, `d_params`, `work` and `seed` under these names."""
+    def after(self) -> list[str]:
+        """The arguments of `of_sums`."""
         tensors = self.program.graph.tensors
         reads = any(tensors[name].role in (Role.PARAM, Role.STATE) for name in self.finish.arrays)
         work = [WORK_NAMES[kind] for kind in self.finish.work]
         drawn = any(tensors[name].site is not None for name in self.finish.arrays)
-        arguments = [*(["params"] if reads else []), "d_params", *work, *(["seed"] if drawn else [])]
-        return [*(names.get(name, name) for name in arguments), *map(self.names.of, self.finish.dims), *self.sums]
+        given = [*(["params"] if reads else []), "d_params", *work, *(["seed"] if drawn else [])]
+        return [*given, *map(self.names.of, self.finish.dims), *self.sums]
 
-    def sums_entry(self) -> str:
-        """The entry for `of_sums`."""
-        called = self.after({"d_params": "shares[0]", "seed": "random_key(seed, t)"})
-        given = self.after({"d_params": "shares"})
-        arguments = [*(["t"] if "seed" in given else []), *given]
-        checked = own("params") if "params" in given else []
-        doc = "The loss, of the sums of all shares; states get their next values."
-        doc = doc if self.spec.carries else "The loss, of the sums of all shares."
-        lines = [f'"""{doc}"""', *checked, *call_rows("return of_sums", called)]
-        return entry_text("entry", "sums_entry", arguments, lines)
+    def passed_by_all(self) -> list[str]:
+        """The rows of `differentiate`: a worker's pass over its rows, what the first does after those of all, and the
+        sum of all gradients."""
+        size, rows = self.spec.size, self.names.of(self.rows.dim)
+        dims = dict.fromkeys((self.rows.dim, *self.finish.dims))
+        given = [*self.work_names(self.program), *self.seed(self.program), *self.passed("all")]
+        over_rows = ["params", "d_params", *RANGE_NAMES, *self.team_of_rows, *given]
+        return [
+            *(f"{self.names.of(dim)} = {self.dim_source(dim, 'all')}" for dim in dims),
+            "worker, _, turns = team",
+            f"first, last = {share_of(rows)}",
+            f"d_params = view(shares, {size} * worker, ({size},))",
+            *call_rows(f"{unpacked(self.sums)} = over_rows" if self.sums else "over_rows", over_rows),
+            *(f"{name} = {self.real}(joined({name}, team))" for name in self.sums),
+            "loss = 0.0",
+            "if worker == 0 and not is_left(turns):",
+            *(f"{INDENT}{row}" for row in call_rows("loss = of_sums", self.after())),
+            "loss = joined(loss, team)",
+            "add_shares(shares, team)",
+            "return loss",
+        ]
+
+    @property
+    def team_of_rows(self) -> list[str]:
+        """What `over_rows` is told of the team: nothing, where no rows read sums over all."""
+        return ["team"] if self.rows.met else []
 
     # ------------------------------------------------------------ entries
 
-    def sharded_entries(self) -> list[str]:
-        """A worker's share of a step, and what follows when all have done theirs."""
-        work, arrays = self.work_names(self.program), self.passed("all")
-        seed = ["t", "seed"] if self.seed(self.program) else []
-        arguments = ["params", "d_params", *RANGE_NAMES, *self.team, *seed, *work, *arrays]
-        rows = ["params", "d_params", *RANGE_NAMES, *self.team, *work, *self.step_seed(), *arrays]
-        share = [
-            '"""The share of the rows first .. last - 1: (which array is out of range or -1, its place, sums)."""',
-            *own("params"),
-            *self.checks("all", len(self.sums)),
-            *call_rows(f"{unpacked(self.sums)} = over_rows" if self.sums else "over_rows", rows),
-            f"return {', '.join(['-1', '-1', *self.sums])}",
-        ]
-        return [entry_text("entry", "share_entry", arguments, share), self.sums_entry(), self.added_entry()]
+    @property
+    def gradients(self) -> str:
+        """A row of gradients for each worker."""
+        return "shares"
 
-    def added_entry(self) -> str:
-        """The shares' sum and the optimizer's step."""
-        what = "of the parameters first .. last - 1, " if self.cut else ""
-        ends = ", ".join(RANGE_NAMES) if self.cut else f"0, {self.spec.trained}"
-        lines = [
-            f'"""Adds up the shares {what}in their order, then takes one step of the optimizer."""',
-            *own("params", "moments", moments=self.spec.moments),
-            "d_params = shares[0]",
-            f"sums = rows(d_params, {ends})",
-            "for worker in range(1, shares.shape[0]):",
-            f"{INDENT}share = rows(shares[worker], {ends})",
-            f"{INDENT}for n in range(share.size):",
-            f"{INDENT * 2}sums[n] += share[n]",
-            *self.updated(*RANGE_NAMES),
-        ]
-        arguments = ["params", "shares", "moments", "t", *self.update_work(), *(RANGE_NAMES if self.cut else ())]
-        return entry_text("entry", "added_entry", arguments, lines)
+    @property
+    def team(self) -> list[str]:
+        """Which worker it is, and where it meets the others."""
+        return ["team"]
 
-    def updated(self, *over: str) -> list[str]:
-        """Where it can be cut, without a range over all parameters."""
+    @property
+    def place(self) -> list[str]:
+        """The parts of a team."""
+        return ["worker", "board", "turns"]
+
+    def meeting(self, *, steps: bool = False) -> list[str]:
+        """The team; and for steps, the gradient and which parameters are this worker's."""
+        ends = [f"begin, end = {share_of(str(self.spec.trained))}"] if self.cut else []
+        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if steps and self.spec.updates else []
+        return ["team = worker, board, turns", *more]
+
+    def updated(self, *_: str) -> list[str]:
+        """Each worker steps in its range of the parameters, or the first in all; then all see it."""
         # not super(): a dataclass with slots is another class than the one that its methods were written in
-        return Callers.updated(self, *((over or ("0", str(self.spec.trained))) if self.cut else ()))
+        update = Callers.updated(self, *(("begin", "end") if self.cut else ()))
+        alone = update if self.cut else ["if worker == 0:", *(f"{INDENT}{row}" for row in update)]
+        return ["if is_left(turns):", f"{INDENT}return -1, -1, step, 0.0", *(alone if update else []),
+                "meet(worker, turns)"]  # fmt: skip
 
     # ------------------------------------------------------------ for callers
 
-    def sharded_call(self) -> list[str]:
-        """Hands long steps to the workers."""
-        arrays = ", ".join(self.passed("all"))
-        return [
-            f"if (shards := shards_of({self.shard_sizes()})) > 1:",
-            f"{INDENT}return _step_in_shards(params, state, shards, {arrays})",
+    def filled(self, gradient: str) -> list[str]:
+        """The gradient as the only share, and a team of one."""
+        return [f"{gradient}.reshape(1, SIZE)", "*alone()"]
+
+    def work_for(self) -> str:
+        """The method of State that keeps the space of a step."""
+        sizes = {kind: self.size(size) for kind, size in self.program.work.items()}
+        dims = dict.fromkeys(name for size in self.program.work.values() for name in size.dims)
+        widest = self.widest_meeting
+        small = [f"self.work[0][{at}].size < {size}" for at, size in enumerate(sizes.values())]
+        small += [] if widest.isdigit() else [f"self.board.shape[2] < {widest}"]
+        element = ", ".join(self.fresh_work(self.program)) + ("," if len(sizes) == 1 else "")
+        rows = [
+            f"def work_for({', '.join(['self', 'workers', *map(self.names.of, dims)])}):",
+            f'{INDENT}"""The work space of each worker, made anew only for others or where a larger batch needs it."""',
+            *(f"{INDENT}{row}" for row in _condition(["len(self.work) != workers", *small])),
+            *list_rows(INDENT * 2, "self.work", f"({element})", "for _ in range(workers)"),
+            f"{INDENT * 2}self.shares = np.empty((workers, SIZE), {self.real})",
+            f"{INDENT * 2}self.board = np.empty((2, workers, {widest}))",
+            f"{INDENT * 2}self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each",
+            f"{INDENT}return self.work",
         ]
+        return "\n".join(f"{INDENT}{row}" for row in rows)
 
-    def shard_sizes(self, rows: str = "") -> str:
-        """How many rows there are, and the multiply-adds of all."""
-        work = work_of(self.rows)
-        sizes = {dim: self.dim_source(dim, "all") for dim in {*work.dims, self.rows.dim}}
-        sizes[self.rows.dim] = rows or sizes[self.rows.dim]
-        return f"{sizes[self.rows.dim]}, {self.known_size(work, sizes)}"
-
-    def sharded_calls(self) -> list[str]:
-        """Hands them one by one to train_step."""
-        batch, names = self.spec.batch, self.passed("all")
-        rows, whole = self.dim_source(self.rows.dim, "all"), f"train_step(params, state, {', '.join(names)})"
-        if batch != self.rows.dim:
-            losses = f"np.array([{whole} for _ in range(steps)])"
-            return [f"if shards_of({self.shard_sizes()}) > 1:", f"{INDENT}return {losses}"]
-        parts = ", ".join(f"{name}[first : first + count]" for name in names)
-        one = f"train_step(params, state, {parts})"
+    def step_called(self, results: str) -> list[str]:
+        """The rows that hand the steps to the workers."""
+        count = "count" if self.spec.batch == self.rows.dim else self.dim_source(self.rows.dim, "all")
+        work, known = work_of(self.rows), {self.rows.dim: count}
+        known |= {dim: "count" if dim == self.spec.batch else self.dim_source(dim, "all") for dim in work.dims}
+        sizes = ["shards", *self.step_sizes(self.program).values()]
+        held = ["params.flat", "state.shares", "state.flat", "state.step + 1", "losses", "worker", "state.board",
+                "state.turns", "*spaces[worker]"]  # fmt: skip
+        given = [*held, *self.called_seed(self.program, "state.seed"), *self.passed("all")]
         return [
-            f"count = {rows} // steps",
-            f"if shards_of({self.shard_sizes('count')}) > 1:",
-            *list_rows(INDENT, "losses", one, f"for first in range(0, {rows}, count)"),
-            f"{INDENT}return np.array(losses)",
+            f"work = {self.known_size(work, known)}",
+            f"shards = shards_of({count}, work)",
+            f"spaces = state.work_for({', '.join(sizes)})",
+            "",
+            "def part(worker):",
+            *(f"{INDENT}{row}" for row in call_rows("return step_entry", given)),
+            "",
+            f"({results}), *_ = WORKERS.run(part, shards, work, state.turns)",
         ]
 
     def in_parts(self, label: str, program: Program, result: str) -> list[str]:
@@ -171,16 +184,17 @@ class ShardedCallers(Callers):
         arrays = [*self.given(label), *(tensors[name] for name in program.graph.outputs.values())]
         cut = [self.names.of(each.name) + ("[first:last]" if rows.extent in each.extents else "") for each in arrays]
         entry = call_rows(f"return {label}_entry", ["params.flat", *spaces, *dict.fromkeys(cut)])
-        ran = "WORKERS.map(share, shards)"
+        ran = "WORKERS.run(part, shards, work)"
         end = [ran, f"return {result}"]
         if self.bounded(label):
             asked = f"if not any(bad >= 0 for bad, *_ in {ran}):  # else the whole batch tells where"
             end = [asked, f"{INDENT}return {result}"]
         sized = any(rows.dim in size.dims for size in program.work.values())
         return [
-            f"if (shards := shards_of({dim}, {self.known_size(work, known)})) > 1:",
+            f"work = {self.known_size(work, known)}",
+            f"if (shards := shards_of({dim}, work)) > 1:",
             "",
-            f"{INDENT}def share(worker):",
+            f"{INDENT}def part(worker):",
             f"{INDENT * 2}first, last = {dim} * worker // shards, {dim} * (worker + 1) // shards",
             *([f"{INDENT * 2}count = last - first"] if sized else []),
             *(f"{INDENT * 2}{row}" for row in entry),
@@ -189,80 +203,16 @@ class ShardedCallers(Callers):
             "",
         ]
 
-    def sharded_text(self) -> str:
-        """`train_step` for long steps."""
-        count = self.dim_source(self.rows.dim, "all")
-        needed = [row for row in self.dims_of(self.program, "all") if self.work_needs(self.program, row)]
-        seed = self.called_seed(self.program, "state.seed")
-        team = ["(worker, state.board, state.turns)"] if self.rows.met else []
-        shared = ["params.flat", "state.shares[worker]", *RANGE_NAMES, *team, *(["step", *seed] if seed else [])]
-        lines = [
-            '"""train_step with the rows cut into ranges, one for each worker, and their shares added in order."""',
-            f"count = {count}",
-            *needed,
-            *self.space(),
-            "step = state.step + 1",
-            "",
-            "def share(worker):",
-            f"{INDENT}first, last = count * worker // shards, count * (worker + 1) // shards",
-            *indented(call_rows("return share_entry", [*shared, "*state.shards[worker]", *self.passed("all")])),
-            "",
-            f"done = WORKERS.map(share, shards{', state.turns' if team else ''})",
-            *(["bad, place, *_ = max(done, key=lambda result: result[0])"] if self.bounded("all") else []),
-            *self.refusal("all"),
-            *self.added(),
-            "state.step = step",
-            "if not math.isfinite(loss):",
-            f'{INDENT}raise FloatingPointError(f"the loss of step {{step}} is {{loss}}")',
-            "return loss",
-        ]
-        return plain("_step_in_shards", ["params", "state", "shards", *self.passed("all")], lines)
 
-    def space(self) -> list[str]:
-        """The rows that make the workers' work space, and the space for their shares."""
-        sizes = [
-            f"state.shards[0][{at}].size < {self.size(size)}" for at, size in enumerate(self.program.work.values())
-        ]
-        work = self.fresh_work(self.program)
-        element = f"({', '.join(work)}{',' if len(work) == 1 else ''})"
-        widest = self.widest_meeting
-        sizes += [f"state.board.shape[2] < {widest}"] if not widest.isdigit() else []
-        board = [
-            f"{INDENT}state.board = np.empty((2, shards, {widest}), {self.real})",
-            f"{INDENT}state.turns = np.empty((shards, 8), np.int64)  # a line of cache for each",
-            "state.turns[:] = 0",
-        ]
-        return [
-            f"if {' or '.join(['len(state.shards) != shards', *sizes])}:",
-            *list_rows(INDENT, "state.shards", element, "for _ in range(shards)"),
-            f"{INDENT}state.shares = np.empty((shards, SIZE), {self.real})",
-            *(board if self.rows.met else []),
-        ]
-
-    def added(self) -> list[str]:
-        """The rows that make one step of the shares."""
-        known = {"params": "params.flat", "d_params": "state.shares", "seed": "_seed(state.seed)"}
-        known |= {WORK_NAMES[kind]: f"state.shards[0][{at}]" for at, kind in enumerate(self.program.work)}
-        known |= {self.names.of(dim): self.dim_source(dim, "all") for dim in self.finish.dims}
-        called = [known.get(name, name) for name in self.after({})]
-        stepped = ["step"] if known["seed"] in called else []
-        held = ["params.flat", "state.shares", "state.flat", "step", *(known[name] for name in self.update_work())]
-        lines = [f"{unpacked(self.sums)} = (math.fsum(column) for column in list(zip(*done, strict=True))[2:])"]
-        lines = [*(lines if self.sums else []), *call_rows("loss = sums_entry", [*stepped, *called])]
-        if not self.cut:
-            return [*lines, f"added_entry({', '.join(held)})"]
-        size = self.spec.trained
-        return [
-            *lines,
-            "",
-            "def added(worker):",
-            f"{INDENT}first, last = {size} * worker // shards, {size} * (worker + 1) // shards",
-            f"{INDENT}added_entry({', '.join([*held, *RANGE_NAMES])})",
-            "",
-            "WORKERS.map(added, shards)",
-        ]
+def share_of(count: str) -> str:
+    """A worker's range of so many."""
+    return f"{count} * worker // turns.shape[0], {count} * (worker + 1) // turns.shape[0]"
 
 
-def indented(rows: list[str]) -> list[str]:
-    """The rows, one level deeper."""
-    return [f"{INDENT}{row}" for row in rows]
+def _condition(alternatives: list[str]) -> list[str]:
+    """One of them holds."""
+    row = f"if {' or '.join(alternatives)}:"
+    if len(row) + 2 * len(INDENT) <= WIDTH:
+        return [row]
+    first, *others = alternatives
+    return ["if (", f"{INDENT}{first}", *(f"{INDENT}or {other}" for other in others), "):"]

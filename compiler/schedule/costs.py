@@ -28,6 +28,10 @@ SHARDED_WORK = 50_000
 """Multiply-adds a row of the batch from which a module can run its rows in shards: below, whole steps are shorter than
 handing them to threads (65 to 85 µs, 2026-11, 2 cores of a server CPU)."""
 
+BLAS_WORK = 2**25
+"""Multiply-adds of a step from which BLAS is held at one thread while workers run: it is handed no products of smaller
+ones, and setting its limit and giving it back takes 7 to 16 µs."""
+
 SHARD_WORK = 10_000_000
 """Multiply-adds for each worker from which a step is cut: about 0.1 ms on one core."""
 

@@ -11,13 +11,13 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("compilers", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "add_up")
+WHOLE = ("compilers", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "team")
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "view", "rows", "windows", "gemm"),
-    "add_up",
+    "team",
     *("random_key", "uniform", "normal"),
 )
 
