@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -224,19 +225,23 @@ def kernels_of(sites: Mapping[str, Sequence[CallSite]]) -> dict[str, tuple[int, 
 def memory_of(work: Work, program: Program, dims: Mapping[str, int], itemsize: int) -> Memory:
     """Bytes of what a call holds: of a training step's state all arrays, of a prediction its work space."""
     sizes = {Kind.REAL: itemsize, Kind.WHOLE: 8, Kind.BOOL: 1}
-    own = sum(sizes[kind] * length.value(dims) for kind, length in program.work.items())
+    own = sum(sizes[space.kind] * length.value(dims) for space, length in program.work.items())
     if work.state is None:
         return Memory(work.params.flat.nbytes, 0, 0, own, peak())
-    parts = {name: bytes_of(value) for name, value in vars(work.state).items()}
-    moments, gradients = parts.pop("flat"), parts.pop("d_params")
-    return Memory(work.params.flat.nbytes, gradients, moments, sum(parts.values()), peak())
+    arrays = {id(array): (name, array) for name, value in vars(work.state).items() for array in arrays_in(value)}
+    parts = Counter[str]()
+    for name, array in arrays.values():  # each once: workers have some in common
+        parts[name] += array.nbytes
+    moments, gradients = parts.pop("flat"), parts.pop("d_params", 0) + parts.pop("shares", 0)
+    return Memory(work.params.flat.nbytes, gradients, moments, parts.total(), peak())
 
 
-def bytes_of(value: object) -> int:
-    """Of an array, or of all arrays in lists."""
+def arrays_in(value: object) -> Iterator[Array]:
+    """An array, or all arrays in lists."""
     if isinstance(value, np.ndarray):
-        return value.nbytes
-    return sum(map(bytes_of, value)) if isinstance(value, list | tuple) else 0
+        yield value
+    elif isinstance(value, list | tuple):
+        yield from (array for part in value for array in arrays_in(part))
 
 
 def sizes_of(arrays: Mapping[str, Array], specs: Sequence[ArraySpec]) -> dict[str, int]:

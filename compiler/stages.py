@@ -31,7 +31,7 @@ from gradc.language.elaborate import elaborate_both
 from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
-from gradc.schedule.program import Program
+from gradc.schedule.program import Program, Space
 
 SHOWN = 4
 
@@ -294,8 +294,8 @@ def gradient_program(graph: Graph, *, share: bool = True) -> Program:
 
 def _with_space_for(updates: Iterable[UpdateProgram], program: Program) -> Program:
     """The same program with work space in which the optimizer's rules find room too: they run when it is done."""
-    needed = {kind: max((update.work(kind) for update in updates), default=0) for kind in Kind}
-    more = {kind: program.work.get(kind, ZERO) + length for kind, length in needed.items() if length}
+    needed = {space: max((update.work(space) for update in updates), default=0) for space in Space}
+    more = {space: program.work.get(space, ZERO) + length for space, length in needed.items() if length}
     return replace(program, work={**program.work, **more})
 
 

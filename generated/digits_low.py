@@ -484,7 +484,9 @@ def differentiate(params, shares, team, work, x, y):
     if worker == 0 and not is_left(turns):
         loss = of_sums(d_params, batch, loss_sum)
     loss = joined(loss, team)
-    add_shares(shares, team)
+    begin, end = 27141 * worker // turns.shape[0], 27141 * (worker + 1) // turns.shape[0]
+    add_shares(shares, begin, end)
+    meet(worker, turns)
     return loss
 
 
@@ -1533,14 +1535,18 @@ def joined(value, team):
 
 
 @kernel
-def add_shares(shares, team):
-    """Adds what all workers have to what the first has, in their order, each worker for a range of the places."""
-    worker, _, turns = team
-    first, last = shares.shape[1] * worker // turns.shape[0], shares.shape[1] * (worker + 1) // turns.shape[0]
-    for other in range(1, turns.shape[0]):
+def add_shares(shares, first, last):
+    """Adds what all workers have to what the first has, in their order, at the places first .. last - 1."""
+    for other in range(1, shares.shape[0]):
         for n in range(first, last):
             shares[0, n] += shares[other, n]
-    meet(worker, turns)
+
+
+@kernel
+def rows_within(begin, end, offset, count, width):
+    """Which of so many rows, the first of which lies at an offset, start at the places begin .. end - 1."""
+    first, last = (begin - offset + width - 1) // width, (end - offset + width - 1) // width
+    return min(max(first, 0), count), min(max(last, 0), count)
 
 
 @kernel

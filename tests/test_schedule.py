@@ -3,12 +3,11 @@
 import pytest
 
 from gradc.graph.index import dim, number
-from gradc.graph.tensors import Kind
 from gradc.pipeline import graphs
 from gradc.schedule.build import schedule
 from gradc.schedule.expand import expand
 from gradc.schedule.hoist import hoist_scalars
-from gradc.schedule.program import Gemm, Loop, Nest, Program, Statement, Storage, written_by
+from gradc.schedule.program import Gemm, Loop, Nest, Program, Space, Statement, Storage, written_by
 from gradc.schedule.verify import verify_program
 
 MLP = """
@@ -101,8 +100,8 @@ def test_gradients_are_written_where_the_caller_wants_them():
 
 def test_the_work_space_is_told_in_free_dims():
     work = _gradient(MLP).work
-    assert set(work) == {Kind.REAL}
-    assert work[Kind.REAL].dims == ("batch",)
+    assert set(work) == {Space.WORK}
+    assert work[Space.WORK].dims == ("batch",)
 
 
 def test_batched_products_loop_over_their_batch_indices():

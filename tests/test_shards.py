@@ -10,7 +10,7 @@ from support.emitted import load_compiled, load_plain
 
 from gradc.pipeline import emit, graphs
 from gradc.schedule.build import schedule
-from gradc.schedule.program import Meeting, Sequential
+from gradc.schedule.program import Meeting, Sequential, Storage
 from gradc.schedule.shard import rows_of, work_per_row
 from gradc.schedule.verify import verify_program
 from gradc.stages import gradient_program
@@ -310,6 +310,59 @@ def test_a_loss_with_parameters_after_its_sums_is_trained(extra):
         params["scale"] = 1 + step
         losses.append(module.loss_and_gradients(params, x, y)[0])
     np.testing.assert_allclose(gradients["scale"], (losses[0] - losses[1]) / 2e-6, rtol=1e-6)
+
+
+WIDE = """
+dim batch
+input  x[batch, 512]
+target y[batch] : int(10)
+a      = tanh(dense(x, 300))
+h      = relu(dense(a, 500))
+logits = dense(h, 10)
+loss   mean(cross_entropy(logits, y))
+"""
+
+
+@pytest.mark.parametrize("clip", ["", ", clip_norm = 0.1"])
+def test_large_gradients_are_made_by_all_workers_together(clip, monkeypatch):
+    """Of the rows of all, so that what these products read lies in one place; the others are added up."""
+    text = f"{WIDE}optimize adam(lr = 1e-3){clip}\n"
+    graph = graphs(text).gradient
+    assert graph is not None
+    program = gradient_program(graph)
+    verify_program(program)
+    rows = rows_of(program)
+    assert rows is not None
+    assert [gemm.equation.target for gemm in rows.joint] == ["d_h.weight", "d_a.weight"]
+    assert rows.common == {"a", "d_h.dense", "d_a.dense"}
+    assert {program.buffers[name].storage for name in rows.common} == {Storage.COMMON}
+    module = load_plain(emit(text, dtype="float64"))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(13, 512)), rng.integers(0, 10, 13)
+    params, losses = _trained_with(module, 1, x, y, monkeypatch)
+    for workers in (2, 3):
+        cut, cut_losses = _trained_with(module, workers, x, y, monkeypatch)
+        np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
+        np.testing.assert_allclose(cut, params, rtol=1e-9, atol=1e-12)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 1)
+    start = module.init(seed=1)
+    _, gradients = module.loss_and_gradients(start, x, y)
+    for name in ("a.weight", "h.bias"):
+        place = tuple(n // 2 for n in start[name].shape)
+        found = []
+        for step in (1e-6, -1e-6):
+            moved = module.Params(start.flat.copy())
+            moved[name][place] += step
+            found.append(module.loss_and_gradients(moved, x, y)[0])
+        np.testing.assert_allclose(gradients[name][place], (found[0] - found[1]) / 2e-6, rtol=1e-5, atol=1e-9)
+
+
+def test_what_more_is_added_to_is_no_joint_gradient():
+    graph = graphs(WIDE.replace("logits, y))", "logits, y)) + sum(h.weight^2)")).gradient
+    assert graph is not None
+    rows = rows_of(gradient_program(graph))
+    assert rows is not None
+    assert {gemm.equation.target for gemm in rows.joint} == {"d_a.weight"}
 
 
 RULES = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam", "lion")

@@ -9,7 +9,6 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program, keys_read
 
-from .driver import WORK_NAMES
 from .laws import law_text
 from .layout import ModuleSpec
 from .lines import INDENT, broken, call_rows, laid_out
@@ -121,7 +120,7 @@ class Callers:
         ])  # fmt: skip
 
     def work_names(self, program: Program) -> list[str]:
-        return [WORK_NAMES[kind] for kind in program.work]
+        return [space.value for space in program.work]
 
     @property
     def gradients(self) -> str:
@@ -211,19 +210,19 @@ class Callers:
         arguments = ", ".join(["self", *(self.names.of(dim) for dim in dims)])
         rows = [f"def work_for({arguments}):"]
         rows.append(f'{INDENT}"""The work space of a step, made anew only where a larger batch needs it."""')
-        for at, (kind, size) in enumerate(sizes.items()):
+        for at, (space, size) in enumerate(sizes.items()):
             rows.append(f"{INDENT}if self.work[{at}].size < {self.size(size)}:")
-            rows.append(f"{INDENT * 2}self.work[{at}] = np.empty({self.size(size)}, {self.dtype(kind)})")
+            rows.append(f"{INDENT * 2}self.work[{at}] = np.empty({self.size(size)}, {self.dtype(space.kind)})")
         rows.append(f"{INDENT}return self.work")
         return "\n".join(f"{INDENT}{row}" for row in rows)
 
     def no_work(self) -> str:
         """The work space before the first step."""
         sizes = self.spec.gradient.work if self.spec.gradient is not None else {}
-        return ", ".join(f"np.empty(0, {self.dtype(kind)})" for kind in sizes)
+        return ", ".join(f"np.empty(0, {self.dtype(space.kind)})" for space in sizes)
 
     def fresh_work(self, program: Program) -> list[str]:
-        return [f"np.empty({self.size(size)}, {self.dtype(kind)})" for kind, size in program.work.items()]
+        return [f"np.empty({self.size(size)}, {self.dtype(space.kind)})" for space, size in program.work.items()]
 
     # ------------------------------------------------------------ for callers
 
@@ -411,7 +410,7 @@ class Callers:
 
     def update_work(self) -> list[str]:
         """The work space that the optimizer's rules need."""
-        return [WORK_NAMES[kind] for kind in self.spec.update_work]
+        return [space.value for space in self.spec.update_work]
 
     # ------------------------------------------------------------ gradients and predictions
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Graph
-from gradc.graph.tensors import Kind
 from gradc.schedule.program import (
     Buffer,
     Gemm,
@@ -19,6 +18,7 @@ from gradc.schedule.program import (
     Nest,
     Program,
     Sequential,
+    Space,
     Step,
     Storage,
     plain_steps,
@@ -35,7 +35,6 @@ from .products import Products
 from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
 from .style import Surroundings, index_text
 
-WORK_NAMES: Mapping[Kind, str] = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
 WIDTH = 120
 WIDEST_VIEW = 90
 """Characters of a view of the work space; with a longer one among them, starts get names."""
@@ -98,7 +97,7 @@ class Body:
         lines: its statements.
         arrays: leaves that it reads or gives new values, by their names in the graph.
         dims: free dims it needs.
-        work: the kinds of work space it needs.
+        work: the spaces it needs.
         calls: the prelude functions it calls itself.
         sites: its calls of kernels and products, in the order of the text.
     """
@@ -106,7 +105,7 @@ class Body:
     lines: tuple[str, ...]
     arrays: tuple[str, ...]
     dims: tuple[str, ...]
-    work: tuple[Kind, ...]
+    work: tuple[Space, ...]
     calls: tuple[str, ...]
     sites: tuple["CallSite", ...]
 
@@ -128,11 +127,19 @@ class Driver:
     table: KernelTable
     functions: Names
     rows: IndexExpr | None = None
+    offsets: Mapping[str, int] = field(default_factory=dict)
     sites: list[CallSite] = field(default_factory=list)
 
-    def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
+    def body(
+        self, program: Program, label: str = "", rows: Rows | None = None, offsets: Mapping[str, int] | None = None
+    ) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
-        results are made by the caller."""
+        results are made by the caller.
+
+        Args:
+            offsets: where results lie among all parameters, of a program that makes those in a range of them.
+        """
+        self.offsets = offsets or {}
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         self.rows = rows.extent if rows is not None else None
@@ -165,9 +172,9 @@ class Driver:
     def work_views(self, program: Program, flow: "Flow", around: Surroundings) -> list[str]:
         """`h = view(work, 0, (batch, 32))`, for each tensor that lives in the work space."""
         buffers = (program.buffers[name] for name in program.buffers if name in flow.touched)
-        stored = [buffer for buffer in buffers if buffer.storage is Storage.WORK and not buffer.shares]
+        stored = [buffer for buffer in buffers if buffer.has_stretch]
         views = [work_view(buffer, around, {}) for buffer in stored]
-        starts: dict[tuple[Kind, IndexExpr], str] = {}
+        starts: dict[tuple[Space, IndexExpr], str] = {}
         lines: list[str] = []
         if any(len(view) > WIDEST_VIEW for view in views):
             starts, lines = self.starts(stored, around)
@@ -177,27 +184,29 @@ class Driver:
             lines.append(fitted(row, self.kept_for(buffer.tensor, program, flow)))
         return lines
 
-    def starts(self, stored: list[Buffer], around: Surroundings) -> tuple[dict[tuple[Kind, IndexExpr], str], list[str]]:
+    def starts(
+        self, stored: list[Buffer], around: Surroundings
+    ) -> tuple[dict[tuple[Space, IndexExpr], str], list[str]]:
         """Where each stretch of the work space starts, as variables: with many of them, sums would hide the shapes."""
-        found: dict[tuple[Kind, IndexExpr], str] = {}
+        found: dict[tuple[Space, IndexExpr], str] = {}
         lines: list[str] = []
-        before: dict[Kind, IndexExpr] = {}
+        before: dict[Space, IndexExpr] = {}
         for buffer in stored:
             assert buffer.offset is not None, "a stored tensor has an offset"
-            key = (buffer.kind, buffer.offset)
+            key = (buffer.space, buffer.offset)
             if key in found or not buffer.offset.terms:
                 continue
-            last = before.get(buffer.kind, IndexExpr())
+            last = before.get(buffer.space, IndexExpr())
             found[key] = self.names.fresh(f"start_{len(found) + 1}")
             step = index_text(buffer.offset - last, around)
-            base = f"{found[buffer.kind, last]} + " if last.terms else ""
+            base = f"{found[buffer.space, last]} + " if last.terms else ""
             lines.append(f"{found[key]} = {base}{step}")
-            before[buffer.kind] = buffer.offset
+            before[buffer.space] = buffer.offset
         return found, lines
 
     def kept_for(self, name: str, program: Program, flow: "Flow") -> str:
         """Why a value of the forward pass is still there in the backward pass."""
-        if name.startswith("d_"):
+        if name.startswith("d_") or self.offsets:
             return ""
         users = (target for step in flow.readers.get(name, ()) for target in written_by(step))
         adjoints = dict.fromkeys(user for user in users if user.startswith("d_"))
@@ -213,9 +222,13 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
-            lines = Products(self.names, program, self.rows).lines(
-                step, site.around, site.rounds, lambda *packing: self.packing(program, site, *packing)
-            )
+            products = Products(self.names, program, self.rows)
+            if step.equation.target in self.offsets:
+                lines = products.part(step, site.around, self.offsets[step.equation.target])
+            else:
+                lines = products.lines(
+                    step, site.around, site.rounds, lambda *packing: self.packing(program, site, *packing)
+                )
             self.sites.append(CallSite("gemm", step))  # what it packs is called before it
             return lines
         if isinstance(step, Meeting):
@@ -364,12 +377,12 @@ class _Arrays:
         return self.names.of(self.program.buffers[name].shares or name)
 
 
-def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Kind, IndexExpr], str]) -> str:
+def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Space, IndexExpr], str]) -> str:
     """A stretch of the work space in the tensor's shape."""
     assert buffer.offset is not None, "a stored tensor has an offset"
-    start = starts.get((buffer.kind, buffer.offset)) or index_text(buffer.offset, around)
+    start = starts.get((buffer.space, buffer.offset)) or index_text(buffer.offset, around)
     shape = shape_text(index_text(extent, around) for extent in buffer.extents)
-    return f"view({WORK_NAMES[buffer.kind]}, {start}, {shape})"
+    return f"view({buffer.space.value}, {start}, {shape})"
 
 
 def first_backward_step(program: Program) -> int:

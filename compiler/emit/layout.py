@@ -8,8 +8,8 @@ import sympy
 
 from gradc.graph.index import ZERO, IndexExpr
 from gradc.graph.nodes import Tensor
-from gradc.graph.tensors import Index, Kind
-from gradc.schedule.program import Program
+from gradc.graph.tensors import Index
+from gradc.schedule.program import Program, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class UpdateProgram:
     shape: tuple[int, ...]
     moments: tuple[Moment, ...]
 
-    def work(self, kind: Kind) -> int:
+    def work(self, space: Space) -> int:
         """How long its work space is: the one dim that a rule may have is the number of parameters."""
-        length = self.program.work.get(kind, ZERO)
+        length = self.program.work.get(space, ZERO)
         return length.value(dict.fromkeys(length.dims, math.prod(self.shape)))
 
 
@@ -112,9 +112,9 @@ class ModuleSpec:
     fit: Mapping[str, float]
 
     @property
-    def update_work(self) -> tuple[Kind, ...]:
-        """Of which kinds the optimizer's rules need work space."""
-        return tuple(kind for kind in Kind if any(update.work(kind) for update in self.updates))
+    def update_work(self) -> tuple[Space, ...]:
+        """The spaces that the optimizer's rules need."""
+        return tuple(space for space in Space if any(update.work(space) for update in self.updates))
 
     @property
     def size(self) -> int:

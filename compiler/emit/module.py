@@ -12,11 +12,11 @@ from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
 from gradc.schedule.costs import BLAS_WORK, SHARD_WORK, SHARDED_WORK
-from gradc.schedule.program import Program, Storage, read_by, written_by
+from gradc.schedule.program import Program, Space, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
 
 from .callers import Callers, own, quoted, unpacked
-from .driver import WORK_NAMES, Body, CallSite, Driver, KernelTable
+from .driver import Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, UpdateProgram
 from .lines import INDENT, laid_out, shape_text
@@ -266,7 +266,7 @@ class _Module:
         body = driver.body(program)
         self.sites["differentiate"] = body.sites
         self.calls |= dict.fromkeys(body.calls)
-        work = (WORK_NAMES[kind] for kind in body.work)
+        work = (space.value for space in body.work)
         arguments = ["params", "d_params", *work, *self.callers.seed(program), *self.data_names()]
         loss = self.names.of(program.graph.outputs["loss"])
         gradients = {name: f"gradient {p.name}" for p in self.spec.parameters for name in [self.names.of(p.name)]}
@@ -292,13 +292,15 @@ class _Module:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
         body = driver.body(program, rows=rows)
         labels = [f"gradient {p.name}" for p in self.spec.parameters]
-        given = [*(WORK_NAMES[kind] for kind in body.work), *self.callers.seed(program), *self.data_names()]
+        given = [*(space.value for space in body.work), *self.callers.seed(program), *self.data_names()]
         late = {name for step in rows.after for name in (*written_by(step), *read_by(step))}
         self.finish = driver.body(replace(program, steps=rows.after, work=self.work_after(program, rows)))
         self.sites |= {"over_rows": body.sites, "of_sums": self.finish.sites}
         self.calls |= dict.fromkeys((*body.calls, *self.finish.calls))
         callers = self.callers
         assert isinstance(callers, ShardedCallers)
+        jointly = [label for label in labels if program.graph.outputs.get(label) in callers.joint]
+        added = [label for label in labels if label not in jointly]
         over_rows = [
             *docstring((
                 "One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,",
@@ -307,9 +309,9 @@ class _Module:
             *self.sizes(body),
             *self.keys(program, body),
             *self.views("params", program, body.arrays),
-            *self.gradient_views(program, labels, labels),
+            *self.gradient_views(program, added, labels),
             *body.lines,
-            *self.left_to_sums(program, rows, labels),
+            *self.left_to_sums(program, rows, added),
             *([f"return {unpacked(callers.sums)}"] if callers.sums else []),
         ]  # fmt: skip
         ends = [label for label in labels if not self.has_axes(program, label) or program.graph.outputs[label] in late]
@@ -341,15 +343,32 @@ class _Module:
         return "\n\n\n".join([
             function("inlined", "over_rows", around, over_rows),
             function("inlined", "of_sums", callers.after(), finish),
+            *([self.joint_text(driver, program, callers, jointly, labels)] if jointly else []),
             function("inlined", "differentiate", ["params", "shares", "team", *given], whole),
         ])  # fmt: skip
 
-    def work_after(self, program: Program, rows: Rows) -> dict[Kind, IndexExpr]:
-        """The work space that what comes after the rows needs."""
+    def joint_text(
+        self, driver: Driver, program: Program, callers: ShardedCallers, jointly: list[str], labels: list[str]
+    ) -> str:
+        """The products over all rows that workers make together."""
+        body = driver.body(replace(program, steps=callers.rows.joint, work={}), offsets=callers.joint)
+        self.sites["joint_gradients"] = body.sites
+        lines = [
+            *docstring((
+                "The gradients of the large weights, of the rows of all workers: of each the rows that begin among the",
+                "parameters begin .. end - 1.",
+            )),
+            *self.gradient_views(program, jointly, labels),
+            *body.lines,
+        ]  # fmt: skip
+        return function("inlined", "joint_gradients", callers.for_joint("d_params"), lines)
+
+    def work_after(self, program: Program, rows: Rows) -> dict[Space, IndexExpr]:
+        """The spaces that what comes after the rows needs."""
         names = (name for step in rows.after for name in (*written_by(step), *read_by(step)))
         touched = [program.buffers[name] for name in names if name in program.buffers]
-        kinds = {buffer.kind for buffer in touched if buffer.storage is Storage.WORK}
-        return {kind: size for kind, size in program.work.items() if kind in kinds}
+        spaces = {buffer.space for buffer in touched if buffer.storage in (Storage.WORK, Storage.COMMON)}
+        return {space: size for space, size in program.work.items() if space in spaces}
 
     def left_to_sums(self, program: Program, rows: Rows, labels: Iterable[str]) -> list[str]:
         """Rows that set to 0 what is not this worker's share: the gradients that no row adds to, as they are made of
@@ -489,7 +508,7 @@ class _Module:
             *body.lines,
             f"return {', '.join(['-1', '-1', *scalars])}",
         ]
-        work = [WORK_NAMES[kind] for kind in body.work]
+        work = [space.value for space in body.work]
         given = [*work, *callers.seed(program), *callers.passed(label)]
         return function("entry", f"{label}_entry", ["params", *given, *arrays], lines)
 

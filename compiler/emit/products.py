@@ -1,6 +1,7 @@
 """Matrix products as calls of `gemm`: the loops around them, and the matrices that arrays are taken for."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -73,6 +74,22 @@ class Products:
         if gemm.starts:
             lines += ["else:", f"{INDENT}{self.zeros(gemm, (), inside)}"]
         return lines
+
+    def part(self, gemm: Gemm, around: Surroundings, offset: int) -> list[str]:
+        """A product of which only those rows are made that begin in a range of the parameters.
+
+        Args:
+            offset: where the result lies among them.
+        """
+        extents = {i.name: i.extent for i in gemm.equation.indices}
+        count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
+        a, b, out = (self.operand(part, gemm, around) for part in (gemm.a, gemm.b, gemm.out))
+        ends = ", ".join(RANGE.values())
+        return [
+            f"# {product_text(gemm, self.names)}",
+            f"{ends} = rows_within(begin, end, {offset}, {count}, {width})",
+            *call_rows("gemm", [f"rows({a}, {ends})", b, f"rows({out}, {ends})", "False"]),
+        ]
 
     def zeros(self, gemm: Gemm, loops: Sequence[Index], around: Surroundings) -> str:
         """The row that sets to 0 what the product writes in one round of these loops."""
@@ -159,11 +176,12 @@ def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ..
         left = left[count:]
 
 
+def _size(extents: Iterable[IndexExpr]) -> IndexExpr:
+    return math.prod(extents, start=ONE)
+
+
 def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
-    product = ONE
-    for _, extent in part:
-        product *= extent
-    return product
+    return _size(extent for _, extent in part)
 
 
 def product_text(gemm: Gemm, names: Names) -> str:

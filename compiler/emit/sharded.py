@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from gradc.graph.index import ONE
 from gradc.graph.tensors import Role
 from gradc.schedule.costs import SHARDED_WORK
-from gradc.schedule.program import Program
+from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
 from .callers import Callers, unpacked
-from .driver import WIDTH, WORK_NAMES, Body
+from .driver import WIDTH, Body
 from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
 
@@ -56,13 +56,21 @@ class ShardedCallers(Callers):
         free = [self.size(size) for size in dict.fromkeys(sizes) if size.constant is None]
         return f"max({', '.join([str(known or 1), *free])})" if free else str(known or 1)
 
+    @property
+    def joint(self) -> dict[str, int]:
+        """The gradients that workers make together, each with its offset among the parameters."""
+        targets = {gemm.equation.target for gemm in self.rows.joint}
+        outputs = self.program.graph.outputs
+        found = ((outputs.get(f"gradient {each.name}"), each.offset) for each in self.spec.parameters)
+        return {target: offset for target, offset in found if target in targets}
+
     # ------------------------------------------------------------ in a team
 
     def after(self) -> list[str]:
         """The arguments of `of_sums`."""
         tensors = self.program.graph.tensors
         reads = any(tensors[name].role in (Role.PARAM, Role.STATE) for name in self.finish.arrays)
-        work = [WORK_NAMES[kind] for kind in self.finish.work]
+        work = [space.value for space in self.finish.work]
         drawn = any(tensors[name].site is not None for name in self.finish.arrays)
         given = [*(["params"] if reads else []), "d_params", *work, *(["seed"] if drawn else [])]
         return [*given, *map(self.names.of, self.finish.dims), *self.sums]
@@ -71,7 +79,7 @@ class ShardedCallers(Callers):
         """The rows of `differentiate`: a worker's pass over its rows, what the first does after those of all, and the
         sum of all gradients."""
         size, rows = self.spec.size, self.names.of(self.rows.dim)
-        dims = dict.fromkeys((self.rows.dim, *self.finish.dims))
+        dims = dict.fromkeys((self.rows.dim, *self.finish.dims, *self.dims_of_common()))
         given = [*self.work_names(self.program), *self.seed(self.program), *self.passed("all")]
         over_rows = ["params", "d_params", *RANGE_NAMES, *self.team_of_rows, *given]
         return [
@@ -85,9 +93,38 @@ class ShardedCallers(Callers):
             "if worker == 0 and not is_left(turns):",
             *(f"{INDENT}{row}" for row in call_rows("loss = of_sums", self.after())),
             "loss = joined(loss, team)",
-            "add_shares(shares, team)",
+            f"begin, end = {share_of(str(self.spec.trained))}",
+            *(call_rows("joint_gradients", self.for_joint(f"view(shares, 0, ({size},))")) if self.rows.joint else []),
+            *(f"add_shares(shares, {', '.join(ends)})" for ends in self.added()),
+            "meet(worker, turns)",
             "return loss",
         ]
+
+    def for_joint(self, gradients: str) -> list[str]:
+        """The arguments of `joint_gradients`."""
+        read = {operand.tensor for gemm in self.rows.joint for operand in (gemm.a, gemm.b)}
+        given = [self.names.of(tensor.name) for tensor in self.given("all") if tensor.name in read]
+        common = [Space.COMMON.value] if self.rows.common else []
+        return [gradients, "begin", "end", *map(self.names.of, self.dims_of_common()), *common, *given]
+
+    def dims_of_common(self) -> list[str]:
+        """The free dims of what all workers have in common."""
+        buffers = (self.program.buffers[name] for name in sorted(self.rows.common))
+        sizes = [size for b in buffers for size in (*b.extents, b.offset) if size is not None]
+        return list(dict.fromkeys(name for size in sizes for name in size.dims))
+
+    def added(self) -> list[tuple[str, str]]:
+        """The ranges of the gradients that are added up: all but the joint ones."""
+        ranges: list[tuple[int, int]] = []
+        for parameter in self.spec.parameters:
+            last, gradient = parameter.offset + parameter.size, f"gradient {parameter.name}"
+            if parameter.offset >= self.spec.trained or self.program.graph.outputs.get(gradient) in self.joint:
+                continue
+            first = ranges.pop()[0] if ranges and ranges[-1][1] == parameter.offset else parameter.offset
+            ranges.append((first, last))
+        if ranges == [(0, self.spec.trained)]:
+            return [("begin", "end")]
+        return [(f"max(begin, {first})", f"min(end, {last})") for first, last in ranges]
 
     @property
     def team_of_rows(self) -> list[str]:
@@ -138,11 +175,15 @@ class ShardedCallers(Callers):
         widest = self.widest_meeting
         small = [f"self.work[0][{at}].size < {size}" for at, size in enumerate(sizes.values())]
         small += [] if widest.isdigit() else [f"self.board.shape[2] < {widest}"]
-        element = ", ".join(self.fresh_work(self.program)) + ("," if len(sizes) == 1 else "")
+        fresh = dict(zip(sizes, self.fresh_work(self.program), strict=True))
+        common = [f"{INDENT * 2}common = {fresh[Space.COMMON]}"] if Space.COMMON in fresh else []
+        fresh |= {Space.COMMON: "common"} if common else {}
+        element = ", ".join(fresh.values()) + ("," if len(sizes) == 1 else "")
         rows = [
             f"def work_for({', '.join(['self', 'workers', *map(self.names.of, dims)])}):",
             f'{INDENT}"""The work space of each worker, made anew only for others or where a larger batch needs it."""',
             *(f"{INDENT}{row}" for row in _condition(["len(self.work) != workers", *small])),
+            *common,
             *list_rows(INDENT * 2, "self.work", f"({element})", "for _ in range(workers)"),
             f"{INDENT * 2}self.shares = np.empty((workers, SIZE), {self.real})",
             f"{INDENT * 2}self.board = np.empty((2, workers, {widest}))",
@@ -178,8 +219,10 @@ class ShardedCallers(Callers):
             return []
         dim, work = self.names.of(rows.dim), work_of(rows)
         known = {each: self.dim_source(each, label) for each in work.dims} | {rows.dim: dim}
-        here = {each: self.names.of(each) for size in program.work.values() for each in size.dims} | {rows.dim: "count"}
-        spaces = (f"np.empty({self.known_size(size, here)}, {self.dtype(kind)})" for kind, size in program.work.items())
+        here = {each: self.names.of(each) for size in program.work.values() for each in size.dims}
+        here[rows.dim] = "count"
+        sizes = ((self.known_size(size, here), self.dtype(space.kind)) for space, size in program.work.items())
+        spaces = (f"np.empty({size}, {dtype})" for size, dtype in sizes)
         tensors = program.graph.tensors
         arrays = [*self.given(label), *(tensors[name] for name in program.graph.outputs.values())]
         cut = [self.names.of(each.name) + ("[first:last]" if rows.extent in each.extents else "") for each in arrays]

@@ -45,9 +45,9 @@ def schedule(
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place, packed=contracted.packed)
     rows = rows_in(graph, steps) if in_shards else None
-    if rows is not None and work_per_row(rows) >= SHARDED_WORK:
-        steps = rows.in_order
-    return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
+    if rows is None or work_per_row(rows) < SHARDED_WORK:
+        return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
+    return place_buffers(graph, rows.in_order, graph.outputs.values(), in_place, share, rows.common)
 
 
 def with_common_indices(graph: Graph) -> tuple[Graph, dict[Equation, frozenset[str]]]:

@@ -12,22 +12,37 @@ from typing import TypeAlias
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, never_negative
 from gradc.graph.nodes import Equation, Graph
-from gradc.graph.tensors import Index, Kind
+from gradc.graph.tensors import Index
 
-from .program import Buffer, Gemm, Item, Nest, Program, Sequential, Statement, Step, Storage, read_by, written_by
+from .program import (
+    Buffer,
+    Gemm,
+    Item,
+    Nest,
+    Program,
+    Sequential,
+    Space,
+    Statement,
+    Step,
+    Storage,
+    read_by,
+    written_by,
+)
 
 Path: TypeAlias = tuple[Hashable, ...]
 """The places of loops, one inside the other: equal beginnings are the same loops."""
 
 
 def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], stores: Mapping[str, str],
-                  share: bool = True) -> Program:  # fmt: skip
+                  share: bool = True, common: Collection[str] = ()) -> Program:  # fmt: skip
     """The program with a buffer for every tensor that its steps write.
 
     Args:
         given: tensors that the caller holds: results. Leaves are held by the caller in any case.
         stores: those of them that are written where a leaf lies, each with its leaf.
         share: whether a slot is handed on, and whether results lie in their operands' place.
+        common: the tensors that all workers read, where the program is cut into shards: a slot of theirs is not handed
+            on, as workers do not come to its end at the same time.
     """
     held = set(given)
     lives = _lives(steps)
@@ -41,7 +56,7 @@ def place_buffers(graph: Graph, steps: tuple[Step, ...], given: Iterable[str], s
             continue
         rounds = _rounds(steps[lives[name].first])
         kept = _kept_axes(name, graph, users[name], rounds, whole=lives[name].first != lives[name].last)
-        storage = Storage.WORK if kept else Storage.LOCAL
+        storage = (Storage.COMMON if name in common else Storage.WORK) if kept else Storage.LOCAL
         buffers[name] = Buffer(name, tensor.kind, storage, kept, tuple(tensor.extents[at] for at in kept))
     if share:
         _share(steps, lives, buffers)
@@ -210,7 +225,7 @@ def _same_place(old: Buffer, new: Buffer) -> bool:
         old.tensor != new.tensor
         and old.storage is Storage.WORK
         and not old.shares
-        and new.storage in (Storage.WORK, Storage.GIVEN)
+        and new.storage is not Storage.LOCAL
         and old.kind is new.kind
         and (old.axes, old.extents) == (new.axes, new.extents)
     )
@@ -265,24 +280,25 @@ class _Slot:
     free_after: int
 
 
-def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer], share: bool) -> dict[Kind, IndexExpr]:
-    """Gives every stored tensor its offset; returns how long the work space of each kind is."""
-    ends = {kind: ZERO for kind in Kind}
-    slots: dict[Kind, list[_Slot]] = {kind: [] for kind in Kind}
-    stored = [name for name, b in buffers.items() if b.storage is Storage.WORK and not b.shares]
+def _slots(lives: Mapping[str, _Life], buffers: dict[str, Buffer], share: bool) -> dict[Space, IndexExpr]:
+    """Gives every stored tensor its offset; returns how long each space is."""
+    ends = dict.fromkeys(Space, ZERO)
+    slots: dict[Space, list[_Slot]] = {space: [] for space in Space}
+    stored = [name for name, buffer in buffers.items() if buffer.has_stretch]
     for name in sorted(stored, key=lambda name: lives[name].first):
         buffer, life = buffers[name], lives[name]
         size = ONE
         for extent in buffer.extents:
             size *= extent
-        slot = _fitting(slots[buffer.kind], size, life.first) if share else None
+        space = buffer.space
+        slot = _fitting(slots[space], size, life.first) if share and space is not Space.COMMON else None
         if slot is None:
-            slot = _Slot(size, ends[buffer.kind], life.last)
-            ends[buffer.kind] += size
-            slots[buffer.kind].append(slot)
+            slot = _Slot(size, ends[space], life.last)
+            ends[space] += size
+            slots[space].append(slot)
         slot.free_after = life.last
         buffers[name] = replace(buffer, offset=slot.offset)
-    return {kind: end for kind, end in ends.items() if end.terms}
+    return {space: end for space, end in ends.items() if end.terms}
 
 
 def _fitting(slots: list[_Slot], size: IndexExpr, start: int) -> _Slot | None:

@@ -28,8 +28,27 @@ class Storage(Enum):
     """Passed in by the caller: inputs, parameters, results."""
     WORK = "work"
     """A stretch of the work space."""
+    COMMON = "common"
+    """A stretch of what all workers have in common, where a program is cut into shards."""
     LOCAL = "local"
     """A variable."""
+
+
+class Space(Enum):
+    """The arrays that callers hand in for tensors to lie in."""
+
+    WORK = "work"
+    PLACES = "places"
+    FLAGS = "flags"
+    COMMON = "common"
+
+    @property
+    def kind(self) -> Kind:
+        """What it holds."""
+        return {Space.PLACES: Kind.WHOLE, Space.FLAGS: Kind.BOOL}.get(self, Kind.REAL)
+
+
+SPACES: Mapping[Kind, Space] = {space.kind: space for space in (Space.WORK, Space.PLACES, Space.FLAGS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +62,16 @@ class Buffer:
     extents: tuple[IndexExpr, ...]
     shares: str | None = None
     offset: IndexExpr | None = None
+
+    @property
+    def space(self) -> Space:
+        """Where it has a stretch, if it has one."""
+        return Space.COMMON if self.storage is Storage.COMMON else SPACES[self.kind]
+
+    @property
+    def has_stretch(self) -> bool:
+        """Whether it has one of its own."""
+        return self.storage in (Storage.WORK, Storage.COMMON) and not self.shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +288,13 @@ Step: TypeAlias = Nest | Gemm | Sequential | Meeting
 class Program:
     """One function to emit: its graph, its steps in order, and a buffer for every tensor they touch.
 
-    `work` gives for each kind of number the length of the work space, in the free dims.
+    `work` gives the length of each space that it needs, in the free dims.
     """
 
     graph: Graph
     steps: tuple[Step, ...]
     buffers: Mapping[str, Buffer]
-    work: Mapping[Kind, IndexExpr]
+    work: Mapping[Space, IndexExpr]
 
 
 def equations_of(step: Step) -> tuple[Equation, ...]:

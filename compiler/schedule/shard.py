@@ -7,6 +7,9 @@ all have added their rows, then has the whole sum. Scalars and small arrays with
 what only the results need (the loss of its sum, a penalty on the weights) comes after.
 
     for b in range(batch): …        becomes        for b in range(first, last): …
+
+A large sum over rows that is a product (the gradient of a large weight) is made when the rows are done, jointly: each
+worker makes some of its own rows, of all rows of the examples, and nothing has to be added.
 """
 
 import math
@@ -19,6 +22,7 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, dim
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
+from .costs import JOINT_RESULT
 from .memory import uses_of
 from .program import (
     Gemm,
@@ -26,6 +30,7 @@ from .program import (
     Loop,
     Meeting,
     Nest,
+    Operand,
     Program,
     Sequential,
     Statement,
@@ -44,6 +49,8 @@ class Rows:
 
     Attributes:
         partial: the scalars that the steps leave, to be added up over the workers.
+        joint: products over all rows, of which each worker then makes a part.
+        common: the computed tensors that these read: all workers have them in one place.
         met: the sums that all workers have alike at the end: they are to be counted once.
         in_order: the steps of the whole program, each once, in the order in which they run where it is cut.
     """
@@ -51,6 +58,8 @@ class Rows:
     extent: IndexExpr
     steps: tuple[Step, ...]
     after: tuple[Step, ...] = ()
+    joint: tuple[Gemm, ...] = ()
+    common: frozenset[str] = frozenset()
     partial: tuple[str, ...] = ()
     met: tuple[str, ...] = ()
     in_order: tuple[Step, ...] = ()
@@ -114,7 +123,7 @@ def work_of(rows: Rows) -> IndexExpr:
 
 def _products(rows: Rows) -> Iterator[list[IndexExpr]]:
     """The extents of the indices of each product; what differs from round to round of others is left out."""
-    for step in plain_steps(rows.steps):
+    for step in plain_steps((*rows.steps, *rows.joint)):
         if isinstance(step, Gemm):
             yield [index.extent for index in step.equation.indices if not index.extent.indices]
 
@@ -144,7 +153,8 @@ class _Cut:
             for at, whole in enumerate(steps)
             for path, step in self.apart(whole)
         ]
-        self.by_rows = [part for part in self.parts if part.by_rows]
+        self.joint = [part for part in self.parts if self.is_joint(part.step)]
+        self.by_rows = [part for part in self.parts if part.by_rows and part not in self.joint]
         self.sums = {name for name in _all(part.written for part in self.by_rows) if not self.has_rows(name)}
 
     def rows(self) -> Rows | None:
@@ -152,8 +162,8 @@ class _Cut:
         if not equations or not all(map(self.reads_own_rows, equations)) or not all(map(self.is_added_up, equations)):
             return None
         early = set(_needed(_all(part.read for part in self.by_rows), [p for p in self.parts if not p.by_rows]))
-        shared = [part for part in self.parts if part.by_rows or part in early]
-        late = [part for part in self.parts if part not in set(shared)]
+        shared = [part for part in self.parts if part in {*self.by_rows, *early}]
+        late = [part for part in self.parts if part not in {*shared, *self.joint}]
         if not self.is_cheap(early):
             return None
         meetings = self.meetings(shared, late)
@@ -174,6 +184,24 @@ class _Cut:
         steps = list(plain_steps(part.step for part in early))
         indices = (index for step in steps for equation in equations_of(step) for index in equation.indices)
         return not any(isinstance(step, Gemm) for step in steps) and not any(map(self.along, indices))
+
+    def is_joint(self, step: Step) -> bool:
+        """Whether it is a product over all rows whose result is large, handed out, and nobody else's."""
+        if not isinstance(step, Gemm) or step.batch or step.equation.guards or not step.starts:
+            return False
+        name, out = step.equation.target, step.out
+        extents = self.graph.tensors[name].extents
+        size = math.prod(extents, start=ONE).constant or 0
+        alone = sum((name in written_by(other)) + (name in read_by(other)) for other in self.steps) == 1
+        if name not in self.graph.outputs.values() or not alone or size < JOINT_RESULT:
+            return False
+        plain = not out.transposed and out.window is None and out.subscripts[0].bare == out.rows[0]
+        return plain and any(map(self.along, step.equation.reduced)) and all(map(self.lies_by_rows, (step.a, step.b)))
+
+    def lies_by_rows(self, operand: Operand) -> bool:
+        """Whether it is an array of rows, made row by row or given."""
+        made = operand.tensor in self.graph.writers
+        return operand.window is None and (not made or self.graph.tensors[operand.tensor].extents[0] == self.extent)
 
     # ------------------------------------------------------------ where workers meet
 
@@ -258,9 +286,20 @@ class _Cut:
         ended = [_starting(step, set(), both) for step in ended]
         late = self.together([part for part in after if part not in set(shared)])
         alone = (step for step in steps if not isinstance(step, Meeting))
-        in_order = (*alone, *(_starting(step, set(), both) for step in late))
+        joint = tuple(part.step for part in self.joint if isinstance(part.step, Gemm))
+        operands = {operand.tensor for gemm in joint for operand in (gemm.a, gemm.b)}
+        in_order = (*alone, *joint, *(_starting(step, set(), both) for step in late))
         met = tuple(name for names in meetings.values() for name in names)
-        return Rows(self.extent, tuple(steps), tuple(ended), tuple(self.scalar_sums()), met, in_order)
+        return Rows(
+            self.extent,
+            tuple(steps),
+            tuple(ended),
+            joint,
+            frozenset(operands & set(self.graph.writers)),
+            tuple(self.scalar_sums()),
+            met,
+            in_order,
+        )
 
     def together(self, chosen: list[_Part]) -> Iterator[Step]:
         """These parts in their order, those of one nest as one nest."""

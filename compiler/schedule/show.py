@@ -15,7 +15,6 @@ from gradc.graph.index import ONE
 from gradc.graph.nodes import Equation, Reducer
 from gradc.graph.printing import text_of
 from gradc.graph.show import guard_text, place_in_text, place_of, range_of
-from gradc.graph.tensors import Kind
 
 from .program import Buffer, Gemm, Item, Nest, Program, Sequential, Statement, Step, Storage
 
@@ -23,7 +22,6 @@ NOTE_COLUMN = 100
 WIDEST_SHAPE = 44
 INDENT = "  "
 NOTE = "\t# "
-KINDS = {Kind.REAL: "work", Kind.WHOLE: "places", Kind.BOOL: "flags"}
 SIGNS = {
     Reducer.PROD: "*=", Reducer.MAX: "max=", Reducer.MIN: "min=", Reducer.PEAK: "max=",
     Reducer.ARGMAX: "argmax=", Reducer.ARGMIN: "argmin=",
@@ -33,7 +31,7 @@ SIGNS = {
 def show(program: Program) -> str:
     """The program as text, the same for equal programs."""
     lines = list(_buffer_lines(program))
-    sizes = [f"{size} in {KINDS[kind]}" for kind, size in program.work.items()]
+    sizes = [f"{size} in {space.value}" for space, size in program.work.items()]
     lines += [f"{INDENT}work space: {', '.join(sizes) or 'none'}", ""]
     width = len(str(len(program.steps)))
     for number, step in enumerate(program.steps, 1):
@@ -70,12 +68,12 @@ def _place(buffer: Buffer, program: Program) -> str:
         case Storage.GIVEN:
             labels = [label for label, name in program.graph.outputs.items() if name == buffer.tensor]
             return f"the caller's: {', '.join(labels)}" if labels else "the caller's"
-        case Storage.WORK:
+        case Storage.WORK | Storage.COMMON:
             size = ONE
             for extent in buffer.extents:
                 size *= extent
             assert buffer.offset is not None, "a stored tensor has an offset"
-            return f"{KINDS[buffer.kind]}[{buffer.offset} : {buffer.offset + size}]"
+            return f"{buffer.space.value}[{buffer.offset} : {buffer.offset + size}]"
 
 
 # ---------------------------------------------------------------- steps

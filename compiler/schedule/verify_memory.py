@@ -54,7 +54,7 @@ class _Check:
             raise InternalError(f"{name} is handed out, and not the caller's")
         if buffer.shares:
             self.sharing(buffer, buffer.shares)
-        elif buffer.storage is Storage.WORK:
+        elif buffer.has_stretch:
             self.inside_work(buffer)
 
     def runs_along(self, name: str, axis: int) -> None:
@@ -79,7 +79,7 @@ class _Check:
         return any({place[at].bare for place in places} == {index} for at in range(len(places[0])))
 
     def inside_work(self, buffer: Buffer) -> None:
-        end = self.program.work.get(buffer.kind)
+        end = self.program.work.get(buffer.space)
         if buffer.offset is None or end is None:
             raise InternalError(f"{buffer.tensor} has no place in the work space")
         over = end - buffer.offset - size_of(buffer)
