@@ -884,6 +884,11 @@ def _out_of_range(name, array, place):
 INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
 
 
+# To LLVM half a register is better, as it was for processors that ran slower with whole ones. (A name that llvmlite
+# does not know among attributes.)
+WIDE = '"prefer-vector-width"="512"'
+
+
 def fitting(compiler, *how):
     """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
     return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
@@ -897,10 +902,11 @@ class Part(JITCodeLibrary):
     get_pointer_to_function = set_env = lambda *_: 0
 
     def add_ir_module(self, module):
-        """Takes the code in. A kernel stays a function of its own."""
+        """Takes the code in. A kernel stays a function of its own, and fills whole registers."""
         for function in module.functions:
             if not function.is_declaration and "alwaysinline" not in function.attributes:
                 function.attributes.add("noinline")
+                set.add(function.attributes, WIDE)
         super().add_ir_module(module)
 
     def add_llvm_module(self, module):

@@ -477,6 +477,23 @@ def erf(x):
     return np.copysign(a + a * p if a < f4(0.875) else f4(1.0) - exp(a * q), x)
 
 
+@vector
+def ordered(x):
+    """An integer for a float, in the floats' order, and back: the bits, those of the magnitude turned if x < 0."""
+    return i4(x ^ i4(0x7FFFFFFF)) if x < i4(0) else x
+
+
+@vector
+def largest(values):
+    """The largest of a row, NaN if one of them is, -inf if there is none."""
+    top = ordered(i4(-0x00800000))
+    for n in range(values.shape[0]):
+        image = ordered(f4(values[n]).view(i4))
+        image = i4(0x7FFFFFFF) if np.isnan(values[n]) else image
+        top = image if image > top else top
+    return i4(ordered(top)).view(f4)
+
+
 # ------------------------------------------------------------------ kernels
 
 
@@ -631,12 +648,11 @@ def forward_h_2_attended_seen_weight(
     for b in range(batch):
         for h in range(4):
             for t in range(time):
-                h_2_attended_seen_score_max = f4(-np.inf)
                 for u in range(time):
                     h_2_attended_seen_score[u] = h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0)) + (
                         -f4(np.inf) if t < u else f4(0.0)
                     )
-                    h_2_attended_seen_score_max = max(h_2_attended_seen_score_max, h_2_attended_seen_score[u])
+                h_2_attended_seen_score_max = largest(h_2_attended_seen_score)
                 h_2_attended_seen_score_shift = (
                     h_2_attended_seen_score_max if abs(h_2_attended_seen_score_max) < f4(np.inf) else f4(0.0)
                 )
@@ -824,10 +840,9 @@ def loss_and_d_logits(logits_sum, logits_dense_bias, y, d_logits_dense_bias, log
     d_logits_dense_bias[...] = f4(0.0)
     for b in range(batch):
         for t in range(time):
-            logits_max = f4(-np.inf)
             for o in range(64):
                 logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
-                logits_max = max(logits_max, logits[o])
+            logits_max = largest(logits)
             logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
             logits_total = f4(0.0)
             for j in range(64):
@@ -1345,10 +1360,9 @@ def forward_p(logits_sum, logits_dense_bias, logits, logits_exp, p):
     time = logits_sum.shape[1]
     for b in range(batch):
         for t in range(time):
-            logits_max = f4(-np.inf)
             for o in range(64):
                 logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
-                logits_max = max(logits_max, logits[o])
+            logits_max = largest(logits)
             logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
             logits_total = f4(0.0)
             for j in range(64):
@@ -1381,15 +1395,14 @@ def forward_loss(logits_sum, logits_dense_bias, y, logits):
     accuracy_sum = 0
     for b in range(batch):
         for t in range(time):
-            logits_max = f4(-np.inf)
             accuracy_argmax = 0
             best = f4(-np.inf)
             for o in range(64):
                 logits[o] = logits_sum[b, t, o] + logits_dense_bias[o]
-                logits_max = max(logits_max, logits[o])
                 value = logits[o]
                 if value > best or (np.isnan(value) and not np.isnan(best)):
                     best, accuracy_argmax = value, o
+            logits_max = largest(logits)
             logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
             logits_total = f4(0.0)
             for j in range(64):
@@ -2945,6 +2958,11 @@ def _out_of_range(name, array, place):
 INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
 
 
+# To LLVM half a register is better, as it was for processors that ran slower with whole ones. (A name that llvmlite
+# does not know among attributes.)
+WIDE = '"prefer-vector-width"="512"'
+
+
 def fitting(compiler, *how):
     """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
     return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
@@ -2958,10 +2976,11 @@ class Part(JITCodeLibrary):
     get_pointer_to_function = set_env = lambda *_: 0
 
     def add_ir_module(self, module):
-        """Takes the code in. A kernel stays a function of its own."""
+        """Takes the code in. A kernel stays a function of its own, and fills whole registers."""
         for function in module.functions:
             if not function.is_declaration and "alwaysinline" not in function.attributes:
                 function.attributes.add("noinline")
+                set.add(function.attributes, WIDE)
         super().add_ir_module(module)
 
     def add_llvm_module(self, module):

@@ -204,3 +204,35 @@ def test_sizes_of_two_other_arrays_are_named_in_an_error():
     wanted = "second is [batch, time, tags = 3] with batch = 2, time = 4; got [2, 5, 3]"
     with pytest.raises(ValueError, match=re.escape(wanted)):
         module.predict(module.init(), np.zeros((2, 4, 3)), np.zeros((2, 5, 3)))
+
+
+@pytest.mark.parametrize("load", [load_plain, load_compiled])
+def test_the_largest_of_a_long_row_is_found_after_it_is_made(load, tmp_path):
+    """Over whole registers, with the same values: NaN, rows of -inf, and rows that are read where they are given."""
+    text = """
+dim batch, n = 40
+input x[batch, n], keep[batch, n] : bool
+m[b, i] = if keep[b, i] then 2 * x[b, i] else -inf
+predict p = softmax(m)
+predict q = softmax(x)
+predict short[b, i: 8] = softmax[i](x[b, i])
+loss sum(p) + sum(q) + sum(short)
+"""
+    source = emit(text, dtype="float64")
+    assert " = largest(" in source
+    assert "largest(short" not in source
+    module = load(source, *([tmp_path] if load is load_compiled else []))
+    rng = np.random.default_rng(0)
+    x, keep = rng.normal(size=(4, 40)), rng.integers(0, 2, (4, 40)) > 0
+    keep[1] = False
+    x[2, 7] = np.nan
+    x[3] += 800
+    keep[2, 7] = False
+    found = module.predict(module.init(0), x, keep)
+    masked = np.where(keep, 2 * x, -np.inf)
+    masked[1] = 0
+    for name, row in (("p", masked), ("q", x), ("short", x[:, :8])):
+        wanted = np.exp(row - row.max(1, keepdims=True))
+        wanted /= wanted.sum(1, keepdims=True)
+        wanted = np.where(keep[1:2] | (np.arange(4)[:, None] != 1), wanted, 0) if name == "p" else wanted
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-12)

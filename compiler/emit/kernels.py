@@ -7,12 +7,12 @@ where all that is in the loop stands under them.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, Guard, Reducer, Tensor
+from gradc.graph.nodes import Equation, Guard, Read, Reducer, Tensor
 from gradc.graph.printing import is_negative
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Kind
@@ -37,6 +37,8 @@ from .text import equation_text, with_place
 DOC_WIDTH = 104
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
+LONG_ROW = 32
+"""Numbers from which the largest of a row is found after it is made, in registers of many: shorter ones on the way."""
 LONGEST_CASES = 2 * WIDEST_ROW
 """Letters of cases that are read as one expression; longer ones are cases of the statement."""
 ACCUMULATORS = {
@@ -283,18 +285,67 @@ class KernelWriter:
         self.lines += broken(INDENT * (depth + self.indented), text)
 
     def items(self, items: tuple[Item, ...], path: tuple[str, ...], assumed: frozenset[Guard] = frozenset()) -> None:
+        depth = len(path)
         for item in items:
+            peaks = self.peaks_of_rows(item, path) if isinstance(item, Loop) else []
+            if isinstance(item, Loop) and peaks:
+                item = replace(item, body=tuple(each for each in item.body if each not in peaks))
             inside = list(Nest((item,)).statements())
-            depth = len(path)
             opened = [s for s in inside if self.opens_at(s, depth)]
             for statement in opened:
                 self.open(statement, depth)
-            if isinstance(item, Loop):
-                self.loop(item, path, assumed)
-            else:
+            if not isinstance(item, Loop):
                 self.statement(item, depth, assumed)
+            elif item.body:
+                self.loop(item, path, assumed)
             for statement in opened:
                 self.close(statement, depth)
+            for statement in peaks:
+                self.peak(statement, depth)
+
+    def peaks_of_rows(self, loop: Loop, path: tuple[str, ...]) -> list[Statement]:
+        """The statements in a loop that find the largest of a row which lies in an array when the loop is done. To
+        LLVM, a loop with such a comparison is none of which it can do several rounds at once."""
+        if (not path and self.rows is not None) or (loop.index.extent.constant or LONG_ROW) < LONG_ROW:
+            return []
+        found = []
+        for at, statement in enumerate(loop.body):
+            if isinstance(statement, Statement) and self.goes_along_row(statement.equation, loop):
+                plain = statement.starts and self.is_variable(statement.equation.target)
+                later = Nest(loop.body[at + 1 :]).statements()
+                lies = not any(self.writes_where(statement.equation, other) for other in later)
+                found += [statement] if plain and lies and self.opening_depth(statement) == len(path) else []
+        return found
+
+    def goes_along_row(self, equation: Equation, loop: Loop) -> bool:
+        """Whether it looks for the largest of a stored row, number after number."""
+        if equation.reducer is not Reducer.PEAK or equation.guards or not isinstance(equation.body, Read):
+            return False
+        name, place = equation.body.tensor, equation.body.subscripts
+        buffer, extents = self.buffer(name), self.tensor(name).extents
+        kept = range(len(place)) if buffer is None else buffer.axes
+        if not kept or self.tensor(name).kind is not Kind.REAL:
+            return False
+        *outer, last = (place[at] for at in kept)
+        along = last.bare == loop.index.name and not loop.index.low.terms and loop.index.high == extents[kept[-1]]
+        return along and not any(loop.index.name in each.indices for each in outer)
+
+    def writes_where(self, equation: Equation, other: Statement) -> bool:
+        """Whether a statement writes where an equation reads."""
+        return any(self.root(other.equation.target) == self.root(name) for name in equation.sources())
+
+    def peak(self, statement: Statement, depth: int) -> None:
+        """The largest of a row."""
+        equation = statement.equation
+        assert isinstance(equation.body, Read)
+        name, buffer = equation.body.tensor, self.buffer(equation.body.tensor)
+        root = self.root(name)
+        self.arrays.setdefault(root)
+        kept = range(len(equation.body.subscripts)) if buffer is None else buffer.axes
+        places = [index_text(equation.body.subscripts[at], self.around) for at in kept[:-1]]
+        row = f"{self.names.of(root)}[{', '.join(places)}]" if places else self.names.of(root)
+        self.used.setdefault("largest")
+        self.emit(depth, f"{self.read(equation.target, equation.write)} = largest({row})")
 
     def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
         name = loop.index.name
