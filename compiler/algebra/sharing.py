@@ -209,13 +209,19 @@ def _held_functions(work: Work) -> Sequence[str]:
             for form in _forms(equation.body, Site(work, equation)):
                 held.setdefault(_signature(form), []).append((name, form))
     asking = [
-        name for name, equations in work.writers.items() if any(_has_costly(equation.body) for equation in equations)
+        name
+        for name, equations in work.writers.items()
+        if any(work.remembered(_asks_costly, equation) for equation in equations)
     ]
     return [target for target in asking if _reads_held(work, target, held)] if held else ()
 
 
 def _is_costly(body: sympy.Expr) -> bool:
     return isinstance(body, Head) and row_of(body).costly
+
+
+def _asks_costly(equation: Equation) -> bool:
+    return _has_costly(equation.body)
 
 
 @lru_cache(maxsize=8192)

@@ -27,13 +27,14 @@ from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 
 class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
-    """`tensor[subscripts]`, a leaf of a body."""
+    """`tensor[subscripts]`, a leaf of a body. Equal reads are one object, as a rule: bodies are compared without end."""
 
     __slots__ = ("subscripts", "tensor")
     is_commutative = True
     tensor: str
     subscripts: tuple[IndexExpr, ...]
 
+    @lru_cache(maxsize=65536)  # noqa: B019  (of a class, not of its objects)
     def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
         self: Read = AtomicExpr.__new__(cls)
         self.tensor = tensor
@@ -324,10 +325,10 @@ class Graph:
     @cached_property
     def writers(self) -> Mapping[str, tuple[Equation, ...]]:
         """The equations of each tensor that has any."""
-        table: dict[str, tuple[Equation, ...]] = {}
+        table: dict[str, list[Equation]] = {}
         for equation in self.equations:
-            table[equation.target] = (*table.get(equation.target, ()), equation)
-        return table
+            table.setdefault(equation.target, []).append(equation)
+        return {name: tuple(equations) for name, equations in table.items()}
 
     @cached_property
     def gradients(self) -> Mapping[str, Gradient]:

@@ -153,7 +153,8 @@ class _Cut:
             return None
         early = set(_needed(_all(part.read for part in self.by_rows), [p for p in self.parts if not p.by_rows]))
         shared = [part for part in self.parts if part.by_rows or part in early]
-        late = [part for part in self.parts if part not in set(shared)]
+        of_each = set(shared)
+        late = [part for part in self.parts if part not in of_each]
         if not self.is_cheap(early):
             return None
         meetings = self.meetings(shared, late)
@@ -222,7 +223,8 @@ class _Cut:
         made = [part for part in early if any(not tensors[name].axes for name in part.written)]
         wanted = _all(part.read for part in late) | set(self.graph.outputs.values())
         again = _needed([name for name in wanted if name in tensors and not tensors[name].axes], made)
-        after = [part for part in self.parts if part in {*late, *again}]
+        once = {*late, *again}
+        after = [part for part in self.parts if part in once]
         known = _all(part.written for part in after) | set(self.scalar_sums())
         given = {name for name, t in tensors.items() if t.role in (Role.PARAM, Role.STATE) or t.site is not None}
         lying = {name for name in _all(part.written for part in early) | self.sums if self.lies(name)}
@@ -256,7 +258,8 @@ class _Cut:
         if any(isinstance(step, Sequential) and both & set(written_by(step)) for step in ended):
             return None
         ended = [_starting(step, set(), both) for step in ended]
-        late = self.together([part for part in after if part not in set(shared)])
+        of_each = set(shared)
+        late = self.together([part for part in after if part not in of_each])
         alone = (step for step in steps if not isinstance(step, Meeting))
         in_order = (*alone, *(_starting(step, set(), both) for step in late))
         met = tuple(name for names in meetings.values() for name in names)
@@ -368,14 +371,16 @@ def _starting(step: Step, first: set[str], later: Collection[str] = ()) -> Step:
         name = step.equation.target
         starts = (step.starts or name in first) and name not in later
         first.discard(name)
-        return replace(step, starts=starts)
+        return step if starts == step.starts else replace(step, starts=starts)
 
     def changed(item: Item) -> Item:
         if isinstance(item, Loop):
-            return replace(item, body=tuple(map(changed, item.body)))
+            body = tuple(map(changed, item.body))
+            return item if all(a is b for a, b in zip(body, item.body, strict=True)) else replace(item, body=body)
         name = item.equation.target
         starts = (item.starts or name in first) and name not in later
         first.discard(name)
-        return replace(item, starts=starts)
+        return item if starts == item.starts else replace(item, starts=starts)
 
-    return replace(step, items=tuple(map(changed, step.items)))
+    items = tuple(map(changed, step.items))
+    return step if all(a is b for a, b in zip(items, step.items, strict=True)) else replace(step, items=items)
