@@ -221,6 +221,27 @@ class Equation:
         """The distinct reads of the body, sorted."""
         return reads_of(self.body)
 
+    @cached_property
+    def uses(self) -> Mapping[str, tuple[tuple[IndexExpr, ...], ...]]:
+        """The subscripts at which it writes or reads each tensor: first those of the write, last those of gathers."""
+        found: dict[str, list[tuple[IndexExpr, ...]]] = {self.target: [self.write]}
+        for read in self.reads:
+            found.setdefault(read.tensor, []).append(read.subscripts)
+        for expression in self.index_expressions():
+            for gather in expression.gathers:
+                found.setdefault(gather.tensor, []).append(gather.subscripts)
+        return {name: tuple(places) for name, places in found.items()}
+
+    @cached_property
+    def read_along(self) -> Mapping[str, frozenset[str]]:
+        """For each index the tensors with an axis along which the body reads at it alone."""
+        found: dict[str, set[str]] = {}
+        for read in self.reads:
+            for place in read.subscripts:
+                if place.bare is not None:
+                    found.setdefault(place.bare, set()).add(read.tensor)
+        return {name: frozenset(tensors) for name, tensors in found.items()}
+
     @property
     def ranges(self) -> Ranges:
         """What holds at every place of the domain: the indices' ranges and the guards."""
