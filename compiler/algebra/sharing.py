@@ -14,7 +14,7 @@ import sympy
 from gradc.graph.form import renamed
 from gradc.graph.index import ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Head, Read, Reducer, Tensor, reads_of, rebuild, substitute
-from gradc.graph.prune import pruned
+from gradc.graph.prune import needed
 from gradc.graph.scalar import row_of
 
 from .engine import GraphRule, Rule, Site, nodes_of
@@ -163,17 +163,17 @@ def _contributions(work: Work) -> Sequence[str]:
     done: list[str] = []
     for name, equations in tuple(work.writers.items()):
         if len(equations) > 1:
-            merged = _merged(equations)
+            merged = _merged(equations, work)
             if len(merged) < len(equations):
                 work.put(name, merged)
                 done.append(name)
     return done
 
 
-def _merged(equations: Sequence[Equation]) -> list[Equation]:
+def _merged(equations: Sequence[Equation], work: Work) -> list[Equation]:
     groups: dict[object, list[Equation]] = {}
     for place, equation in enumerate(equations):
-        groups.setdefault(_domain_of(equation) or place, []).append(equation)
+        groups.setdefault(work.remembered(_domain_of, equation) or place, []).append(equation)
     return [_joined(group) for group in groups.values()]
 
 
@@ -293,8 +293,8 @@ def _unified(site: Site, name: str, held: Head, node: Head) -> Read | None:
 
 
 def _dead(work: Work) -> Sequence[str]:
-    alive = pruned(work.graph())
-    dead = [name for name in work.tensors if name not in alive.tensors]
+    alive = needed(work.outputs.values(), work.needs)
+    dead = [name for name, tensor in work.tensors.items() if name not in alive and tensor.role is None]
     for name in dead:
         work.remove(name)
     return dead

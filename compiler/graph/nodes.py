@@ -8,7 +8,7 @@ named constants; every function is a `Head` of the table of scalar functions, wh
 of SymPy's own arithmetic is sums, products and powers with literal exponents (x − x, x/x, 0·x are folded).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -27,14 +27,14 @@ from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 
 class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
-    """`tensor[subscripts]`, a leaf of a body. Equal reads are one object, as a rule: bodies are compared without end."""
+    """`tensor[subscripts]`, a leaf of a body. Equal ones are one object, as a rule: bodies are compared without end."""
 
     __slots__ = ("subscripts", "tensor")
     is_commutative = True
     tensor: str
     subscripts: tuple[IndexExpr, ...]
 
-    @lru_cache(maxsize=65536)  # noqa: B019  (of a class, not of its objects)
+    @lru_cache(maxsize=65536)
     def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
         self: Read = AtomicExpr.__new__(cls)
         self.tensor = tensor
@@ -369,14 +369,17 @@ class Graph:
 
     def needs(self, name: str) -> tuple[str, ...]:
         """The tensors that one is computed from: what its equations read, or what `grad(of, by)` is of."""
-        read = [source for equation in self.writers.get(name, ()) for source in equation.sources()]
-        if name in self.gradients:
-            read += [self.gradients[name].of, self.gradients[name].by]
-        return tuple(dict.fromkeys(read))
+        return needs_of(self.writers.get(name, ()), self.gradients.get(name))
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""
         return Graph(self.tensors, equations, self.outputs)
+
+
+def needs_of(equations: Iterable[Equation], gradient: Gradient | None) -> tuple[str, ...]:
+    """The tensors that one with these equations is computed from, or one that stands for a gradient."""
+    read = dict.fromkeys(source for equation in equations for source in equation.sources())
+    return tuple(read if gradient is None else dict.fromkeys((*read, gradient.of, gradient.by)))
 
 
 def in_order(
