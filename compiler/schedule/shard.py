@@ -19,7 +19,6 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, dim
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
-from .memory import uses_of
 from .program import (
     Gemm,
     Item,
@@ -139,6 +138,11 @@ class _Cut:
         self.graph = graph
         self.steps = steps
         self.extent = extent
+        self.axes = {
+            name: tuple(at for at, each in enumerate(tensor.extents) if each == extent)
+            for name, tensor in graph.tensors.items()
+        }
+        """Along which axes each tensor has rows."""
         self.parts = [
             _Part(at, path, step, self.is_by_rows(step), frozenset(written_by(step)), frozenset(read_by(step)))
             for at, whole in enumerate(steps)
@@ -305,7 +309,7 @@ class _Cut:
         return not index.low.terms and index.high == self.extent
 
     def has_rows(self, name: str) -> bool:
-        return any(extent == self.extent for extent in self.graph.tensors[name].extents)
+        return bool(self.axes[name])
 
     def starts_with_rows(self, gemm: Gemm) -> bool:
         """Whether the operands that have rows have them as their first axis."""
@@ -316,13 +320,11 @@ class _Cut:
     def reads_own_rows(self, equation: Equation) -> bool:
         """Whether it touches each computed tensor at one row, that of its own loop."""
         own = {i.name for i in equation.indices if self.along(i)}
-        for name in (*equation.sources(), equation.target):
-            if name not in self.graph.writers:
+        for name, uses in equation.uses.items():
+            axes = self.axes[name]
+            if not axes or name not in self.graph.writers:
                 continue
-            axes = [at for at, e in enumerate(self.graph.tensors[name].extents) if e == self.extent]
-            if len(axes) > 1:
-                return False
-            if any(use[at].bare not in own for use in uses_of(name, equation) for at in axes):
+            if len(axes) > 1 or any(use[at].bare not in own for use in uses for at in axes):
                 return False
         return len(own) <= 1
 
