@@ -129,6 +129,8 @@ class Driver:
     functions: Names
     rows: IndexExpr | None = None
     sites: list[CallSite] = field(default_factory=list)
+    known: dict[Hashable, str] = field(default_factory=dict)
+    """What matrices of one body are written as."""
 
     def body(self, program: Program, label: str = "", rows: Rows | None = None) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
@@ -138,7 +140,7 @@ class Driver:
         self.rows = rows.extent if rows is not None else None
         program = replace(program, steps=rows.steps) if rows is not None else program
         flow = Flow(program, rows.after if rows is not None else ())
-        self.sites = []
+        self.sites, self.known = [], {}
         lines = self.work_views(program, flow, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
@@ -214,7 +216,7 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
-            lines = Products(self.names, program, self.rows).lines(
+            lines = Products(self.names, program, self.rows, self.known).lines(
                 step, site.around, site.rounds, lambda *packing: self.packing(program, site, *packing)
             )
             self.sites.append(CallSite("gemm", step))  # what it packs is called before it
