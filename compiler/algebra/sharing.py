@@ -80,7 +80,8 @@ def _equal_tensors(work: Work) -> Sequence[str]:
         tensor, equations = work.tensors[name], work.writers[name]
         if names:
             equations = tuple(renamed(equation, names) for equation in equations)
-        alike = kept.setdefault(frozenset(map(_outline, equations)), [])
+        outline = frozenset([work.remembered(_outline, equation) for equation in equations])
+        alike = kept.setdefault(outline, [])
         for other, theirs in alike:
             same = (other.kind, other.extents) == (tensor.kind, tensor.extents)
             if same and _equal(equations, theirs, work):

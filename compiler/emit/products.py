@@ -41,7 +41,8 @@ class Products:
             packed: makes the lines that make what of a factor belongs to a round.
         """
         loops = self.names.inside((i.name for i in gemm.batch), rounds.values())
-        inside = replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
+        alone = not gemm.batch and not rounds
+        inside = around if alone else replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
         depth = _covering_loops(gemm, self.program.graph)
         zeroed = gemm.starts and depth < len(gemm.batch)
         lines: list[str] = []
@@ -62,7 +63,6 @@ class Products:
         if conditions:
             lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
             level += 1
-        alone = not gemm.batch and not rounds
         operands = [self.matrix(part, gemm, inside, alone) for part in (gemm.a, gemm.b, gemm.out)]
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"

@@ -335,7 +335,7 @@ class _Splitter:
         if copied is None and not any(map(self.is_window, reads_of(factor.body))):
             return factor
         mine = tuple(g for g in self.inner_guards() if set(g.value.indices) - self.fixed <= factor.indices)
-        return replace(factor, guards=mine)
+        return replace(factor, guards=mine) if mine else factor
 
     def thick_enough(self, first: Factor, second: Factor) -> bool:
         """Whether rows, columns and the summed extent are each worth a product."""

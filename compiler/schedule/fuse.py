@@ -220,7 +220,8 @@ class _Insertion:
         for name in self.loop_order(left):
             shown = _unused(name, {*(loop.index.name for loop in loops), *self.site.around})
             names = {**names, name: shown}
-            loop = _Loop(replace(self.indices[name], name=shown))
+            own = self.indices[name]
+            loop = _Loop(own if shown == name else replace(own, name=shown))
             items.append(loop)
             items, loops = loop.items, [*loops, loop]
         path = tuple(loop.index.name for loop in loops)
