@@ -259,9 +259,9 @@ def _cancel(body: sympy.Expr, site: Site) -> sympy.Expr | None:
 def _asked_again(terms: tuple[sympy.Expr, ...], site: Site) -> None:
     """Says that an answer depends on what is behind these terms, though nothing need be substituted to give it."""
     for term in terms:
-        if isinstance(term, Read):
-            if any(isinstance(equation.body, Read | WHERE.head) for equation in site.work.behind(term.tensor)):
-                behind(term, site)
+        writers = site.work.behind(term.tensor) if isinstance(term, Read) else ()
+        if any(isinstance(equation.body, Read | WHERE.head) for equation in writers):
+            behind(term, site)
 
 
 # ---------------------------------------------------------------- the rules

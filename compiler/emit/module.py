@@ -197,9 +197,7 @@ class _Module:
         rows = {f"{k}{n}": f"{k}{n} = np.{name}{8 * n}" for k, name in names.items() for n in (4, 8)}
         # a name that is nowhere in the text is found not to be a hundred times sooner without the expression
         return tuple(
-            row
-            for name, row in rows.items()
-            if name == self.real or (name in text and re.search(rf"\b{name}\b", text))
+            row for name, row in rows.items() if name == self.real or (name in text and re.search(rf"\b{name}\b", text))
         )
 
     def interface(self) -> str:

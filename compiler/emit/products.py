@@ -102,9 +102,7 @@ class Products:
             self.known[kind] = self.operand(ARRAY, operand, gemm, stored, around)
         return self.known[kind].replace(ARRAY, name)
 
-    def operand(
-        self, text: str, operand: Operand, gemm: Gemm, stored: tuple[int, ...], around: Surroundings
-    ) -> str:
+    def operand(self, text: str, operand: Operand, gemm: Gemm, stored: tuple[int, ...], around: Surroundings) -> str:
         """The array of this name as a matrix: groups of axes merged, batch indices and places put in, turned where it
         lies so."""
         tensor = self.program.graph.tensors[operand.tensor]

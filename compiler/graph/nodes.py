@@ -34,12 +34,8 @@ class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
     tensor: str
     subscripts: tuple[IndexExpr, ...]
 
-    @lru_cache(maxsize=65536)
     def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
-        self: Read = AtomicExpr.__new__(cls)
-        self.tensor = tensor
-        self.subscripts = subscripts
-        return self
+        return _read(tensor, subscripts)
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (self.tensor, *self.subscripts)
@@ -49,6 +45,14 @@ class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
 
     def _sympystr(self, printer: object) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.subscripts))}]"
+
+
+@lru_cache(maxsize=65536)
+def _read(tensor: str, subscripts: tuple[IndexExpr, ...]) -> Read:
+    self: Read = AtomicExpr.__new__(Read)
+    self.tensor = tensor
+    self.subscripts = subscripts
+    return self
 
 
 class Value(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
