@@ -173,7 +173,7 @@ class _Insertion:
     after all that reads the leaf."""
 
     def __init__(self, equation: Equation, site: _Site) -> None:
-        self.tree = _Tree()
+        self.tree: _Tree
         self.equation = equation
         self.site = site
         self.leaf = site.leaf
