@@ -17,6 +17,7 @@ from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
 from gradc.calculus.nested import Expanded, expanded
+from gradc.collection import resting
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
 from gradc.errors import Diagnostic, GradcError, GradcWarning, Label, Span, render
@@ -55,6 +56,7 @@ class Stages:
     evaluate: Graph | None
 
 
+@resting()
 def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dtype: str = "float32",
          lr: float | None = None) -> str:  # fmt: skip
     """The emitted module of a model.
@@ -75,6 +77,7 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
     return emit_module(module_spec(stages, text, dtype))
 
 
+@resting()
 def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, lr: float | None = None) -> Stages:
     """The model's graphs: as written, stabilised, differentiated, simplified."""
     sources = load(text, file=file, folder=_folder(file, folder))

@@ -12,9 +12,11 @@ from gradc.check import check
 from gradc.emit.kernels import KernelWriter
 from gradc.graph.form import ByForm, Numbering
 from gradc.graph.nodes import Equation
+from gradc.language import world
 from gradc.language.elaborate import elaborate_both
 from gradc.language.load import load
 from gradc.pipeline import emit, graphs
+from gradc.schedule import contract
 
 BLOCKS = """
 dim batch, time
@@ -30,11 +32,17 @@ loss mean((h - y)^2)
 @pytest.fixture(scope="module")
 def work() -> dict[int, Counter[str]]:
     """What is done for 3, 6 and 9 blocks: how often each of these runs."""
-    counted: list[tuple[type, str]] = [(KernelWriter, "kernel"), (_Adjoints, "swap"), (Rewriting, "result")]
+    counted = [
+        (KernelWriter, "kernel"),
+        (_Adjoints, "swap"),
+        (Rewriting, "result"),
+        (contract, "gemm_of"),
+        (world, "names_in"),
+    ]
     return {count: _counted(counted, BLOCKS.format(count=count)) for count in (3, 6, 9)}
 
 
-def _counted(functions: list[tuple[type, str]], text: str) -> Counter[str]:
+def _counted(functions: list[tuple[Any, str]], text: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in functions:
@@ -62,6 +70,14 @@ def test_contributions_of_sums_are_derived_once_for_all_blocks(work):
 
 def test_the_rules_are_asked_as_often_for_one_block_as_for_another(work):
     assert work[9]["result"] - work[6]["result"] <= work[6]["result"] - work[3]["result"]
+
+
+def test_products_of_matrices_are_found_once_for_all_blocks(work):
+    assert work[3]["gemm_of"] == work[6]["gemm_of"] == work[9]["gemm_of"] > 0
+
+
+def test_what_stands_in_a_definition_is_looked_through_once_for_all_its_calls(work):
+    assert work[3]["names_in"] == work[6]["names_in"] == work[9]["names_in"] > 0
 
 
 def test_what_nothing_asks_for_training_is_elaborated_once():

@@ -15,21 +15,22 @@ LAYERS = {
     "errors": set(),
     "patterns": set(),
     "nearest": set(),
+    "collection": set(),
     "graph": {"errors"},
     "language": {"graph", "errors", "patterns", "nearest"},
     "calculus": {"graph", "errors"},
     "algebra": {"graph", "errors"},
     "schedule": {"graph", "errors"},
     "emit": {"graph", "errors", "schedule"},
-    "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors"},
-    "runtime": {"errors", "patterns", "nearest"},
+    "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors", "collection"},
+    "runtime": {"errors", "patterns", "nearest", "collection"},
 }
 """What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""
 
 THIRD_PARTY = {
     "lark": {"language"},
     "jinja2": {"emit/render.py"},
-    "numba": {"clock.py", "emit/prelude", "runtime/collection.py", "runtime/ready.py"},
+    "numba": {"clock.py", "emit/prelude", "collection.py", "runtime/ready.py"},
     "sympy": {"graph", "calculus", "algebra", "schedule", "emit", "language/lower.py", "deriv", "held", "check"},
 }
 

@@ -135,7 +135,7 @@ def _conjuncts(condition: sympy.Expr) -> Iterator[sympy.Expr]:
 
 def _solved(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     """An equality guard gives the value of an index: of a reduced one if it can, else of one that is written."""
-    if equation.reducer in PLACES:
+    if equation.reducer in PLACES or all(guard.relation is not Relation.EQUAL for guard in equation.guards):
         return None
     fixed = {name for each in equation.indices for end in (each.low, each.high) for name in end.indices}
     reduced = {each.name for each in equation.reduced}
@@ -188,9 +188,8 @@ def _one_place(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     """An index that takes one value is that value, unless an axis of the target is it alone."""
     if equation.reducer in PLACES:
         return None
-    axes = {place.bare for place in equation.write}
     for each in equation.indices:
-        if each.extent.constant == 1 and each.name not in axes:
+        if each.extent.constant == 1 and all(place.bare != each.name for place in equation.write):
             values = {each.name: each.low}
             return (
                 replace(

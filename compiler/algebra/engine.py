@@ -265,11 +265,11 @@ class Rewriting:
         """The body with every rule tried on it and below."""
         while True:
             outermost, rules = self.rules.of(type(body))
-            changed = self.tried(body, site, outermost)
+            changed = self.tried(body, site, outermost) if outermost else None
             if changed is None and body.args:
                 body = self.below(body, site)
                 rules = self.rules.of(type(body))[1]
-            if changed is None:
+            if changed is None and rules:
                 changed = self.tried(body, site, rules)
             if changed is None:
                 return body

@@ -14,7 +14,7 @@ import sympy
 from gradc.graph.form import renamed
 from gradc.graph.index import ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Head, Read, Reducer, Tensor, reads_of, rebuild, substitute
-from gradc.graph.prune import pruned
+from gradc.graph.prune import needed
 from gradc.graph.scalar import row_of
 
 from .engine import GraphRule, Rule, Site, nodes_of
@@ -80,7 +80,8 @@ def _equal_tensors(work: Work) -> Sequence[str]:
         tensor, equations = work.tensors[name], work.writers[name]
         if names:
             equations = tuple(renamed(equation, names) for equation in equations)
-        alike = kept.setdefault(frozenset(map(_outline, equations)), [])
+        outline = frozenset([work.remembered(_outline, equation) for equation in equations])
+        alike = kept.setdefault(outline, [])
         for other, theirs in alike:
             same = (other.kind, other.extents) == (tensor.kind, tensor.extents)
             if same and _equal(equations, theirs, work):
@@ -163,17 +164,17 @@ def _contributions(work: Work) -> Sequence[str]:
     done: list[str] = []
     for name, equations in tuple(work.writers.items()):
         if len(equations) > 1:
-            merged = _merged(equations)
+            merged = _merged(equations, work)
             if len(merged) < len(equations):
                 work.put(name, merged)
                 done.append(name)
     return done
 
 
-def _merged(equations: Sequence[Equation]) -> list[Equation]:
+def _merged(equations: Sequence[Equation], work: Work) -> list[Equation]:
     groups: dict[object, list[Equation]] = {}
     for place, equation in enumerate(equations):
-        groups.setdefault(_domain_of(equation) or place, []).append(equation)
+        groups.setdefault(work.remembered(_domain_of, equation) or place, []).append(equation)
     return [_joined(group) for group in groups.values()]
 
 
@@ -209,13 +210,19 @@ def _held_functions(work: Work) -> Sequence[str]:
             for form in _forms(equation.body, Site(work, equation)):
                 held.setdefault(_signature(form), []).append((name, form))
     asking = [
-        name for name, equations in work.writers.items() if any(_has_costly(equation.body) for equation in equations)
+        name
+        for name, equations in work.writers.items()
+        if any(work.remembered(_asks_costly, equation) for equation in equations)
     ]
     return [target for target in asking if _reads_held(work, target, held)] if held else ()
 
 
 def _is_costly(body: sympy.Expr) -> bool:
     return isinstance(body, Head) and row_of(body).costly
+
+
+def _asks_costly(equation: Equation) -> bool:
+    return _has_costly(equation.body)
 
 
 @lru_cache(maxsize=8192)
@@ -287,8 +294,8 @@ def _unified(site: Site, name: str, held: Head, node: Head) -> Read | None:
 
 
 def _dead(work: Work) -> Sequence[str]:
-    alive = pruned(work.graph())
-    dead = [name for name in work.tensors if name not in alive.tensors]
+    alive = needed(work.outputs.values(), work.needs)
+    dead = [name for name, tensor in work.tensors.items() if name not in alive and tensor.role is None]
     for name in dead:
         work.remove(name)
     return dead

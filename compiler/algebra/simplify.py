@@ -48,9 +48,13 @@ def _heights(work: Work) -> tuple[int, int]:
     heights: dict[str, int] = {}
     read = 0
     for name in work.order():
-        below = [heights.get(source, 0) for equation in work.writers[name] for source in equation.sources()]
-        heights[name] = 1 + max(below, default=0)
-        read += sum(below)
+        highest = 0
+        for equation in work.writers[name]:
+            for source in equation.sources():
+                height = heights.get(source, 0)
+                highest = max(highest, height)
+                read += height
+        heights[name] = 1 + highest
     return sum(heights.values()), read
 
 

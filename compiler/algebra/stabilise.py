@@ -14,7 +14,7 @@ from sympy import Integer, Rational
 
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, substitute
 from gradc.graph.prune import pruned
-from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH
+from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH, WHERE
 
 from .engine import BodyRule, Measure, Phase, Rewritten, Rule, Site, nodes_of, rewrite
 from .normal import let_normal_form
@@ -127,6 +127,8 @@ def _sigmoid(body: sympy.Expr, site: Site) -> sympy.Expr | None:
 
 def _softmax(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     above, below = _split(body)
+    if not below:
+        return None
     exponents = [(factor, exponent_of(factor, site)) for factor in above]
     found = [exponent for _, exponent in exponents if exponent is not None]
     sums = [(base, power) for base, power in below if sum_of_exponentials(base, site)]
@@ -243,12 +245,23 @@ def _expm1(body: sympy.Expr, site: Site) -> sympy.Expr | None:
 def _cancel(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     """m + (l − m), where l is a logsumexp made here: what the user took out of the exponent goes again."""
     made = {name for name, _ in site.work.logarithms.values()}
+    if not made:
+        _asked_again(body.args, site)
+        return None
     opened = []
     for term in body.args:
         inner = _opened(term, site)
         opened.append(inner if any(read.tensor in made for read in reads_of(inner)) else term)
     result = sympy.Add(*opened)
     return result if _length(result) < _length(body) else None
+
+
+def _asked_again(terms: tuple[sympy.Expr, ...], site: Site) -> None:
+    """Says that an answer depends on what is behind these terms, though nothing need be substituted to give it."""
+    for term in terms:
+        writers = site.work.behind(term.tensor) if isinstance(term, Read) else ()
+        if any(isinstance(equation.body, Read | WHERE.head) for equation in writers):
+            behind(term, site)
 
 
 # ---------------------------------------------------------------- the rules

@@ -8,7 +8,7 @@ import sympy
 
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, substitute
+from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, needs_of, substitute
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
 
 Answer = TypeVar("Answer")
@@ -67,7 +67,7 @@ class Work:
 
     def put(self, name: str, equations: Sequence[Equation]) -> None:
         """The equations of a tensor, in place of those it had; without any it is 0."""
-        self._touch(name)
+        self._touch(name, reordered=_sources(equations) != _sources(self.writers.get(name, ())))
         if equations:
             self.writers[name] = tuple(equations)
         else:
@@ -89,13 +89,14 @@ class Work:
         self.outputs = {outside: names.get(name, name) for outside, name in self.outputs.items()}
         handed_out = frozenset(self.outputs.values())
         for name in handed_out ^ self._handed_out:
-            self._touch(name)
+            self._touch(name, reordered=False)
         self._handed_out = handed_out
 
-    def _touch(self, name: str) -> None:
+    def _touch(self, name: str, reordered: bool = True) -> None:
         self.time += 1
         self._changed[name] = self.time
-        self._order = None
+        if reordered:
+            self._order = None
 
     def fresh(self, name: str) -> str:
         """The name, counted up where it is taken."""
@@ -127,12 +128,19 @@ class Work:
 
     def unchanged(self, names: Iterable[str], since: int) -> bool:
         """Whether these tensors are what they were at a time: their equations, and whether they are handed out."""
-        return all(self._changed.get(name, 0) <= since for name in names)
+        if since == self.time:
+            return True
+        changed = self._changed
+        return not any(name in changed and changed[name] > since for name in names)
 
     def behind(self, name: str) -> tuple[Equation, ...]:
         """The equations of a tensor."""
         self.asked.add(name)
         return self.writers.get(name, ())
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """The tensors that one is computed from."""
+        return needs_of(self.writers.get(name, ()), self.gradients.get(name))
 
     def is_output(self, name: str) -> bool:
         """Whether a tensor is handed out."""
@@ -194,6 +202,11 @@ class Work:
                 return None
             places[end.name] = place, offset
         return places if len(places) == len(ends) else None
+
+
+def _sources(equations: Iterable[Equation]) -> list[tuple[str, ...]]:
+    """What each reads: with the same of every tensor, their order is the same."""
+    return [equation.sources() for equation in equations]
 
 
 def _ranges(equation: Equation) -> Ranges:

@@ -129,6 +129,8 @@ class Driver:
     rows: IndexExpr | None = None
     offsets: Mapping[str, int] = field(default_factory=dict)
     sites: list[CallSite] = field(default_factory=list)
+    known: dict[Hashable, str] = field(default_factory=dict)
+    """What matrices of one body are written as."""
 
     def body(
         self, program: Program, label: str = "", rows: Rows | None = None, offsets: Mapping[str, int] | None = None
@@ -145,7 +147,7 @@ class Driver:
         self.rows = rows.extent if rows is not None else None
         program = replace(program, steps=rows.steps) if rows is not None else program
         flow = Flow(program, rows.after if rows is not None else ())
-        self.sites = []
+        self.sites, self.known = [], {}
         lines = self.work_views(program, flow, around)
         turn = first_backward_step(program)
         for at in range(len(program.steps)):
@@ -222,7 +224,7 @@ class Driver:
     def lines(self, program: Program, step: Step, site: "_Site") -> list[str]:
         """The lines of a step: a product, a kernel's call, a loop around both."""
         if isinstance(step, Gemm):
-            products = Products(self.names, program, self.rows)
+            products = Products(self.names, program, self.rows, self.known)
             if step.equation.target in self.offsets:
                 lines = products.part(step, site.around, self.offsets[step.equation.target])
             else:

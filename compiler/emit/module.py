@@ -109,7 +109,8 @@ class _Module:
         for kernel in self.table.kernels:
             self.calls |= dict.fromkeys(kernel.calls)
         parts = self.parts_text()
-        laid = (name for name in ("view", "rows", "windows") if re.search(rf"\b{name}\(", parts + kernels + drivers))
+        text = parts + kernels + drivers
+        laid = (name for name in ("view", "rows", "windows") if f"{name}(" in text and re.search(rf"\b{name}\(", text))
         self.calls |= dict.fromkeys(laid)
         vector = prelude_source((name for name in self.calls if name not in WHOLE), spec.dtype)
         plumbing = prelude_source(("compilers", *(name for name in self.calls if name in WHOLE)), spec.dtype)
@@ -200,7 +201,10 @@ class _Module:
     def constants(self, text: str) -> tuple[str, ...]:
         names = {"f": "float", "i": "int", "u": "uint"}
         rows = {f"{k}{n}": f"{k}{n} = np.{name}{8 * n}" for k, name in names.items() for n in (4, 8)}
-        return tuple(row for name, row in rows.items() if name == self.real or re.search(rf"\b{name}\b", text))
+        # a name that is nowhere in the text is found not to be a hundred times sooner without the expression
+        return tuple(
+            row for name, row in rows.items() if name == self.real or (name in text and re.search(rf"\b{name}\b", text))
+        )
 
     def interface(self) -> str:
         spec = self.spec

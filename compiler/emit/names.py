@@ -67,6 +67,14 @@ class Names:
         self.taken.add(candidate)
         return candidate
 
+    def inside(self, names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+        """Identifiers for a few names that are free again outside of some loops, beside others that are taken there."""
+        own = set(others) - self.taken
+        self.taken |= own
+        found = {name: self.fresh(name) for name in names}
+        self.taken -= own | set(found.values())
+        return found
+
 
 def identifier(name: str) -> str:
     """The name with all that Python does not allow turned to underscores: `h.weight` → `h_weight`."""

@@ -1,7 +1,7 @@
 """Matrix products as calls of `gemm`: the loops around them, and the matrices that arrays are taken for."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -15,6 +15,8 @@ from .names import Names
 from .rounds import RANGE, conditions_text, narrowed, zero
 from .style import Surroundings, index_text, stretch
 
+ARRAY = "\0"
+"""Stands for an array's name."""
 Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
 
 
@@ -24,11 +26,13 @@ class Products:
 
     Attributes:
         rows: an extent over a range of which alone it runs.
+        known: what matrices outside of loops are written as, but for the array's name: equal layers have equal ones.
     """
 
     names: Names
     program: Program
     rows: IndexExpr | None
+    known: dict[Hashable, str]
 
     def lines(self, gemm: Gemm, around: Surroundings, rounds: Mapping[str, str], packed: Packed) -> list[str]:
         """A product in the loops of its batch indices. Where several of them add to one place, it is 0 before.
@@ -37,9 +41,9 @@ class Products:
             rounds: the indices of sequential loops around it, each with the variable that holds it.
             packed: makes the lines that make what of a factor belongs to a round.
         """
-        local = Names(self.names.taken | set(rounds.values())) if gemm.batch else self.names
-        loops = {i.name: local.fresh(i.name) for i in gemm.batch}
-        inside = replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
+        loops = self.names.inside((i.name for i in gemm.batch), rounds.values())
+        alone = not gemm.batch and not rounds
+        inside = around if alone else replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
         depth = _covering_loops(gemm, self.program.graph)
         zeroed = gemm.starts and depth < len(gemm.batch)
         lines: list[str] = []
@@ -60,7 +64,7 @@ class Products:
         if conditions:
             lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
             level += 1
-        operands = [self.operand(part, gemm, inside) for part in (gemm.a, gemm.b, gemm.out)]
+        operands = [self.matrix(part, gemm, inside, alone) for part in (gemm.a, gemm.b, gemm.out)]
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"
         if level:
@@ -83,7 +87,7 @@ class Products:
         """
         extents = {i.name: i.extent for i in gemm.equation.indices}
         count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
-        a, b, out = (self.operand(part, gemm, around) for part in (gemm.a, gemm.b, gemm.out))
+        a, b, out = (self.matrix(part, gemm, around, alone=True) for part in (gemm.a, gemm.b, gemm.out))
         ends = ", ".join(RANGE.values())
         return [
             f"# {product_text(gemm, self.names)}",
@@ -102,12 +106,23 @@ class Products:
             cuts.append(whole if inner & set(place.indices) else index_text(place, around))
         return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
-    def operand(self, operand: Operand, gemm: Gemm, around: Surroundings) -> str:
-        """The array as a matrix: groups of axes merged, batch indices and places put in, turned where it lies so."""
+    def matrix(self, operand: Operand, gemm: Gemm, around: Surroundings, alone: bool) -> str:
+        """The array as a matrix; `alone` where there are no loops around the product."""
         buffer = self.program.buffers.get(operand.tensor)
+        extents = self.program.graph.tensors[operand.tensor].extents
+        stored = tuple(range(len(extents))) if buffer is None else buffer.axes
+        name = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
+        if not alone or operand.window is not None:
+            return self.operand(name, operand, gemm, stored, around)
+        kind = (operand.subscripts, operand.rows, operand.columns, operand.transposed, stored, extents)
+        if kind not in self.known:
+            self.known[kind] = self.operand(ARRAY, operand, gemm, stored, around)
+        return self.known[kind].replace(ARRAY, name)
+
+    def operand(self, text: str, operand: Operand, gemm: Gemm, stored: tuple[int, ...], around: Surroundings) -> str:
+        """The array of this name as a matrix: groups of axes merged, batch indices and places put in, turned where it
+        lies so."""
         tensor = self.program.graph.tensors[operand.tensor]
-        stored = range(len(tensor.axes)) if buffer is None else buffer.axes
-        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
         if operand.window is not None:
             return self.windows(text, operand, gemm, stored, around)
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)

@@ -178,4 +178,5 @@ def facts_of(condition: sympy.Expr, outcome: bool) -> tuple[Fact, ...]:
 
 def under(ranges: Ranges, guards: Iterable[Guard]) -> Ranges:
     """The ranges where the guards hold too."""
-    return ranges.with_facts(fact for guard in guards for fact in guard.facts)
+    facts = [fact for guard in guards for fact in guard.facts]
+    return ranges.with_facts(facts) if facts else ranges

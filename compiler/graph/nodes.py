@@ -8,7 +8,7 @@ named constants; every function is a `Head` of the table of scalar functions, wh
 of SymPy's own arithmetic is sums, products and powers with literal exponents (x − x, x/x, 0·x are folded).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -27,7 +27,7 @@ from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 
 class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
-    """`tensor[subscripts]`, a leaf of a body."""
+    """`tensor[subscripts]`, a leaf of a body. Equal ones are one object, as a rule: bodies are compared without end."""
 
     __slots__ = ("subscripts", "tensor")
     is_commutative = True
@@ -35,10 +35,7 @@ class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
     subscripts: tuple[IndexExpr, ...]
 
     def __new__(cls, tensor: str, subscripts: tuple[IndexExpr, ...]) -> "Read":
-        self: Read = AtomicExpr.__new__(cls)
-        self.tensor = tensor
-        self.subscripts = subscripts
-        return self
+        return _read(tensor, subscripts)
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (self.tensor, *self.subscripts)
@@ -48,6 +45,14 @@ class Read(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
 
     def _sympystr(self, printer: object) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.subscripts))}]"
+
+
+@lru_cache(maxsize=65536)
+def _read(tensor: str, subscripts: tuple[IndexExpr, ...]) -> Read:
+    self: Read = AtomicExpr.__new__(Read)
+    self.tensor = tensor
+    self.subscripts = subscripts
+    return self
 
 
 class Value(AtomicExpr):  # type: ignore[misc]  # SymPy has no types
@@ -220,6 +225,27 @@ class Equation:
         """The distinct reads of the body, sorted."""
         return reads_of(self.body)
 
+    @cached_property
+    def uses(self) -> Mapping[str, tuple[tuple[IndexExpr, ...], ...]]:
+        """The subscripts at which it writes or reads each tensor: first those of the write, last those of gathers."""
+        found: dict[str, list[tuple[IndexExpr, ...]]] = {self.target: [self.write]}
+        for read in self.reads:
+            found.setdefault(read.tensor, []).append(read.subscripts)
+        for expression in self.index_expressions():
+            for gather in expression.gathers:
+                found.setdefault(gather.tensor, []).append(gather.subscripts)
+        return {name: tuple(places) for name, places in found.items()}
+
+    @cached_property
+    def read_along(self) -> Mapping[str, frozenset[str]]:
+        """For each index the tensors with an axis along which the body reads at it alone."""
+        found: dict[str, set[str]] = {}
+        for read in self.reads:
+            for place in read.subscripts:
+                if place.bare is not None:
+                    found.setdefault(place.bare, set()).add(read.tensor)
+        return {name: frozenset(tensors) for name, tensors in found.items()}
+
     @property
     def ranges(self) -> Ranges:
         """What holds at every place of the domain: the indices' ranges and the guards."""
@@ -324,10 +350,10 @@ class Graph:
     @cached_property
     def writers(self) -> Mapping[str, tuple[Equation, ...]]:
         """The equations of each tensor that has any."""
-        table: dict[str, tuple[Equation, ...]] = {}
+        table: dict[str, list[Equation]] = {}
         for equation in self.equations:
-            table[equation.target] = (*table.get(equation.target, ()), equation)
-        return table
+            table.setdefault(equation.target, []).append(equation)
+        return {name: tuple(equations) for name, equations in table.items()}
 
     @cached_property
     def gradients(self) -> Mapping[str, Gradient]:
@@ -347,14 +373,17 @@ class Graph:
 
     def needs(self, name: str) -> tuple[str, ...]:
         """The tensors that one is computed from: what its equations read, or what `grad(of, by)` is of."""
-        read = [source for equation in self.writers.get(name, ()) for source in equation.sources()]
-        if name in self.gradients:
-            read += [self.gradients[name].of, self.gradients[name].by]
-        return tuple(dict.fromkeys(read))
+        return needs_of(self.writers.get(name, ()), self.gradients.get(name))
 
     def with_equations(self, equations: tuple[Equation, ...]) -> "Graph":
         """The same tensors with other equations."""
         return Graph(self.tensors, equations, self.outputs)
+
+
+def needs_of(equations: Iterable[Equation], gradient: Gradient | None) -> tuple[str, ...]:
+    """The tensors that one with these equations is computed from, or one that stands for a gradient."""
+    read = dict.fromkeys(source for equation in equations for source in equation.sources())
+    return tuple(read if gradient is None else dict.fromkeys((*read, gradient.of, gradient.by)))
 
 
 def in_order(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from .index import IndexExpr, Ranges
 
@@ -49,7 +50,7 @@ class Axis:
     extent: IndexExpr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Index:
     """An index and its half-open range, low ≤ index < high."""
 
@@ -57,7 +58,7 @@ class Index:
     low: IndexExpr
     high: IndexExpr
 
-    @property
+    @cached_property
     def extent(self) -> IndexExpr:
         """How many values it takes."""
         return self.high - self.low

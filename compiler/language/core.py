@@ -10,6 +10,7 @@ same with indices made for it. Several equations may give one tensor, at differe
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 from gradc.errors import Diagnostic, Span
@@ -231,7 +232,7 @@ class Training:
     updates: tuple[Update, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Model:
     """A whole model, for one value of `training`."""
 
@@ -258,7 +259,7 @@ class Model:
     doubts: tuple[Diagnostic, ...]
     """Warnings: what compiles and is probably not what was meant."""
 
-    @property
+    @cached_property
     def minimised(self) -> Mapping[str, Output]:
         """By the name of each trained parameter the scalar that it makes less: the loss, or one of its own."""
         own = {name: update.loss for update in self.training.updates for name in update.parameters}
@@ -266,7 +267,7 @@ class Model:
                  if leaf.role is Role.PARAM and not leaf.frozen}  # fmt: skip
         return {name: loss for name, loss in found.items() if loss is not None}
 
-    @property
+    @cached_property
     def own_losses(self) -> Mapping[str, Output]:
         """The scalars that some parameters make less and others do not, by the tensors that hold them."""
         every = {output.tensor: output for output in self.minimised.values()}

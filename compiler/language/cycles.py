@@ -5,7 +5,7 @@ elaborated, what depends on it in turn can be asked for: its extents are not tol
 wait until it is their turn.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from gradc.errors import Label, Span
 from gradc.graph.cycles import components
@@ -46,7 +46,7 @@ def _cycle_of(world: World, start: Thunk | Group) -> Entry:
         waiting, numbers = [start], {id(start): 0}
         needs: list[list[int]] = []
         for entry in waiting:
-            new = [other for other in _read_in(entry) if id(other) not in world.cycles]
+            new = [other for other in _read_in(entry, world.names_in) if id(other) not in world.cycles]
             for other in new:
                 if numbers.setdefault(id(other), len(waiting)) == len(waiting):
                     waiting.append(other)
@@ -75,14 +75,16 @@ def way_to(start: Entry, ends: Collection[Entry]) -> list[Thunk | Group]:
     return []
 
 
-def _read_in(entry: Thunk | Group) -> Iterator[Thunk | Group]:
+def _read_in(
+    entry: Thunk | Group, names: Callable[[syntax.Expression], set[str]] = names_in
+) -> Iterator[Thunk | Group]:
     """What the equations of a name read, in the order of the names."""
     if isinstance(entry, Thunk):
         places = [(entry.value, entry.scope, entry.position, False)]
     else:
         places = [(part, w.scope, w.position, True) for w in entry.equations for part in (*w.subscripts, w.value)]
     for node, scope, position, indexed in places:
-        for name in sorted(names_in(node)):
+        for name in sorted(names(node)):
             found = scope.find(name, position, indexed)
             if isinstance(found, Thunk | Group | Part):
                 yield _whole(found)

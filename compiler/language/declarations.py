@@ -202,8 +202,11 @@ def _check_free(world: World, scope: Scope, statement: syntax.Param) -> None:
     entries = scope.entries.get(statement.name, [])
     last = entries[-1][1] if entries else None
     value = last.value if isinstance(last, Given) else None
-    given = {leaf.name for _, leaf in world.tables.leaves if leaf.role in (Role.INPUT, Role.TARGET)}
-    if isinstance(last, Size) or (isinstance(value, Array) and value.name in given and not scope.frame.prefix):
+    named = value.name if isinstance(value, Array) and not scope.frame.prefix else None
+    given = named is not None and any(
+        leaf.name == named for _, leaf in world.tables.leaves if leaf.role in (Role.INPUT, Role.TARGET)
+    )
+    if isinstance(last, Size) or given:
         scope.define(statement.name, Given(POISON))
         raise Refused(
             "name-taken", f"{statement.name} is declared already", statement.span, help="take another name for one"

@@ -23,7 +23,7 @@ from .refusal import Echo, Refused
 from .scopes import Entry, Given, Group, Part, Returning, Size, Thunk, Written
 from .tensors import store, tensor_value
 from .values import POISON, Array, Element, Items, Several, Subscripts, Value, described
-from .walk import alone_in, has_dots, names_in, nodes, without_binders
+from .walk import alone_in, has_dots, nodes, without_binders
 from .world import World
 from .writes import check_writes
 
@@ -79,7 +79,7 @@ def _force_thunk(world: World, thunk: Thunk) -> Value:
 def _whole_equation(world: World, thunk: Thunk) -> Value:
     frame = thunk.scope.frame
     context = Context(thunk.name, frame, thunk.order, world.text(thunk.span), world.span(thunk.span, frame))
-    context.taken |= names_in(thunk.value)
+    context.taken |= world.names_in(thunk.value)
     context.internal = {name: name for name in context.taken}
     context.direct = (id(_outermost_call(thunk.value)), thunk.targets)
     place = Place(thunk.scope, thunk.position, context)
@@ -196,7 +196,7 @@ def _prepare(world: World, group: Group, written: Written) -> Prepared:
     own = group if group.shown != "return" else None
     context = Context(group.base, frame, written.order, world.text(written.span), world.span(written.span, frame),
                       indexed=True, own=own)  # fmt: skip
-    context.taken |= names_in(*written.subscripts, written.value)
+    context.taken |= world.names_in(*written.subscripts, written.value)
     context.internal = {name: name for name in context.taken}
     place = Place(written.scope, written.position, context)
     plan_calls(world, context, [written.value], place, between=group.shown == "return")

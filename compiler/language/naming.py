@@ -29,22 +29,21 @@ BUILT_IN = set(ARITY) | WHOLE_TENSOR | LAST_AXIS | TENSOR_FUNCTIONS | RANDOM | {
 def name_value(world: World, node: syntax.Name, place: Place) -> Value:
     """The value of a name where it stands."""
     name = node.name
-    span = world.span(node.span, place.context.frame)
     if name in place.indices:
-        return whole(span, index(place.indices[name].name))
+        return whole(world.span(node.span, place.context.frame), index(place.indices[name].name))
     if name in CONSTANTS:
         return _constant(world, name, node)
     if "." in name:
         return _parameter(world, node, place)
     entry = world.find(name, place)
     if isinstance(entry, Size):
-        return whole(span, entry.value)
+        return whole(world.span(node.span, place.context.frame), entry.value)
     if isinstance(entry, Given):
         return entry.value
     if entry is not None:
         return world.force(world, entry)
     if name == "t" and world.tables.step:
-        return step_number(span)
+        return step_number(world.span(node.span, place.context.frame))
     definition = world.definition(name, node.span)
     if definition is not None or name in ARITY:
         return Function(name, definition)

@@ -8,6 +8,8 @@ from . import syntax
 def children(node: syntax.Expression) -> tuple[syntax.Expression, ...]:
     """The expressions right inside of one, in the order of the source."""
     match node:
+        case syntax.Name() | syntax.Number():  # most are leaves
+            return ()
         case syntax.Unary(operand=operand):
             return (operand,)
         case syntax.Binary(left=left, right=right):
@@ -38,7 +40,13 @@ def nodes(*roots: syntax.Expression) -> Iterator[syntax.Expression]:
 
 def names_in(*roots: syntax.Expression) -> set[str]:
     """The names that stand in these, those of calls not among them."""
-    found = {node.name for node in nodes(*roots) if isinstance(node, syntax.Name | syntax.Binder)}
+    found: set[str] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, syntax.Name | syntax.Binder):
+            found.add(node.name)
+        stack.extend(children(node))
     return found
 
 

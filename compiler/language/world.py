@@ -18,6 +18,7 @@ from .places import Place
 from .refusal import Echo, OutOfBudget, Refused
 from .scopes import Entry, Frame, Group, Scope, Thunk
 from .values import POISON, Value
+from .walk import names_in
 
 T = TypeVar("T")
 
@@ -127,6 +128,8 @@ class World:
     """Definitions known to call themselves, by their identity."""
     shared: dict[int, list[str]] = field(default_factory=dict)
     """By the identity of a shared definition: its name, then what its calls are called."""
+    named: dict[int, tuple[syntax.Expression, frozenset[str]]] = field(default_factory=dict)
+    """By the identity of an expression: itself, and the names in it."""
     uses: dict[int, Mapping[str, int]] = field(default_factory=dict)
     """How often each name stands in a definition of numbers, by its identity."""
     numeric: dict[int, bool] = field(default_factory=dict)
@@ -262,6 +265,15 @@ class World:
         check_size(tensor.axes, tensor.span, tensor.name)
         self.tables.tensors.append((order, tensor))
         self.tables.spans[tensor.name] = tensor.span
+
+    def names_in(self, *roots: syntax.Expression) -> set[str]:
+        """The names that stand in these; those of what stands in a definition are found once for all its calls."""
+        found: set[str] = set()
+        for root in roots:
+            if id(root) not in self.named:
+                self.named[id(root)] = root, frozenset(names_in(root))
+            found |= self.named[id(root)][1]
+        return found
 
     def add_equation(self, order: tuple[int, ...], equation: core.Equation) -> None:
         """One more equation."""

@@ -17,11 +17,11 @@ from numbers import Real
 from pathlib import Path
 from types import ModuleType
 
+from gradc.collection import resting
 from gradc.errors import GradcWarning, fail
 
 from .aside import aside
 from .cache import Built, Key, Loaded, load
-from .collection import resting
 
 DTYPES = ("float32", "float64")
 SOURCES = (".py", ".lark", ".grad", ".j2")

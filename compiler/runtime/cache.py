@@ -25,9 +25,9 @@ from typing import cast
 
 from platformdirs import user_cache_dir
 
+from gradc.collection import rest_while_numba_compiles, resting
 from gradc.errors import GradcWarning
 
-from .collection import rest_while_numba_compiles, resting
 from .interface import Emitted
 
 MOST_ENTRIES = 200

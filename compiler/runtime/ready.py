@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .collection import resting
+from gradc.collection import resting
+
 from .interface import Array
 
 FAST = {"arcp", "contract", "nsz", "reassoc"}

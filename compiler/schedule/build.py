@@ -69,7 +69,11 @@ def _arranged(graph: Graph) -> list[Ordered]:
     """Equations and recurrences in order; of the equations of a tensor one that writes every place first: then nothing
     has to be zeroed."""
     groups = groupby(arrange(graph), lambda item: item.target if isinstance(item, Equation) else id(item))
-    return [item for _, group in groups for item in sorted(group, key=lambda item: not _covers(item, graph))]
+    return [item for _, group in groups for item in _covering_first(list(group), graph)]
+
+
+def _covering_first(items: list[Ordered], graph: Graph) -> list[Ordered]:
+    return sorted(items, key=lambda item: not _covers(item, graph)) if len(items) > 1 else items
 
 
 def _covers(item: Ordered, graph: Graph) -> bool:

@@ -18,7 +18,7 @@ What is no matrix product (a dot product, a sum) stays an equation and becomes a
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import mul
@@ -44,7 +44,7 @@ from .costs import (
 from .factors import Factor, at_least, grouped, mentioned
 from .gather import gathered, longest
 from .matrices import gemm_of, names_of, with_loops
-from .program import Gemm, Window, guards_of_rounds, order_of
+from .program import Gemm, Operand, Window, guards_of_rounds, order_of
 from .strips import strip_of
 
 
@@ -71,13 +71,55 @@ def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = Non
     products: dict[Equation, Gemm] = {}
     packed: dict[Equation, Equation] = {}
     copies: dict[_Form, Read] = {}
+    known: dict[Hashable, tuple[Equation, Gemm | None]] = {}
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
-            made = _Splitter(tensors, copies, equation, (fixed or {}).get(equation, frozenset())).split()
+            around = fixed.get(equation, frozenset()) if fixed else frozenset()
+            kind = _kind(equation, tensors, around)
+            if kind in known:
+                equations.append(equation)
+                products |= _like(*known[kind], equation)
+                continue
+            made = _Splitter(tensors, copies, equation, around).split()
+            if kind is not None and made.equations == [equation]:
+                known[kind] = equation, made.products.get(equation)
             equations += made.equations
             products |= made.products
             packed |= made.packed
     return Contracted(Graph(tensors, tuple(equations), graph.outputs), products, packed)
+
+
+def _kind(equation: Equation, tensors: Mapping[str, Tensor], around: frozenset[str]) -> Hashable | None:
+    """Of a product of reads, all that decides whether it is a product of matrices, and of which: everything but the
+    names of its tensors. Equal layers are asked once. None of any other equation."""
+    reads = _factors(equation)
+    if not all(isinstance(read, Read) for read in reads):
+        return None
+    names = [equation.target, *(read.tensor for read in reads)]
+    shapes = tuple((names.index(name), tensors[name].kind, tensors[name].extents) for name in names)
+    places = equation.write, *(read.subscripts for read in reads)
+    return equation.reducer, places, equation.indices, equation.guards, shapes, around
+
+
+def _factors(equation: Equation) -> tuple[sympy.Expr, ...]:
+    body = equation.body
+    return body.args if isinstance(body, sympy.Mul) else (body,)
+
+
+def _like(known: Equation, gemm: Gemm | None, equation: Equation) -> dict[Equation, Gemm]:
+    """The product that an equation is, given one of its kind and what that is."""
+    if gemm is None:
+        return {}
+    names = {a.tensor: b.tensor for a, b in zip(_factors(known), _factors(equation), strict=True)}
+    out, a, b = (
+        Operand(name, part.subscripts, part.rows, part.columns, part.transposed, part.window)
+        for part, name in (
+            (gemm.out, equation.target),
+            (gemm.a, names[gemm.a.tensor]),
+            (gemm.b, names[gemm.b.tensor]),
+        )
+    )
+    return {equation: Gemm(equation, out, a, b, gemm.batch, gemm.starts)}
 
 
 _Form: TypeAlias = tuple[tuple[IndexExpr, ...], tuple[Index, ...], tuple[Guard, ...], sympy.Expr]
@@ -293,7 +335,7 @@ class _Splitter:
         if copied is None and not any(map(self.is_window, reads_of(factor.body))):
             return factor
         mine = tuple(g for g in self.inner_guards() if set(g.value.indices) - self.fixed <= factor.indices)
-        return replace(factor, guards=mine)
+        return replace(factor, guards=mine) if mine else factor
 
     def thick_enough(self, first: Factor, second: Factor) -> bool:
         """Whether rows, columns and the summed extent are each worth a product."""

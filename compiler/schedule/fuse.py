@@ -10,11 +10,11 @@ inside that loop, it reads at the same value of the index, and those are complet
 outer one: then a row is accumulated. A recurrence is a step of its own, its body fused in the same way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from gradc.graph.index import IndexExpr, index
+from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Guard, Reducer, substitute
 from gradc.graph.recurrence import Ordered, Recurrence, equations_in
 from gradc.graph.tensors import Index
@@ -26,11 +26,19 @@ from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards
 
 @dataclass
 class _Loop:
-    """A loop while it is filled; `statements` are all in it, in the order in which they came."""
+    """A loop while it is filled.
+
+    Attributes:
+        statements: all in it, in the order in which they came.
+        made: what they compute.
+        read: what they read along the loop's index.
+    """
 
     index: Index
     items: "list[_Loop | Statement]" = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -45,10 +53,13 @@ class _Tree:
     def add(self, statement: Statement, loops: "list[_Loop]") -> None:
         """A statement that has been put into these loops, one in the other."""
         (loops[-1].items if loops else self.items).append(statement)
+        equation = statement.equation
         for loop in loops:
             loop.statements.append(statement)
-        self.made.add(statement.equation.target)
-        self.read.update(statement.equation.sources())
+            loop.made.add(equation.target)
+            loop.read.update(equation.read_along.get(loop.index.name, ()))
+        self.made.add(equation.target)
+        self.read.update(equation.sources())
 
 
 def fuse(
@@ -91,11 +102,13 @@ def fuse(
             continue
         guards = guards_of_rounds(item, around)
         site = _Site(starts, partners.get(item.target, set()), leaf, around, guards)
-        place = _latest_nest(steps, first, item, site)
+        insertion = _Insertion(item, site)
+        place = _latest_nest(steps, first, insertion)
         if place is None:
-            steps.append(_Tree(site.guards))
+            tree = _Tree(site.guards)
+            steps.append(tree)
             place = len(steps) - 1
-            _Insertion(steps[place], item, site).run(alone=True)
+            insertion.run(tree, alone=True)
         made_in[item.target] = place
         read_in |= {name: max(place, read_in.get(name, -1)) for name in item.sources()}
     return tuple(Nest(_frozen(step.items), step.guards) if isinstance(step, _Tree) else step for step in steps)
@@ -140,13 +153,13 @@ def _partners(equations: list[Equation]) -> dict[str, set[str]]:
     return partners
 
 
-def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, equation: Equation, site: _Site) -> int | None:
+def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, insertion: "_Insertion") -> int | None:
     nearest: list[int] = [first] if first >= 0 else []
     candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
+    guards = set(insertion.site.guards)
     for place in candidates:
         step = steps[place]
-        alike = isinstance(step, _Tree) and set(step.guards) == set(site.guards)
-        if alike and _Insertion(step, equation, site).run(alone=False):
+        if isinstance(step, _Tree) and set(step.guards) == guards and insertion.run(step, alone=False):
             return place
     return None
 
@@ -155,16 +168,12 @@ def _frozen(items: "list[_Loop | Statement]") -> tuple[Item, ...]:
     return tuple(item if isinstance(item, Statement) else Loop(item.index, _frozen(item.items)) for item in items)
 
 
-def _statements(item: "_Loop | Statement") -> Sequence[Statement]:
-    return (item,) if isinstance(item, Statement) else item.statements
-
-
 class _Insertion:
-    """Finds one equation's place in one tree; if it writes where a leaf lies, after all that reads the leaf."""
+    """Finds one equation's place in a tree, in one after the other until it has one; if it writes where a leaf lies,
+    after all that reads the leaf."""
 
-    def __init__(self, tree: "_Tree | Gemm | Sequential", equation: Equation, site: _Site) -> None:
-        assert isinstance(tree, _Tree)
-        self.tree = tree
+    def __init__(self, equation: Equation, site: _Site) -> None:
+        self.tree: _Tree
         self.equation = equation
         self.site = site
         self.leaf = site.leaf
@@ -172,51 +181,51 @@ class _Insertion:
         self.needs = set(equation.sources()) | {equation.target}
         self.indices = {i.name: i for i in equation.indices if i.name not in site.around}
 
-    def run(self, alone: bool) -> bool:
+    def run(self, tree: _Tree, alone: bool) -> bool:
         """Inserts the equation; without `alone` only where it shares a loop or is a scalar of this nest."""
-        if not alone and not self.worthwhile():
+        self.tree = tree
+        if not alone and not self.stays_small():
             return False
-        self.descend([], list(self.indices), {})
+        outermost = self.entrance(tree.items, list(self.indices))
+        if not alone and outermost is None and not self.stands_beside():
+            return False
+        self.descend([], list(self.indices), {}, outermost)
         return True
 
-    def worthwhile(self) -> bool:
-        """Whether it shares a loop with the tree and the arrays stay few; scalars stay with what makes them."""
+    def stays_small(self) -> bool:
+        """Whether the arrays of the tree stay few, or it makes what the equation needs."""
         made = self.tree.made
-        if not self.needs & made and len((self.tree.read - made) | self.needs) > MOST_ARRAYS:
-            return False
-        if not self.indices:
-            return bool(self.needs & made) or not self.has_loops()
-        if not self.has_loops():
-            return True
-        return self.outermost is not None
+        return not self.needs.isdisjoint(made) or len((self.tree.read - made) | self.needs) <= MOST_ARRAYS
 
-    def has_loops(self) -> bool:
-        return any(isinstance(item, _Loop) for item in self.tree.items)
+    def stands_beside(self) -> bool:
+        """Whether it belongs to the tree though it shares no loop of it: scalars stay with what makes them."""
+        if not any(isinstance(item, _Loop) for item in self.tree.items):
+            return True
+        return not self.indices and not self.needs.isdisjoint(self.tree.made)
 
     # ------------------------------------------------------------ going down
 
-    def descend(self, loops: list[_Loop], left: list[str], names: dict[str, str]) -> None:
-        """Into the loops that the equation shares, then into new ones for the indices that are left."""
+    def descend(
+        self, loops: list[_Loop], left: list[str], names: dict[str, str], found: "tuple[_Loop, str] | None"
+    ) -> None:
+        """Into the loops that the equation shares, of which the next is `found`, then into new ones for the indices
+        that are left."""
         items = loops[-1].items if loops else self.tree.items
-        found = self.entrance(items, left) if loops else self.outermost
         if found is not None:
             loop, mine = found
             left = [name for name in left if name != mine]
-            self.descend([*loops, loop], left, {**names, mine: loop.index.name})
+            further = self.entrance(loop.items, left)
+            self.descend([*loops, loop], left, {**names, mine: loop.index.name}, further)
             return
         for name in self.loop_order(left):
             shown = _unused(name, {*(loop.index.name for loop in loops), *self.site.around})
             names = {**names, name: shown}
-            loop = _Loop(replace(self.indices[name], name=shown))
+            own = self.indices[name]
+            loop = _Loop(own if shown == name else replace(own, name=shown))
             items.append(loop)
             items, loops = loop.items, [*loops, loop]
         path = tuple(loop.index.name for loop in loops)
         self.tree.add(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around), loops)
-
-    @cached_property
-    def outermost(self) -> "tuple[_Loop, str] | None":
-        """The outermost loop that the equation may share, and which of its indices runs along with it."""
-        return self.entrance(self.tree.items, list(self.indices))
 
     def entrance(self, items: "list[_Loop | Statement]", left: list[str]) -> "tuple[_Loop, str] | None":
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""
@@ -253,10 +262,12 @@ class _Insertion:
     def outer_first(self, left: list[str]) -> list[str]:
         """A place and the best value so far are variables, not rows: an argmax runs over its own indices innermost, and
         so does what reduces few places: those loops are unrolled, and the one around them runs in vectors."""
+        if self.equation.reducer not in (Reducer.ARGMAX, Reducer.ARGMIN) and not self.reduces_few:
+            return left
         written = [name for name in left if name in self.equation.written]
-        argument = self.equation.reducer in (Reducer.ARGMAX, Reducer.ARGMIN)
-        return written if written and (argument or self.reduces_few()) else left
+        return written or left
 
+    @cached_property
     def reduces_few(self) -> bool:
         """Whether all that is reduced is a small window: the same few rounds everywhere."""
         rounds, guarded = 1, {name for guard in self.equation.guards for name in guard.value.indices}
@@ -267,7 +278,11 @@ class _Insertion:
         return 1 < rounds <= UNROLLED_ROUNDS
 
     def makes_what_is_needed(self, item: "_Loop | Statement") -> bool:
-        return any(s.equation.target in self.needs or self.overwrites(s.equation) for s in _statements(item))
+        if isinstance(item, Statement):
+            return item.equation.target in self.needs or self.overwrites(item.equation)
+        return not self.needs.isdisjoint(item.made) or (
+            self.leaf is not None and any(self.overwrites(each.equation) for each in item.statements)
+        )
 
     def overwrites(self, other: Equation) -> bool:
         """Whether this equation writes what the other reads."""
@@ -275,14 +290,14 @@ class _Insertion:
 
     def runs_along(self, loop: _Loop, name: str) -> bool:
         """Whether all that the equation reads of what the loop makes, it reads at the loop's own index, complete."""
-        for statement in _statements(loop):
+        for statement in loop.statements:
             target = statement.equation.target
             if self.overwrites(statement.equation) and not self.overwrites_along(statement.equation, loop, name):
                 return False
             if target not in self.needs:
                 continue
             places = [at for at, place in enumerate(statement.equation.write) if place.bare == loop.index.name]
-            if not places or any(subscripts[places[0]].bare != name for subscripts in self.uses(target)):
+            if not places or any(subscripts[places[0]].bare != name for subscripts in uses_of(target, self.equation)):
                 return False
         return True
 
@@ -291,31 +306,13 @@ class _Insertion:
         at = next(at for at, place in enumerate(self.equation.write) if place.bare == name)
         return all(subscripts[at].bare == loop.index.name for subscripts in uses_of(self.leaf or "", other))
 
-    def uses(self, tensor: str) -> Iterator[tuple[IndexExpr, ...]]:
-        """The subscripts at which the equation reads or writes a tensor."""
-        if tensor == self.equation.target:
-            yield self.equation.write
-        for read in self.equation.reads:
-            if read.tensor == tensor:
-                yield read.subscripts
-        for expression in self.equation.index_expressions():
-            for gather in expression.gathers:
-                if gather.tensor == tensor:
-                    yield gather.subscripts
-
     def shares_a_read(self, loop: _Loop, name: str) -> bool:
         """Whether a statement in the loop reads or makes, along its index, what the equation reads along `name`."""
-        mine = {r.tensor for r in self.equation.reads if any(p.bare == name for p in r.subscripts)}
-        for statement in _statements(loop):
-            equation = statement.equation
-            theirs = {r.tensor for r in equation.reads if any(p.bare == loop.index.name for p in r.subscripts)}
-            if mine & theirs:
-                return True
-        return False
+        return not loop.read.isdisjoint(self.equation.read_along.get(name, ()))
 
     def meets_its_partner(self, loop: _Loop) -> bool:
         """Whether the loop makes something that will be read together with what the equation makes."""
-        return any(s.equation.target in self.partners for s in _statements(loop))
+        return not loop.made.isdisjoint(self.partners)
 
     # ------------------------------------------------------------ new loops
 

@@ -100,14 +100,13 @@ def _kept_axes(name: str, graph: Graph, users: "list[_User]", rounds: Collection
     if whole:
         return everything
     depth = _common_depth([path for path, _, _ in users])
-    equations = [equation for _, _, equation in users]
     around: list[str] = []
     for at in range(depth):
         index = users[0][1][at]
-        if index in rounds and not any(_runs_along(name, axis, [index], equations) for axis in everything):
+        if index in rounds and not any(_runs_along(axis, [index], uses) for axis in everything):
             break  # what one round leaves for another, it leaves for all rounds of the loops inside
         around.append(index)
-    return tuple(at for at in everything if not _runs_along(name, at, around, equations))
+    return tuple(at for at in everything if not _runs_along(at, around, uses))
 
 
 _User: TypeAlias = tuple[Path, tuple[str, ...], Equation]
@@ -148,22 +147,14 @@ def _rounds(step: Step) -> set[str]:
     return {step.index.name}.union(*map(_rounds, step.steps))
 
 
-def _runs_along(name: str, axis: int, around: list[str], equations: list[Equation]) -> bool:
-    used = {subscripts[axis].bare for equation in equations for subscripts in uses_of(name, equation)}
+def _runs_along(axis: int, around: list[str], uses: Sequence[tuple[IndexExpr, ...]]) -> bool:
+    used = {subscripts[axis].bare for subscripts in uses}
     return len(used) == 1 and next(iter(used)) in around
 
 
 def uses_of(name: str, equation: Equation) -> Iterator[tuple[IndexExpr, ...]]:
     """The subscripts at which an equation writes or reads a tensor."""
-    if equation.target == name:
-        yield equation.write
-    for read in equation.reads:
-        if read.tensor == name:
-            yield read.subscripts
-    for expression in equation.index_expressions():
-        for gather in expression.gathers:
-            if gather.tensor == name:
-                yield gather.subscripts
+    return iter(equation.uses.get(name, ()))
 
 
 def _walk(items: tuple[Item, ...], path: Path = ()) -> Iterator[tuple[Path, Statement]]:

@@ -23,7 +23,6 @@ from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
 from .costs import JOINT_RESULT
-from .memory import uses_of
 from .program import (
     Gemm,
     Item,
@@ -148,13 +147,19 @@ class _Cut:
         self.graph = graph
         self.steps = steps
         self.extent = extent
+        self.axes = {
+            name: tuple(at for at, each in enumerate(tensor.extents) if each == extent)
+            for name, tensor in graph.tensors.items()
+        }
+        """Along which axes each tensor has rows."""
         self.parts = [
             _Part(at, path, step, self.is_by_rows(step), frozenset(written_by(step)), frozenset(read_by(step)))
             for at, whole in enumerate(steps)
             for path, step in self.apart(whole)
         ]
         self.joint = [part for part in self.parts if self.is_joint(part.step)]
-        self.by_rows = [part for part in self.parts if part.by_rows and part not in self.joint]
+        joint = set(self.joint)
+        self.by_rows = [part for part in self.parts if part.by_rows and part not in joint]
         self.sums = {name for name in _all(part.written for part in self.by_rows) if not self.has_rows(name)}
 
     def rows(self) -> Rows | None:
@@ -162,8 +167,9 @@ class _Cut:
         if not equations or not all(map(self.reads_own_rows, equations)) or not all(map(self.is_added_up, equations)):
             return None
         early = set(_needed(_all(part.read for part in self.by_rows), [p for p in self.parts if not p.by_rows]))
-        shared = [part for part in self.parts if part in {*self.by_rows, *early}]
-        late = [part for part in self.parts if part not in {*shared, *self.joint}]
+        joint, of_each = set(self.joint), {*self.by_rows, *early}
+        shared = [part for part in self.parts if part in of_each]
+        late = [part for part in self.parts if part not in of_each and part not in joint]
         if not self.is_cheap(early):
             return None
         meetings = self.meetings(shared, late)
@@ -192,8 +198,9 @@ class _Cut:
         name, out = step.equation.target, step.out
         extents = self.graph.tensors[name].extents
         size = math.prod(extents, start=ONE).constant or 0
-        alone = sum((name in written_by(other)) + (name in read_by(other)) for other in self.steps) == 1
-        if name not in self.graph.outputs.values() or not alone or size < JOINT_RESULT:
+        if size < JOINT_RESULT or name not in self.graph.outputs.values():
+            return False
+        if sum((name in written_by(other)) + (name in read_by(other)) for other in self.steps) > 1:
             return False
         plain = not out.transposed and out.window is None and out.subscripts[0].bare == out.rows[0]
         return plain and any(map(self.along, step.equation.reduced)) and all(map(self.lies_by_rows, (step.a, step.b)))
@@ -250,7 +257,8 @@ class _Cut:
         made = [part for part in early if any(not tensors[name].axes for name in part.written)]
         wanted = _all(part.read for part in late) | set(self.graph.outputs.values())
         again = _needed([name for name in wanted if name in tensors and not tensors[name].axes], made)
-        after = [part for part in self.parts if part in {*late, *again}]
+        once = {*late, *again}
+        after = [part for part in self.parts if part in once]
         known = _all(part.written for part in after) | set(self.scalar_sums())
         given = {name for name, t in tensors.items() if t.role in (Role.PARAM, Role.STATE) or t.site is not None}
         lying = {name for name in _all(part.written for part in early) | self.sums if self.lies(name)}
@@ -284,7 +292,8 @@ class _Cut:
         if any(isinstance(step, Sequential) and both & set(written_by(step)) for step in ended):
             return None
         ended = [_starting(step, set(), both) for step in ended]
-        late = self.together([part for part in after if part not in set(shared)])
+        of_each = set(shared)
+        late = self.together([part for part in after if part not in of_each])
         alone = (step for step in steps if not isinstance(step, Meeting))
         joint = tuple(part.step for part in self.joint if isinstance(part.step, Gemm))
         operands = {operand.tensor for gemm in joint for operand in (gemm.a, gemm.b)}
@@ -341,7 +350,7 @@ class _Cut:
         return not index.low.terms and index.high == self.extent
 
     def has_rows(self, name: str) -> bool:
-        return any(extent == self.extent for extent in self.graph.tensors[name].extents)
+        return bool(self.axes[name])
 
     def starts_with_rows(self, gemm: Gemm) -> bool:
         """Whether the operands that have rows have them as their first axis."""
@@ -352,13 +361,11 @@ class _Cut:
     def reads_own_rows(self, equation: Equation) -> bool:
         """Whether it touches each computed tensor at one row, that of its own loop."""
         own = {i.name for i in equation.indices if self.along(i)}
-        for name in (*equation.sources(), equation.target):
-            if name not in self.graph.writers:
+        for name, uses in equation.uses.items():
+            axes = self.axes[name]
+            if not axes or name not in self.graph.writers:
                 continue
-            axes = [at for at, e in enumerate(self.graph.tensors[name].extents) if e == self.extent]
-            if len(axes) > 1:
-                return False
-            if any(use[at].bare not in own for use in uses_of(name, equation) for at in axes):
+            if len(axes) > 1 or any(use[at].bare not in own for use in uses for at in axes):
                 return False
         return len(own) <= 1
 
@@ -407,14 +414,16 @@ def _starting(step: Step, first: set[str], later: Collection[str] = ()) -> Step:
         name = step.equation.target
         starts = (step.starts or name in first) and name not in later
         first.discard(name)
-        return replace(step, starts=starts)
+        return step if starts == step.starts else replace(step, starts=starts)
 
     def changed(item: Item) -> Item:
         if isinstance(item, Loop):
-            return replace(item, body=tuple(map(changed, item.body)))
+            body = tuple(map(changed, item.body))
+            return item if all(a is b for a, b in zip(body, item.body, strict=True)) else replace(item, body=body)
         name = item.equation.target
         starts = (item.starts or name in first) and name not in later
         first.discard(name)
-        return replace(item, starts=starts)
+        return item if starts == item.starts else replace(item, starts=starts)
 
-    return replace(step, items=tuple(map(changed, step.items)))
+    items = tuple(map(changed, step.items))
+    return step if all(a is b for a, b in zip(items, step.items, strict=True)) else replace(step, items=items)
