@@ -32,6 +32,7 @@ from gradc.language.elaborate import elaborate_both
 from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
+from gradc.schedule.costs import USUAL_BATCH
 from gradc.schedule.program import Program, Space
 
 SHOWN = 4
@@ -260,6 +261,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     updates, names, moments = _updates(model, rules, {p.name: p for p in parameters})
     release = version("gradc")
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
+    batch = int(dict(model.fit).get("batch", USUAL_BATCH))
     return ModuleSpec(
         name=model.name,
         file=file_in_text(model.file),
@@ -278,7 +280,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         moment_names=names,
         updates=updates,
         before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
-        gradient=_with_space_for(updates, gradient_program(stages.gradient)) if stages.gradient else None,
+        gradient=_with_space_for(updates, gradient_program(stages.gradient, batch=batch)) if stages.gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
@@ -289,10 +291,10 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     )
 
 
-def gradient_program(graph: Graph, *, share: bool = True) -> Program:
-    """The program of a gradient: what a state is next lies where it is."""
+def gradient_program(graph: Graph, *, share: bool = True, batch: int = USUAL_BATCH) -> Program:
+    """The program of a gradient: what a state is next lies where it is. Batches have about so many rows."""
     states = {label: label.removeprefix("next ") for label in graph.outputs if label.startswith("next ")}
-    return schedule(graph, states, share=share, in_shards=True)
+    return schedule(graph, states, share=share, rows=batch)
 
 
 def _with_space_for(updates: Iterable[UpdateProgram], program: Program) -> Program:

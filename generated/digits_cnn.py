@@ -795,36 +795,62 @@ def gradient_entry(params, shares, worker, board, turns, work, places, x, y):
     return -1, -1, differentiate(params, shares, team, work, places, x, y)
 
 
-@entry
-def step_entry(params, shares, moments, t, losses, worker, board, turns, work, places, x_rows, y_rows):
+@inlined
+def take_steps(params, shares, moments, t, losses, team, work, places, x_rows, y_rows):
     """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
 
     Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
-    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 170132:
-        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
-    team = worker, board, turns
+    worker, _, turns = team
     d_params = view(shares, 0, (85066,))
     begin, end = 85066 * worker // turns.shape[0], 85066 * (worker + 1) // turns.shape[0]
     count = x_rows.shape[0] // losses.size
+    loss = 0.0
     for step in range(losses.size):
         first = step * count
         x = rows(x_rows, first, first + count)
         y = rows(y_rows, first, first + count)
         place = first_outside(y, 10)
         if place >= 0:
+            meet(worker, turns)
             return 1, place, step, 0.0
         loss = differentiate(params, shares, team, work, places, x, y)
         if is_left(turns):
             return -1, -1, step, 0.0
         update(params, d_params, moments, float(t), begin, end)
         meet(worker, turns)
-        losses[step] = loss
+        if worker == 0:
+            losses[step] = loss
         if not np.isfinite(loss):
             return -1, -1, step + 1, loss
         t += 1
-    return -1, -1, losses.size, losses[losses.size - 1]
+    return -1, -1, losses.size, loss
+
+
+@entry
+def step_entry(params, shares, moments, t, losses, worker, board, turns, calls, calling, work, places, x_rows, y_rows):
+    """A worker's part of take_steps. The first, where it is calling, calls all who stay, and gives -2 if
+    one is away; the others stay for a while, and take the steps that they are called to.
+    """
+    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 170132:
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
+    if calling:
+        calls[0] = t
+        note_array(calls, 1, losses)
+        note_array(calls, 3, x_rows)
+        note_array(calls, 6, y_rows)
+        if not all_called(turns):
+            return -2, -1, 0, 0.0
+    while True:
+        turns[worker, 2] = STAYS
+        done = take_steps(params, shares, moments, t, losses, (worker, board, turns), work, places, x_rows, y_rows)
+        if worker == 0 or not called_again(worker, turns):
+            return done
+        t = calls[0]
+        losses = noted_array(calls, 1, losses)
+        x_rows = noted_array(calls, 3, x_rows)
+        y_rows = noted_array(calls, 6, y_rows)
 
 
 @entry
@@ -913,10 +939,10 @@ def processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shards_of(rows, work):
-    """How many workers a step of so many rows and multiply-adds is cut for: GRADC_THREADS at most, each with enough."""
+def shards_of(rows, work, least):
+    """How many workers so many rows and multiply-adds are cut for: GRADC_THREADS at most, each with at least so many."""
     most = int(os.environ.get("GRADC_THREADS") or processors())
-    return 1 if threadpoolctl is None else max(1, min(most, rows, work // 10000000))
+    return 1 if threadpoolctl is None else max(1, min(most, rows, work // least))
 
 
 class OneBlasThread:
@@ -941,16 +967,17 @@ class OneBlasThread:
 
 
 class Worker(threading.Thread):
-    """A thread that does one thing after another, each as soon as it is handed over."""
+    """A thread that does one thing after another, each as soon as it is handed over, and is idle between them."""
 
-    def __init__(self):
+    def __init__(self, idle):
         super().__init__(daemon=True)
-        self.todo = SimpleQueue()  # the futures of a thread pool take ten times as long
+        self.idle, self.todo = idle, SimpleQueue()  # the futures of a thread pool take ten times as long
         self.start()
 
     def run(self):
         while True:
             self.todo.get()()
+            self.idle.append(self)
 
 
 class Workers:
@@ -959,58 +986,78 @@ class Workers:
     def __init__(self):
         self.process, self.idle, self.one_blas_thread = os.getpid(), [], OneBlasThread()
 
-    def others(self, count):
-        """So many threads that nobody else has."""
+    def hand(self, part, workers, ended):
+        """Has part(worker) done for each of the workers, by threads that do nothing else; they tell ended."""
         if self.process != os.getpid():
             self.__init__()
-        found = []
-        while len(found) < count:
-            try:
-                found.append(self.idle.pop())
-            except IndexError:
-                found.append(Worker())
-        return found
-
-    def run(self, part, count, work, turns=None):
-        """What part(0) … part(count - 1) give, which run at the same time, for so many multiply-adds.
-
-        Those that meet by turns meet once more at the end: only what part(0) gives is waited for. Where one is
-        interrupted, nobody goes on waiting for it.
-        """
-        if count == 1:
-            return [part(0)]
-        results, failed, ended, handed = [None] * count, [], SimpleQueue(), 0
 
         def one(worker):
             try:
-                results[worker] = part(worker)
+                ended.put((worker, part(worker), None))
             except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[worker, 0] = LAST_TURN
-            if worker:
-                ended.put(worker)
+                ended.put((worker, None, error))
 
-        threads = self.others(count - 1)
-        with self.one_blas_thread if work > 33554432 else nullcontext():
+        for worker in workers:
             try:
-                for worker, thread in enumerate(threads, 1):
-                    thread.todo.put(partial(one, worker))
-                    handed = worker
-                one(0)  # here: to wake one thread less
-            except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
-            if failed or turns is None:
-                for _ in range(handed):
-                    ended.get()
-        self.idle += threads
-        if failed:
-            if turns is not None:
-                turns[:] = 0
-            raise failed[0]
-        return results
+                thread = self.idle.pop()
+            except IndexError:
+                thread = Worker(self.idle)
+            thread.todo.put(partial(one, worker))
+
+    def limit(self, work):
+        """What holds BLAS at one thread where so many multiply-adds may contain products that it is handed."""
+        return self.one_blas_thread if work > 33554432 else nullcontext()
+
+    def run(self, part, count, work):
+        """What part(0) … part(count - 1) give, done at the same time, for so many multiply-adds."""
+        ended = SimpleQueue()
+        with self.limit(work):
+            self.hand(part, range(1, count), ended)
+            first = part(0)  # here: to wake one thread less
+            others = sorted((ended.get() for _ in range(1, count)), key=lambda each: each[0])
+        for _, _, error in others:
+            if error is not None:
+                raise error
+        return [first, *(result for _, result, _ in others)]
+
+    def meet(self, part, count, work, turns):
+        """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
+
+        Who stays is called by part(0), who is away is handed a part. Nobody waits for one that is interrupted.
+        """
+        if count == 1:
+            return part(0)
+        if turns[0, 3] != os.getpid():  # this is the first time; or the process was forked, and nobody came along
+            turns[:], turns[0, 3] = 0, os.getpid()
+        ended, handed = SimpleQueue(), 0
+
+        def others(worker):
+            try:
+                return part(worker)
+            except BaseException:
+                turns[worker, 0], turns[worker, 2] = LAST_TURN, AWAY
+                raise
+
+        with self.limit(work):
+            try:
+                result = part(0, calling=True)
+                if result[0] == -2:
+                    for worker in range(1, count):
+                        if turns[worker, 2] == AWAY:
+                            self.hand(others, (worker,), ended)
+                            handed += 1
+                    result = part(0)
+                if not is_left(turns):
+                    return result
+                error = None
+            except BaseException as raised:
+                error = raised
+                turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
+            errors = [error, *(ended.get()[2] for _ in range(handed))]
+            while (turns[1:, 2] != AWAY).any():
+                sleep(1e-4)
+            turns[:, :3] = 0
+        raise next(each for each in errors if each is not None)
 
 
 WORKERS = Workers()
@@ -1056,10 +1103,12 @@ class State:
         self.work = []  # of each worker
         self.losses = np.empty(1, np.float64)  # of train_step
 
-    def work_for(self, workers, batch):
+    def work_for(self, params, workers, batch):
         """The work space of each worker, made anew only for others or where a larger batch needs it."""
         if (
             len(self.work) != workers
+            or self.held[0] is not params.flat
+            or self.held[1] is not self.flat
             or self.work[0][0].size < 6356 * batch + 32320
             or self.work[0][1].size < 512 * batch
         ):
@@ -1067,6 +1116,8 @@ class State:
             self.shares = np.empty((workers, SIZE), f4)
             self.board = np.empty((2, workers, 1))
             self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
+            self.calls = np.empty(8, np.int64)
+            self.held = params.flat, self.flat
         return self.work
 
 
@@ -1110,10 +1161,10 @@ def _steps(params, state, losses, x, y):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
     work = 1120128 * count
-    shards = shards_of(count, work)
-    spaces = state.work_for(shards, count)
+    shards = shards_of(count, work, 3000000)
+    spaces = state.work_for(params, shards, count)
 
-    def part(worker):
+    def part(worker, calling=False):
         return step_entry(
             params.flat,
             state.shares,
@@ -1123,12 +1174,14 @@ def _steps(params, state, losses, x, y):
             worker,
             state.board,
             state.turns,
+            state.calls,
+            calling,
             *spaces[worker],
             x,
             y,
         )
 
-    (bad, place, done, loss), *_ = WORKERS.run(part, shards, work, state.turns)
+    bad, place, done, loss = WORKERS.meet(part, shards, work, state.turns)
     state.step += done
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
@@ -1162,7 +1215,7 @@ def predict(params, x, *, seed=0):
     batch = x.shape[0]
     p = np.empty((batch, 10), f4)
     work = 379520 * batch
-    if (shards := shards_of(batch, work)) > 1:
+    if (shards := shards_of(batch, work, 10000000)) > 1:
 
         def part(worker):
             first, last = batch * worker // shards, batch * (worker + 1) // shards
@@ -1844,6 +1897,7 @@ for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
 
 
 LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
+AWAY, STAYS, CALLED = 0, 1, 2  # what a worker does between calls, in turns[worker, 2]
 
 
 @kernel
@@ -1917,6 +1971,26 @@ def is_left(turns):
     return left > 0
 
 
+@kernel
+def all_called(turns):
+    """Calls all who stay to one call more; whether nobody is away."""
+    there = 0
+    for worker in range(1, turns.shape[0]):
+        there += call_staying(turns, worker)
+    return there == turns.shape[0] - 1
+
+
+@kernel
+def called_again(worker, turns):
+    """Stays for a while, some tenth of a millisecond, and says whether there was a call meanwhile."""
+    rounds = 0
+    while stays_uncalled(turns, worker) and rounds < 4608:
+        rounds += 1
+        if rounds > 4096:
+            give_way()
+    return not leave_uncalled(turns, worker)
+
+
 def tell(turns, worker, turn):
     """Says that a worker has come to a turn: what it wrote before is seen by all who see that."""
     turns[worker, 0] = turn
@@ -1930,6 +2004,33 @@ def turn_of(turns, worker):
 def give_way():
     """Lets another thread run."""
     sleep(0)
+
+
+def call_staying(turns, worker):
+    """Calls a worker that stays; whether it does. In Python none does: one that is not yet away soon will be."""
+    while turns[worker, 2] == STAYS:
+        sleep(0)
+    return False
+
+
+def stays_uncalled(turns, worker):
+    """Whether a worker waits for a call, and has none yet. In Python none waits."""
+    return False
+
+
+def leave_uncalled(turns, worker):
+    """Ends a worker's stay, if it was not called; whether it ends."""
+    turns[worker, 2] = AWAY
+    return True
+
+
+def note_array(calls, at, array):
+    """Writes down where an array lies and how long its axes are."""
+
+
+def noted_array(calls, at, array):
+    """An array of the same kind that was written down."""
+    return array
 
 
 @type_callable(tell)
@@ -1948,6 +2049,26 @@ def type_of_turn_of(_):
 def type_of_give_way(_):
     """It gives nothing back."""
     return lambda: types.none
+
+
+@type_callable(call_staying)
+@type_callable(stays_uncalled)
+@type_callable(leave_uncalled)
+def type_of_called(_):
+    """Whether it is so."""
+    return lambda turns, worker: types.boolean
+
+
+@type_callable(note_array)
+def type_of_noted(_):
+    """It gives nothing back."""
+    return lambda calls, at, array: types.none
+
+
+@type_callable(noted_array)
+def type_of_found(_):
+    """The same kind of array."""
+    return lambda calls, at, array: array
 
 
 def compiled_turn(context, builder, turns, given, worker):
@@ -1978,3 +2099,62 @@ def compiled_give_way(context, builder, *_):
         kind = cgutils.ir.FunctionType(cgutils.int32_t, [])
         builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
     return context.get_dummy_value()
+
+
+def compiled_change(context, builder, signature, arguments, old, new):
+    """Whether turns[worker, 2] was the one, and now is the other."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    place = cgutils.pointer_add(builder, place, cgutils.intp_t(16))
+    done = builder.cmpxchg(place, cgutils.intp_t(old), cgutils.intp_t(new), "acq_rel", "acquire")
+    return builder.extract_value(done, 1)
+
+
+@lower_builtin(call_staying, types.Array, types.Integer)
+def compiled_called(context, builder, signature, arguments):
+    """All that was written before is seen by who is called."""
+    return compiled_change(context, builder, signature, arguments, STAYS, CALLED)
+
+
+@lower_builtin(leave_uncalled, types.Array, types.Integer)
+def compiled_leaves(context, builder, signature, arguments):
+    """Either it ends, or it is called: not both."""
+    return compiled_change(context, builder, signature, arguments, STAYS, AWAY)
+
+
+@lower_builtin(stays_uncalled, types.Array, types.Integer)
+def compiled_stays(context, builder, signature, arguments):
+    """A load that nothing read after it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    place = cgutils.pointer_add(builder, place, cgutils.intp_t(16))
+    return builder.icmp_signed("==", builder.load_atomic(place, "acquire", 8), cgutils.intp_t(STAYS))
+
+
+def compiled_note(context, builder, calls, given, at):
+    """Where in what is written down an array's numbers start."""
+    data = array_field(context, builder, calls, given, "data")
+    return cgutils.pointer_add(builder, data, builder.mul(at, cgutils.intp_t(8)), cgutils.intp_t.as_pointer())
+
+
+@lower_builtin(note_array, types.Array, types.Integer, types.Array)
+def compiled_noted(context, builder, signature, arguments):
+    """Its address and the lengths of its axes."""
+    calls, _, kind = signature.args
+    note = compiled_note(context, builder, calls, *arguments[:2])
+    data, shape = (array_field(context, builder, kind, arguments[2], name) for name in ("data", "shape"))
+    numbers = [builder.ptrtoint(data, cgutils.intp_t), *cgutils.unpack_tuple(builder, shape)]
+    for n, number in enumerate(numbers):
+        builder.store(number, builder.gep(note, [cgutils.intp_t(n)]))
+    return context.get_dummy_value()
+
+
+@lower_builtin(noted_array, types.Array, types.Integer, types.Array)
+def compiled_found(context, builder, signature, arguments):
+    """An array that lies there row after row, and is nobody's."""
+    calls, _, kind = signature.args
+    note = compiled_note(context, builder, calls, *arguments[:2])
+    address, *lengths = (builder.load(builder.gep(note, [cgutils.intp_t(n)])) for n in range(kind.ndim + 1))
+    pointer = array_field(context, builder, kind, arguments[2], "data").type
+    steps = [cgutils.intp_t(as_dtype(kind.dtype).itemsize)]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    return array_of(context, builder, kind, builder.inttoptr(address, pointer), lengths, steps)

@@ -16,14 +16,9 @@ This file, all of it, is yours to use under any terms.
 
 import ctypes
 import math
-import os
 import sys
-import threading
-from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
-from time import sleep
 
 import numpy as np
 from llvmlite import ir
@@ -34,11 +29,6 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
-
-try:
-    import threadpoolctl
-except ImportError:  # then every step is one shard
-    threadpoolctl = None
 
 f4 = np.float32
 i4 = np.int32
@@ -210,28 +200,30 @@ def log(x):
 
 
 @kernel
-def forward_backbone_features_dense_x(x, backbone_features_dense_x, first, last):
+def forward_backbone_features_dense_x(x, backbone_features_dense_x):
     """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
-    for b in range(first, last):
+    batch = x.shape[0]
+    for b in range(batch):
         for k in range(100):
             backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
 
 
 @kernel
-def forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last):
+def forward_backbone(d_backbone_features_dense, backbone_features_bias):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
             backbone_features_bias[o]                                             shifted_features.grad:4
     backbone[b, o] = if backbone_features_dense[b, o] > 0 then
             backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
-    for b in range(first, last):
+    batch = d_backbone_features_dense.shape[0]
+    for b in range(batch):
         for o in range(256):
             backbone_features_dense = d_backbone_features_dense[b, o] + backbone_features_bias[o]
             d_backbone_features_dense[b, o] = backbone_features_dense if backbone_features_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
-def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last):
+def loss_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits):
     """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                   digits_low.grad:14
     logits_max[b] = max_o logits[b, o]                                                    digits_low.grad:17
     logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0               digits_low.grad:17
@@ -245,11 +237,12 @@ def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, log
     d_logits[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch                     digits_low.grad:17
     d_logits[b, y[b]] += -1/batch                                                         digits_low.grad:17
     d_logits_bias[o] = Σ_b d_logits[b, o]                                                 digits_low.grad:14
+    loss = loss_sum/batch                                                                 digits_low.grad:17
     """
     batch = logits_sum.shape[0]
     loss_sum = 0.0
     d_logits_bias[...] = f4(0.0)
-    for b in range(first, last):
+    for b in range(batch):
         logits_max = f4(-np.inf)
         for o in range(5):
             logits[o] = logits_sum[b, o] + logits_bias[o]
@@ -269,16 +262,18 @@ def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, log
         d_logits[b, y[b]] -= f4(1.0) / f4(batch)
         for o in range(5):
             d_logits_bias[o] += d_logits[b, o]
-    return loss_sum
+    loss = loss_sum / batch
+    return loss
 
 
 @kernel
-def backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias, first, last):
+def backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias):
     """d_backbone_features_dense[b, o] = if backbone[b, o] > 0 then d_backbone[b, o] else 0  shifted_features.grad:4
     d_backbone_features_bias[o] = Σ_b d_backbone_features_dense[b, o]                shifted_features.grad:4
     """
+    batch = d_backbone_features_dense.shape[0]
     d_backbone_features_bias[...] = f4(0.0)
-    for b in range(first, last):
+    for b in range(batch):
         for o in range(256):
             d_backbone_features_dense[b, o] = d_backbone[b, o] if d_backbone_features_dense[b, o] > f4(0.0) else f4(0.0)
             d_backbone_features_bias[o] += d_backbone_features_dense[b, o]
@@ -308,29 +303,6 @@ def adamw(m, g, v, p, t):
         p[n] = p_3
         m[n] = m_2
         v[n] = v_2
-
-
-@kernel
-def forward_backbone_features_dense_x_(x, backbone_features_dense_x):
-    """backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]                       shifted_features.grad:4"""
-    batch = x.shape[0]
-    for b in range(batch):
-        for k in range(100):
-            backbone_features_dense_x[b, k] = x[b, k // 10, k % 10]
-
-
-@kernel
-def forward_backbone_(backbone, backbone_features_bias):
-    """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
-            backbone_features_bias[o]                                             shifted_features.grad:4
-    backbone[b, o] = if backbone_features_dense[b, o] > 0 then
-            backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
-    """
-    batch = backbone.shape[0]
-    for b in range(batch):
-        for o in range(256):
-            backbone_features_dense = backbone[b, o] + backbone_features_bias[o]
-            backbone[b, o] = backbone_features_dense if backbone_features_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
@@ -415,10 +387,8 @@ def first_outside(values, size):
 
 
 @inlined
-def over_rows(params, d_params, first, last, work, x, y):
-    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
-    returns what they add to the sums.
-    """
+def differentiate(params, d_params, work, x, y):
+    """One forward and one backward pass: returns the loss and fills d_params."""
     batch = x.shape[0]
     backbone_features_weight, backbone_features_bias, logits_weight, logits_bias = parts(params)
     d_backbone_features_weight, d_backbone_features_bias, d_logits_weight, d_logits_bias = parts(d_params)
@@ -431,99 +401,54 @@ def over_rows(params, d_params, first, last, work, x, y):
     d_backbone_features_dense = view(work, 100 * batch, (batch, 256))
 
     # forward
-    forward_backbone_features_dense_x(x, backbone_features_dense_x, first, last)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
-    gemm(
-        rows(backbone_features_dense_x, first, last),
-        backbone_features_weight,
-        rows(d_backbone_features_dense, first, last),
-        False,
-    )
-    forward_backbone(d_backbone_features_dense, backbone_features_bias, first, last)
+    gemm(backbone_features_dense_x, backbone_features_weight, d_backbone_features_dense, False)
+    forward_backbone(d_backbone_features_dense, backbone_features_bias)
     # logits_sum[b, o] = Σ_i backbone[b, i] logits_weight[i, o]
-    gemm(rows(d_backbone_features_dense, first, last), logits_weight, rows(logits_sum, first, last), False)
+    gemm(d_backbone_features_dense, logits_weight, logits_sum, False)
+    loss = loss_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits)
 
     # backward
-    loss_sum = loss_sum_and_d_logits(
-        logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
-    )
-    # d_backbone[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
-    gemm(rows(d_logits, first, last), logits_weight.T, rows(d_backbone, first, last), False)
+    gemm(d_logits, logits_weight.T, d_backbone, False)  # d_backbone[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
     # d_logits_weight[i, o] = Σ_b backbone[b, i] d_logits[b, o]
-    gemm(rows(d_backbone_features_dense, first, last).T, rows(d_logits, first, last), d_logits_weight, False)
-    backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias, first, last)
+    gemm(d_backbone_features_dense.T, d_logits, d_logits_weight, False)
+    backward_backbone_features_dense(d_backbone_features_dense, d_backbone, d_backbone_features_bias)
     # d_backbone_features_weight[i, o] = Σ_b backbone_features_dense_x[b, i] d_backbone_features_dense[b, o]
-    gemm(
-        rows(backbone_features_dense_x, first, last).T,
-        rows(d_backbone_features_dense, first, last),
-        d_backbone_features_weight,
-        False,
-    )
-    return (loss_sum,)
-
-
-@inlined
-def of_sums(d_params, batch, loss_sum):
-    """The loss, of the sums over all rows."""
-    loss = loss_sum / batch
+    gemm(backbone_features_dense_x.T, d_backbone_features_dense, d_backbone_features_weight, False)
     return loss
 
 
 @inlined
-def differentiate(params, shares, team, work, x, y):
-    """One forward and one backward pass by all workers of a team, each over its range of the rows:
-    returns the loss, fills the first of the shares.
-    """
-    batch = x.shape[0]
-    worker, _, turns = team
-    first, last = batch * worker // turns.shape[0], batch * (worker + 1) // turns.shape[0]
-    d_params = view(shares, 27141 * worker, (27141,))
-    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
-    loss_sum = f4(joined(loss_sum, team))
-    loss = 0.0
-    if worker == 0 and not is_left(turns):
-        loss = of_sums(d_params, batch, loss_sum)
-    loss = joined(loss, team)
-    begin, end = 27141 * worker // turns.shape[0], 27141 * (worker + 1) // turns.shape[0]
-    add_shares(shares, begin, end)
-    meet(worker, turns)
-    return loss
-
-
-@inlined
-def update(params, d_params, moments, t, first, last):
+def update(params, d_params, moments, t):
     """One step of adamw, in place; t counts steps from 1."""
-    p = rows(params, first, last)
-    g = rows(d_params, first, last)
-    m = rows(moments, first, last)
-    v = rows(moments, first + 27141, last + 27141)
+    p = view(params, 0, (27141,))
+    g = view(d_params, 0, (27141,))
+    m = view(moments, 0, (27141,))
+    v = view(moments, 27141, (27141,))
     adamw(m, g, v, p, t)
 
 
 @entry
-def gradient_entry(params, shares, worker, board, turns, work, x, y):
+def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
     place = first_outside(y, 5)
     if place >= 0:
         return 1, place, 0.0
-    team = worker, board, turns
-    return -1, -1, differentiate(params, shares, team, work, x, y)
+    return -1, -1, differentiate(params, d_params, work, x, y)
 
 
 @entry
-def step_entry(params, shares, moments, t, losses, worker, board, turns, work, x_rows, y_rows):
+def step_entry(params, d_params, moments, t, losses, work, x_rows, y_rows):
     """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
 
     Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
-    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 54282:
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 54282:
         raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
-    team = worker, board, turns
-    d_params = view(shares, 0, (27141,))
-    begin, end = 27141 * worker // turns.shape[0], 27141 * (worker + 1) // turns.shape[0]
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
@@ -532,11 +457,8 @@ def step_entry(params, shares, moments, t, losses, worker, board, turns, work, x
         place = first_outside(y, 5)
         if place >= 0:
             return 1, place, step, 0.0
-        loss = differentiate(params, shares, team, work, x, y)
-        if is_left(turns):
-            return -1, -1, step, 0.0
-        update(params, d_params, moments, float(t), begin, end)
-        meet(worker, turns)
+        loss = differentiate(params, d_params, work, x, y)
+        update(params, d_params, moments, float(t))
         losses[step] = loss
         if not np.isfinite(loss):
             return -1, -1, step + 1, loss
@@ -556,10 +478,10 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 0, (batch, 5))
     logits = view(work, 100 * batch, (5,))
     logits_exp = view(work, 356 * batch, (5,))
-    forward_backbone_features_dense_x_(x, backbone_features_dense_x)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
-    forward_backbone_(backbone, backbone_features_bias)
+    forward_backbone(backbone, backbone_features_bias)
     gemm(backbone, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i backbone[b, i] logits_weight[i, o]
     forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
@@ -579,129 +501,16 @@ def evaluate_entry(params, work, x, y):
     backbone = view(work, 100 * batch, (batch, 256))
     logits_sum = view(work, 0, (batch, 5))
     logits = view(work, 100 * batch, (5,))
-    forward_backbone_features_dense_x_(x, backbone_features_dense_x)
+    forward_backbone_features_dense_x(x, backbone_features_dense_x)
     # backbone_features_dense_sum[b, o] = Σ_i backbone_features_dense_x[b, i] backbone_features_weight[i, o]
     gemm(backbone_features_dense_x, backbone_features_weight, backbone, False)
-    forward_backbone_(backbone, backbone_features_bias)
+    forward_backbone(backbone, backbone_features_bias)
     gemm(backbone, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i backbone[b, i] logits_weight[i, o]
     loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, accuracy
 
 
 # ------------------------------------------------------------------ for callers
-
-
-def processors():
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def shards_of(rows, work):
-    """How many workers a step of so many rows and multiply-adds is cut for: GRADC_THREADS at most, each with enough."""
-    most = int(os.environ.get("GRADC_THREADS") or processors())
-    return 1 if threadpoolctl is None else max(1, min(most, rows, work // 10000000))
-
-
-class OneBlasThread:
-    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
-
-    def __init__(self):
-        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
-
-    def __enter__(self):
-        with self.lock:
-            self.users += 1
-            if self.users == 1:
-                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one
-                self.controller = self.controller or threadpoolctl.ThreadpoolController()
-                self.limit = self.controller.limit(limits=1, user_api="blas")
-
-    def __exit__(self, *_):
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                self.limit.restore_original_limits()
-
-
-class Worker(threading.Thread):
-    """A thread that does one thing after another, each as soon as it is handed over."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.todo = SimpleQueue()  # the futures of a thread pool take ten times as long
-        self.start()
-
-    def run(self):
-        while True:
-            self.todo.get()()
-
-
-class Workers:
-    """Threads for shards, made when first needed, and made anew in a process that was forked."""
-
-    def __init__(self):
-        self.process, self.idle, self.one_blas_thread = os.getpid(), [], OneBlasThread()
-
-    def others(self, count):
-        """So many threads that nobody else has."""
-        if self.process != os.getpid():
-            self.__init__()
-        found = []
-        while len(found) < count:
-            try:
-                found.append(self.idle.pop())
-            except IndexError:
-                found.append(Worker())
-        return found
-
-    def run(self, part, count, work, turns=None):
-        """What part(0) … part(count - 1) give, which run at the same time, for so many multiply-adds.
-
-        Those that meet by turns meet once more at the end: only what part(0) gives is waited for. Where one is
-        interrupted, nobody goes on waiting for it.
-        """
-        if count == 1:
-            return [part(0)]
-        results, failed, ended, handed = [None] * count, [], SimpleQueue(), 0
-
-        def one(worker):
-            try:
-                results[worker] = part(worker)
-            except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[worker, 0] = LAST_TURN
-            if worker:
-                ended.put(worker)
-
-        threads = self.others(count - 1)
-        with self.one_blas_thread if work > 33554432 else nullcontext():
-            try:
-                for worker, thread in enumerate(threads, 1):
-                    thread.todo.put(partial(one, worker))
-                    handed = worker
-                one(0)  # here: to wake one thread less
-            except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
-            if failed or turns is None:
-                for _ in range(handed):
-                    ended.get()
-        self.idle += threads
-        if failed:
-            if turns is not None:
-                turns[:] = 0
-            raise failed[0]
-        return results
-
-
-WORKERS = Workers()
-
-
-def alone():
-    """A team of one: which worker, a board to add up at, turns to wait for."""
-    return 0, np.empty((2, 1, 0)), np.zeros((1, 8), np.int64)
 
 
 class Params:
@@ -736,16 +545,14 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.work = []  # of each worker
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
         self.losses = np.empty(1, np.float64)  # of train_step
 
-    def work_for(self, workers, batch):
-        """The work space of each worker, made anew only for others or where a larger batch needs it."""
-        if len(self.work) != workers or self.work[0][0].size < 622 * batch + 10:
-            self.work = [(np.empty(622 * batch + 10, f4),) for _ in range(workers)]
-            self.shares = np.empty((workers, SIZE), f4)
-            self.board = np.empty((2, workers, 1))
-            self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 622 * batch + 10:
+            self.work[0] = np.empty(622 * batch + 10, f4)
         return self.work
 
 
@@ -786,26 +593,9 @@ def train_steps(params, state, steps, x, y):
 def _steps(params, state, losses, x, y):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
-    work = 55040 * count
-    shards = shards_of(count, work)
-    spaces = state.work_for(shards, count)
-
-    def part(worker):
-        return step_entry(
-            params.flat,
-            state.shares,
-            state.flat,
-            state.step + 1,
-            losses,
-            worker,
-            state.board,
-            state.turns,
-            *spaces[worker],
-            x,
-            y,
-        )
-
-    (bad, place, done, loss), *_ = WORKERS.run(part, shards, work, state.turns)
+    bad, place, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), x, y
+    )
     state.step += done
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
@@ -819,9 +609,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
     x, y = _checked(x, y)
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    bad, place, loss = gradient_entry(
-        params.flat, gradients.flat.reshape(1, SIZE), *alone(), np.empty(622 * batch + 10, f4), x, y
-    )
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(622 * batch + 10, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return loss, gradients
@@ -1501,140 +1289,3 @@ def blas_address(function):
 
 for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
     add_symbol(f"numpy_{_function}", blas_address(_function))
-
-
-LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
-
-
-@kernel
-def add_up(values, team):
-    """Adds to an array what the others of a team hold in theirs, in their order; all wait for each other there.
-
-    A team is (which worker this is, a board with two halves of a row for each, what turn each has told and come to).
-    A half is written anew two turns later: by then all have read it.
-    """
-    worker, board, turns = team
-    half, flat = turns[worker, 1] % 2, view(values, 0, (values.size,))
-    if turns.shape[0] > 1:
-        for n in range(flat.size):
-            board[half, worker, n] = flat[n]
-        meet(worker, turns)
-        for n in range(flat.size):
-            total = board[half, 0, n]
-            for other in range(1, turns.shape[0]):
-                total += board[half, other, n]
-            flat[n] = total
-
-
-@kernel
-def joined(value, team):
-    """The sum of a number that each worker has."""
-    worker, board, turns = team
-    half, total = turns[worker, 1] % 2, float(value)
-    if turns.shape[0] > 1:
-        board[half, worker, 0] = value
-        meet(worker, turns)
-        total = board[half, 0, 0]
-        for other in range(1, turns.shape[0]):
-            total += board[half, other, 0]
-    return total
-
-
-@kernel
-def add_shares(shares, first, last):
-    """Adds what all workers have to what the first has, in their order, at the places first .. last - 1."""
-    for other in range(1, shares.shape[0]):
-        for n in range(first, last):
-            shares[0, n] += shares[other, n]
-
-
-@kernel
-def rows_within(begin, end, offset, count, width):
-    """Which of so many rows, the first of which lies at an offset, start at the places begin .. end - 1."""
-    first, last = (begin - offset + width - 1) // width, (end - offset + width - 1) // width
-    return min(max(first, 0), count), min(max(last, 0), count)
-
-
-@kernel
-def meet(worker, turns):
-    """Waits until all have come here: each sees then what the others wrote before."""
-    turn = turns[worker, 1] = turns[worker, 1] + 1
-    tell(turns, worker, turn)
-    for other in range(turns.shape[0]):
-        rounds = 0
-        while turn_of(turns, other) < turn:
-            rounds += 1
-            if rounds > 4096:  # some ten microseconds: others may need the processor
-                give_way()
-
-
-@kernel
-def is_left(turns):
-    """Whether a worker was interrupted: what it has not added is missing."""
-    left = 0
-    for other in range(turns.shape[0]):
-        left += turn_of(turns, other) == LAST_TURN
-    return left > 0
-
-
-def tell(turns, worker, turn):
-    """Says that a worker has come to a turn: what it wrote before is seen by all who see that."""
-    turns[worker, 0] = turn
-
-
-def turn_of(turns, worker):
-    """The turn that a worker has come to."""
-    return turns[worker, 0]
-
-
-def give_way():
-    """Lets another thread run."""
-    sleep(0)
-
-
-@type_callable(tell)
-def type_of_tell(_):
-    """It gives nothing back."""
-    return lambda turns, worker, turn: types.none
-
-
-@type_callable(turn_of)
-def type_of_turn_of(_):
-    """A whole number."""
-    return lambda turns, worker: types.intp
-
-
-@type_callable(give_way)
-def type_of_give_way(_):
-    """It gives nothing back."""
-    return lambda: types.none
-
-
-def compiled_turn(context, builder, turns, given, worker):
-    """Where a worker's turn stands."""
-    data, strides = (array_field(context, builder, turns, given, name) for name in ("data", "strides"))
-    return cgutils.pointer_add(builder, data, builder.mul(worker, builder.extract_value(strides, 0)))
-
-
-@lower_builtin(tell, types.Array, types.Integer, types.Integer)
-def compiled_tell(context, builder, signature, arguments):
-    """A store that nothing written before it passes."""
-    place = compiled_turn(context, builder, signature.args[0], *arguments[:2])
-    builder.store_atomic(arguments[2], place, "release", 8)
-    return context.get_dummy_value()
-
-
-@lower_builtin(turn_of, types.Array, types.Integer)
-def compiled_turn_of(context, builder, signature, arguments):
-    """A load that nothing read after it passes."""
-    place = compiled_turn(context, builder, signature.args[0], *arguments)
-    return builder.load_atomic(place, "acquire", 8)
-
-
-@lower_builtin(give_way)
-def compiled_give_way(context, builder, *_):
-    """By the C library, where it has a function for that."""
-    if hasattr(os, "sched_yield"):
-        kind = cgutils.ir.FunctionType(cgutils.int32_t, [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
-    return context.get_dummy_value()

@@ -28,14 +28,9 @@ This file, all of it, is yours to use under any terms.
 
 import ctypes
 import math
-import os
 import sys
-import threading
-from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
-from time import sleep
 
 import numpy as np
 from llvmlite import ir
@@ -46,11 +41,6 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
-
-try:
-    import threadpoolctl
-except ImportError:  # then every step is one shard
-    threadpoolctl = None
 
 f4 = np.float32
 i4 = np.int32
@@ -341,26 +331,28 @@ def normal(key, place):
 
 
 @kernel
-def forward_h(h, h_bias, first, last):
+def forward_h(h, h_bias):
     """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                             vae.grad:15
     h[b, o] = if h_dense[b, o] > 0 then h_dense[b, o] else 0                                     vae.grad:15
     """
-    for b in range(first, last):
+    batch = h.shape[0]
+    for b in range(batch):
         for o in range(256):
             h_dense = h[b, o] + h_bias[o]
             h[b, o] = h_dense if h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
-def forward_centre(d_centre, centre_bias, first, last):
+def forward_centre(d_centre, centre_bias):
     """centre[b, o] = centre_sum[b, o] + centre_bias[o]                                          vae.grad:16"""
-    for b in range(first, last):
+    batch = d_centre.shape[0]
+    for b in range(batch):
         for o in range(8):
             d_centre[b, o] = d_centre[b, o] + centre_bias[o]
 
 
 @kernel
-def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key, first, last):
+def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key):
     """spread_[b, o] = spread_sum[b, o] + spread_bias[o]                                         vae.grad:17
     z_exp[b, o] = exp(spread_[b, o])                                                             vae.grad:19
     z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
@@ -368,7 +360,8 @@ def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_
     told_expm1[b, o] = expm1(2*spread_[b, o])                                                    vae.grad:25
     told[b] = Σ_o (centre[b, o]^2/2 + told_expm1[b, o]/2 - spread_[b, o])                        vae.grad:25
     """
-    for b in range(first, last):
+    batch = z_exp.shape[0]
+    for b in range(batch):
         total = f4(0.0)
         for o in range(8):
             spread_ = z_exp[b, o] + spread_bias[o]
@@ -381,7 +374,7 @@ def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_
 
 
 @kernel
-def d_far_exp_sum_and_d_decode_dense(
+def loss_and_d_decode_dense(
     d_decode_dense,
     decode_dense_bias,
     x,
@@ -391,8 +384,7 @@ def d_far_exp_sum_and_d_decode_dense(
     far_offset,
     d_p_scale,
     d_far_exp_sum_scale,
-    first,
-    last,
+    far_exp,
 ):
     """decode_dense[b, o] = decode_dense_sum[b, o] + decode_dense_bias[o]                        vae.grad:13
     p[b, o] = sigmoid(decode_dense[b, o])                                                        vae.grad:20
@@ -402,11 +394,14 @@ def d_far_exp_sum_and_d_decode_dense(
     d_far_exp_sum = Σ_b,o (x[b, o] - p[b, o])^2*d_far_exp_sum_scale                              vae.grad:24
     d_decode_dense_bias[o] = Σ_b d_decode_dense[b, o]                                            vae.grad:13
     loss_sum = Σ_b (far[b] + told[b])                                                            vae.grad:26
+    loss = loss_sum/batch                                                                        vae.grad:26
+    d_width = 64 - far_exp*d_far_exp_sum/batch                                                   vae.grad:24
     """
+    batch = d_decode_dense.shape[0]
     d_far_exp_sum = 0.0
     d_decode_dense_bias[...] = f4(0.0)
     loss_sum = 0.0
-    for b in range(first, last):
+    for b in range(batch):
         far = f4(0.0)
         for o in range(64):
             decode_dense = d_decode_dense[b, o] + decode_dense_bias[o]
@@ -417,23 +412,26 @@ def d_far_exp_sum_and_d_decode_dense(
             d_far_exp_sum += (x[b, o] - p) ** 2 * f4(d_far_exp_sum_scale)
             d_decode_dense_bias[o] += d_decode_dense[b, o]
         loss_sum += far + told[b]
-    return d_far_exp_sum, loss_sum
+    loss = loss_sum / batch
+    d_width = 64.0 - far_exp * d_far_exp_sum / batch
+    return loss, d_width
 
 
 @kernel
-def backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias, first, last):
+def backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias):
     """d_decode_h_dense[b, o] = if decode_h[b, o] > 0 then d_decode_h[b, o] else 0               vae.grad:12
     d_decode_h_bias[o] = Σ_b d_decode_h_dense[b, o]                                              vae.grad:12
     """
+    batch = d_decode_h_dense.shape[0]
     d_decode_h_bias[...] = f4(0.0)
-    for b in range(first, last):
+    for b in range(batch):
         for o in range(256):
             d_decode_h_dense[b, o] = d_decode_h_dense[b, o] if decode_h[b, o] > f4(0.0) else f4(0.0)
             d_decode_h_bias[o] += d_decode_h_dense[b, o]
 
 
 @kernel
-def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias, first, last):
+def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias):
     """d_centre[b, k] = centre[b, k]/batch + d_z[b, k]                                           vae.grad:25
     d_z_exp[b, k] = d_z[b, k]*z_normal[b, k]                                                     vae.grad:19
     d_spread[b, k] = (told_expm1[b, k] + 1)/batch + d_z_exp[b, k]*z_exp[b, k] - 1/batch          vae.grad:25
@@ -443,7 +441,7 @@ def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bi
     batch = d_centre.shape[0]
     d_spread_bias[...] = f4(0.0)
     d_centre_bias[...] = f4(0.0)
-    for b in range(first, last):
+    for b in range(batch):
         for k in range(8):
             d_centre[b, k] = d_centre[b, k] / f4(batch) + d_spread[b, k]
             d_z_exp = d_spread[b, k] * z_normal[b, k]
@@ -478,27 +476,6 @@ def adam(m, g, v, p_, t):
         p_[n] = p_2
         m[n] = m_2
         v[n] = v_2
-
-
-@kernel
-def forward_h_(h, h_bias):
-    """h_dense[b, o] = h_dense_sum[b, o] + h_bias[o]                                             vae.grad:15
-    h[b, o] = if h_dense[b, o] > 0 then h_dense[b, o] else 0                                     vae.grad:15
-    """
-    batch = h.shape[0]
-    for b in range(batch):
-        for o in range(256):
-            h_dense = h[b, o] + h_bias[o]
-            h[b, o] = h_dense if h_dense > f4(0.0) else f4(0.0)
-
-
-@kernel
-def forward_centre_(centre, centre_bias):
-    """centre[b, o] = centre_sum[b, o] + centre_bias[o]                                          vae.grad:16"""
-    batch = centre.shape[0]
-    for b in range(batch):
-        for o in range(8):
-            centre[b, o] = centre[b, o] + centre_bias[o]
 
 
 @kernel
@@ -593,10 +570,8 @@ def forward_error(decode_2_dense_sum, decode_dense_bias, x):
 
 
 @inlined
-def over_rows(params, d_params, first, last, work, seed, x):
-    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
-    returns what they add to the sums.
-    """
+def differentiate(params, d_params, work, seed, x):
+    """One forward and one backward pass: returns the loss and fills d_params."""
     batch = x.shape[0]
     z_normal_key = random_key(seed, 4)
     (
@@ -644,22 +619,17 @@ def over_rows(params, d_params, first, last, work, seed, x):
     far_offset = np.log(2.0 * np.pi) / 2.0 + width[0]
     d_p_scale = 1.0 / (batch * (far_exp * far_exp))
     d_far_exp_sum_scale = 1.0 / far_exp**3
-    gemm(rows(x, first, last), h_weight, rows(h, first, last), False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
-    forward_h(h, h_bias, first, last)
-    # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
-    gemm(rows(h, first, last), centre_weight, rows(d_centre, first, last), False)
-    forward_centre(d_centre, centre_bias, first, last)
-    # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
-    gemm(rows(h, first, last), spread_weight, rows(z_exp, first, last), False)
-    forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key, first, last)
-    # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
-    gemm(rows(z, first, last), decode_h_weight, rows(decode_h, first, last), False)
-    forward_h(decode_h, decode_h_bias, first, last)
+    gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
+    forward_h(h, h_bias)
+    gemm(h, centre_weight, d_centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
+    forward_centre(d_centre, centre_bias)
+    gemm(h, spread_weight, z_exp, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key)
+    gemm(z, decode_h_weight, decode_h, False)  # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
+    forward_h(decode_h, decode_h_bias)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
-    gemm(rows(decode_h, first, last), decode_dense_weight, rows(d_decode_dense, first, last), False)
-
-    # backward
-    d_far_exp_sum, loss_sum = d_far_exp_sum_and_d_decode_dense(
+    gemm(decode_h, decode_dense_weight, d_decode_dense, False)
+    loss, d_width = loss_and_d_decode_dense(
         d_decode_dense,
         decode_dense_bias,
         x,
@@ -669,108 +639,63 @@ def over_rows(params, d_params, first, last, work, seed, x):
         far_offset,
         d_p_scale,
         d_far_exp_sum_scale,
-        first,
-        last,
+        far_exp,
     )
+
+    # backward
     # d_decode_h[b, i] = Σ_o d_decode_dense[b, o] decode_dense_weight[i, o]
-    gemm(rows(d_decode_dense, first, last), decode_dense_weight.T, rows(d_decode_h_dense, first, last), False)
-    backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias, first, last)
+    gemm(d_decode_dense, decode_dense_weight.T, d_decode_h_dense, False)
+    backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias)
     # d_z[b, i] = Σ_o d_decode_h_dense[b, o] decode_h_weight[i, o]
-    gemm(rows(d_decode_h_dense, first, last), decode_h_weight.T, rows(d_spread, first, last), False)
-    backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias, first, last)
+    gemm(d_decode_h_dense, decode_h_weight.T, d_spread, False)
+    backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias)
     # d_decode_dense_weight[i, o] = Σ_b decode_h[b, i] d_decode_dense[b, o]
-    gemm(rows(decode_h, first, last).T, rows(d_decode_dense, first, last), d_decode_dense_weight, False)
+    gemm(decode_h.T, d_decode_dense, d_decode_dense_weight, False)
     # d_decode_h_weight[i, o] = Σ_b z[b, i] d_decode_h_dense[b, o]
-    gemm(rows(z, first, last).T, rows(d_decode_h_dense, first, last), d_decode_h_weight, False)
-    # d_h[b, i] = Σ_o d_spread[b, o] spread_weight[i, o]
-    gemm(rows(d_spread, first, last), spread_weight.T, rows(d_h_dense, first, last), False)
-    # d_h[b, i] += Σ_o d_centre[b, o] centre_weight[i, o]
-    gemm(rows(d_centre, first, last), centre_weight.T, rows(d_h_dense, first, last), True)
-    # d_spread_weight[i, o] = Σ_b h[b, i] d_spread[b, o]
-    gemm(rows(h, first, last).T, rows(d_spread, first, last), d_spread_weight, False)
-    # d_centre_weight[i, o] = Σ_b h[b, i] d_centre[b, o]
-    gemm(rows(h, first, last).T, rows(d_centre, first, last), d_centre_weight, False)
-    backward_decode_h_dense(d_h_dense, h, d_h_bias, first, last)
-    # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
-    gemm(rows(x, first, last).T, rows(d_h_dense, first, last), d_h_weight, False)
-    d_width_place[0] = 0.0
-    return d_far_exp_sum, loss_sum
-
-
-@inlined
-def of_sums(params, d_params, batch, d_far_exp_sum, loss_sum):
-    """The loss, of the sums over all rows."""
-    _, _, _, _, _, _, _, _, _, _, width = parts(params)
-    _, _, _, _, _, _, _, _, _, _, d_width_place = parts(d_params)
-    far_exp = np.exp(width[0])
-    loss = loss_sum / batch
-    d_width = 64.0 - far_exp * d_far_exp_sum / batch
+    gemm(z.T, d_decode_h_dense, d_decode_h_weight, False)
+    gemm(d_spread, spread_weight.T, d_h_dense, False)  # d_h[b, i] = Σ_o d_spread[b, o] spread_weight[i, o]
+    gemm(d_centre, centre_weight.T, d_h_dense, True)  # d_h[b, i] += Σ_o d_centre[b, o] centre_weight[i, o]
+    gemm(h.T, d_spread, d_spread_weight, False)  # d_spread_weight[i, o] = Σ_b h[b, i] d_spread[b, o]
+    gemm(h.T, d_centre, d_centre_weight, False)  # d_centre_weight[i, o] = Σ_b h[b, i] d_centre[b, o]
+    backward_decode_h_dense(d_h_dense, h, d_h_bias)
+    gemm(x.T, d_h_dense, d_h_weight, False)  # d_h_weight[i, o] = Σ_b x[b, i] d_h_dense[b, o]
     d_width_place[0] = d_width
     return loss
 
 
 @inlined
-def differentiate(params, shares, team, work, seed, x):
-    """One forward and one backward pass by all workers of a team, each over its range of the rows:
-    returns the loss, fills the first of the shares.
-    """
-    batch = x.shape[0]
-    worker, _, turns = team
-    first, last = batch * worker // turns.shape[0], batch * (worker + 1) // turns.shape[0]
-    d_params = view(shares, 39505 * worker, (39505,))
-    d_far_exp_sum, loss_sum = over_rows(params, d_params, first, last, work, seed, x)
-    d_far_exp_sum = f4(joined(d_far_exp_sum, team))
-    loss_sum = f4(joined(loss_sum, team))
-    loss = 0.0
-    if worker == 0 and not is_left(turns):
-        loss = of_sums(params, d_params, batch, d_far_exp_sum, loss_sum)
-    loss = joined(loss, team)
-    begin, end = 39505 * worker // turns.shape[0], 39505 * (worker + 1) // turns.shape[0]
-    add_shares(shares, begin, end)
-    meet(worker, turns)
-    return loss
-
-
-@inlined
-def update(params, d_params, moments, t, first, last):
+def update(params, d_params, moments, t):
     """One step of adam, in place; t counts steps from 1."""
-    p_ = rows(params, first, last)
-    g = rows(d_params, first, last)
-    m = rows(moments, first, last)
-    v = rows(moments, first + 39505, last + 39505)
+    p_ = view(params, 0, (39505,))
+    g = view(d_params, 0, (39505,))
+    m = view(moments, 0, (39505,))
+    v = view(moments, 39505, (39505,))
     adam(m, g, v, p_, t)
 
 
 @entry
-def gradient_entry(params, shares, worker, board, turns, work, seed, x):
+def gradient_entry(params, d_params, work, seed, x):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    team = worker, board, turns
-    return -1, -1, differentiate(params, shares, team, work, seed, x)
+    return -1, -1, differentiate(params, d_params, work, seed, x)
 
 
 @entry
-def step_entry(params, shares, moments, t, losses, worker, board, turns, work, seed, x_rows):
+def step_entry(params, d_params, moments, t, losses, work, seed, x_rows):
     """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
 
     Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
-    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 79010:
+    if params.size != SIZE or d_params.size != SIZE or moments.size != 79010:
         raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
-    team = worker, board, turns
-    d_params = view(shares, 0, (39505,))
-    begin, end = 39505 * worker // turns.shape[0], 39505 * (worker + 1) // turns.shape[0]
     count = x_rows.shape[0] // losses.size
     for step in range(losses.size):
         first = step * count
         x = rows(x_rows, first, first + count)
-        loss = differentiate(params, shares, team, work, random_key(seed, t), x)
-        if is_left(turns):
-            return -1, -1, step, 0.0
-        update(params, d_params, moments, float(t), begin, end)
-        meet(worker, turns)
+        loss = differentiate(params, d_params, work, random_key(seed, t), x)
+        update(params, d_params, moments, float(t))
         losses[step] = loss
         if not np.isfinite(loss):
             return -1, -1, step + 1, loss
@@ -804,19 +729,19 @@ def predict_entry(params, work, seed, x, picture, sample):
     decode_2_h = view(work, 264 * batch, (batch, 256))
     decode_3_h = view(work, 264 * batch, (batch, 256))
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
-    forward_h_(h, h_bias)
+    forward_h(h, h_bias)
     gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
-    forward_centre_(centre, centre_bias)
+    forward_centre(centre, centre_bias)
     forward_noise(noise, noise_normal_key)
     # decode_2_h_dense_sum[b, o] = Σ_i centre[b, i] decode_h_weight[i, o]
     gemm(centre, decode_h_weight, decode_2_h, False)
-    forward_h_(decode_2_h, decode_h_bias)
+    forward_h(decode_2_h, decode_h_bias)
     # decode_2_dense_sum[b, o] = Σ_i decode_2_h[b, i] decode_dense_weight[i, o]
     gemm(decode_2_h, decode_dense_weight, picture, False)
     forward_picture(picture, decode_dense_bias)
     # decode_3_h_dense_sum[b, o] = Σ_i noise[b, i] decode_h_weight[i, o]
     gemm(noise, decode_h_weight, decode_3_h, False)
-    forward_h_(decode_3_h, decode_h_bias)
+    forward_h(decode_3_h, decode_h_bias)
     # decode_3_dense_sum[b, o] = Σ_i decode_3_h[b, i] decode_dense_weight[i, o]
     gemm(decode_3_h, decode_dense_weight, sample, False)
     forward_picture(sample, decode_dense_bias)
@@ -855,19 +780,19 @@ def evaluate_entry(params, work, seed, x):
     far_scale = 0.5 / (far_exp * far_exp)
     far_offset = np.log(2.0 * np.pi) / 2.0 + width[0]
     gemm(x, h_weight, h, False)  # h_dense_sum[b, o] = Σ_i x[b, i] h_weight[i, o]
-    forward_h_(h, h_bias)
+    forward_h(h, h_bias)
     gemm(h, centre_weight, centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
-    forward_centre_(centre, centre_bias)
+    forward_centre(centre, centre_bias)
     gemm(h, spread_weight, z, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
     nats = forward_nats(z, spread_bias, centre, told, z_normal_key)
     gemm(z, decode_h_weight, decode_h, False)  # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
-    forward_h_(decode_h, decode_h_bias)
+    forward_h(decode_h, decode_h_bias)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
     gemm(decode_h, decode_dense_weight, decode_dense_sum, False)
     loss = forward_loss(decode_dense_sum, decode_dense_bias, x, told, far_scale, far_offset)
     # decode_2_h_dense_sum[b, o] = Σ_i centre[b, i] decode_h_weight[i, o]
     gemm(centre, decode_h_weight, decode_2_h, False)
-    forward_h_(decode_2_h, decode_h_bias)
+    forward_h(decode_2_h, decode_h_bias)
     # decode_2_dense_sum[b, o] = Σ_i decode_2_h[b, i] decode_dense_weight[i, o]
     gemm(decode_2_h, decode_dense_weight, decode_2_dense_sum, False)
     error = forward_error(decode_2_dense_sum, decode_dense_bias, x)
@@ -875,119 +800,6 @@ def evaluate_entry(params, work, seed, x):
 
 
 # ------------------------------------------------------------------ for callers
-
-
-def processors():
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def shards_of(rows, work):
-    """How many workers a step of so many rows and multiply-adds is cut for: GRADC_THREADS at most, each with enough."""
-    most = int(os.environ.get("GRADC_THREADS") or processors())
-    return 1 if threadpoolctl is None else max(1, min(most, rows, work // 10000000))
-
-
-class OneBlasThread:
-    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
-
-    def __init__(self):
-        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
-
-    def __enter__(self):
-        with self.lock:
-            self.users += 1
-            if self.users == 1:
-                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one
-                self.controller = self.controller or threadpoolctl.ThreadpoolController()
-                self.limit = self.controller.limit(limits=1, user_api="blas")
-
-    def __exit__(self, *_):
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                self.limit.restore_original_limits()
-
-
-class Worker(threading.Thread):
-    """A thread that does one thing after another, each as soon as it is handed over."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.todo = SimpleQueue()  # the futures of a thread pool take ten times as long
-        self.start()
-
-    def run(self):
-        while True:
-            self.todo.get()()
-
-
-class Workers:
-    """Threads for shards, made when first needed, and made anew in a process that was forked."""
-
-    def __init__(self):
-        self.process, self.idle, self.one_blas_thread = os.getpid(), [], OneBlasThread()
-
-    def others(self, count):
-        """So many threads that nobody else has."""
-        if self.process != os.getpid():
-            self.__init__()
-        found = []
-        while len(found) < count:
-            try:
-                found.append(self.idle.pop())
-            except IndexError:
-                found.append(Worker())
-        return found
-
-    def run(self, part, count, work, turns=None):
-        """What part(0) … part(count - 1) give, which run at the same time, for so many multiply-adds.
-
-        Those that meet by turns meet once more at the end: only what part(0) gives is waited for. Where one is
-        interrupted, nobody goes on waiting for it.
-        """
-        if count == 1:
-            return [part(0)]
-        results, failed, ended, handed = [None] * count, [], SimpleQueue(), 0
-
-        def one(worker):
-            try:
-                results[worker] = part(worker)
-            except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[worker, 0] = LAST_TURN
-            if worker:
-                ended.put(worker)
-
-        threads = self.others(count - 1)
-        with self.one_blas_thread if work > 33554432 else nullcontext():
-            try:
-                for worker, thread in enumerate(threads, 1):
-                    thread.todo.put(partial(one, worker))
-                    handed = worker
-                one(0)  # here: to wake one thread less
-            except BaseException as error:
-                failed.append(error)
-                if turns is not None:
-                    turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
-            if failed or turns is None:
-                for _ in range(handed):
-                    ended.get()
-        self.idle += threads
-        if failed:
-            if turns is not None:
-                turns[:] = 0
-            raise failed[0]
-        return results
-
-
-WORKERS = Workers()
-
-
-def alone():
-    """A team of one: which worker, a board to add up at, turns to wait for."""
-    return 0, np.empty((2, 1, 0)), np.zeros((1, 8), np.int64)
 
 
 class Params:
@@ -1022,16 +834,14 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.work = []  # of each worker
+        self.d_params = np.empty(SIZE, f4)
+        self.work = [np.empty(0, f4)]
         self.losses = np.empty(1, np.float64)  # of train_step
 
-    def work_for(self, workers, batch):
-        """The work space of each worker, made anew only for others or where a larger batch needs it."""
-        if len(self.work) != workers or self.work[0][0].size < 881 * batch:
-            self.work = [(np.empty(881 * batch, f4),) for _ in range(workers)]
-            self.shares = np.empty((workers, SIZE), f4)
-            self.board = np.empty((2, workers, 1))
-            self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
+    def work_for(self, batch):
+        """The work space of a step, made anew only where a larger batch needs it."""
+        if self.work[0].size < 881 * batch:
+            self.work[0] = np.empty(881 * batch, f4)
         return self.work
 
 
@@ -1073,26 +883,9 @@ def train_steps(params, state, steps, x):
 def _steps(params, state, losses, x):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
-    work = 100352 * count
-    shards = shards_of(count, work)
-    spaces = state.work_for(shards, count)
-
-    def part(worker):
-        return step_entry(
-            params.flat,
-            state.shares,
-            state.flat,
-            state.step + 1,
-            losses,
-            worker,
-            state.board,
-            state.turns,
-            *spaces[worker],
-            _seed(state.seed),
-            x,
-        )
-
-    (_, _, done, loss), *_ = WORKERS.run(part, shards, work, state.turns)
+    _, _, done, loss = step_entry(
+        params.flat, state.d_params, state.flat, state.step + 1, losses, *state.work_for(count), _seed(state.seed), x
+    )
     state.step += done
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss of step {state.step} is {loss}")
@@ -1104,9 +897,7 @@ def loss_and_gradients(params, x, *, seed=0):
     (x,) = _checked(x)
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    _, _, loss = gradient_entry(
-        params.flat, gradients.flat.reshape(1, SIZE), *alone(), np.empty(881 * batch, f4), _seed(seed), x
-    )
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(881 * batch, f4), _seed(seed), x)
     return loss, gradients
 
 
@@ -1778,140 +1569,3 @@ def blas_address(function):
 
 for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
     add_symbol(f"numpy_{_function}", blas_address(_function))
-
-
-LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
-
-
-@kernel
-def add_up(values, team):
-    """Adds to an array what the others of a team hold in theirs, in their order; all wait for each other there.
-
-    A team is (which worker this is, a board with two halves of a row for each, what turn each has told and come to).
-    A half is written anew two turns later: by then all have read it.
-    """
-    worker, board, turns = team
-    half, flat = turns[worker, 1] % 2, view(values, 0, (values.size,))
-    if turns.shape[0] > 1:
-        for n in range(flat.size):
-            board[half, worker, n] = flat[n]
-        meet(worker, turns)
-        for n in range(flat.size):
-            total = board[half, 0, n]
-            for other in range(1, turns.shape[0]):
-                total += board[half, other, n]
-            flat[n] = total
-
-
-@kernel
-def joined(value, team):
-    """The sum of a number that each worker has."""
-    worker, board, turns = team
-    half, total = turns[worker, 1] % 2, float(value)
-    if turns.shape[0] > 1:
-        board[half, worker, 0] = value
-        meet(worker, turns)
-        total = board[half, 0, 0]
-        for other in range(1, turns.shape[0]):
-            total += board[half, other, 0]
-    return total
-
-
-@kernel
-def add_shares(shares, first, last):
-    """Adds what all workers have to what the first has, in their order, at the places first .. last - 1."""
-    for other in range(1, shares.shape[0]):
-        for n in range(first, last):
-            shares[0, n] += shares[other, n]
-
-
-@kernel
-def rows_within(begin, end, offset, count, width):
-    """Which of so many rows, the first of which lies at an offset, start at the places begin .. end - 1."""
-    first, last = (begin - offset + width - 1) // width, (end - offset + width - 1) // width
-    return min(max(first, 0), count), min(max(last, 0), count)
-
-
-@kernel
-def meet(worker, turns):
-    """Waits until all have come here: each sees then what the others wrote before."""
-    turn = turns[worker, 1] = turns[worker, 1] + 1
-    tell(turns, worker, turn)
-    for other in range(turns.shape[0]):
-        rounds = 0
-        while turn_of(turns, other) < turn:
-            rounds += 1
-            if rounds > 4096:  # some ten microseconds: others may need the processor
-                give_way()
-
-
-@kernel
-def is_left(turns):
-    """Whether a worker was interrupted: what it has not added is missing."""
-    left = 0
-    for other in range(turns.shape[0]):
-        left += turn_of(turns, other) == LAST_TURN
-    return left > 0
-
-
-def tell(turns, worker, turn):
-    """Says that a worker has come to a turn: what it wrote before is seen by all who see that."""
-    turns[worker, 0] = turn
-
-
-def turn_of(turns, worker):
-    """The turn that a worker has come to."""
-    return turns[worker, 0]
-
-
-def give_way():
-    """Lets another thread run."""
-    sleep(0)
-
-
-@type_callable(tell)
-def type_of_tell(_):
-    """It gives nothing back."""
-    return lambda turns, worker, turn: types.none
-
-
-@type_callable(turn_of)
-def type_of_turn_of(_):
-    """A whole number."""
-    return lambda turns, worker: types.intp
-
-
-@type_callable(give_way)
-def type_of_give_way(_):
-    """It gives nothing back."""
-    return lambda: types.none
-
-
-def compiled_turn(context, builder, turns, given, worker):
-    """Where a worker's turn stands."""
-    data, strides = (array_field(context, builder, turns, given, name) for name in ("data", "strides"))
-    return cgutils.pointer_add(builder, data, builder.mul(worker, builder.extract_value(strides, 0)))
-
-
-@lower_builtin(tell, types.Array, types.Integer, types.Integer)
-def compiled_tell(context, builder, signature, arguments):
-    """A store that nothing written before it passes."""
-    place = compiled_turn(context, builder, signature.args[0], *arguments[:2])
-    builder.store_atomic(arguments[2], place, "release", 8)
-    return context.get_dummy_value()
-
-
-@lower_builtin(turn_of, types.Array, types.Integer)
-def compiled_turn_of(context, builder, signature, arguments):
-    """A load that nothing read after it passes."""
-    place = compiled_turn(context, builder, signature.args[0], *arguments)
-    return builder.load_atomic(place, "acquire", 8)
-
-
-@lower_builtin(give_way)
-def compiled_give_way(context, builder, *_):
-    """By the C library, where it has a function for that."""
-    if hasattr(os, "sched_yield"):
-        kind = cgutils.ir.FunctionType(cgutils.int32_t, [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
-    return context.get_dummy_value()

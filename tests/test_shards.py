@@ -1,8 +1,10 @@
 """Long steps in shards: the same sums whatever the number of workers, safe from several threads and after a fork."""
 
 import contextlib
+import os
 import re
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -66,7 +68,7 @@ def test_the_number_of_workers_changes_nothing_but_rounding(module, monkeypatch,
     monkeypatch.setenv("GRADC_THREADS", "1")
     losses, params, _ = _trained(module)
     monkeypatch.setenv("GRADC_THREADS", workers)
-    assert module.shards_of(100 * BATCH, 10**9) == int(workers)
+    assert module.shards_of(100 * BATCH, 10**9, 10**7) == int(workers)
     monkeypatch.setattr(module, "shards_of", lambda *_: int(workers))
     cut_losses, cut_params, state = _trained(module)
     assert len(state.work) == int(workers)
@@ -121,15 +123,103 @@ def test_two_threads_train_two_models_at_once(module, monkeypatch):
 def test_workers_are_made_anew_in_another_process(module, monkeypatch):
     workers = module.Workers()
     assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
-    (thread,) = workers.idle
+    (thread,) = _idle(workers, 1)
     assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
-    assert workers.idle == [thread]
+    assert _idle(workers, 1) == [thread]
     assert workers.run(lambda n: n + 1, 5, 0) == [1, 2, 3, 4, 5]
-    assert thread in workers.idle
-    assert len(workers.idle) == 4
     monkeypatch.setattr(module.os, "getpid", lambda: -1)
     assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
-    assert thread not in workers.idle
+    assert thread not in _idle(workers, 1)
+
+
+def _idle(workers, count):
+    """The threads that do nothing, when there are so many."""
+    end = time.monotonic() + 60
+    while len(workers.idle) != count and time.monotonic() < end:
+        time.sleep(1e-3)
+    assert len(workers.idle) == count
+    return list(workers.idle)
+
+
+def test_workers_that_stay_take_the_steps_they_are_called_to(module, monkeypatch):
+    """With other arrays, of other lengths, freed at once: they are called with what is there now."""
+
+    def trained(workers):
+        monkeypatch.setattr(module, "shards_of", lambda *_: workers)
+        rng = np.random.default_rng(1)
+        params = module.init(seed=1)
+        state = module.init_state(params)
+        losses = []
+        for count in (64, 64, 64, 31, 64, 2, 64, 7, 64, 64) * 3:
+            losses.append(module.train_step(params, state, rng.normal(size=(count, 256)), rng.integers(0, 10, count)))
+        return losses, params.flat
+
+    alone, cut = trained(1), trained(2)
+    np.testing.assert_allclose(cut[0], alone[0], rtol=1e-10)
+    np.testing.assert_allclose(cut[1], alone[1], rtol=1e-8, atol=1e-11)
+
+
+def test_workers_that_stay_do_not_work_on_other_parameters(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
+    expected, x, y = module.init(seed=1), *_data()
+    module.train_step(expected, module.init_state(expected), x, y)
+    params = module.init(seed=2)
+    state = module.init_state(params)
+    module.train_step(params, state, x, y)
+    other = module.init(seed=1)
+    state.flat[:], state.step = 0, 0
+    module.train_step(other, state, x, y)
+    np.testing.assert_array_equal(other.flat, expected.flat)
+    state.flat, state.step = np.zeros_like(state.flat), 0
+    again = module.init(seed=1)
+    module.train_step(again, state, x, y)
+    np.testing.assert_array_equal(again.flat, expected.flat)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_workers_stay_has_workers_of_its_own(module, monkeypatch):
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
+    params = module.init(seed=1)
+    state, (x, y) = module.init_state(params), _data()
+    for _ in range(3):
+        module.train_step(params, state, x, y)
+    child = os.fork()
+    if child == 0:
+        fine = np.isfinite(module.train_step(params, state, x, y))
+        os._exit(0 if fine else 1)
+    end, ended = time.monotonic() + 120, (0, 0)
+    while ended == (0, 0) and time.monotonic() < end:
+        ended = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(child, 9)
+    assert ended == (child, 0)
+
+
+def test_numbers_are_noted_for_those_who_stay(tmp_path, monkeypatch):
+    """Inputs without axes, real, whole and true or false, and the seed of what is drawn."""
+    text = """
+dim batch
+input x[batch, 256], scale, shift : int(9), flip : bool
+h = dropout(relu(dense(x, 256)), 0.1) * scale + shift
+loss mean((if flip then h else -h)^2)
+optimize sgd(lr = 1e-3)
+"""
+    module = load_compiled(emit(text, dtype="float64"), tmp_path)
+
+    def trained(workers):
+        monkeypatch.setattr(module, "shards_of", lambda *_: workers)
+        rng, params = np.random.default_rng(1), module.init(seed=1)
+        state, losses = module.init_state(params, seed=3), []
+        for step in range(12):
+            x = rng.normal(size=(32, 256))
+            losses.append(module.train_step(params, state, x, 0.5 + step, step % 9, step % 2 == 0))
+        return losses, params.flat
+
+    alone, cut = trained(1), trained(2)
+    np.testing.assert_allclose(cut[0], alone[0], rtol=1e-10)
+    np.testing.assert_allclose(cut[1], alone[1], rtol=1e-8, atol=1e-11)
 
 
 def _rows(text):
@@ -414,7 +504,7 @@ def test_the_work_of_rows_counts_free_dims(monkeypatch):
     assert re.search(r"work = \d+ \* count \* x\.shape\[1\]", source)
     module = load_plain(source)
     seen = []
-    monkeypatch.setattr(module, "shards_of", lambda rows, work: seen.append((rows, work)) or 1)
+    monkeypatch.setattr(module, "shards_of", lambda rows, work, _: seen.append((rows, work)) or 1)
     params = module.init(0)
     module.train_step(params, module.init_state(params), np.zeros((4, 3, 64), "float32"))
     module.train_step(params, module.init_state(params), np.zeros((4, 6, 64), "float32"))
@@ -442,7 +532,7 @@ def test_predictions_of_parts_of_a_batch_are_those_of_the_batch(monkeypatch):
     asked = []
     monkeypatch.setattr(module, "shards_of", lambda *sizes: asked.append(sizes) or 3)
     cut = module.predict(params, ids)
-    assert [rows for rows, _ in asked] == [7]
+    assert [rows for rows, *_ in asked] == [7]
     for name, values in whole.items():
         np.testing.assert_allclose(cut[name], values, rtol=1e-12)
     ids[5, 2] = 50

@@ -90,14 +90,16 @@ class Callers:
         found = [(at, t) for at, t in enumerate(self.given(label)) if t.kind is Kind.WHOLE and t.bounds is not None]
         return found
 
-    def checks(self, label: str, scalars: int, *known: str) -> Iterator[str]:
-        """Lines that return (which array, place, known …) where a whole number is outside its range."""
+    def checks(self, label: str, scalars: int, *known: str, before: Iterable[str] = ()) -> Iterator[str]:
+        """Lines that return (which array, place, known …) where a whole number is outside its range, and what stands
+        before the return."""
         for at, tensor in self.bounded(label):
             assert tensor.bounds is not None
             name, limit = self.names.of(tensor.name), self.limit(tensor.bounds.high + 1)
             call = f"first_outside({name}, {limit})" if tensor.axes else f"0 if {name} < 0 or {name} >= {limit} else -1"
             yield f"place = {call}"
             yield "if place >= 0:"
+            yield from (f"{INDENT}{row}" for row in before)
             yield f"{INDENT}return {', '.join([str(at), 'place', *known, *['0.0'] * scalars])}"
 
     def limit(self, expr: IndexExpr) -> str:
@@ -160,16 +162,21 @@ class Callers:
         return []
 
     def step_entry(self) -> str:
+        """Steps, one after the other."""
+        return self.steps_taken()
+
+    def steps_taken(self) -> str:
+        """Steps as an entry; or for a team, as what its entry calls."""
         assert self.spec.gradient is not None
         work = self.work_names(self.spec.gradient)
         given, cut = self.cut_rows()
         each = "each on as many of the rows, in their order" if cut else "all on the same arrays"
         step = [
             *cut,
-            *self.checks("all", 1, "step"),
+            *self.checks("all", 1, "step", before=self.leaving()),
             *call_rows("loss = differentiate", self.pass_given(*self.step_seed())),
             *self.updated(),
-            "losses[step] = loss",
+            *(["if worker == 0:", f"{INDENT}losses[step] = loss"] if self.team else ["losses[step] = loss"]),
             "if not np.isfinite(loss):",
             f"{INDENT}return -1, -1, step + 1, loss",
             "t += 1",
@@ -180,23 +187,29 @@ class Callers:
             "Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is",
             "out of range or -1, its place in its batch, how many steps were taken, the loss of the last).",
             '"""',
-            *own("params", self.gradients, "moments", moments=self.spec.moments),
+            *([] if self.team else own("params", self.gradients, "moments", moments=self.spec.moments)),
             *self.meeting(steps=True),
             *([f"count = {given[0]}.shape[0] // losses.size"] if cut else []),
+            *(["loss = 0.0"] if self.team else []),
             "for step in range(losses.size):",
             *(f"{INDENT}{row}" for row in step),
-            "return -1, -1, losses.size, losses[losses.size - 1]",
+            f"return -1, -1, losses.size, {'loss' if self.team else 'losses[losses.size - 1]'}",
         ]
         data = [*work, *self.seed(self.spec.gradient), *given]
-        arguments = ["params", self.gradients, "moments", "t", "losses", *self.place, *data]
-        return entry_text("entry", "step_entry", arguments, lines)
+        arguments = ["params", self.gradients, "moments", "t", "losses", *self.team, *data]
+        name = ("inlined", "take_steps") if self.team else ("entry", "step_entry")
+        return entry_text(*name, arguments, lines)
+
+    def leaving(self) -> list[str]:
+        """What a worker does before it ends a step early."""
+        return []
 
     def cut_rows(self) -> tuple[list[str], list[str]]:
         """What the arrays of all steps are called, and the rows that cut those of one step out of them."""
         names = self.passed("all")
         if self.spec.batch is None:
             return names, []
-        given = [self.names.fresh(f"{name}_rows") for name in names]
+        given = [self.names.of(f"{name}.rows") for name in names]
         rows = [f"{name} = rows({whole}, first, first + count)" for name, whole in zip(names, given, strict=True)]
         return given, ["first = step * count", *rows]
 

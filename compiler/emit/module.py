@@ -11,9 +11,9 @@ from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
-from gradc.schedule.costs import BLAS_WORK, SHARD_WORK, SHARDED_WORK
+from gradc.schedule.costs import BLAS_WORK
 from gradc.schedule.program import Program, Space, Storage, read_by, written_by
-from gradc.schedule.shard import Rows, rows_along, rows_of, work_per_row
+from gradc.schedule.shard import Rows, rows_along, rows_of
 
 from .callers import Callers, own, quoted, unpacked
 from .driver import Body, CallSite, Driver, KernelTable
@@ -78,8 +78,8 @@ class _Module:
     @cached_property
     def rows(self) -> Rows | None:
         """How a step is cut into shards, where it can be and is long enough."""
-        rows = rows_of(self.spec.gradient) if self.spec.gradient is not None else None
-        return rows if rows is not None and work_per_row(rows) >= SHARDED_WORK else None
+        program = self.spec.gradient
+        return rows_of(program) if program is not None and program.in_shards else None
 
     @property
     def callers(self) -> Callers:
@@ -134,7 +134,6 @@ class _Module:
             plumbing=plumbing,
             work_lines=callers.work_for(),
             is_cut=self.is_cut,
-            shard_work=SHARD_WORK,
             blas_work=BLAS_WORK,
             no_work=callers.no_work(),
             wrappers=wrappers,

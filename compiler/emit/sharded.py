@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 
 from gradc.graph.index import ONE
-from gradc.graph.tensors import Role
-from gradc.schedule.costs import SHARDED_WORK
+from gradc.graph.tensors import Kind, Role
+from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, USUAL_BATCH
 from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
-from .callers import Callers, unpacked
+from .callers import Callers, entry_text, own, unpacked
 from .driver import WIDTH, Body
 from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
@@ -148,11 +148,70 @@ class ShardedCallers(Callers):
         """The parts of a team."""
         return ["worker", "board", "turns"]
 
+    def leaving(self) -> list[str]:
+        """It waits until nobody reads the arrays any more."""
+        return ["meet(worker, turns)"]
+
+    def step_entry(self) -> str:
+        """The steps, and around them what workers do between calls."""
+        given, _ = self.cut_rows()
+        seed, work, notes = self.seed(self.program), self.work_names(self.program), self.notes()
+        taken = ["params", "shares", "moments", "t", "losses", "(worker, board, turns)", *work, *seed, *given]
+        lines = [
+            '"""A worker\'s part of take_steps. The first, where it is calling, calls all who stay, and gives -2 if',
+            "one is away; the others stay for a while, and take the steps that they are called to.",
+            '"""',
+            *own("params", "shares", "moments", moments=self.spec.moments),
+            "if calling:",
+            *(f"{INDENT}{noted}" for _, noted, _ in notes),
+            f"{INDENT}if not all_called(turns):",
+            f"{INDENT * 2}return -2, -1, 0, 0.0",
+            "while True:",
+            f"{INDENT}turns[worker, 2] = STAYS",
+            *(f"{INDENT}{row}" for row in call_rows("done = take_steps", taken)),
+            f"{INDENT}if worker == 0 or not called_again(worker, turns):",
+            f"{INDENT * 2}return done",
+            *(f"{INDENT}{name} = {value}" for name, _, value in notes),
+        ]
+        own_place = [*self.place, "calls", "calling"]
+        arguments = ["params", "shares", "moments", "t", "losses", *own_place, *work, *seed, *given]
+        return f"{self.steps_taken()}\n\n\n{entry_text('entry', 'step_entry', arguments, lines)}"
+
+    def notes(self) -> list[tuple[str, str, str]]:
+        """What changes from call to call, and is noted for those who stay: its name, the row that notes it, and what it
+        is by the note. Real numbers are noted by their bits, arrays by where they are and how long their axes."""
+        given, _ = self.cut_rows()
+        numbers = [("t", "t", "{}"), *((name, name, "{}") for name in self.seed(self.program))]
+        arrays = [("losses", 1)]
+        for name, tensor in zip(given, self.given("all"), strict=True):
+            if tensor.axes:
+                arrays.append((name, len(tensor.axes)))
+            elif tensor.kind is Kind.REAL:
+                numbers.append((name, f"np.float64({name}).view(np.int64)", "np.int64({}).view(np.float64)"))
+            else:
+                numbers.append((name, f"int({name})", "{} > 0" if tensor.kind is Kind.BOOL else "{}"))
+        found = [
+            (name, f"calls[{at}] = {noted}", value.format(f"calls[{at}]"))
+            for at, (name, noted, value) in enumerate(numbers)
+        ]
+        at = len(numbers)
+        for name, axes in arrays:
+            found.append((name, f"note_array(calls, {at}, {name})", f"noted_array(calls, {at}, {name})"))
+            at += 1 + axes
+        return found
+
+    def length_of_notes(self) -> int:
+        """How many numbers are noted."""
+        numbers = 1 + len(self.seed(self.program))
+        return numbers + 2 + sum(1 + len(tensor.axes) if tensor.axes else 1 for tensor in self.given("all"))
+
     def meeting(self, *, steps: bool = False) -> list[str]:
-        """The team; and for steps, the gradient and which parameters are this worker's."""
+        """The team; or of it the parts that steps need, the gradient and which parameters are this worker's."""
+        if not steps:
+            return ["team = worker, board, turns"]
         ends = [f"begin, end = {share_of(str(self.spec.trained))}"] if self.cut else []
-        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if steps and self.spec.updates else []
-        return ["team = worker, board, turns", *more]
+        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if self.spec.updates else []
+        return ["worker, _, turns = team", *more]
 
     def updated(self, *_: str) -> list[str]:
         """Each worker steps in its range of the parameters, or the first in all; then all see it."""
@@ -173,14 +232,15 @@ class ShardedCallers(Callers):
         sizes = {kind: self.size(size) for kind, size in self.program.work.items()}
         dims = dict.fromkeys(name for size in self.program.work.values() for name in size.dims)
         widest = self.widest_meeting
-        small = [f"self.work[0][{at}].size < {size}" for at, size in enumerate(sizes.values())]
+        small = ["self.held[0] is not params.flat", "self.held[1] is not self.flat"]
+        small += [f"self.work[0][{at}].size < {size}" for at, size in enumerate(sizes.values())]
         small += [] if widest.isdigit() else [f"self.board.shape[2] < {widest}"]
         fresh = dict(zip(sizes, self.fresh_work(self.program), strict=True))
         common = [f"{INDENT * 2}common = {fresh[Space.COMMON]}"] if Space.COMMON in fresh else []
         fresh |= {Space.COMMON: "common"} if common else {}
         element = ", ".join(fresh.values()) + ("," if len(sizes) == 1 else "")
         rows = [
-            f"def work_for({', '.join(['self', 'workers', *map(self.names.of, dims)])}):",
+            f"def work_for({', '.join(['self', 'params', 'workers', *map(self.names.of, dims)])}):",
             f'{INDENT}"""The work space of each worker, made anew only for others or where a larger batch needs it."""',
             *(f"{INDENT}{row}" for row in _condition(["len(self.work) != workers", *small])),
             *common,
@@ -188,6 +248,8 @@ class ShardedCallers(Callers):
             f"{INDENT * 2}self.shares = np.empty((workers, SIZE), {self.real})",
             f"{INDENT * 2}self.board = np.empty((2, workers, {widest}))",
             f"{INDENT * 2}self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each",
+            f"{INDENT * 2}self.calls = np.empty({self.length_of_notes()}, np.int64)",
+            f"{INDENT * 2}self.held = params.flat, self.flat",
             f"{INDENT}return self.work",
         ]
         return "\n".join(f"{INDENT}{row}" for row in rows)
@@ -197,25 +259,25 @@ class ShardedCallers(Callers):
         count = "count" if self.spec.batch == self.rows.dim else self.dim_source(self.rows.dim, "all")
         work, known = work_of(self.rows), {self.rows.dim: count}
         known |= {dim: "count" if dim == self.spec.batch else self.dim_source(dim, "all") for dim in work.dims}
-        sizes = ["shards", *self.step_sizes(self.program).values()]
+        sizes = ["params", "shards", *self.step_sizes(self.program).values()]
         held = ["params.flat", "state.shares", "state.flat", "state.step + 1", "losses", "worker", "state.board",
-                "state.turns", "*spaces[worker]"]  # fmt: skip
+                "state.turns", "state.calls", "calling", "*spaces[worker]"]  # fmt: skip
         given = [*held, *self.called_seed(self.program, "state.seed"), *self.passed("all")]
         return [
             f"work = {self.known_size(work, known)}",
-            f"shards = shards_of({count}, work)",
+            f"shards = shards_of({count}, work, {SHARD_WORK})",
             f"spaces = state.work_for({', '.join(sizes)})",
             "",
-            "def part(worker):",
+            "def part(worker, calling=False):",
             *(f"{INDENT}{row}" for row in call_rows("return step_entry", given)),
             "",
-            f"({results}), *_ = WORKERS.run(part, shards, work, state.turns)",
+            f"{results} = WORKERS.meet(part, shards, work, state.turns)",
         ]
 
     def in_parts(self, label: str, program: Program, result: str) -> list[str]:
         """Each worker predicts a range of the rows, where a part of a batch is a smaller batch."""
         rows = row_by_row(program)
-        if rows is None or work_per_row(rows) < SHARDED_WORK:
+        if rows is None or work_per_row(rows) * USUAL_BATCH < SHARDED_WORK:
             return []
         dim, work = self.names.of(rows.dim), work_of(rows)
         known = {each: self.dim_source(each, label) for each in work.dims} | {rows.dim: dim}
@@ -235,7 +297,7 @@ class ShardedCallers(Callers):
         sized = any(rows.dim in size.dims for size in program.work.values())
         return [
             f"work = {self.known_size(work, known)}",
-            f"if (shards := shards_of({dim}, work)) > 1:",
+            f"if (shards := shards_of({dim}, work, {PART_WORK})) > 1:",
             "",
             f"{INDENT}def part(worker):",
             f"{INDENT * 2}first, last = {dim} * worker // shards, {dim} * (worker + 1) // shards",

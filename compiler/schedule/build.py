@@ -24,14 +24,15 @@ from .zeros import filled, with_beginnings, with_zeros
 
 
 def schedule(
-    graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, in_shards: bool = False
+    graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, rows: int = 0
 ) -> Program:
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
         in_place: labels of outputs that are written where a leaf lies, each with its leaf: an optimizer's next values.
         share: whether tensors may lie in each other's place once it is free; tests switch it off.
-        in_shards: whether it may run in shards, where that is worth it: then what comes after all rows comes last.
+        rows: how many a batch has, of a program that may run in shards: where that is worth it, what comes after all
+            rows comes last.
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
@@ -44,10 +45,11 @@ def schedule(
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, products, in_place, packed=contracted.packed)
-    rows = rows_in(graph, steps) if in_shards else None
-    if rows is None or work_per_row(rows) < SHARDED_WORK:
+    cut = rows_in(graph, steps) if rows else None
+    if cut is None or work_per_row(cut) * rows < SHARDED_WORK:
         return place_buffers(graph, steps, graph.outputs.values(), in_place, share)
-    return place_buffers(graph, rows.in_order, graph.outputs.values(), in_place, share, rows.common)
+    whole = place_buffers(graph, cut.in_order, graph.outputs.values(), in_place, share, cut.common)
+    return replace(whole, in_shards=True)
 
 
 def with_common_indices(graph: Graph) -> tuple[Graph, dict[Equation, frozenset[str]]]:

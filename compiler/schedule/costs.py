@@ -24,9 +24,12 @@ With 64 channels on 8 × 8: 1.5 and 1.4 (2026-11, 2 cores of a server CPU)."""
 PACKED_NUMBERS = 2**18
 """Numbers that are packed at once: a megabyte. By rows of a picture, where that is less, took 1.2 times as long."""
 
-SHARDED_WORK = 50_000
-"""Multiply-adds a row of the batch from which a module can run its rows in shards: below, whole steps are shorter than
-handing them to threads (65 to 85 µs, 2026-11, 2 cores of a server CPU)."""
+SHARDED_WORK = 4_000_000
+"""Multiply-adds of a step from which a module can run it in shards: shorter ones gain nothing, and their modules need
+not carry what that takes."""
+
+USUAL_BATCH = 256
+"""Rows of a step of a model that does not say how many it is fitted with."""
 
 JOINT_RESULT = 2**17
 """Numbers of a sum over all rows from which workers make it together, each some of its own rows, when all have done
@@ -37,8 +40,13 @@ BLAS_WORK = 2**25
 """Multiply-adds of a step from which BLAS is held at one thread while workers run: it is handed no products of smaller
 ones, and setting its limit and giving it back takes 7 to 16 µs."""
 
-SHARD_WORK = 10_000_000
-"""Multiply-adds for each worker from which a step is cut: about 0.1 ms on one core."""
+SHARD_WORK = 3_000_000
+"""Multiply-adds for each worker from which a step is cut. Workers that stay between steps are called in a microsecond:
+256 points of a 2-32-32-32-1 with second derivatives, 6·10^6, 142 → 81 µs by two; 64 rows of 64-128-128-10, 5·10^6, 67 →
+62 µs, as half of its weights come from the other core's cache (2026-11, 2 cores of a server CPU)."""
+
+PART_WORK = 10_000_000
+"""The same of predictions, for which threads are woken: that takes 20 to 50 µs."""
 
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""

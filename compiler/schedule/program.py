@@ -288,13 +288,15 @@ Step: TypeAlias = Nest | Gemm | Sequential | Meeting
 class Program:
     """One function to emit: its graph, its steps in order, and a buffer for every tensor they touch.
 
-    `work` gives the length of each space that it needs, in the free dims.
+    `work` gives the length of each space that it needs, in the free dims; `in_shards` says that it is arranged to run
+    on ranges of its rows.
     """
 
     graph: Graph
     steps: tuple[Step, ...]
     buffers: Mapping[str, Buffer]
     work: Mapping[Space, IndexExpr]
+    in_shards: bool = False
 
 
 def equations_of(step: Step) -> tuple[Equation, ...]:
