@@ -113,6 +113,9 @@ NUMBA = {
     "numba.core": SimpleNamespace(cgutils=None, config=None),
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
+    "numba.core.compiler_machinery": SimpleNamespace(register_pass=lambda **_: _same),
+    "numba.core.lowering": SimpleNamespace(Lower=object),
+    "numba.core.typed_passes": SimpleNamespace(NativeLowering=object),
     "numba.extending": SimpleNamespace(
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
     ),

@@ -5,17 +5,27 @@ translated twice or more.
 """
 
 # mypy: ignore-errors
-from numba.core import config
+from numba import types
+from numba.core import cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.core.typed_passes import NativeLowering
+
+from .array_field import array_field
 
 # What the classes below change in Numba, which promises nothing of it.
-INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
+INNER = (
+    *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
+    (JITCodeLibrary, "_optimize_final_module"),
+    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+)
 
 
 def fitting(compiler, *how):
     """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
-    return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
+    return (compiler if all(hasattr(inner, name) for inner, name in INNER) else Compiler)(*how)
 
 
 class Part(JITCodeLibrary):
@@ -69,11 +79,111 @@ class Whole(JITCodeLibrary):
             config.OPT = level
 
 
+class Statements(Lower):
+    """How statements become LLVM's: rounds of loops and numbers of arrays in a few lines, where Numba, which thinks of
+    steps of 0 and of indices from the end, writes ten times as many for LLVM to read and to leave out."""
+
+    def lower_expr(self, result, expr):
+        """The value of an expression."""
+        builder, op = self.builder, expr.op
+        if op == "call" and isinstance(result, types.RangeType):
+            ends = [self.context.cast(builder, self.loadvar(v.name), self.typeof(v.name), result.dtype) for v in expr.args]
+            whole = ends[0].type
+            ends = [whole(0), *ends] if len(ends) == 1 else ends
+            return self.struct(result, [*ends, whole(1)][:3])
+        if op == "getiter" and isinstance(self.typeof(expr.value.name), types.RangeType):
+            return self.struct(result, self.rounds(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op == "iternext" and isinstance(self.typeof(expr.value.name), types.RangeIteratorType):
+            return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op in ("pair_first", "pair_second"):
+            return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "static_getitem" and expr.index_var is not None and self.is_number(expr.value, expr.index_var):
+            return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
+        return super().lower_expr(result, expr)
+
+    def struct(self, kind, values):
+        """The value that is made of these."""
+        return cgutils.make_anonymous_struct(self.builder, values, self.context.get_value_type(kind))
+
+    def rounds(self, start, stop, step):
+        """The state of a loop: where its next index and its count of rounds to come lie, and between them its ends."""
+        builder = self.builder
+        with builder.goto_entry_block():
+            places = [builder.alloca(start.type) for _ in range(2)]
+        back = builder.icmp_signed("<", step, step.type(0))
+        least = builder.select(back, step.type(-1), step.type(1))
+        distance = builder.sub(builder.add(builder.sub(stop, start), step), least)
+        builder.store(start, places[0])
+        builder.store(builder.sdiv(distance, step), places[1])
+        return places[0], stop, step, places[1]
+
+    def following(self, place, _, step, count):
+        """The next index, and whether there is one."""
+        builder = self.builder
+        index, left = builder.load(place), builder.load(count)
+        builder.store(builder.add(index, step), place)
+        builder.store(builder.sub(left, left.type(1), flags=["nsw"]), count)
+        return index, builder.icmp_signed(">", left, left.type(0))
+
+    def lower_getitem(self, result, expr, array, index, signature):
+        """What is read from an array."""
+        if not self.is_number(array, index):
+            return super().lower_getitem(result, expr, array, index, signature)
+        kind = self.typeof(array.name)
+        number = self.context.unpack_value(self.builder, kind.dtype, *self.place(array, index))
+        return self.context.cast(self.builder, number, kind.dtype, result)
+
+    def lower_setitem(self, array, index, value, signature):
+        """What is written into one."""
+        if not self.is_number(array, index):
+            return super().lower_setitem(array, index, value, signature)
+        kind = self.typeof(array.name).dtype
+        number = self.context.cast(self.builder, self.loadvar(value.name), self.typeof(value.name), kind)
+        return self.context.pack_value(self.builder, kind, number, *self.place(array, index))
+
+    def is_number(self, array, index):
+        """Whether a place in an array holds a number: it has an index for each axis."""
+        kind, indices = self.typeof(array.name), self.typeof(index.name)
+        indices = tuple(indices) if isinstance(indices, types.BaseTuple) else (indices,)
+        whole = all(isinstance(each, types.Integer) for each in indices)
+        return isinstance(kind, types.Array) and kind.layout in "CA" and whole and len(indices) == kind.ndim > 0
+
+    def place(self, array, index):
+        """Where a number of an array lies, and what its address is a multiple of."""
+        builder, kind, indices = self.builder, self.typeof(array.name), self.typeof(index.name)
+        at, indices = (
+            (cgutils.unpack_tuple(builder, self.loadvar(index.name)), indices)
+            if isinstance(indices, types.BaseTuple)
+            else ([self.loadvar(index.name)], [indices])
+        )
+        at = [self.context.cast(builder, each, of, types.intp) for each, of in zip(at, indices, strict=True)]
+        data, shape, strides = (
+            array_field(self.context, builder, kind, self.loadvar(array.name), name)
+            for name in ("data", "shape", "strides")
+        )
+        aligned = None if kind.aligned else 1
+        if kind.layout == "C":
+            number = at[0]
+            for axis, each in enumerate(at[1:], 1):
+                number = builder.add(builder.mul(number, builder.extract_value(shape, axis)), each)
+            return builder.gep(data, [number]), aligned
+        for axis, each in enumerate(at):
+            data = cgutils.pointer_add(builder, data, builder.mul(each, builder.extract_value(strides, axis)))
+        return data, aligned
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Lowering(NativeLowering):
+    """The pass that makes LLVM's text."""
+
+    lowering_class = Statements
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("inline_closure_likes", "nopython_rewrites")
-    """Passes that look for closures and for arithmetic of whole arrays."""
+    idle = ("inline_closure_likes", "nopython_rewrites", "ir_legalization")
+    """Passes that look for closures, for arithmetic of whole arrays, and for where each variable is last needed."""
 
     def define_pipelines(self):
         """Numba's own passes."""
@@ -81,7 +191,8 @@ class Parts(Compiler):
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
         for each in pipelines:
-            each.passes = [step for step in each.passes if step[0].name() not in self.idle]
+            steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
+            each.passes = [(Lowering if step is NativeLowering else step, why) for step, why in steps]
         return pipelines
 
 
