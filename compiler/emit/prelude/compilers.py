@@ -14,6 +14,7 @@ from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 
 from .array_field import array_field
+from .array_of import array_of
 
 # What the classes below change in Numba, which promises nothing of it.
 INNER = (
@@ -97,7 +98,7 @@ class Statements(Lower):
             return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
         if op in ("pair_first", "pair_second"):
             return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
-        if op == "static_getitem" and expr.index_var is not None and self.is_number(expr.value, expr.index_var):
+        if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
 
@@ -126,50 +127,78 @@ class Statements(Lower):
         return index, builder.icmp_signed(">", left, left.type(0))
 
     def lower_getitem(self, result, expr, array, index, signature):
-        """What is read from an array."""
-        if not self.is_number(array, index):
+        """What is read from an array: a number, or the part that has these indices along its first axes."""
+        if not self.leads(array, index):
             return super().lower_getitem(result, expr, array, index, signature)
         kind = self.typeof(array.name)
-        number = self.context.unpack_value(self.builder, kind.dtype, *self.place(array, index))
+        data, lengths, steps = self.part(array, index)
+        if lengths:
+            return array_of(self.context, self.builder, result, data, lengths, steps)
+        number = self.context.unpack_value(self.builder, kind.dtype, data, align=None if kind.aligned else 1)
         return self.context.cast(self.builder, number, kind.dtype, result)
 
     def lower_setitem(self, array, index, value, signature):
-        """What is written into one."""
-        if not self.is_number(array, index):
+        """What is written into one: a number, in one place or in all of a part."""
+        kind, given, builder = self.typeof(array.name), self.typeof(value.name), self.builder
+        filled = isinstance(given, types.Number) and kind.layout == "C"
+        if not self.leads(array, index, filled):
             return super().lower_setitem(array, index, value, signature)
-        kind = self.typeof(array.name).dtype
-        number = self.context.cast(self.builder, self.loadvar(value.name), self.typeof(value.name), kind)
-        return self.context.pack_value(self.builder, kind, number, *self.place(array, index))
+        number = self.context.cast(builder, self.loadvar(value.name), given, kind.dtype)
+        data, lengths, _ = self.part(array, index)
+        count = cgutils.intp_t(1)
+        for length in lengths:
+            count = builder.mul(count, length)
+        align = None if kind.aligned else 1
+        if not lengths:
+            return self.context.pack_value(builder, kind.dtype, number, data, align=align)
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.gep(data, [loop.index])
+            self.context.pack_value(builder, kind.dtype, number, place, align=align)
 
-    def is_number(self, array, index):
-        """Whether a place in an array holds a number: it has an index for each axis."""
+    def indices(self, index):
+        """The indices that an array is read or written at, and their types."""
+        value, kind = self.loadvar(index.name), self.typeof(index.name)
+        single = not isinstance(kind, types.BaseTuple)
+        return ([value], (kind,)) if single else (cgutils.unpack_tuple(self.builder, value), tuple(kind))
+
+    def leads(self, array, index, filled=None):
+        """Whether there are indices along the first axes of an array; along all of them, or all that follows is
+        `filled`."""
         kind, indices = self.typeof(array.name), self.typeof(index.name)
         indices = tuple(indices) if isinstance(indices, types.BaseTuple) else (indices,)
-        whole = all(isinstance(each, types.Integer) for each in indices)
-        return isinstance(kind, types.Array) and kind.layout in "CA" and whole and len(indices) == kind.ndim > 0
+        rest = len(indices) > 0 and isinstance(indices[-1], types.EllipsisType)
+        whole = all(isinstance(each, types.Integer) for each in indices[: len(indices) - rest])
+        if not isinstance(kind, types.Array) or kind.layout not in "CA" or not whole or not indices:
+            return False
+        if filled is None:
+            return not rest and len(indices) <= kind.ndim
+        return filled and len(indices) <= kind.ndim if rest else len(indices) == kind.ndim
 
-    def place(self, array, index):
-        """Where a number of an array lies, and what its address is a multiple of."""
-        builder, kind, indices = self.builder, self.typeof(array.name), self.typeof(index.name)
-        at, indices = (
-            (cgutils.unpack_tuple(builder, self.loadvar(index.name)), indices)
-            if isinstance(indices, types.BaseTuple)
-            else ([self.loadvar(index.name)], [indices])
+    def part(self, array, index):
+        """The address of a part of an array, and the lengths and steps of the axes that it has left."""
+        context, builder, kind = self.context, self.builder, self.typeof(array.name)
+        given = self.loadvar(array.name)
+        data = array_field(context, builder, kind, given, "data")
+        lengths, steps = (
+            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
+            for name in ("shape", "strides")
         )
-        at = [self.context.cast(builder, each, of, types.intp) for each, of in zip(at, indices, strict=True)]
-        data, shape, strides = (
-            array_field(self.context, builder, kind, self.loadvar(array.name), name)
-            for name in ("data", "shape", "strides")
-        )
-        aligned = None if kind.aligned else 1
-        if kind.layout == "C":
+        values, kinds = self.indices(index)
+        at = [
+            context.cast(builder, each, of, types.intp)
+            for each, of in zip(values, kinds, strict=True)
+            if isinstance(of, types.Integer)
+        ]
+        if kind.layout == "A":
+            for each, step in zip(at, steps, strict=False):
+                data = cgutils.pointer_add(builder, data, builder.mul(each, step))
+        elif at:
             number = at[0]
-            for axis, each in enumerate(at[1:], 1):
-                number = builder.add(builder.mul(number, builder.extract_value(shape, axis)), each)
-            return builder.gep(data, [number]), aligned
-        for axis, each in enumerate(at):
-            data = cgutils.pointer_add(builder, data, builder.mul(each, builder.extract_value(strides, axis)))
-        return data, aligned
+            for length, each in zip(lengths[1:], [*at[1:], *[None] * (kind.ndim - len(at))], strict=True):
+                number = builder.mul(number, length)
+                number = number if each is None else builder.add(number, each)
+            data = builder.gep(data, [number])
+        return data, lengths[len(at) :], steps[len(at) :]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
