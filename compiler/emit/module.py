@@ -42,13 +42,17 @@ LITERAL = 100
 
 def emit(spec: ModuleSpec) -> str:
     """The text of a module: the same bytes for the same spec."""
-    return _Module(spec).text()
+    return emit_with_sites(spec)[0]
 
 
 def emit_with_sites(spec: ModuleSpec) -> tuple[str, Mapping[str, tuple[CallSite, ...]]]:
     """The same text; and for each function in it that runs a program its calls of kernels and products, in order."""
     module = _Module(spec)
     text = module.text()
+    alike = module.table.alike()
+    if alike:  # written again, with one kernel for those of a group
+        module = _Module(spec, table=KernelTable(groups=alike))
+        text = module.text()
     return text, module.sites
 
 
