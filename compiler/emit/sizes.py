@@ -4,8 +4,8 @@
         h[b, c] = x[b, c] * gain[c]             g[b, c] = y[b, c] * slope[c]        for c in range(size_c):
                                                                                         h[b, c] = x[b, c] * gain[c]
 
-What is looked at is the text. A number that is not the same in all of them must in all of them be the length of the same
-axis of the same argument; then each kernel is the common one at its own sizes. Short loops keep their ends, which
+What is looked at is the text. A number that is not the same in all of them must in all of them be the length of the
+same axis of the same argument; then each kernel is the common one at its own sizes. Short loops keep their ends, which
 compilers unroll, and so do divisors.
 """
 
@@ -126,7 +126,9 @@ def _group(alike: Alike, lengths: Mapping[Key, Lengths]) -> Group | None:
     return Group(tuple(sizes.values()), numbers, tuple(zip(*(values for _, values in sizes), strict=True)))
 
 
-def _axis(kernel: Kernel, loop: str | None, values: tuple[int, ...], given: Sequence[Lengths]) -> tuple[int, int] | None:
+def _axis(
+    kernel: Kernel, loop: str | None, values: tuple[int, ...], given: Sequence[Lengths]
+) -> tuple[int, int] | None:
     """The argument, and its axis, whose lengths these are: at best one along which the loop goes."""
     fitting = [
         (argument, axis)

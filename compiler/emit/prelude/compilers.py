@@ -10,8 +10,11 @@ from numba.core import cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
+from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
-from numba.core.typed_passes import NativeLowering
+from numba.core.ssa import reconstruct_ssa
+from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.untyped_passes import ReconstructSSA
 
 from .array_field import array_field
 from .array_of import array_of
@@ -21,6 +24,7 @@ INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
     *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
 
@@ -88,7 +92,8 @@ class Statements(Lower):
         """The value of an expression."""
         builder, op = self.builder, expr.op
         if op == "call" and isinstance(result, types.RangeType):
-            ends = [self.context.cast(builder, self.loadvar(v.name), self.typeof(v.name), result.dtype) for v in expr.args]
+            given = [(self.loadvar(each.name), self.typeof(each.name)) for each in expr.args]
+            ends = [self.context.cast(builder, value, kind, result.dtype) for value, kind in given]
             whole = ends[0].type
             ends = [whole(0), *ends] if len(ends) == 1 else ends
             return self.struct(result, [*ends, whole(1)][:3])
@@ -208,11 +213,37 @@ class Lowering(NativeLowering):
     lowering_class = Statements
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Assigned(ReconstructSSA):
+    """The pass that gives each assignment a variable, without finding out anew where each is needed: nothing is counted
+    here, and in a function with many loops that takes longest."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = reconstruct_ssa(state.func_ir)
+        self._patch_locals(state)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Joined(PreLowerStripPhis):
+    """The pass that joins them again where branches meet, likewise."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("inline_closure_likes", "nopython_rewrites", "ir_legalization")
-    """Passes that look for closures, for arithmetic of whole arrays, and for where each variable is last needed."""
+    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
+    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
+    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    """Passes that are others here."""
 
     def define_pipelines(self):
         """Numba's own passes."""
@@ -221,7 +252,7 @@ class Parts(Compiler):
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
         for each in pipelines:
             steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
-            each.passes = [(Lowering if step is NativeLowering else step, why) for step, why in steps]
+            each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
         return pipelines
 
 
