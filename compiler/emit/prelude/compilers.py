@@ -1,7 +1,8 @@
 """How Numba compiles a module: an entry goes to LLVM at once, with all that it calls.
 
 By itself Numba hands every function to LLVM alone, and again with each that calls it: a kernel would be optimised and
-translated twice or more.
+translated twice or more. And it writes much for LLVM that no code here is in need of: for indices from the end, for
+steps of 0, for where each variable is last needed. A first step took twice as long with it, as measured in 2026.
 """
 
 # mypy: ignore-errors
