@@ -20,7 +20,8 @@ from .lines import INDENT, wrapped
 from .names import WORDS
 
 LEAST = 8
-"""Smaller numbers stay as they are. As measured in 2026, loops of 8 rounds and more do not become slower."""
+"""Smaller numbers stay as they are: compilers unroll loops of so few rounds. Those of a residual network, of 8 to 64
+rounds, did not become slower, as measured in 2026."""
 WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 NUMBER = re.compile(r"(?<![\w.])(?<!e[-+])\d+(?![\w.])")
 ENDS = re.compile(r"for (\w+) in range\((?:[^()]*, )?(\d+)\):")
