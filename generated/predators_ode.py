@@ -34,6 +34,12 @@ from numba import njit, types
 from numba.core import cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import register_pass
+from numba.core.ir_utils import build_definitions
+from numba.core.lowering import Lower
+from numba.core.ssa import reconstruct_ssa
+from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.untyped_passes import ReconstructSSA
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
 
@@ -1082,7 +1088,12 @@ def _array(name, value, kinds, words, dtype):
 
 
 # What the classes below change in Numba, which promises nothing of it.
-INNER = ("add_ir_module", "get_defined_functions", "_get_module_for_linking", "_optimize_final_module")
+INNER = (
+    *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
+    (JITCodeLibrary, "_optimize_final_module"),
+    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
+)
 
 
 # To LLVM half a register is better, as it was for processors that ran slower with whole ones. (A name that llvmlite
@@ -1092,7 +1103,7 @@ WIDE = '"prefer-vector-width"="512"'
 
 def fitting(compiler, *how):
     """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
-    return (compiler if all(hasattr(JITCodeLibrary, name) for name in INNER) else Compiler)(*how)
+    return (compiler if all(hasattr(inner, name) for inner, name in INNER) else Compiler)(*how)
 
 
 class Part(JITCodeLibrary):
@@ -1147,11 +1158,166 @@ class Whole(JITCodeLibrary):
             config.OPT = level
 
 
+class Statements(Lower):
+    """How statements become LLVM's: rounds of loops and numbers of arrays in a few lines, where Numba, which thinks of
+    steps of 0 and of indices from the end, writes ten times as many for LLVM to read and to leave out."""
+
+    def lower_expr(self, result, expr):
+        """The value of an expression."""
+        builder, op = self.builder, expr.op
+        if op == "call" and isinstance(result, types.RangeType):
+            given = [(self.loadvar(each.name), self.typeof(each.name)) for each in expr.args]
+            ends = [self.context.cast(builder, value, kind, result.dtype) for value, kind in given]
+            whole = ends[0].type
+            ends = [whole(0), *ends] if len(ends) == 1 else ends
+            return self.struct(result, [*ends, whole(1)][:3])
+        if op == "getiter" and isinstance(self.typeof(expr.value.name), types.RangeType):
+            return self.struct(result, self.rounds(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op == "iternext" and isinstance(self.typeof(expr.value.name), types.RangeIteratorType):
+            return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op in ("pair_first", "pair_second"):
+            return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
+            return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
+        return super().lower_expr(result, expr)
+
+    def struct(self, kind, values):
+        """The value that is made of these."""
+        return cgutils.make_anonymous_struct(self.builder, values, self.context.get_value_type(kind))
+
+    def rounds(self, start, stop, step):
+        """The state of a loop: where its next index and its count of rounds to come lie, and between them its ends."""
+        builder = self.builder
+        with builder.goto_entry_block():
+            places = [builder.alloca(start.type) for _ in range(2)]
+        back = builder.icmp_signed("<", step, step.type(0))
+        least = builder.select(back, step.type(-1), step.type(1))
+        distance = builder.sub(builder.add(builder.sub(stop, start), step), least)
+        builder.store(start, places[0])
+        builder.store(builder.sdiv(distance, step), places[1])
+        return places[0], stop, step, places[1]
+
+    def following(self, place, _, step, count):
+        """The next index, and whether there is one."""
+        builder = self.builder
+        index, left = builder.load(place), builder.load(count)
+        builder.store(builder.add(index, step), place)
+        builder.store(builder.sub(left, left.type(1), flags=["nsw"]), count)
+        return index, builder.icmp_signed(">", left, left.type(0))
+
+    def lower_getitem(self, result, expr, array, index, signature):
+        """What is read from an array: a number, or the part that has these indices along its first axes."""
+        if not self.leads(array, index):
+            return super().lower_getitem(result, expr, array, index, signature)
+        kind = self.typeof(array.name)
+        data, lengths, steps = self.part(array, index)
+        if lengths:
+            return array_of(self.context, self.builder, result, data, lengths, steps)
+        number = self.context.unpack_value(self.builder, kind.dtype, data, align=None if kind.aligned else 1)
+        return self.context.cast(self.builder, number, kind.dtype, result)
+
+    def lower_setitem(self, array, index, value, signature):
+        """What is written into one: a number, in one place or in all of a part."""
+        kind, given, builder = self.typeof(array.name), self.typeof(value.name), self.builder
+        filled = isinstance(given, types.Number) and kind.layout == "C"
+        if not self.leads(array, index, filled):
+            return super().lower_setitem(array, index, value, signature)
+        number = self.context.cast(builder, self.loadvar(value.name), given, kind.dtype)
+        data, lengths, _ = self.part(array, index)
+        count = cgutils.intp_t(1)
+        for length in lengths:
+            count = builder.mul(count, length)
+        align = None if kind.aligned else 1
+        if not lengths:
+            return self.context.pack_value(builder, kind.dtype, number, data, align=align)
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.gep(data, [loop.index])
+            self.context.pack_value(builder, kind.dtype, number, place, align=align)
+
+    def indices(self, index):
+        """The indices that an array is read or written at, and their types."""
+        value, kind = self.loadvar(index.name), self.typeof(index.name)
+        single = not isinstance(kind, types.BaseTuple)
+        return ([value], (kind,)) if single else (cgutils.unpack_tuple(self.builder, value), tuple(kind))
+
+    def leads(self, array, index, filled=None):
+        """Whether there are indices along the first axes of an array; along all of them, or all that follows is
+        `filled`."""
+        kind, indices = self.typeof(array.name), self.typeof(index.name)
+        indices = tuple(indices) if isinstance(indices, types.BaseTuple) else (indices,)
+        rest = len(indices) > 0 and isinstance(indices[-1], types.EllipsisType)
+        whole = all(isinstance(each, types.Integer) for each in indices[: len(indices) - rest])
+        if not isinstance(kind, types.Array) or kind.layout not in "CA" or not whole or not indices:
+            return False
+        if filled is None:
+            return not rest and len(indices) <= kind.ndim
+        return filled and len(indices) <= kind.ndim if rest else len(indices) == kind.ndim
+
+    def part(self, array, index):
+        """The address of a part of an array, and the lengths and steps of the axes that it has left."""
+        context, builder, kind = self.context, self.builder, self.typeof(array.name)
+        given = self.loadvar(array.name)
+        data = array_field(context, builder, kind, given, "data")
+        lengths, steps = (
+            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
+            for name in ("shape", "strides")
+        )
+        values, kinds = self.indices(index)
+        at = [
+            context.cast(builder, each, of, types.intp)
+            for each, of in zip(values, kinds, strict=True)
+            if isinstance(of, types.Integer)
+        ]
+        if kind.layout == "A":
+            for each, step in zip(at, steps, strict=False):
+                data = cgutils.pointer_add(builder, data, builder.mul(each, step))
+        elif at:
+            number = at[0]
+            for length, each in zip(lengths[1:], [*at[1:], *[None] * (kind.ndim - len(at))], strict=True):
+                number = builder.mul(number, length)
+                number = number if each is None else builder.add(number, each)
+            data = builder.gep(data, [number])
+        return data, lengths[len(at) :], steps[len(at) :]
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Lowering(NativeLowering):
+    """The pass that makes LLVM's text."""
+
+    lowering_class = Statements
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Assigned(ReconstructSSA):
+    """The pass that gives each assignment a variable, without finding out anew where each is needed: nothing is counted
+    here, and in a function with many loops that takes longest."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = reconstruct_ssa(state.func_ir)
+        self._patch_locals(state)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Joined(PreLowerStripPhis):
+    """The pass that joins them again where branches meet, likewise."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("inline_closure_likes", "nopython_rewrites")
-    """Passes that look for closures and for arithmetic of whole arrays."""
+    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
+    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
+    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    """Passes that are others here."""
 
     def define_pipelines(self):
         """Numba's own passes."""
@@ -1159,7 +1325,8 @@ class Parts(Compiler):
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
         for each in pipelines:
-            each.passes = [step for step in each.passes if step[0].name() not in self.idle]
+            steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
+            each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
         return pipelines
 
 

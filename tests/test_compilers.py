@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
-from support.emitted import load_compiled
+from support.emitted import load_compiled, load_plain
 
 from gradc import pipeline
 
@@ -77,3 +77,44 @@ def test_no_kernel_is_translated_alone(compiled):
 
 def test_numbas_own_level_is_as_it_was(compiled):
     assert config.OPT == 3
+
+
+VISITS = """
+
+@inlined
+def visits(numbers, flags, totals, places):
+    totals[...] = 7.0
+    n = 0
+    for start, stop, step in ((0, 5, 1), (5, 0, -1), (1, 6, 2), (6, 1, -2), (3, 3, 1), (4, 2, 1)):
+        for i in range(start, stop, step):
+            places[n] = i
+            n += 1
+    for i in range(numbers.shape[0]):
+        part = numbers[i]
+        for j in range(1, numbers.shape[1]):
+            flags[i, j] = part[j, 0] > 0.0
+            totals[i] += part[j, 1] + numbers[i, j, 1]
+    numbers[0, 1, ...] = 3
+    numbers[1, 0, 0] = places[0]
+    return n
+
+
+@entry
+def visit(numbers, flags, totals, places):
+    return visits(numbers, flags, totals, places)
+"""
+"""Loops forwards, backwards, in steps and over nothing; numbers and parts of arrays."""
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_loops_and_places_are_as_in_python(tmp_path, aside):
+    """Of arrays that lie in one stretch, and of one that is seen from its end."""
+    source = pipeline.emit(MODEL, file="small.grad") + VISITS
+    results = []
+    for module in (load_plain(source), load_compiled(source, tmp_path)):
+        numbers = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
+        numbers = numbers[:, ::-1] if aside else numbers
+        arrays = numbers, np.zeros((2, 3), bool), np.zeros(2), np.full(20, -1)
+        count = module.visit(*arrays)
+        results.append([count, *(array.tolist() for array in arrays)])
+    assert results[0] == results[1]

@@ -179,7 +179,7 @@ def test_an_entry_from_the_disk_gives_the_bits_of_one_compiled_here(tmp_path):
 def test_a_numba_that_is_made_otherwise_compiles_the_same(tmp_path):
     source = emit("dim n\ninput x[n, 40]\npredict p = tanh(dense(x, 30))\nloss mean(p^2)\n", dtype="float64")
     usual, other = (load_compiled(source, tmp_path) for _ in range(2))
-    other.INNER = ("what no class has",)
+    other.INNER = ((type, "what no class has"),)
     x = np.linspace(-1, 1, 200).reshape(5, 40)
     params = usual.init(0)
     one, another = (module.loss_and_gradients(params, x)[1].flat for module in (usual, other))

@@ -33,6 +33,7 @@ from .lines import INDENT, call_rows, fitted, shape_text
 from .names import WORDS, Names
 from .products import Products
 from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
+from .sizes import Group, Key, Lengths, groups
 from .style import Surroundings, index_text
 
 WIDTH = 120
@@ -45,21 +46,47 @@ class KernelTable:
     """The kernels of a module, each once."""
 
     kernels: list[Kernel] = field(default_factory=list)
-    by_text: dict[tuple[str, ...], Kernel] = field(default_factory=dict)
+    by_text: dict[Key, Kernel] = field(default_factory=dict)
     by_form: "dict[Hashable, _Call]" = field(default_factory=dict)
     """For each form of a nest the call of the kernel that was written for the first of it."""
+    lengths: dict[Key, Lengths] = field(default_factory=dict)
+    """For each text the lengths that the arrays have at all calls."""
+    groups: Mapping[Key, Group] = field(default_factory=dict)
+    """The texts that are alike but for sizes."""
+    of_groups: dict[int, Kernel] = field(default_factory=dict)
 
     def shared(self, kernel: Kernel) -> Kernel:
         """This kernel, or the one written before that does the same to its own arrays."""
         key = _anonymous(kernel)
-        if key not in self.by_text:
-            self.by_text[key] = kernel
-            self.kernels.append(kernel)
-        return self.by_text[key]
+        known = self.known(key)
+        if known is None:
+            group = self.groups.get(key)
+            known = kernel if group is None else group.common(kernel)
+            self.kernels.append(known)
+            if group is not None:
+                self.of_groups[id(group)] = known
+        self.by_text[key] = known
+        self.lengths[key] = _common(self.lengths.get(key, kernel.lengths), kernel.lengths)
+        return known
+
+    def known(self, key: Key) -> Kernel | None:
+        """The kernel of this text, or of one that is alike but for sizes."""
+        return self.by_text.get(key) or self.of_groups.get(id(self.groups.get(key)))
 
     def has(self, kernel: Kernel) -> bool:
         """Whether an equal one is there."""
-        return _anonymous(kernel) in self.by_text
+        return self.known(_anonymous(kernel)) is not None
+
+    def alike(self) -> dict[Key, Group]:
+        """The texts in it that are alike but for sizes."""
+        return groups(self.by_text, self.lengths)
+
+
+def _common(one: Lengths, other: Lengths) -> Lengths:
+    """The lengths that are the same."""
+    return tuple(
+        tuple(a if a == b else None for a, b in zip(*axes, strict=False)) for axes in zip(one, other, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +105,7 @@ class _Call:
         return _Call(self.kernel, parameters, returns, tensors)
 
 
-def _anonymous(kernel: Kernel) -> tuple[str, ...]:
+def _anonymous(kernel: Kernel) -> Key:
     """The body with its names numbered, the parameters' first."""
     numbers = {name: f"${place}" for place, name in enumerate(kernel.arguments)}
 
@@ -314,7 +341,7 @@ class Driver:
         while self.names is not self.functions and name in self.names.taken:
             name = self.functions.fresh(name)
         self.names.taken.add(name)
-        return Kernel(name, kernel.parameters, kernel.arguments, kernel.returns, kernel.doc, kernel.body, kernel.calls)
+        return replace(kernel, name=name)
 
 
 class Flow:

@@ -63,7 +63,8 @@ class Kernel:
     """An emitted function.
 
     `parameters` are tensors or free dims, by their names in the graph; `returns` the scalars it computes. `body` does
-    not depend on its name, so that equal kernels are found by comparing it.
+    not depend on its name, so that equal kernels are found by comparing it. `lengths` are those of each parameter's
+    axes, where they are numbers.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Kernel:
     doc: tuple[str, ...]
     body: tuple[str, ...]
     calls: tuple[str, ...]
+    lengths: tuple[tuple[int | None, ...], ...]
 
 
 @dataclass
@@ -151,7 +153,8 @@ class KernelWriter:
         ending = [f"return {', '.join(self.names.of(n) for n in returns)}"] if returns else []
         words = set(re.findall(r"\w+", " ".join(self.lines)))
         body = (*(row for row in sizes if row.split(" = ")[0] in words), *self.lines, *ending)
-        return Kernel(name, parameters, names, returns, tuple(self.doc()), body, tuple(self.used))
+        lengths = tuple(self.lengths(root) for root in parameters)
+        return Kernel(name, parameters, names, returns, tuple(self.doc()), body, tuple(self.used), lengths)
 
     def mentions(self, name: str) -> bool:
         return any(re.search(rf"\b{re.escape(name)}\b", row) for row in self.lines)
@@ -213,11 +216,18 @@ class KernelWriter:
         buffer = self.buffer(name)
         return (buffer and buffer.shares) or name
 
+    def lengths(self, parameter: str) -> tuple[int | None, ...]:
+        """The lengths of an array's axes, where they are numbers."""
+        return tuple(extent.constant for extent in self.extents(parameter)) if parameter in self.arrays else ()
+
+    def extents(self, root: str) -> tuple[IndexExpr, ...]:
+        """The extents of an array, as it lies in memory."""
+        buffer = self.program.buffers.get(root)
+        return buffer.extents if buffer else self.tensor(root).extents
+
     def shape_with(self, dim: str) -> str | None:
         for root in self.arrays:
-            buffer = self.program.buffers.get(root)
-            extents = buffer.extents if buffer else self.tensor(root).extents
-            for at, extent in enumerate(extents):
+            for at, extent in enumerate(self.extents(root)):
                 if str(extent) == dim and extent.dims == (dim,):
                     return f"{self.names.of(root)}.shape[{at}]"
         return None

@@ -18,8 +18,8 @@ from gradc.schedule.shard import Rows, rows_along, rows_of
 from .callers import Callers, own, quoted, unpacked
 from .driver import Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
-from .layout import ModuleSpec, UpdateProgram
-from .lines import INDENT, laid_out, shape_text
+from .layout import ModuleSpec, Parameter, UpdateProgram
+from .lines import INDENT, broken, laid_out, shape_text
 from .names import MODULE_NAMES, Names
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
@@ -42,19 +42,25 @@ OPTIONAL_IMPORTS = (
     "except ImportError:  # then every step is one shard",
     f"{INDENT}threadpoolctl = None",
 )
+WIDEST_TUPLE = 16
+"""Parameters that are handed over in one tuple; Numba's work grows with the square of their number."""
 LITERAL = 100
 """Characters of the model's text in one line of the literal that holds it."""
 
 
 def emit(spec: ModuleSpec) -> str:
     """The text of a module: the same bytes for the same spec."""
-    return _Module(spec).text()
+    return emit_with_sites(spec)[0]
 
 
 def emit_with_sites(spec: ModuleSpec) -> tuple[str, Mapping[str, tuple[CallSite, ...]]]:
     """The same text; and for each function in it that runs a program its calls of kernels and products, in order."""
     module = _Module(spec)
     text = module.text()
+    alike = module.table.alike()
+    if alike:  # written again, with one kernel for those of a group
+        module = _Module(spec, table=KernelTable(groups=alike))
+        text = module.text()
     return text, module.sites
 
 
@@ -230,9 +236,9 @@ class _Module:
         return f"({tensor.kind.value!r}, {_tuple(axes)})"
 
     def parts_text(self) -> str:
-        views = []
-        for p in self.spec.parameters:
-            views.append(f"view(p, {p.offset}, {shape_text(map(str, p.shape or (1,)))})")
+        if self.has_many:
+            return "# Each pass takes the parameters that it needs from their buffer, one by one."
+        views = [_view_of(p, "p") for p in self.spec.parameters]
         names = ", ".join(self.names.of(p.name) for p in self.spec.parameters)
         if not views:
             return "# The model has no parameters."
@@ -413,10 +419,7 @@ class _Module:
 
     def views(self, buffer: str, program: Program, used: Sequence[str]) -> list[str]:
         """The parameters a program reads, as views of the flat buffer."""
-        names = [self.names.of(p.name) if p.name in used else "_" for p in self.spec.parameters]
-        if all(name == "_" for name in names):
-            return []
-        return [_assigned(names, f"parts({buffer})")]
+        return self.taken(buffer, [self.names.of(p.name) if p.name in used else "_" for p in self.spec.parameters])
 
     def gradient_views(self, program: Program, labels: Iterable[str], every: Iterable[str] = ()) -> list[str]:
         """Views of the gradients of these parameters, in the order of all."""
@@ -430,7 +433,21 @@ class _Module:
                 names.append(self.names.of(tensor))
             else:
                 names.append(self.names.of(f"{tensor}.place"))
-        return [_assigned(names, "parts(d_params)")] if any(name != "_" for name in names) else []
+        return self.taken("d_params", names)
+
+    @property
+    def has_many(self) -> bool:
+        """Whether there are too many parameters for one tuple."""
+        return len(self.spec.parameters) > WIDEST_TUPLE
+
+    def taken(self, buffer: str, names: list[str]) -> list[str]:
+        """What takes the parameters in a buffer under these names, `_` where one is not needed."""
+        if all(name == "_" for name in names):
+            return []
+        if not self.has_many:
+            return [_assigned(names, f"parts({buffer})")]
+        found = zip(names, self.spec.parameters, strict=False)
+        return [row for name, p in found if name != "_" for row in broken("", f"{name} = {_view_of(p, buffer)}")]
 
     def scalar_gradients(self, program: Program, labels: Iterable[str]) -> list[str]:
         rows = []
@@ -524,6 +541,11 @@ def outputs_of(program: Program | None, role: str) -> tuple[str, ...]:
     if program is None:
         return ()
     return tuple(label.removeprefix(f"{role} ") for label in program.graph.outputs if label.startswith(f"{role} "))
+
+
+def _view_of(parameter: Parameter, buffer: str) -> str:
+    """A parameter, or its gradient, as a stretch of a buffer in its shape."""
+    return f"view({buffer}, {parameter.offset}, {shape_text(map(str, parameter.shape or (1,)))})"
 
 
 def _joins_nothing(update: UpdateProgram) -> bool:

@@ -15,6 +15,8 @@ PRELUDE_NAMES = (*prelude_words((*AVAILABLE, "compilers"), "float32"), *prelude_
 IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
     *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "INNER", "WIDE"),
+    *("Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA"),
+    *("build_definitions", "reconstruct_ssa", "register_pass"),
     *("ctypes", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)

@@ -113,6 +113,12 @@ NUMBA = {
     "numba.core": SimpleNamespace(cgutils=None, config=None),
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
+    "numba.core.compiler_machinery": SimpleNamespace(register_pass=lambda **_: _same),
+    "numba.core.lowering": SimpleNamespace(Lower=object),
+    "numba.core.ir_utils": SimpleNamespace(build_definitions=None),
+    "numba.core.ssa": SimpleNamespace(reconstruct_ssa=None),
+    "numba.core.typed_passes": SimpleNamespace(NativeLowering=object, PreLowerStripPhis=object),
+    "numba.core.untyped_passes": SimpleNamespace(ReconstructSSA=object),
     "numba.extending": SimpleNamespace(
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
     ),
