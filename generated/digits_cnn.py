@@ -946,7 +946,7 @@ def processors():
 
 
 def shards_of(rows, work, least):
-    """How many workers so many rows and multiply-adds are cut for: GRADC_THREADS at most, each with at least so many."""
+    """How many workers so many rows and multiply-adds are cut for: GRADC_THREADS at most, each with enough."""
     most = int(os.environ.get("GRADC_THREADS") or processors())
     return 1 if threadpoolctl is None else max(1, min(most, rows, work // least))
 
