@@ -261,7 +261,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     updates, names, moments = _updates(model, rules, {p.name: p for p in parameters})
     release = version("gradc")
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
-    batch = int(dict(model.fit).get("batch", USUAL_BATCH))
+    gradient = gradient_program(stages.gradient, batch=batch_of(model)) if stages.gradient else None
     return ModuleSpec(
         name=model.name,
         file=file_in_text(model.file),
@@ -280,7 +280,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         moment_names=names,
         updates=updates,
         before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
-        gradient=_with_space_for(updates, gradient_program(stages.gradient, batch=batch)) if stages.gradient else None,
+        gradient=_with_space_for(updates, gradient) if gradient else None,
         evaluate=schedule(stages.evaluate) if stages.evaluate else None,
         predict=schedule(stages.predict) if stages.predict else None,
         alone=_alone(stages),
@@ -289,6 +289,11 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         data=model.data,
         fit=dict(model.fit),
     )
+
+
+def batch_of(model: core.Model) -> int:
+    """How many rows a step has: what the model is fitted with, or what is usual."""
+    return int(dict(model.fit).get("batch", USUAL_BATCH))
 
 
 def gradient_program(graph: Graph, *, share: bool = True, batch: int = USUAL_BATCH) -> Program:

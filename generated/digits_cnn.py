@@ -1071,7 +1071,7 @@ WORKERS = Workers()
 
 def alone():
     """A team of one: which worker, a board to add up at, turns to wait for."""
-    return 0, np.empty((2, 1, 0)), np.zeros((1, 8), np.int64)
+    return 0, np.empty((2, 1, 0), np.float64), np.zeros((1, 8), np.int64)
 
 
 class Params:
@@ -1120,7 +1120,7 @@ class State:
         ):
             self.work = [(np.empty(6356 * batch + 32320, f4), np.empty(512 * batch, np.int64)) for _ in range(workers)]
             self.shares = np.empty((workers, SIZE), f4)
-            self.board = np.empty((2, workers, 1))
+            self.board = np.empty((2, workers, 1), np.float64)
             self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
             self.calls = np.empty(8, np.int64)
             self.held = params.flat, self.flat

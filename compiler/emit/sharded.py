@@ -246,7 +246,7 @@ class ShardedCallers(Callers):
             *common,
             *list_rows(INDENT * 2, "self.work", f"({element})", "for _ in range(workers)"),
             f"{INDENT * 2}self.shares = np.empty((workers, SIZE), {self.real})",
-            f"{INDENT * 2}self.board = np.empty((2, workers, {widest}))",
+            f"{INDENT * 2}self.board = np.empty((2, workers, {widest}), np.float64)",
             f"{INDENT * 2}self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each",
             f"{INDENT * 2}self.calls = np.empty({self.length_of_notes()}, np.int64)",
             f"{INDENT * 2}self.held = params.flat, self.flat",

@@ -25,6 +25,7 @@ from gradc.language.lower import lower
 from gradc.pipeline import Stages, gradient_graph, gradient_program, graphs_of, module_spec
 from gradc.schedule.build import schedule
 from gradc.schedule.verify import verify_program
+from gradc.stages import batch_of
 
 from .emitted import load_compiled, load_plain, poisoned
 from .models import RandomModel
@@ -127,7 +128,7 @@ def sources_of(stages: Stages, text: str, dtype: str) -> Sources:
         if graph is not None
     }
     if stages.gradient is not None:
-        apart["gradient"] = gradient_program(stages.gradient, share=False)
+        apart["gradient"] = gradient_program(stages.gradient, share=False, batch=batch_of(stages.model))
     for program in (spec.gradient, spec.evaluate, spec.predict, *apart.values()):
         if program is not None:
             verify_program(program, facts)
