@@ -228,10 +228,11 @@ def memory_of(work: Work, program: Program, dims: Mapping[str, int], itemsize: i
     own = sum(sizes[space.kind] * length.value(dims) for space, length in program.work.items())
     if work.state is None:
         return Memory(work.params.flat.nbytes, 0, 0, own, peak())
-    arrays = {id(array): (name, array) for name, value in vars(work.state).items() for array in arrays_in(value)}
-    parts = Counter[str]()
-    for name, array in arrays.values():  # each once: workers have some in common
-        parts[name] += array.nbytes
+    parts, seen = Counter[str](), {id(work.params.flat)}
+    for name, value in vars(work.state).items():
+        for array in arrays_in(value):
+            parts[name] += 0 if id(array) in seen else array.nbytes  # workers have some in common
+            seen.add(id(array))
     moments, gradients = parts.pop("flat"), parts.pop("d_params", 0) + parts.pop("shares", 0)
     return Memory(work.params.flat.nbytes, gradients, moments, parts.total(), peak())
 

@@ -1252,7 +1252,7 @@ def packing(dtype):
 def tiles(dtype):
     """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
     two = 2 * REGISTER * 8 // dtype.bitwidth
-    most, narrow_most = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1)
+    most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
     four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
     single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
 
@@ -1264,7 +1264,10 @@ def tiles(dtype):
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
-            if last >= 4:
+            if width != two and last > ROWS:
+                narrow_twice(operands)
+                row += 2 * ROWS
+            elif last >= 4:
                 most(operands) if width == two else narrow_most(operands)
                 row += ROWS
             elif last > 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.emitted import load_plain
 
 import gradc
 from gradc import bench, console, pipeline
@@ -331,3 +332,21 @@ def test_a_terminal_gets_a_drawn_table(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "[red]a" in shown
     assert "─" in shown
+
+
+def test_memory_is_counted_once_where_a_step_is_cut(monkeypatch):
+    """What workers have in common, and what they hold of others, is one array."""
+    stages, source, _ = emitted(LONG)
+    module = load_plain(source)
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
+    arrays = {"x": np.zeros((6, 40)), "y": np.zeros((6, 40))}
+    work = bench.at_work(module, arrays, False)
+    work.call()
+    program = module_spec(stages, LONG, "float64").gradient
+    assert program is not None
+    memory = bench.memory_of(work, program, {"batch": 6}, 8)
+    assert (memory.parameters, memory.gradients) == (8 * module.SIZE, 2 * 8 * module.SIZE)
+    assert memory.moments == work.state.flat.nbytes
+    assert memory.work == 2 * work.state.work[0][0].nbytes + sum(
+        getattr(work.state, name).nbytes for name in ("losses", "board", "turns", "calls")
+    )
