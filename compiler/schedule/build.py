@@ -23,9 +23,7 @@ from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
 
 
-def schedule(
-    graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, rows: int = 0
-) -> Program:
+def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, rows: int = 0) -> Program:
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
