@@ -5,6 +5,7 @@ this module only where there is someone to see a bar.
 """
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -41,13 +42,13 @@ class Bar:
         self._bar.start_task(self._task)
         self._bar.start()
 
-    def step(self, loss: float) -> None:
-        """Counts a step; moves the bar ten times a second at most."""
-        self._done += 1
+    def steps(self, losses: Sequence[float]) -> None:
+        """Counts them; moves the bar ten times a second at most."""
+        self._done += len(losses)
         now = time.monotonic()
         if now - self._shown_at >= SECONDS_BETWEEN:
             self._shown_at = now
-            self._bar.update(self._task, completed=self._done, told=f"loss {loss:.4g}{self._validation}")
+            self._bar.update(self._task, completed=self._done, told=f"loss {losses[-1]:.4g}{self._validation}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Shows the epoch's mean loss and validation."""

@@ -38,7 +38,8 @@ class Cut:
         return 1 if self.order is None else math.ceil(len(self.order) / self.settings.batch)
 
     def blocks(self, epoch: int, step: int, most: Callable[[], int]) -> Iterator[tuple[int, Sequence[Array]]]:
-        """What is left of an epoch (counted from 0), from a step on: so many steps, and the rows of their batches.
+        """What is left of an epoch (counted from 0), from a step on: so many steps, and the rows of their batches,
+        in whose place the next ones will lie.
 
         `most` tells before each block how many steps there may be in it. A smaller last batch is a block of its own.
         """
@@ -49,10 +50,16 @@ class Cut:
         batch = self.settings.batch
         order = self.order[np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.order))]
         batch_bytes = batch * sum(array[:1].nbytes for array in self.arrays)
+        room: list[Array] = []  # the same for every block: a new one would be new pages to the system
         while step < self.steps:
             steps = max(1, min(most(), BLOCK_BYTES // max(1, batch_bytes), len(order) // batch - step))
             places = order[step * batch : (step + steps) * batch]
-            yield steps, [np.take(array, places, axis=0) for array in self.arrays]
+            if not room or len(room[0]) < len(places):
+                room = [np.empty((len(places), *array.shape[1:]), array.dtype) for array in self.arrays]
+            rows = [space[: len(places)] for space in room]
+            for array, space in zip(self.arrays, rows, strict=True):
+                np.take(array, places, axis=0, out=space, mode="clip")  # none is outside: only then it takes no copy
+            yield steps, rows
             step += steps
 
 

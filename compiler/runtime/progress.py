@@ -3,7 +3,7 @@
 Implements `training.Progress`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from .training import Epoch, Plan
 
@@ -28,7 +28,7 @@ class Lines:
         self._last = plan.last
         self._every = -(-(plan.last - plan.first + 1) // MOST_LINES)
 
-    def step(self, loss: float) -> None: ...
+    def steps(self, losses: Sequence[float]) -> None: ...
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the line, if it is its turn."""

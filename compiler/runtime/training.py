@@ -71,10 +71,10 @@ class Plan:
 
 
 class Progress(Protocol):
-    """Watches a fit. `step` is called for every step, often after many were taken at once, and has to be cheap."""
+    """Watches a fit. `steps` is told the losses of the steps that were taken at once, one or many."""
 
     def start(self, plan: Plan) -> None: ...
-    def step(self, loss: float) -> None: ...
+    def steps(self, losses: Sequence[float]) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
     def finish(self) -> None: ...
 
@@ -83,7 +83,7 @@ class Silent:
     """Progress that nobody watches."""
 
     def start(self, plan: Plan) -> None: ...
-    def step(self, loss: float) -> None: ...
+    def steps(self, losses: Sequence[float]) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
     def finish(self) -> None: ...
 
@@ -241,9 +241,10 @@ def _train_epoch(session: Session, cut: Cut, watch: Progress, interrupt: Interru
         for steps, arrays in cut.blocks(position.epoch, position.step, clock.most):
             losses = train_steps(params, state, steps, *arrays)
             size = 1 if cut.order is None else len(arrays[0]) // steps
-            for loss in losses.tolist():
+            losses = losses.tolist()
+            for loss in losses:
                 total += loss * size
-                watch.step(loss)
+            watch.steps(losses)
             done += steps
             examples += steps * size
             begin, started = time.perf_counter(), begin
