@@ -1,44 +1,23 @@
 """The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and others."""
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradc.graph.index import IndexExpr
-from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program, keys_read
 
+from .checks import Checks
+from .definitions import function, plain, quoted, sentences, tuple_of, tuple_text
 from .laws import law_text
-from .layout import ModuleSpec
-from .lines import INDENT, broken, call_rows, laid_out
-from .names import Names
-from .style import Surroundings, index_text
-
-WIDTH = 120
-KINDS = {Kind.REAL: ("fiu", "numbers"), Kind.WHOLE: ("iu", "whole numbers"), Kind.BOOL: ("b", "true or false")}
+from .lines import INDENT, broken, call_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Callers:
+class Callers(Checks):
     """Writes them for one module."""
 
-    spec: ModuleSpec
-    names: Names
-    real: str
-
     # ------------------------------------------------------------ small texts
-
-    def dtype(self, kind: Kind) -> str:
-        return {Kind.REAL: self.real, Kind.WHOLE: "np.int64", Kind.BOOL: "np.bool_"}[kind]
-
-    def size(self, expr: IndexExpr) -> str:
-        around = Surroundings(lambda tensor, _: tensor, self.names.of, {}, self.real, lambda _: None)
-        return index_text(expr, around)
-
-    def passed(self, label: str) -> list[str]:
-        """The arrays that an entry takes, in order."""
-        return [self.names.of(tensor.name) for tensor in self.given(label)]
 
     def seed(self, program: Program | None) -> list[str]:
         """The seed, where a program draws random numbers."""
@@ -64,31 +43,12 @@ class Callers:
         """The argument for an entry that draws random numbers."""
         return [f"_seed({seed})" for _ in self.seed(program)]
 
-    def given(self, label: str) -> tuple[Tensor, ...]:
-        if label in self.spec.alone:
-            return self.spec.alone[label].inputs
-        return self.spec.inputs if label == "predict" else (*self.spec.inputs, *self.spec.targets)
-
-    def shape_text(self, tensor: Tensor) -> str:
-        """`[batch, pixels = 64]`."""
-        parts = []
-        for axis in tensor.axes:
-            size = str(axis.extent)
-            named = axis.name != size and axis.name.isidentifier() and dict(self.spec.sizes).get(axis.name) is not None
-            parts.append(f"{axis.name} = {size}" if named else size)
-        return f"[{', '.join(parts)}]"
-
     def entry_doc(self, label: str, arrays: list[str], scalars: list[str]) -> str:
         if label.startswith("predict") and arrays:
             return f"One forward pass: fills {' and '.join(arrays)}."
         return f"One forward pass: returns {', '.join(scalars)}."
 
     # ------------------------------------------------------------ entries
-
-    def bounded(self, label: str) -> list[tuple[int, Tensor]]:
-        """The arrays of whole numbers whose range is declared, each with its place among those passed."""
-        found = [(at, t) for at, t in enumerate(self.given(label)) if t.kind is Kind.WHOLE and t.bounds is not None]
-        return found
 
     def checks(self, label: str, scalars: int, *known: str, before: Iterable[str] = ()) -> Iterator[str]:
         """Lines that return (which array, place, known …) where a whole number is outside its range, and what stands
@@ -155,7 +115,7 @@ class Callers:
             *self.meeting(),
             *call_rows("return -1, -1, differentiate", self.pass_given(*seed)),
         ]
-        return entry_text("entry", "gradient_entry", [*arguments, *self.passed("all")], lines)
+        return function("entry", "gradient_entry", [*arguments, *self.passed("all")], lines)
 
     def meeting(self, *, steps: bool = False) -> list[str]:
         """Rows that make of the arguments of an entry what a pass is told of the workers."""
@@ -198,7 +158,7 @@ class Callers:
         data = [*work, *self.seed(self.spec.gradient), *given]
         arguments = ["params", self.gradients, "moments", "t", "losses", *self.team, *data]
         name = ("inlined", "take_steps") if self.team else ("entry", "step_entry")
-        return entry_text(*name, arguments, lines)
+        return function(*name, arguments, lines)
 
     def leaving(self) -> list[str]:
         """What a worker does before it ends a step early."""
@@ -260,7 +220,7 @@ class Callers:
         random = False
         for p in self.spec.parameters:
             if p.law is None:
-                text: str | None = f"orthogonal(rng, {_shape(p.shape)})"
+                text: str | None = f"orthogonal(rng, {tuple_of(p.shape)})"
             else:
                 text = law_text(p.law, p.indices, p.shape)
             if text is not None:
@@ -332,8 +292,8 @@ class Callers:
     def refusal(self, label: str) -> list[str]:
         if not self.bounded(label):
             return []
-        names = _shape_of(quoted(tensor.name) for tensor in self.given(label))
-        arrays = _shape_of(self.passed(label))
+        names = tuple_text(quoted(tensor.name) for tensor in self.given(label))
+        arrays = tuple_text(self.passed(label))
         return ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range({names}[bad], {arrays}[bad], place))"]
 
     def told(self) -> str:
@@ -343,7 +303,7 @@ class Callers:
     def train_step_text(self) -> str:
         passed = self.passed("all")
         lines = [
-            *_doc(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
+            *sentences(f"One training step on one batch, in place; returns the loss. {self.described('all')}."),
             *self.checked("all"),
             f"return _steps({', '.join(['params', 'state', 'state.losses', *passed])})",
         ]
@@ -386,7 +346,7 @@ class Callers:
         told = f"{self.told()}, done, loss"
         called = self.step_called(told)
         counted = batch is not None and (bounded or any("count" in row for row in called))
-        names, arrays = _shape_of(quoted(tensor.name) for tensor in self.given("all")), _shape_of(passed)
+        names, arrays = tuple_text(quoted(tensor.name) for tensor in self.given("all")), tuple_text(passed)
         wrong = f"{arrays}[bad]{'[done * count :]' if batch is not None else ''}"
         refused = ["if bad >= 0:", f"{INDENT}raise ValueError(_out_of_range({names}[bad], {wrong}, place))"]
         lines = [
@@ -481,7 +441,7 @@ class Callers:
         left = ", ".join(["bad", "place", *scalars]) if self.bounded(label) else ", ".join(["_", "_", *scalars])
         called = f"{left} = {label}_entry" if scalars or self.bounded(label) else f"{label}_entry"
         lines = [
-            *_doc(f"The prediction {what}. {self.described(label)}."),
+            *sentences(f"The prediction {what}. {self.described(label)}."),
             *self.checked(label),
             *self.dims_of(program, label),
             *made,
@@ -512,140 +472,6 @@ class Callers:
         ]
         return plain("evaluate", ["params", *self.passed("all"), "*", "seed=0"], lines)
 
-    # ------------------------------------------------------------ checks of arrays
-
-    def checked_texts(self) -> Iterator[str]:
-        everything = self.given("all")
-        if not everything:
-            return
-        both = bool(self.spec.targets)
-        if self.spec.inputs:
-            yield self.checker("_checked_inputs", self.spec.inputs, ())
-        if both or not self.spec.inputs:
-            yield self.checker("_checked", everything, self.spec.inputs)
-        elif self.spec.gradient is not None or self.spec.evaluate is not None:
-            yield "_checked = _checked_inputs"
-        for label, alone in self.spec.alone.items():
-            if alone.inputs:
-                yield self.checker(f"_checked_for_{label}", alone.inputs, ())
-        yield self.array_text()
-        if any(tensor.axes for _, tensor in self.bounded("all")) or self.bounded("all"):
-            yield self.out_of_range_text()
-
-    def checker(self, name: str, tensors: tuple[Tensor, ...], before: tuple[Tensor, ...]) -> str:
-        names = [self.names.of(tensor.name) for tensor in tensors]
-        rows: list[str] = []
-        known: dict[str, str] = {}
-        if before:
-            first = [self.names.of(tensor.name) for tensor in before]
-            left = f"({first[0]},)" if len(first) == 1 else ", ".join(first)
-            rows.append(f"{left} = _checked_inputs({', '.join(first)})")
-            for tensor in before:
-                self.learn(tensor, known)
-        for tensor in tensors:
-            if tensor not in before:
-                rows += self.array_rows(tensor, known)
-        rows += self.late_rows(tensors, before, known)
-        for value, message in self.spec.preconditions:
-            if all(dim in known for dim in value.dims) and not self.told_before(value, before):
-                text = value.with_dims({})
-                rows.append(f"if {self.known_size(text, known)} < 0:")
-                rows.append(f"{INDENT}raise ValueError({quoted(message)})")
-        ending = f"return {', '.join(names)}{',' if len(names) == 1 else ''}"
-        ending = f"return ({names[0]},)" if len(names) == 1 else ending
-        return plain(name, names, [*rows, ending])
-
-    def told_before(self, value: IndexExpr, before: tuple[Tensor, ...]) -> bool:
-        known: dict[str, str] = {}
-        for tensor in before:
-            self.learn(tensor, known)
-        return bool(before) and all(dim in known for dim in value.dims)
-
-    def learn(self, tensor: Tensor, known: dict[str, str]) -> None:
-        for at, extent in enumerate(tensor.extents):
-            if extent.dims == (str(extent),):
-                known.setdefault(str(extent), f"{self.names.of(tensor.name)}.shape[{at}]")
-
-    def known_size(self, expr: IndexExpr, known: dict[str, str]) -> str:
-        around = Surroundings(lambda t, _: t, lambda dim: known.get(dim, dim), {}, self.real, lambda _: None)
-        return index_text(expr, around)
-
-    def array_rows(self, tensor: Tensor, known: dict[str, str]) -> list[str]:
-        name = self.names.of(tensor.name)
-        kinds, words = KINDS[tensor.kind]
-        checks = f"{quoted(tensor.name)}, {name}, {quoted(kinds)}, {quoted(words)}, {self.dtype(tensor.kind)}"
-        shape = self.shape_text(tensor)
-        if not tensor.axes:
-            return [
-                f"{name} = _array({checks})",
-                f"if {name}.ndim != 0:",
-                f'{INDENT}raise ValueError(f"{tensor.name} is a scalar; got {{list({name}.shape)}}")',
-                f"{name} = {name}.item()",
-            ]
-        told = dict(known)
-        self.learn(tensor, known)
-        wanted = []
-        for at, extent in enumerate(tensor.extents):
-            own = known.get(str(extent)) == f"{name}.shape[{at}]" and str(extent) not in told
-            if not own and all(dim in known for dim in extent.dims):
-                wanted.append(f"{name}.shape[{at}] != {self.known_size(extent, known)}")
-        free = any(extent.dims for extent in tensor.extents)
-        empty = [f"{name}.size == 0"] if free else []
-        conditions = " or ".join([f"{name}.ndim != {len(tensor.axes)}", *wanted, *empty])
-        relation = self.relation(tensor, told)
-        return [
-            f"{name} = _array({checks})",
-            f"if {conditions}:",
-            f'{INDENT}raise ValueError(f"{tensor.name} is {shape}{relation}; got {{list({name}.shape)}}")',
-        ]
-
-    def late_rows(self, tensors: tuple[Tensor, ...], before: tuple[Tensor, ...], known: dict[str, str]) -> list[str]:
-        """Checks of extents in free dims that only a later array tells: `a[n + 1]` before `b[n]`."""
-        early: dict[str, str] = {}
-        for tensor in before:
-            self.learn(tensor, early)
-        so_far: dict[str, str] = {}
-        rows = []
-        for tensor in tensors:
-            self.learn(tensor, so_far)
-            name = self.names.of(tensor.name)
-            for at, extent in enumerate(tensor.extents):
-                late = not all(dim in so_far for dim in extent.dims) and all(dim in known for dim in extent.dims)
-                if late and not (tensor in before and all(dim in early for dim in extent.dims)):
-                    told = {dim: known[dim] for dim in extent.dims}
-                    shape = f"{self.shape_text(tensor)}{self.relation(tensor, told)}"
-                    rows.append(f"if {name}.shape[{at}] != {self.known_size(extent, known)}:")
-                    rows.append(f'{INDENT}raise ValueError(f"{tensor.name} is {shape}; got {{list({name}.shape)}}")')
-        return rows
-
-    def relation(self, tensor: Tensor, known: dict[str, str]) -> str:
-        """` with batch = 32`, for the dims that an array before this one told."""
-        dims = dict.fromkeys(dim for extent in tensor.extents for dim in extent.dims if dim in known)
-        shown = ", ".join(f"{dim} = {{{known[dim]}}}" for dim in dims)
-        return f" with {shown}" if shown else ""
-
-    def array_text(self) -> str:
-        return "\n".join([
-            "def _array(name, value, kinds, words, dtype):",
-            f"{INDENT}try:",
-            f"{INDENT * 2}array = np.asarray(value)",
-            f"{INDENT}except ValueError as error:  # rows of different lengths",
-            f'{INDENT * 2}raise ValueError(f"{{name}} cannot be made an array: {{error}}") from None',
-            f"{INDENT}if array.dtype.kind not in kinds:",
-            f'{INDENT * 2}raise TypeError(f"{{name}} holds {{words}}; got {{array.dtype}}")',
-            f'{INDENT}array = np.asarray(array, dtype, order="C")',
-            f"{INDENT}# of arrays that cannot be written Numba would compile versions of its own",
-            f"{INDENT}return array if array.flags.writeable else array.copy()",
-        ])  # fmt: skip
-
-    def out_of_range_text(self) -> str:
-        lines = [
-            "at = list(map(int, np.unravel_index(place, np.shape(array))))",
-            "value = np.ravel(array)[place]",
-            "return f\"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}\"",
-        ]
-        return plain("_out_of_range", ["name", "array", "place"], lines)
-
 
 def own(*buffers: str, moments: int = 0) -> list[str]:
     """Lines that refuse buffers of another model: where they are shorter, kernels would run beyond their ends."""
@@ -654,43 +480,3 @@ def own(*buffers: str, moments: int = 0) -> list[str]:
     whose = "params or state are" if "moments" in buffers else "params are"
     mend = "init() and init_state(params) make" if "moments" in buffers else "init() makes"
     return [f"if {wrong}:", f'{INDENT}raise ValueError("{whose} of another model: {mend} those of this one")']
-
-
-def quoted(text: str) -> str:
-    """The text as a literal in double quotes."""
-    shown = repr(text)
-    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
-
-
-def unpacked(names: list[str]) -> str:
-    """The left side that takes a tuple apart, or the tuple itself."""
-    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return _shape_of(map(str, shape))
-
-
-def _shape_of(parts: Iterable[str]) -> str:
-    """The parts as a tuple."""
-    shown = list(parts)
-    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
-
-
-def _doc(text: str) -> list[str]:
-    """A docstring, its sentences on lines of their own where one line is too short."""
-    if len(text) + len(INDENT) + 6 <= WIDTH:
-        return [f'"""{text}"""']
-    first, _, rest = text.partition(". ")
-    return [f'"""{first}.', "", *textwrap.wrap(rest, WIDTH - len(INDENT), break_long_words=False), '"""']
-
-
-def entry_text(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
-    """A function that Numba compiles."""
-    return f"@{decorator}\n{plain(name, arguments, body)}"
-
-
-def plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
-    """A function of Python."""
-    header = f"def {name}({', '.join(arguments)}):"
-    return "\n".join([header, *laid_out(f"{INDENT}{row}" if row else "" for row in body)])

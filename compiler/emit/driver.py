@@ -36,7 +36,6 @@ from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, unc
 from .sizes import Group, Key, Lengths, groups
 from .style import Surroundings, index_text
 
-WIDTH = 120
 WIDEST_VIEW = 90
 """Characters of a view of the work space; with a longer one among them, starts get names."""
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,19 +14,31 @@ from gradc.schedule.costs import BLAS_WORK
 from gradc.schedule.program import Program, Space, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of
 
-from .callers import Callers, own, quoted, unpacked
+from .callers import Callers, own
+from .definitions import (
+    assigned,
+    docstring,
+    filled_text,
+    function,
+    quoted,
+    safe,
+    shortened,
+    source_text,
+    table,
+    tuple_of,
+    unpacked,
+    wrapped_tuple,
+)
 from .driver import Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, Parameter, UpdateProgram
-from .lines import INDENT, broken, laid_out, shape_text
+from .lines import INDENT, broken, shape_text
 from .names import MODULE_NAMES, Names
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
 from .rounds import RANGE
 from .sharded import ShardedCallers
 
-WIDTH = 120
-WIDEST_EQUATION = 88
 THREAD_IMPORTS = (
     "import os",
     "import threading",
@@ -44,8 +55,6 @@ OPTIONAL_IMPORTS = (
 )
 WIDEST_TUPLE = 16
 """Parameters that are handed over in one tuple; Numba's work grows with the square of their number."""
-LITERAL = 100
-"""Characters of the model's text in one line of the literal that holds it."""
 
 
 def emit(spec: ModuleSpec) -> str:
@@ -151,16 +160,16 @@ class _Module:
         what = "its gradient and its training step" if self.spec.gradient is not None else "forward"
         name, file = file_in_text(self.spec.name), self.spec.file
         # the template has the quotes
-        return _wrapped(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
+        return filled_text(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
 
     def provenance(self) -> str:
         spec = self.spec
         first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}."
-        wrapped = _wrapped(f"{first} It needs NumPy and Numba, not gradc.", "")
+        wrapped = filled_text(f"{first} It needs NumPy and Numba, not gradc.", "")
         return wrapped + "\nThis file, all of it, is yours to use under any terms."
 
     def model_lines(self) -> str:
-        shown = [(_shortened(_safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
+        shown = [(shortened(safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
         width = min(max((len(text) for text, _ in shown), default=0) + 4, 90)
         return "\n".join(f"    {text:<{width}}{place}" for text, place in shown)
 
@@ -185,7 +194,7 @@ class _Module:
         titles = [title for title in ("Parameters", "States") if title in shown]
         for title in titles[-1:]:
             shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", " "))
-        return [_wrapped("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
+        return [filled_text("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
 
     def imports(self) -> tuple[str, ...]:
         lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
@@ -214,26 +223,26 @@ class _Module:
     def interface(self) -> str:
         spec = self.spec
         rows = [f"NAME = {quoted(spec.name)}", f"DTYPE = {quoted(spec.dtype)}", f"HASH = {quoted(spec.digest)}"]
-        rows.append(_table("PARAMS", [(p.name, f"({p.offset}, {_tuple(p.shape)})") for p in spec.parameters]))
+        rows.append(table("PARAMS", [(p.name, f"({p.offset}, {tuple_of(p.shape)})") for p in spec.parameters]))
         rows.append(f"SIZE = {spec.size}")
-        moments = [(name, f"({offset}, {_tuple(shape)})") for name, (offset, shape) in spec.moment_names.items()]
-        rows.append(_table("MOMENTS", moments))
-        rows.append(_table("INPUTS", [(t.name, self.described(t)) for t in spec.inputs]))
-        rows.append(_table("TARGETS", [(t.name, self.described(t)) for t in spec.targets]))
+        moments = [(name, f"({offset}, {tuple_of(shape)})") for name, (offset, shape) in spec.moment_names.items()]
+        rows.append(table("MOMENTS", moments))
+        rows.append(table("INPUTS", [(t.name, self.described(t)) for t in spec.inputs]))
+        rows.append(table("TARGETS", [(t.name, self.described(t)) for t in spec.targets]))
         whole = [t for t in (*spec.inputs, *spec.targets) if t.kind is Kind.WHOLE]
-        rows.append(_table("RANGES", [(t.name, _limit(t)) for t in whole]))
+        rows.append(table("RANGES", [(t.name, _limit(t)) for t in whole]))
         rows.append(f"BATCH = {quoted(spec.batch) if spec.batch else None}")
-        rows.append(f"PREDICTIONS = {_tuple(outputs_of(spec.predict, 'predict'))}")
-        rows.append(f"METRICS = {_tuple(outputs_of(spec.evaluate, 'metric'))}")
+        rows.append(f"PREDICTIONS = {tuple_of(outputs_of(spec.predict, 'predict'))}")
+        rows.append(f"METRICS = {tuple_of(outputs_of(spec.evaluate, 'metric'))}")
         rows.append(f"DATA = {quoted(spec.data) if spec.data else None}")
         options = ", ".join(f"{quoted(name)}: {value!r}" for name, value in spec.fit.items())
         rows.append(f"FIT = {{{options}}}")
-        rows.append(f"SOURCE = {_source_text(spec.source)}")
+        rows.append(f"SOURCE = {source_text(spec.source)}")
         return "\n".join(rows)
 
     def described(self, tensor: Tensor) -> str:
         axes = tuple(a.constant if a.constant is not None else str(a) for a in tensor.extents)
-        return f"({tensor.kind.value!r}, {_tuple(axes)})"
+        return f"({tensor.kind.value!r}, {tuple_of(axes)})"
 
     def parts_text(self) -> str:
         if self.has_many:
@@ -242,8 +251,8 @@ class _Module:
         names = ", ".join(self.names.of(p.name) for p in self.spec.parameters)
         if not views:
             return "# The model has no parameters."
-        body = _wrapped_tuple(views)
-        doc = _wrapped(f'"""{names}: views of the flat buffer p, or of its gradient."""', INDENT)
+        body = wrapped_tuple(views)
+        doc = filled_text(f'"""{names}: views of the flat buffer p, or of its gradient."""', INDENT)
         return f"@inlined\ndef parts(p):\n{INDENT}{doc}\n{INDENT}return {body}"
 
     # ------------------------------------------------------------ functions
@@ -445,7 +454,7 @@ class _Module:
         if all(name == "_" for name in names):
             return []
         if not self.has_many:
-            return [_assigned(names, f"parts({buffer})")]
+            return [assigned(names, f"parts({buffer})")]
         found = zip(names, self.spec.parameters, strict=False)
         return [row for name, p in found if name != "_" for row in broken("", f"{name} = {_view_of(p, buffer)}")]
 
@@ -556,69 +565,6 @@ def _joins_nothing(update: UpdateProgram) -> bool:
     return rows is not None and not rows.after and not rows.partial and not update.program.work and alike
 
 
-def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
-    """A decorated definition, its header wrapped where it is long."""
-    header = f"def {name}({', '.join(arguments)}):"
-    if len(header) > WIDTH:
-        inside = _filled(list(arguments), INDENT)
-        header = f"def {name}(\n{inside}\n):"
-    rows = laid_out(f"{INDENT}{row}" if row else "" for row in body)
-    return "\n".join([f"@{decorator}", header, *rows])
-
-
-def docstring(rows: Sequence[str]) -> list[str]:
-    """A docstring of one row or several."""
-    if len(rows) == 1:
-        return [f'"""{rows[0].strip()}"""']
-    # what follows the first row stands no deeper than it, as formatters set it
-    return [f'"""{rows[0]}', *textwrap.dedent("\n".join(rows[1:])).split("\n"), '"""']
-
-
-def _assigned(names: Sequence[str], value: str) -> str:
-    left = ", ".join(names)
-    single = f"{left}, = {value}" if len(names) == 1 else f"{left} = {value}"
-    single = f"({left},) = {value}" if len(names) == 1 else single
-    if len(single) <= WIDTH - len(INDENT):
-        return single
-    return f"(\n{_filled(list(names), INDENT * 2)}\n{INDENT}) = {value}"
-
-
-def _filled(names: list[str], indent: str) -> str:
-    """Names a line each, as ruff's formatter sets them."""
-    return "\n".join(f"{indent}{name}," for name in names)
-
-
-def _wrapped_tuple(views: list[str]) -> str:
-    line = ", ".join(views) + ("," if len(views) == 1 else "")
-    if len(line) + len(INDENT) + len("return ") <= WIDTH:
-        return f"({line})" if len(views) == 1 else line
-    return f"(\n{_filled(views, INDENT * 2)}\n{INDENT})"
-
-
-def _wrapped(text: str, indent: str) -> str:
-    """Broken at double or single blanks before the line is full."""
-    rows, row = [], ""
-    for word in text.split(" "):
-        if row and len(indent) + len(row) + 1 + len(word) > WIDTH - 2:
-            rows.append(row.rstrip())
-            row = word
-        else:
-            row = f"{row} {word}" if row or rows or word == "" else word
-    rows.append(row.rstrip())
-    return f"\n{indent}".join(part.lstrip() if at else part for at, part in enumerate(rows))
-
-
-def _table(name: str, rows: list[tuple[str, str]]) -> str:
-    if not rows:
-        return f"{name} = {{}}"
-    return "\n".join([f"{name} = {{", *(f"{INDENT}{key!r}: {value}," for key, value in rows), "}"]).replace("'", '"')
-
-
-def _tuple(values: Iterable[object]) -> str:
-    shown = [f'"{v}"' if isinstance(v, str) else repr(v) for v in values]
-    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
-
-
 def _limit(tensor: Tensor) -> str:
     if tensor.bounds is None:
         return "None"
@@ -631,28 +577,3 @@ def _product(shape: tuple[int, ...]) -> int:
     for extent in shape:
         total *= extent
     return total
-
-
-def _safe(text: str) -> str:
-    """A line of the model that may stand in a docstring: no quotes, backslashes or control characters."""
-    plain = text.split("#", maxsplit=1)[0].rstrip()
-    return "".join(c if c.isprintable() and c not in '"\\' else "'" for c in plain)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= WIDEST_EQUATION else f"{text[: WIDEST_EQUATION - 2]} …"
-
-
-def _source_text(text: str) -> str:
-    """The model's text as a literal, a line a line."""
-    parts = [row[at : at + LITERAL] for row in text.splitlines(keepends=True) for at in range(0, len(row), LITERAL)]
-    rows = [_literal(part) for part in parts]
-    joined = _literal(text)
-    if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
-        return joined
-    return "\n".join(["(", *(f"{INDENT}{row}" for row in rows), ")"])
-
-
-def _literal(row: str) -> str:
-    shown = repr(row)
-    return shown if shown.startswith('"') or '"' in row else f'"{shown[1:-1]}"'

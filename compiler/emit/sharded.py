@@ -15,9 +15,10 @@ from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, USUAL_BATC
 from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
-from .callers import Callers, entry_text, own, unpacked
-from .driver import WIDTH, Body
-from .lines import INDENT, call_rows, list_rows
+from .callers import Callers, own
+from .definitions import function, unpacked
+from .driver import Body
+from .lines import INDENT, WIDTH, call_rows, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
@@ -175,7 +176,7 @@ class ShardedCallers(Callers):
         ]
         own_place = [*self.place, "calls", "calling"]
         arguments = ["params", "shares", "moments", "t", "losses", *own_place, *work, *seed, *given]
-        return f"{self.steps_taken()}\n\n\n{entry_text('entry', 'step_entry', arguments, lines)}"
+        return f"{self.steps_taken()}\n\n\n{function('entry', 'step_entry', arguments, lines)}"
 
     def notes(self) -> list[tuple[str, str, str]]:
         """What changes from call to call, and is noted for those who stay: its name, the row that notes it, and what it

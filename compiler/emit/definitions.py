@@ -1,0 +1,132 @@
+"""Definitions as text: functions with their docstrings, literals, tuples, tables, assignments."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from .lines import INDENT, WIDTH, laid_out
+
+WIDEST_EQUATION = 88
+LITERAL = 100
+"""Characters of the model's text in one line of the literal that holds it."""
+
+
+def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    """A decorated definition."""
+    return f"@{decorator}\n{plain(name, arguments, body)}"
+
+
+def plain(name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
+    """A definition, its header wrapped where it is long."""
+    names = list(arguments)
+    header = f"def {name}({', '.join(names)}):"
+    if len(header) > WIDTH:
+        header = f"def {name}(\n{_filled(names, INDENT)}\n):"
+    return "\n".join([header, *laid_out(f"{INDENT}{row}" if row else "" for row in body)])
+
+
+def docstring(rows: Sequence[str]) -> list[str]:
+    """A docstring of one row or several."""
+    if len(rows) == 1:
+        return [f'"""{rows[0].strip()}"""']
+    # what follows the first row stands no deeper than it, as formatters set it
+    return [f'"""{rows[0]}', *textwrap.dedent("\n".join(rows[1:])).split("\n"), '"""']
+
+
+def assigned(names: Sequence[str], value: str) -> str:
+    """Names that take a tuple apart, a line each where they are many."""
+    left = ", ".join(names)
+    single = f"{left}, = {value}" if len(names) == 1 else f"{left} = {value}"
+    single = f"({left},) = {value}" if len(names) == 1 else single
+    if len(single) <= WIDTH - len(INDENT):
+        return single
+    return f"(\n{_filled(list(names), INDENT * 2)}\n{INDENT}) = {value}"
+
+
+def _filled(names: list[str], indent: str) -> str:
+    """Names a line each, as ruff's formatter sets them."""
+    return "\n".join(f"{indent}{name}," for name in names)
+
+
+def wrapped_tuple(views: list[str]) -> str:
+    """What a function returns, a line each where it is much."""
+    line = ", ".join(views) + ("," if len(views) == 1 else "")
+    if len(line) + len(INDENT) + len("return ") <= WIDTH:
+        return f"({line})" if len(views) == 1 else line
+    return f"(\n{_filled(views, INDENT * 2)}\n{INDENT})"
+
+
+def filled_text(text: str, indent: str) -> str:
+    """Broken at double or single blanks before the line is full."""
+    rows, row = [], ""
+    for word in text.split(" "):
+        if row and len(indent) + len(row) + 1 + len(word) > WIDTH - 2:
+            rows.append(row.rstrip())
+            row = word
+        else:
+            row = f"{row} {word}" if row or rows or word == "" else word
+    rows.append(row.rstrip())
+    return f"\n{indent}".join(part.lstrip() if at else part for at, part in enumerate(rows))
+
+
+def table(name: str, rows: list[tuple[str, str]]) -> str:
+    """A dictionary of names, a row each."""
+    if not rows:
+        return f"{name} = {{}}"
+    return "\n".join([f"{name} = {{", *(f"{INDENT}{key!r}: {value}," for key, value in rows), "}"]).replace("'", '"')
+
+
+def tuple_of(values: Iterable[object]) -> str:
+    """The values as a tuple."""
+    shown = [f'"{v}"' if isinstance(v, str) else repr(v) for v in values]
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+
+
+def quoted(text: str) -> str:
+    """The text as a literal in double quotes."""
+    shown = repr(text)
+    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
+
+
+def unpacked(names: list[str]) -> str:
+    """The left side that takes a tuple apart, or the tuple itself."""
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)
+
+
+def tuple_text(parts: Iterable[str]) -> str:
+    """The parts as a tuple."""
+    shown = list(parts)
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+
+
+def sentences(text: str) -> list[str]:
+    """A docstring, its sentences on lines of their own where one line is too short."""
+    if len(text) + len(INDENT) + 6 <= WIDTH:
+        return [f'"""{text}"""']
+    first, _, rest = text.partition(". ")
+    return [f'"""{first}.', "", *textwrap.wrap(rest, WIDTH - len(INDENT), break_long_words=False), '"""']
+
+
+def safe(text: str) -> str:
+    """A line of the model that may stand in a docstring: no quotes, backslashes or control characters."""
+    shown = text.split("#", maxsplit=1)[0].rstrip()
+    return "".join(c if c.isprintable() and c not in '"\\' else "'" for c in shown)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a long equation."""
+    return text if len(text) <= WIDEST_EQUATION else f"{text[: WIDEST_EQUATION - 2]} …"
+
+
+def source_text(text: str) -> str:
+    """The model's text as a literal, a line a line."""
+    parts = [row[at : at + LITERAL] for row in text.splitlines(keepends=True) for at in range(0, len(row), LITERAL)]
+    rows = [_literal(part) for part in parts]
+    joined = _literal(text)
+    if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
+        return joined
+    return "\n".join(["(", *(f"{INDENT}{row}" for row in rows), ")"])
+
+
+def _literal(row: str) -> str:
+    shown = repr(row)
+    return shown if shown.startswith('"') or '"' in row else f'"{shown[1:-1]}"'
