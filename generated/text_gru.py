@@ -1051,6 +1051,8 @@ class Worker(threading.Thread):
     def run(self):
         while True:
             self.todo.get()()
+            if len(self.idle) >= 16:  # enough are
+                return
             self.idle.append(self)
 
 
@@ -1058,7 +1060,7 @@ class Workers:
     """Threads for shards, made when first needed, and made anew in a process that was forked."""
 
     def __init__(self):
-        self.process, self.idle, self.one_blas_thread = os.getpid(), [], OneBlasThread()
+        self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
 
     def hand(self, part, workers, ended):
         """Has part(worker) done for each of the workers, by threads that do nothing else; they tell ended."""
@@ -1097,41 +1099,37 @@ class Workers:
     def meet(self, part, count, work, turns):
         """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
 
-        Who stays is called by part(0), who is away is handed a part. Nobody waits for one that is interrupted.
+        Who stays is called by part(0), who is away is handed a part. Nobody waits for one that is interrupted; the turns
+        are of no use then (turns[0, 3] is -1), and what the others may still read is kept.
         """
         if count == 1:
             return part(0)
         if turns[0, 3] != os.getpid():  # this is the first time; or the process was forked, and nobody came along
-            turns[:], turns[0, 3] = 0, os.getpid()
-        ended, handed = SimpleQueue(), 0
+            turns[:] = 0
+        turns[0, 3] = -1
+        failed = []
 
         def others(worker):
             try:
-                return part(worker)
-            except BaseException:
+                part(worker)
+            except BaseException as error:
+                failed.append(error)
                 turns[worker, 0], turns[worker, 2] = LAST_TURN, AWAY
-                raise
 
         with self.limit(work):
             try:
                 result = part(0, calling=True)
                 if result[0] == -2:
-                    for worker in range(1, count):
-                        if turns[worker, 2] == AWAY:
-                            self.hand(others, (worker,), ended)
-                            handed += 1
+                    self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY], SimpleQueue())
                     result = part(0)
-                if not is_left(turns):
-                    return result
-                error = None
-            except BaseException as raised:
-                error = raised
+            except BaseException:
                 turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
-            errors = [error, *(ended.get()[2] for _ in range(handed))]
-            while (turns[1:, 2] != AWAY).any():
-                sleep(1e-4)
-            turns[:, :3] = 0
-        raise next(each for each in errors if each is not None)
+                self.left = [(part, turns), *((kept, old) for kept, old in self.left if (old[1:, 2] != AWAY).any())]
+                raise
+        if is_left(turns):
+            raise failed[0]
+        turns[0, 3] = os.getpid()
+        return result
 
 
 WORKERS = Workers()
@@ -1181,6 +1179,7 @@ class State:
         """The work space of each worker, made anew only for others or where a larger batch needs it."""
         if (
             len(self.work) != workers
+            or self.turns[0, 3] < 0
             or self.held[0] is not params.flat
             or self.held[1] is not self.flat
             or self.work[0][0].size < 2144 * batch * time + 128

@@ -233,7 +233,7 @@ class ShardedCallers(Callers):
         sizes = {kind: self.size(size) for kind, size in self.program.work.items()}
         dims = dict.fromkeys(name for size in self.program.work.values() for name in size.dims)
         widest = self.widest_meeting
-        small = ["self.held[0] is not params.flat", "self.held[1] is not self.flat"]
+        small = ["self.turns[0, 3] < 0", "self.held[0] is not params.flat", "self.held[1] is not self.flat"]
         small += [f"self.work[0][{at}].size < {size}" for at, size in enumerate(sizes.values())]
         small += [] if widest.isdigit() else [f"self.board.shape[2] < {widest}"]
         fresh = dict(zip(sizes, self.fresh_work(self.program), strict=True))
