@@ -1099,7 +1099,7 @@ class Workers:
     def meet(self, part, count, work, turns):
         """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
 
-        Who stays is called by part(0), who is away is handed a part. Nobody waits for one that is interrupted; the turns
+        Who stays is called by part(0), who is away is handed a part. Nobody waits for who is interrupted: the turns
         are of no use then (turns[0, 3] is -1), and what the others may still read is kept.
         """
         if count == 1:
