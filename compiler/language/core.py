@@ -7,8 +7,8 @@ An equation reads: for all its indices, `target[write] = value`. A whole-tensor 
 same with indices made for it. Several equations may give one tensor, at different places; a place nobody gives is 0.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import TypeAlias
@@ -119,6 +119,23 @@ class Random:
 
 
 Expression: TypeAlias = Number | Constant | Whole | Read | Apply | Where | Reduce | Let | Local | Random
+
+
+
+def dims_in(part: object) -> Iterator[str]:
+    """The free dims that a part of a model mentions anywhere."""
+    waiting = [part]
+    while waiting:
+        match waiting.pop():
+            case IndexExpr() as value:
+                yield from value.dims
+            case tuple() as parts:
+                waiting += parts
+            case Span() | str() | int() | None:
+                pass
+            case node if is_dataclass(node):
+                waiting += [getattr(node, field.name) for field in fields(node)]
+
 
 # ---------------------------------------------------------------- the model
 

@@ -181,7 +181,16 @@ def _free_dims(world: World, file: syntax.File, leaves: tuple[core.Leaf, ...], s
     }
     used = {name for _, tensor in world.tables.tensors for axis in tensor.axes for name in axis.extent.dims}
     used |= {name for leaf in leaves for axis in leaf.axes for name in axis.extent.dims}
+    used |= {name for leaf in leaves if leaf.bounds is not None for name in leaf.bounds.high.dims}
     used |= {name for _, equation in world.tables.equations for i in equation.indices for name in i.high.dims}
+    if any(name not in told for name in free):  # they may stand in values, too
+        used |= {name for _, equation in world.tables.equations for name in core.dims_in(equation)}
+    for leaf in leaves:
+        asked = next(core.dims_in(leaf.law), None) if leaf.law is not None else None
+        if leaf.law is not None and asked is not None:
+            message = f"{leaf.name} is drawn when the model has no data yet, and nothing tells dim {asked}"
+            mend = f"give {asked} a value where it is declared, or write the law with a number"
+            world.report(Refused("free-dim", message, leaf.law.span, help=mend), scope.frame)
     for name in free:
         if name in used and name not in told:
             world.report(
