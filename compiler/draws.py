@@ -19,19 +19,36 @@ from gradc.language.lower import lower_law
 from .differences import Array
 
 FIRST_SIZE, SIZES, LARGEST_SIZE = 2, 2, 64
+MOST_AWAY = 16
 SPREAD = 0.5  # of a parameter's own, by which it is moved
 ALONE = 0.3  # by which a parameter is moved whose entries are all equal
 UNBOUNDED = 3
 
 
 def small_dims(model: core.Model) -> dict[str, int]:
-    """A size for each free dim: 3, 2, 3 …, or the next larger ones that meet the model's preconditions."""
+    """A size for each free dim: 3, 2, 3 …, and beyond what is read so many places away; or the next larger ones that
+    meet the model's preconditions."""
+    away = farthest(model)
     for more in range(LARGEST_SIZE):
-        dims = {name: FIRST_SIZE + (at + 1) % SIZES + more for at, name in enumerate(model.dims)}
+        least = {name: FIRST_SIZE + (at + 1) % SIZES + more for at, name in enumerate(model.dims)}
+        dims = {name: max(size, away.get(name, 0) + 2) for name, size in least.items()}
         if all(condition.value.value(dims) >= 0 for condition in model.preconditions):
             return dims
     message = f"{model.file}: no sizes below {LARGEST_SIZE} meet all that its reads ask of them"
     raise fail("no-small-size", message, "check a model with smaller windows, or give its dims values")
+
+
+def farthest(model: core.Model) -> dict[str, int]:
+    """How many places away equations read along axes of free dims: with no more places, nothing would be read."""
+    found: dict[str, int] = {}
+    for equation in model.equations:
+        ranges = {part.name: part for part in core.parts_in(equation) if isinstance(part, core.Index)}
+        for read in core.parts_in(equation.value):
+            for place in read.subscripts if isinstance(read, core.Read) else ():
+                by = abs(dict(place.terms).get((), 0))
+                dims = {name for i in place.indices if i in ranges for name in ranges[i].high.dims}
+                found |= {name: min(max(by, found.get(name, 0)), MOST_AWAY) for name in dims if by}
+    return found
 
 
 def drawn_data(model: core.Model, dims: Mapping[str, int], attempt: int, rng: np.random.Generator) -> dict[str, Array]:

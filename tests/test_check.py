@@ -295,3 +295,16 @@ def test_rounds_are_counted(network):
     assert program is not None
     few, many = (rounds(program, {"batch": size}) for size in (3, 30))
     assert 10 < few < many < MOST_ROUNDS
+
+
+def test_sizes_reach_beyond_what_is_read_places_away():
+    """Where they did not, a recurrence would have no step to check."""
+    text = """
+dim batch, time
+input x[batch, time]
+param w ~ ones
+h[b, t] = tanh(x[b, t] + w * h?[b, t - 5])
+g[b, t] = tanh(h[b, t] + w * g?[b, t + 7])
+loss mean(g^2)
+"""
+    assert small_dims(graphs(text).model) == {"batch": 3, "time": 9}

@@ -122,19 +122,21 @@ Expression: TypeAlias = Number | Constant | Whole | Read | Apply | Where | Reduc
 
 
 
-def dims_in(part: object) -> Iterator[str]:
-    """The free dims that a part of a model mentions anywhere."""
+def parts_in(part: object) -> Iterator[object]:
+    """A part of a model, and all that it is made of."""
     waiting = [part]
     while waiting:
-        match waiting.pop():
-            case IndexExpr() as value:
-                yield from value.dims
-            case tuple() as parts:
-                waiting += parts
-            case Span() | str() | int() | None:
-                pass
-            case node if is_dataclass(node):
-                waiting += [getattr(node, field.name) for field in fields(node)]
+        node = waiting.pop()
+        yield node
+        if isinstance(node, tuple):
+            waiting += node
+        elif is_dataclass(node) and not isinstance(node, IndexExpr | Span):
+            waiting += [getattr(node, field.name) for field in fields(node)]
+
+
+def dims_in(part: object) -> Iterator[str]:
+    """The free dims that a part of a model mentions anywhere."""
+    return (name for value in parts_in(part) if isinstance(value, IndexExpr) for name in value.dims)
 
 
 # ---------------------------------------------------------------- the model
