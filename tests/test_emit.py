@@ -236,3 +236,9 @@ loss sum(p) + sum(q) + sum(short)
         wanted /= wanted.sum(1, keepdims=True)
         wanted = np.where(keep[1:2] | (np.arange(4)[:, None] != 1), wanted, 0) if name == "p" else wanted
         np.testing.assert_allclose(found[name], wanted, rtol=1e-12)
+
+
+def test_a_law_may_ask_what_it_drew():
+    """Signs at random: a condition on a random number."""
+    module = load_plain(emit("param q[40] ~ if uniform() > 0.5 then 1 else -1\nloss sum(q^2)\n"))
+    assert set(module.init(0)["q"].tolist()) == {-1.0, 1.0}

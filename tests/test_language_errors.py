@@ -279,6 +279,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a free dim in a type alone": ("dim k\ninput z[3] : int(k)", "free-dim", "nothing tells dim k"),
     "a free dim in a value alone": ("dim k\no[i: 3] = 1 / k", "free-dim", "nothing tells dim k"),
     "a free dim in a condition alone": ("dim k\no[i: 3] = if i < k then 1 else 0", "free-dim", "nothing tells dim k"),
+    "an orthogonal number": ("param q_0 ~ orthogonal", "not-a-law", "two axes or more"),
+    "a size with brackets": ("dim k = 4\np[i: k] = k[p?[i - 1]]", "not-a-tensor", "k has no axes to read at"),
     "a law that asks for data": ("dim k\ninput z[k]\nparam v[3] ~ normal() / k", "free-dim", "has no data yet"),
     "a free dim in products alone": ("dim k\ninput z[2 * k]", "free-dim", "nothing tells dim k"),
     "a parameter of a free size": ("param z[batch] ~ zeros", "free-parameter", "give dim batch a value"),

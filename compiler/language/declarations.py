@@ -349,11 +349,11 @@ def _orthogonal(node: syntax.Name | syntax.Call, indices: tuple[core.Index, ...]
             node.span,
             help="write ~ orthogonal; a factor stands where the parameter is used",
         )
-    if indices and len(indices) < 2:  # noqa: PLR2004  (the first axis against the rest)
+    if len(indices) < 2:  # noqa: PLR2004  (the first axis against the rest)
         raise Refused(
             "not-a-law",
             "orthogonal wants two axes or more: the first against the rest",
             node.span,
-            help="for one axis write ~ normal() * 0.1",
+            help="for a number or one axis write ~ normal() * 0.1",
         )
     return core.Law(span, text, indices, None)

@@ -17,7 +17,7 @@ from .arithmetic import hull
 from .core import Bounds, Kind
 from .cycles import in_one_cycle
 from .places import Place
-from .scopes import Given, Group
+from .scopes import Given, Group, Size
 from .values import Array, Element, Value
 from .walk import names_in, nodes
 from .world import World
@@ -104,7 +104,7 @@ def _held(world: World, group: Group, name: str, place: Place) -> list[Bounds] |
     entry = world.find(name, place)
     if entry is group:
         return []
-    if entry is None or in_one_cycle(world, entry, [group]):
+    if entry is None or isinstance(entry, Size) or in_one_cycle(world, entry, [group]):
         return None
     value: Value = entry.value if isinstance(entry, Given) else world.force(world, entry)
     sample = value.sample if isinstance(value, Array) else value

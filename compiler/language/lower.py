@@ -312,8 +312,8 @@ class _Builder:
         that depend on them is proved by the condition, in every graph."""
         changes: dict[sympy.Expr, sympy.Expr] = {}
         for read in reads_of(body):
-            tensor = self.tensors[read.tensor]
-            if tensor.kind is Kind.WHOLE and tensor.bounds is not None:
+            tensor = self.tensors.get(read.tensor)  # what a law draws is none
+            if tensor is not None and tensor.kind is Kind.WHOLE and tensor.bounds is not None:
                 gather = Gather(read.tensor, read.subscripts, tensor.bounds.low, tensor.bounds.high)
                 changes[read] = Value(of_atom(gather))
         return rebuild(body, changes)
