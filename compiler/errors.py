@@ -22,6 +22,12 @@ class Span:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def holds(self, other: "Span") -> bool:
+        """Whether another stretch is a part of this one."""
+        starts = (self.line, self.column) <= (other.line, other.column)
+        ends = (other.end_line, other.end_column) <= (self.end_line, self.end_column)
+        return self.file == other.file and starts and ends
+
     def to(self, other: "Span") -> "Span":
         """From the start of this span to the end of another."""
         return Span(self.file, self.line, self.column, other.end_line, other.end_column)

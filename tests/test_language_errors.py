@@ -735,3 +735,10 @@ def test_windows_that_do_not_fit_are_told_once(name: str) -> None:
     found = error(f"input w2[batch, n, m], w4[batch, n, m, m]\n{lines}")
     assert words in str(found)
     assert len(found.diagnostics) == 1
+
+
+def test_a_number_for_a_condition_is_shown_where_it_is_used():
+    text = "dim batch\ninput x[batch, 4]\nh = x + 1\n\nr = not h\nq = x > 0 and h\nloss mean(x)\n"
+    with pytest.raises(GradcError) as caught:
+        elaborate_text(text)
+    assert sorted(each.span.line for each in caught.value.diagnostics if each.span is not None) == [5, 6]

@@ -296,7 +296,8 @@ def _decided(function: str, difference: IndexExpr) -> bool | None:
 
 def _logical(function: str, parts: Sequence[Element], span: Span) -> Element:
     for part in parts:
-        needs_condition(part, part.expression.span)
+        own = part.expression.span  # of a name: where the tensor is given
+        needs_condition(part, own if span.holds(own) else span)
     expression = core.Apply(span, function, tuple(part.expression for part in parts))
     if function == "not":
         (a,) = parts
