@@ -358,7 +358,7 @@ def forward_centre(d_centre, centre_bias):
 
 
 @kernel
-def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key):
+def forward_told(spread_, spread_bias, d_centre, told, z_exp, z_normal, z, z_normal_key):
     """spread_[b, o] = spread_sum[b, o] + spread_bias[o]                                         vae.grad:17
     z_exp[b, o] = exp(spread_[b, o])                                                             vae.grad:19
     z_normal[b, o] = normal(z_normal_key, 8*b + o)                                               vae.grad:19
@@ -366,16 +366,16 @@ def forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_
     told_expm1[b, o] = expm1(2*spread_[b, o])                                                    vae.grad:25
     told[b] = Σ_o (centre[b, o]^2/2 + told_expm1[b, o]/2 - spread_[b, o])                        vae.grad:25
     """
-    batch = z_exp.shape[0]
+    batch = spread_.shape[0]
     for b in range(batch):
         total = f4(0.0)
         for o in range(8):
-            spread_ = z_exp[b, o] + spread_bias[o]
-            z_exp[b, o] = exp(spread_)
+            spread_[b, o] = spread_[b, o] + spread_bias[o]
+            z_exp[b, o] = exp(spread_[b, o])
             z_normal[b, o] = normal(z_normal_key, 8 * b + o)
             z[b, o] = d_centre[b, o] + z_exp[b, o] * z_normal[b, o]
-            told_expm1[b, o] = expm1(f4(2.0) * spread_)
-            total += d_centre[b, o] * d_centre[b, o] / f4(2.0) + told_expm1[b, o] / f4(2.0) - spread_
+            told_expm1 = expm1(f4(2.0) * spread_[b, o])
+            total += d_centre[b, o] * d_centre[b, o] / f4(2.0) + told_expm1 / f4(2.0) - spread_[b, o]
         told[b] = total
 
 
@@ -437,10 +437,10 @@ def backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias):
 
 
 @kernel
-def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias):
+def backward_centre(d_centre, d_spread, z_normal, spread_, z_exp, d_spread_bias, d_centre_bias):
     """d_centre[b, k] = centre[b, k]/batch + d_z[b, k]                                           vae.grad:25
     d_z_exp[b, k] = d_z[b, k]*z_normal[b, k]                                                     vae.grad:19
-    d_spread[b, k] = (told_expm1[b, k] + 1)/batch + d_z_exp[b, k]*z_exp[b, k] - 1/batch          vae.grad:25
+    d_spread[b, k] = exp(2*spread_[b, k])/batch + d_z_exp[b, k]*z_exp[b, k] - 1/batch            vae.grad:25
     d_spread_bias[k] = Σ_b d_spread[b, k]                                                        vae.grad:17
     d_centre_bias[k] = Σ_b d_centre[b, k]                                                        vae.grad:16
     """
@@ -451,7 +451,7 @@ def backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bi
         for k in range(8):
             d_centre[b, k] = d_centre[b, k] / f4(batch) + d_spread[b, k]
             d_z_exp = d_spread[b, k] * z_normal[b, k]
-            d_spread[b, k] = (told_expm1[b, k] + f4(1.0)) / f4(batch) + d_z_exp * z_exp[b, k] - f4(1.0) / f4(batch)
+            d_spread[b, k] = exp(f4(2.0) * spread_[b, k]) / f4(batch) + d_z_exp * z_exp[b, k] - f4(1.0) / f4(batch)
             d_spread_bias[k] += d_spread[b, k]
             d_centre_bias[k] += d_centre[b, k]
 
@@ -607,10 +607,10 @@ def differentiate(params, d_params, work, seed, x):
         d_width_place,
     ) = parts(d_params)
     h = view(work, 0, (batch, 256))  # kept for d_spread_weight and d_centre_weight
-    z_exp = view(work, 264 * batch, (batch, 8))  # kept for d_centre and d_spread
-    z_normal = view(work, 272 * batch, (batch, 8))  # kept for d_centre and d_spread
-    z = view(work, 280 * batch, (batch, 8))  # kept for d_decode_h_weight
-    told_expm1 = view(work, 288 * batch, (batch, 8))  # kept for d_centre and d_spread
+    spread_ = view(work, 264 * batch, (batch, 8))  # kept for d_centre and d_spread
+    z_exp = view(work, 272 * batch, (batch, 8))  # kept for d_centre and d_spread
+    z_normal = view(work, 280 * batch, (batch, 8))  # kept for d_centre and d_spread
+    z = view(work, 288 * batch, (batch, 8))  # kept for d_decode_h_weight
     told = view(work, 296 * batch, (batch,))  # kept for d_decode_dense and d_decode_dense_bias
     decode_h = view(work, 297 * batch, (batch, 256))  # kept for d_decode_h_dense and d_decode_h_bias
     d_decode_dense = view(work, 553 * batch, (batch, 64))
@@ -629,8 +629,8 @@ def differentiate(params, d_params, work, seed, x):
     forward_h(h, h_bias)
     gemm(h, centre_weight, d_centre, False)  # centre_sum[b, o] = Σ_i h[b, i] centre_weight[i, o]
     forward_centre(d_centre, centre_bias)
-    gemm(h, spread_weight, z_exp, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
-    forward_told(z_exp, spread_bias, d_centre, told, z_normal, z, told_expm1, z_normal_key)
+    gemm(h, spread_weight, spread_, False)  # spread_sum[b, o] = Σ_i h[b, i] spread_weight[i, o]
+    forward_told(spread_, spread_bias, d_centre, told, z_exp, z_normal, z, z_normal_key)
     gemm(z, decode_h_weight, decode_h, False)  # decode_h_dense_sum[b, o] = Σ_i z[b, i] decode_h_weight[i, o]
     forward_h(decode_h, decode_h_bias)
     # decode_dense_sum[b, o] = Σ_i decode_h[b, i] decode_dense_weight[i, o]
@@ -654,7 +654,7 @@ def differentiate(params, d_params, work, seed, x):
     backward_decode_h_dense(d_decode_h_dense, decode_h, d_decode_h_bias)
     # d_z[b, i] = Σ_o d_decode_h_dense[b, o] decode_h_weight[i, o]
     gemm(d_decode_h_dense, decode_h_weight.T, d_spread, False)
-    backward_centre(d_centre, d_spread, z_normal, told_expm1, z_exp, d_spread_bias, d_centre_bias)
+    backward_centre(d_centre, d_spread, z_normal, spread_, z_exp, d_spread_bias, d_centre_bias)
     # d_decode_dense_weight[i, o] = Σ_b decode_h[b, i] d_decode_dense[b, o]
     gemm(decode_h.T, d_decode_dense, d_decode_dense_weight, False)
     # d_decode_h_weight[i, o] = Σ_b z[b, i] d_decode_h_dense[b, o]

@@ -303,3 +303,13 @@ def test_emitted_gradient_at_kinks(row: Row) -> None:
             _, gradients = module.loss_and_gradients(given)
         found = [float(gradients[name][0]) for name in names]
         np.testing.assert_allclose(found, wanted, rtol=1e-15, err_msg=f"{row.name}{place}")
+
+
+def test_the_slope_of_expm1_keeps_its_digits_far_below_zero():
+    """As e^x: the result and 1 would cancel."""
+    model = load_plain(emit("param x ~ zeros\nloss elu(x) + selu(x)\n", dtype="float64"))
+    params = model.init(0)
+    for x in (-1.0, -15.0, -40.0, -100.0):
+        params["x"] = x
+        slope = model.loss_and_gradients(params)[1]["x"]
+        np.testing.assert_allclose(slope, (1 + 1.0507009873554804935 * 1.6732632423543772848) * np.exp(x), rtol=1e-13)

@@ -114,7 +114,7 @@ EXP = _row("exp", 1, np.exp, lambda out, x: (out,), costly=True, probes=((0,), (
 SQRT = _row("sqrt", 1, np.sqrt, lambda out, x: (HALF / out,), kinks="infinite at 0", probes=((1,), (4,)))
 LOG = _row("log", 1, np.log, lambda out, x: (ONE / x,), costly=True, probes=((1,), (1e-30,)))
 LOG1P = _row("log1p", 1, np.log1p, lambda out, x: (ONE / (ONE + x),), costly=True, probes=((0,), (1e-12,)))
-EXPM1 = _row("expm1", 1, np.expm1, lambda out, x: (out + ONE,), costly=True, probes=((0,), (1e-12,)))
+EXPM1 = _row("expm1", 1, np.expm1, lambda out, x: (EXP(x),), costly=True, probes=((0,), (1e-12,)))
 TANH = _row("tanh", 1, np.tanh, lambda out, x: (ONE - out**2,), costly=True, probes=((0,), (20,)))
 SIGMOID = _row("sigmoid", 1, _np_sigmoid, lambda out, x: (out * (ONE - out),), costly=True, probes=((0,), (-50,)))
 SOFTPLUS = _row("softplus", 1, _np_softplus, lambda out, x: (SIGMOID(x),), costly=True, probes=((0,), (-50,), (50,)))
