@@ -1062,23 +1062,16 @@ class Workers:
     def __init__(self):
         self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
 
-    def hand(self, part, workers, ended):
-        """Has part(worker) done for each of the workers, by threads that do nothing else; they tell ended."""
+    def hand(self, part, workers):
+        """Has part(worker) done for each of the workers, by threads that do nothing else."""
         if self.process != os.getpid():
             self.__init__()
-
-        def one(worker):
-            try:
-                ended.put((worker, part(worker), None))
-            except BaseException as error:
-                ended.put((worker, None, error))
-
         for worker in workers:
             try:
                 thread = self.idle.pop()
             except IndexError:
                 thread = Worker(self.idle)
-            thread.todo.put(partial(one, worker))
+            thread.todo.put(partial(part, worker))
 
     def limit(self, work):
         """What holds BLAS at one thread where so many multiply-adds may contain products that it is handed."""
@@ -1087,14 +1080,21 @@ class Workers:
     def run(self, part, count, work):
         """What part(0) … part(count - 1) give, done at the same time, for so many multiply-adds."""
         ended = SimpleQueue()
+
+        def others(worker):
+            try:
+                ended.put((worker, part(worker), None))
+            except BaseException as error:
+                ended.put((worker, None, error))
+
         with self.limit(work):
-            self.hand(part, range(1, count), ended)
+            self.hand(others, range(1, count))
             first = part(0)  # here: to wake one thread less
-            others = sorted((ended.get() for _ in range(1, count)), key=lambda each: each[0])
-        for _, _, error in others:
+            rest = sorted((ended.get() for _ in range(1, count)), key=lambda each: each[0])
+        for _, _, error in rest:
             if error is not None:
                 raise error
-        return [first, *(result for _, result, _ in others)]
+        return [first, *(result for _, result, _ in rest)]
 
     def meet(self, part, count, work, turns):
         """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
@@ -1120,7 +1120,7 @@ class Workers:
             try:
                 result = part(0, calling=True)
                 if result[0] == -2:
-                    self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY], SimpleQueue())
+                    self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY])
                     result = part(0)
             except BaseException:
                 turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own

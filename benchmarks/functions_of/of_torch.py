@@ -2,23 +2,9 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable
 
 import torch
-
-SECONDS = 0.05
-"""For each function: its least time of many calls."""
-
-
-def cost(call: Callable[[], object], numbers: int) -> float:
-    """Nanoseconds a number."""
-    least, end = float("inf"), time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least / numbers * 1e9
+from clock import cost
 
 
 def of(name: str, dtype: str, numbers: int) -> float:

@@ -77,8 +77,7 @@ def table(name: str, rows: list[tuple[str, str]]) -> str:
 
 def tuple_of(values: Iterable[object]) -> str:
     """The values as a tuple."""
-    shown = [f'"{v}"' if isinstance(v, str) else repr(v) for v in values]
-    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+    return tuple_text(f'"{value}"' if isinstance(value, str) else repr(value) for value in values)
 
 
 def quoted(text: str) -> str:
@@ -120,13 +119,8 @@ def shortened(text: str) -> str:
 def source_text(text: str) -> str:
     """The model's text as a literal, a line a line."""
     parts = [row[at : at + LITERAL] for row in text.splitlines(keepends=True) for at in range(0, len(row), LITERAL)]
-    rows = [_literal(part) for part in parts]
-    joined = _literal(text)
+    rows = [quoted(part) for part in parts]
+    joined = quoted(text)
     if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
         return joined
     return "\n".join(["(", *(f"{INDENT}{row}" for row in rows), ")"])
-
-
-def _literal(row: str) -> str:
-    shown = repr(row)
-    return shown if shown.startswith('"') or '"' in row else f'"{shown[1:-1]}"'

@@ -331,14 +331,17 @@ class KernelWriter:
         """Whether it looks for the largest of a stored row, number after number."""
         if equation.reducer is not Reducer.PEAK or equation.guards or not isinstance(equation.body, Read):
             return False
-        name, place = equation.body.tensor, equation.body.subscripts
-        buffer, extents = self.buffer(name), self.tensor(name).extents
-        kept = range(len(place)) if buffer is None else buffer.axes
-        if not kept or self.tensor(name).kind is not Kind.REAL:
+        name, places = equation.body.tensor, self.kept_places(equation.body)
+        if not places or self.tensor(name).kind is not Kind.REAL:
             return False
-        *outer, last = (place[at] for at in kept)
-        along = last.bare == loop.index.name and not loop.index.low.terms and loop.index.high == extents[kept[-1]]
-        return along and not any(loop.index.name in each.indices for each in outer)
+        *outer, last = places
+        whole = not loop.index.low.terms and loop.index.high == self.extents(self.root(name))[-1]
+        return whole and last.bare == loop.index.name and not any(loop.index.name in each.indices for each in outer)
+
+    def kept_places(self, read: Read) -> tuple[IndexExpr, ...]:
+        """Where it reads along the axes that are stored."""
+        buffer = self.buffer(read.tensor)
+        return read.subscripts if buffer is None else tuple(read.subscripts[at] for at in buffer.axes)
 
     def writes_where(self, equation: Equation, other: Statement) -> bool:
         """Whether a statement writes where an equation reads."""
@@ -348,12 +351,9 @@ class KernelWriter:
         """The largest of a row."""
         equation = statement.equation
         assert isinstance(equation.body, Read)
-        name, buffer = equation.body.tensor, self.buffer(equation.body.tensor)
-        root = self.root(name)
+        root, outer = self.root(equation.body.tensor), self.kept_places(equation.body)[:-1]
         self.arrays.setdefault(root)
-        kept = range(len(equation.body.subscripts)) if buffer is None else buffer.axes
-        places = [index_text(equation.body.subscripts[at], self.around) for at in kept[:-1]]
-        row = f"{self.names.of(root)}[{', '.join(places)}]" if places else self.names.of(root)
+        row = self.element(self.names.of(root), outer) if outer else self.names.of(root)
         self.used.setdefault("largest")
         self.emit(depth, f"{self.read(equation.target, equation.write)} = largest({row})")
 

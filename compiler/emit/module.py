@@ -1,5 +1,6 @@
 """Assembles a module: the parts in strings, arranged by the templates of `gradc_templates`."""
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -489,7 +490,7 @@ class _Module:
 
     def update_lines(self, update: UpdateProgram, driver: Driver) -> list[str]:
         names = driver.names
-        start, size = update.offset, _product(update.shape)
+        start, size = update.offset, math.prod(update.shape)
         body = driver.body(update.program, update.rule)
         self.sites["update"] = (*self.sites.get("update", ()), *body.sites)
         self.calls |= dict.fromkeys(body.calls)
@@ -570,10 +571,3 @@ def _limit(tensor: Tensor) -> str:
         return "None"
     limit = tensor.bounds.high + 1
     return str(limit.constant) if limit.constant is not None else f'"{limit}"'
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for extent in shape:
-        total *= extent
-    return total

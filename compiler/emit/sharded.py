@@ -18,7 +18,7 @@ from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 from .callers import Callers, own
 from .definitions import function, unpacked
 from .driver import Body
-from .lines import INDENT, WIDTH, call_rows, list_rows
+from .lines import INDENT, call_rows, laid_out, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
@@ -156,7 +156,7 @@ class ShardedCallers(Callers):
     def step_entry(self) -> str:
         """The steps, and around them what workers do between calls."""
         given, _ = self.cut_rows()
-        seed, work, notes = self.seed(self.program), self.work_names(self.program), self.notes()
+        seed, work, (notes, _) = self.seed(self.program), self.work_names(self.program), self.notes()
         taken = ["params", "shares", "moments", "t", "losses", "(worker, board, turns)", *work, *seed, *given]
         lines = [
             '"""A worker\'s part of take_steps. The first, where it is calling, calls all who stay, and gives -2 if',
@@ -178,9 +178,10 @@ class ShardedCallers(Callers):
         arguments = ["params", "shares", "moments", "t", "losses", *own_place, *work, *seed, *given]
         return f"{self.steps_taken()}\n\n\n{function('entry', 'step_entry', arguments, lines)}"
 
-    def notes(self) -> list[tuple[str, str, str]]:
+    def notes(self) -> tuple[list[tuple[str, str, str]], int]:
         """What changes from call to call, and is noted for those who stay: its name, the row that notes it, and what it
-        is by the note. Real numbers are noted by their bits, arrays by where they are and how long their axes."""
+        is by the note; and how many numbers are noted. Real numbers are noted by their bits, arrays by where they are
+        and how long their axes."""
         given, _ = self.cut_rows()
         numbers = [("t", "t", "{}"), *((name, name, "{}") for name in self.seed(self.program))]
         arrays = [("losses", 1)]
@@ -199,12 +200,7 @@ class ShardedCallers(Callers):
         for name, axes in arrays:
             found.append((name, f"note_array(calls, {at}, {name})", f"noted_array(calls, {at}, {name})"))
             at += 1 + axes
-        return found
-
-    def length_of_notes(self) -> int:
-        """How many numbers are noted."""
-        numbers = 1 + len(self.seed(self.program))
-        return numbers + 2 + sum(1 + len(tensor.axes) if tensor.axes else 1 for tensor in self.given("all"))
+        return found, at
 
     def meeting(self, *, steps: bool = False) -> list[str]:
         """The team; or of it the parts that steps need, the gradient and which parameters are this worker's."""
@@ -240,20 +236,21 @@ class ShardedCallers(Callers):
         common = [f"{INDENT * 2}common = {fresh[Space.COMMON]}"] if Space.COMMON in fresh else []
         fresh |= {Space.COMMON: "common"} if common else {}
         element = ", ".join(fresh.values()) + ("," if len(sizes) == 1 else "")
+        _, length = self.notes()
         rows = [
             f"def work_for({', '.join(['self', 'params', 'workers', *map(self.names.of, dims)])}):",
             f'{INDENT}"""The work space of each worker, made anew only for others or where a larger batch needs it."""',
-            *(f"{INDENT}{row}" for row in _condition(["len(self.work) != workers", *small])),
+            f"{INDENT}if {' or '.join(['len(self.work) != workers', *small])}:",
             *common,
             *list_rows(INDENT * 2, "self.work", f"({element})", "for _ in range(workers)"),
             f"{INDENT * 2}self.shares = np.empty((workers, SIZE), {self.real})",
             f"{INDENT * 2}self.board = np.empty((2, workers, {widest}), np.float64)",
             f"{INDENT * 2}self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each",
-            f"{INDENT * 2}self.calls = np.empty({self.length_of_notes()}, np.int64)",
+            f"{INDENT * 2}self.calls = np.empty({length}, np.int64)",
             f"{INDENT * 2}self.held = params.flat, self.flat",
             f"{INDENT}return self.work",
         ]
-        return "\n".join(f"{INDENT}{row}" for row in rows)
+        return "\n".join(laid_out(f"{INDENT}{row}" for row in rows))
 
     def step_called(self, results: str) -> list[str]:
         """The rows that hand the steps to the workers."""
@@ -301,7 +298,7 @@ class ShardedCallers(Callers):
             f"if (shards := shards_of({dim}, work, {PART_WORK})) > 1:",
             "",
             f"{INDENT}def part(worker):",
-            f"{INDENT * 2}first, last = {dim} * worker // shards, {dim} * (worker + 1) // shards",
+            f"{INDENT * 2}first, last = {share_of(dim, 'shards')}",
             *([f"{INDENT * 2}count = last - first"] if sized else []),
             *(f"{INDENT * 2}{row}" for row in entry),
             "",
@@ -310,15 +307,6 @@ class ShardedCallers(Callers):
         ]
 
 
-def share_of(count: str) -> str:
+def share_of(count: str, workers: str = "turns.shape[0]") -> str:
     """A worker's range of so many."""
-    return f"{count} * worker // turns.shape[0], {count} * (worker + 1) // turns.shape[0]"
-
-
-def _condition(alternatives: list[str]) -> list[str]:
-    """One of them holds."""
-    row = f"if {' or '.join(alternatives)}:"
-    if len(row) + 2 * len(INDENT) <= WIDTH:
-        return [row]
-    first, *others = alternatives
-    return ["if (", f"{INDENT}{first}", *(f"{INDENT}or {other}" for other in others), "):"]
+    return f"{count} * worker // {workers}, {count} * (worker + 1) // {workers}"
