@@ -396,6 +396,91 @@ param w[n, m] ~ normal()
 h[i: m, t: n, j: m] = w[t, j] + 0.5 * (if t >= n - 1 then w[t, i] else h?[t, t + 1, i]) * w[t, j]
 loss mean(h^2)
 """,
+    "a window of its own past": """
+dim batch, time
+input x[batch, time]
+target y[batch, time]
+param w[3] ~ normal()
+c[i, l] = x[i, l] + sum[k: 3](w[k] * c?[i, l - 1 - 2*k])
+loss mean(squared_error(c, y))
+""",
+    "a window of what is later": """
+dim batch, time
+input x[batch, time]
+param w[3] ~ normal()
+c[i, l] = tanh(x[i, l] + max[k: 3](w[k] * c?[i, l + 1 + k]))
+loss mean(c^2)
+""",
+    "a window by parts": """
+dim batch, t = 8, n = 2
+input x[batch, t, n]
+past[i: batch, l: t, (k: 3) * n + (q: n)] = c?[i, l - 1 - k, q]
+z = dense(past, n)
+c[i: batch, l: t, j: n] = tanh(z[i, l, j] + x[i, l, j])
+loss mean(c^2)
+""",
+    "a causal convolution over its own past": """
+dim batch, t = 8, n = 2
+input x[batch, t, n]
+past[i: batch, l: t, j: n] = c?[i, l - 1, j]
+z = conv1d(past, n, 3, padding = causal)
+c[i: batch, l: t, j: n] = tanh(z[i, l, j] + x[i, l, j])
+loss mean(c^2)
+""",
+    "a causal window in two directions": """
+dim n, m
+input x[n, m]
+param w[2, 2] ~ normal() * 0.3
+c[i, j] = tanh(x[i, j] + sum[u: 2, v: 2](if u + v > 0 then w[u, v] * c?[i - u, j - v] else 0))
+loss mean(c^2)
+""",
+    "windows of two that need each other": """
+dim batch, n
+input x[batch, n]
+param w[3] ~ normal()
+h[i, t] = x[i, t] * w[0] - 0.5 * g?[i, t + 1] + 0.3 * sum[k: 3](w[k] * h?[i, t + k + 1])
+g[i, t] = tanh(x[i, t] * w[0] + w[1] * sum[k: 2](w[k] * h?[i, t + k]) + w[1] * g?[i, t + 2])
+loss mean((h - 0.1 * g)^2)
+""",
+    "all pairs before": """
+dim n = 5
+input x[n]
+param a ~ constant(0.7)
+c[l: n] = x[l] * a + sum[k: n](if k < l then c[k] * c[l - k - 1] * a else 0)
+loss mean(c^2)
+""",
+    "spans of spans": """
+dim n = 5
+input x[n]
+param a ~ constant(0.7)
+c[i: n, l: n] = (if l == 0 then x[i] * a else (
+    if i + l < n then logsumexp[k: n](if k < l then c[i, k] + a * c[i + k + 1, l - k - 1] else -inf) else 0))
+loss (c[0, n - 1])^2
+""",
+    "halves and the largest of a window": """
+dim batch, n
+input x[batch, n]
+param w[3] ~ normal()
+g[i: batch, t: n] = x[i, t] * w[0] + 0.3 * sum[k: n](if k < t then h[i, k] * h[i, t - k - 1] else 0)
+h[i: batch, t: n] = tanh(x[i, t] + 0.3 * (if t > 0 then h[i, t // 2] else 0) - 0.5 * max[k: 2](w[k] * g?[i, t - k - 1]))
+loss mean(h^2)
+""",
+    "halves come to a place twice": """
+dim batch, n = 6
+input x[batch, n]
+param w[n] ~ normal()
+q[i: batch, t: n] = h?[i, t - 1] * w[0]
+h[i: batch, t: n] = tanh((if t >= 1 then q[i, (t + 1) // 2] * w[t] else 0) + x[i, t])
+loss mean[i]((h[i, n - 1])^2)
+""",
+    "two that meet in sums alone": """
+dim batch, n
+input x[batch, n]
+param w[3] ~ normal()
+g[i: batch, t: n, j: 2] = x[i, t] * w[j] + 0.3 * sum[s: n](if s < t then h[i, s, (j + 1) % 2] * w[(t - s) % 3] else 0)
+h[i: batch, t: n, j: 2] = tanh(x[i, t] * w[j] - 0.5 * sum[s: n](if s < t then g[i, s, j] * w[(t - s) % 3] else 0))
+loss mean(h^2)
+""",
 }
 
 

@@ -185,9 +185,12 @@ def _nonzero(body: sympy.Expr, ranges: Ranges) -> tuple[Ranges, ...]:
         branches = ((then, True), (otherwise, False))
         known = ((branch, ranges.with_facts(facts_of(condition, outcome))) for branch, outcome in branches)
         return tuple(case for branch, there in known if branch != 0 for case in _nonzero(branch, there))
+    if isinstance(body, sympy.Add):
+        found = dict.fromkeys(case for term in body.args for case in _nonzero(term, ranges))
+        return (ranges,) if ranges in found else tuple(found)
     cases: tuple[Ranges, ...] = (ranges,)
     for factor in sympy.Mul.make_args(body) if isinstance(body, sympy.Mul) else ():
-        if isinstance(factor, WHERE.head) and len(cases) <= MOST_CASES:
+        if isinstance(factor, WHERE.head | sympy.Add) and len(cases) <= MOST_CASES:
             cases = tuple(case for each in cases for case in _nonzero(factor, each))
     return cases
 
@@ -245,3 +248,38 @@ def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: tuple[In
     if low is None or high is None or not never_negative(factor - 1 - (high - low)):
         return None
     return (place * sign - (rest - within) - low) // factor
+
+
+def written_at(axis: int, own: str, read: Dependence, writer: Equation,
+               known: Collection[str] = ()) -> list[tuple[IndexExpr, Ranges]]:  # fmt: skip
+    """The values of the index `own` at which the place that is read is written, where a step of it is a step along an
+    axis; each with what is known there, the reader's indices and the writer's, k' for its k.
+
+    `l - k` is p at l = p + k', and k' ≤ l - 1 where the writer says so of its k.
+
+    Args:
+        known: those of the writer's indices that are the reader's too.
+    """
+    written, place = writer.write[axis], read.place[axis]
+    factor = written.coefficient(own)
+    sign = None if factor is None else factor.constant
+    if factor is None or sign not in (1, -1):
+        return []
+    values = {i.name: index(f"{i.name}'") for i in writer.indices if i.name not in known}
+    met = {each.bare: at for k, (each, at) in enumerate(zip(writer.write, read.place, strict=True)) if k != axis}
+    values |= {name: at for name, at in met.items() if name in values and name != own}
+    values[own] = value = (place - (written - factor * index(own)).substitute(values)) * sign
+    apart = [each.substitute(values) - at for each, at in zip(writer.write, read.place, strict=True)]
+    same = [end for each in apart if each.terms for end in (each, -each)]
+    found: list[tuple[IndexExpr, Ranges]] = []
+    for case in where_it_adds(writer):
+        theirs: dict[str, tuple[IndexExpr, IndexExpr]] = {}
+        facts = [*read.ranges.all_facts, *same, *(fact.substitute(values) for fact in case.all_facts)]
+        for name, at in values.items():
+            low, high = (end.substitute(values) for end in case.bounds[name])
+            if at.bare == f"{name}'":
+                theirs[at.bare] = (low, high)
+            else:
+                facts += [at - low, high - 1 - at]
+        found.append((value, Ranges({**read.ranges.bounds, **theirs}).with_facts(facts)))
+    return found

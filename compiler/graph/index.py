@@ -626,9 +626,11 @@ class Ranges:
     def _sign(self, factor: IndexExpr) -> int | None:
         if factor.constant is not None:
             return 1 if factor.constant >= 0 else -1
-        if self.nonnegative(factor):
+        # by facts in the indices, a proof of this could come back to it
+        known = Ranges(self.bounds, tuple(fact for fact in self.facts if fact.of_dims)) if self.facts else self
+        if known.nonnegative(factor):
             return 1
-        return -1 if self.nonnegative(-factor) else None
+        return -1 if known.nonnegative(-factor) else None
 
     def _monomial_end(self, monomial: Monomial, lower: bool) -> IndexExpr | None:
         product = ONE

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from .cycles import components
-from .dependence import Dependence, dependences, meeting_write, where_it_adds, written_in
+from .dependence import Dependence, dependences, meeting_write, where_it_adds, written_at, written_in
 from .index import IndexExpr, Ranges, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
 from .stepping import choices, turned
@@ -78,39 +78,36 @@ def equations_in(items: Iterable[Ordered], around: tuple[Recurrence, ...] = ()) 
             yield item, around
 
 
-def near_reads(reader: Equation, writer: Equation, loops: Loops) -> list[tuple[IndexExpr, ...]]:
+def near_reads(reader: Equation, writer: Equation, loops: Loops) -> list[tuple[tuple[IndexExpr, ...], bool]]:
     """The places of the writer's tensor that the reader reads, less those that are certain to have been written in an
-    earlier round of loops around both, or that the writer never writes."""
-    found: list[tuple[IndexExpr, ...]] = []
+    earlier round of loops around both, or that the writer never writes; and whether each is certain to be of no round
+    still to come."""
+    found: list[tuple[tuple[IndexExpr, ...], bool]] = []
     for read in dependences((reader, writer)):
-        if (read.reader, read.writer) == (0, 1) and not _is_earlier(read, (reader, writer), loops):
-            found.append(read.place)
+        if (read.reader, read.writer) == (0, 1):
+            earlier = _rounds_earlier(read, (reader, writer), loops)
+            if earlier != 1:
+                found.append((read.place, earlier == 0))
     return found
 
 
 def begins_late(first: Equation, other: Equation, loops: Loops) -> bool:
-    """Whether an equation may come to a place in a later round of loops around both than another that writes it."""
+    """Whether an equation may come to a place in a later round of loops around both than another that writes it, or
+    than itself."""
     written = meeting_write(other, first)
-    if written is None:
-        return False
-    for at, (name, backward) in enumerate(loops):
-        bound = _least_distance(written, (name, name), (other, first), backward, loops[:at])
-        if bound is None or bound < 0:
-            return True
-        if bound > 0:
-            return False
-    return False
+    return written is not None and _rounds_earlier(written, (other, first), loops) is None
 
 
-def _is_earlier(read: Dependence, equations: Sequence[Equation], loops: Loops) -> bool:
-    """Whether what is read is certain to have been written in an earlier round of loops around both."""
+def _rounds_earlier(read: Dependence, equations: Sequence[Equation], loops: Loops) -> int | None:
+    """1 where what is read is certain to have been written in an earlier round of loops around both, 0 where it is in
+    an earlier one or the reader's own, None where it may be in a later one."""
     for at, (name, backward) in enumerate(loops):
         bound = _least_distance(read, (name,) * len(equations), equations, backward, loops[:at])
         if bound is None or bound < 0:
-            return False
+            return None
         if bound > 0:
-            return True
-    return False
+            return 1
+    return 0
 
 
 # ---------------------------------------------------------------- one component
@@ -212,7 +209,7 @@ def _along(own: tuple[str, ...], backward: bool, equations: list[Equation], read
     if near:  # what stays at distance 0 is said in the new terms: places may have moved
         kept = {(read.reader, read.writer) for read in near}
         near = [read for read in dependences(moved) if (read.reader, read.writer) in kept]
-        near = [read for read in near if not _is_earlier(read, moved, loops)]
+        near = [read for read in near if _rounds_earlier(read, moved, loops) != 1]
     return Recurrence(loop, backward, tuple(_ordered(moved, near, loops)))
 
 
@@ -225,11 +222,21 @@ def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Eq
     Args:
         loops: those around, in the same round of which this is.
     """
-    bounds = [
-        _least_along(axis, read, own, equations, backward, [name for name, _ in loops])
-        for axis in range(len(read.place))
-    ]
+    known = [name for name, _ in loops]
+    read = _in_the_rounds(read, equations[read.writer], known)
+    bounds = [_least_along(axis, read, own, equations, backward, known) for axis in range(len(read.place))]
     return max((bound for bound in bounds if bound is not None), default=None)
+
+
+def _in_the_rounds(read: Dependence, writer: Equation, known: Sequence[str]) -> Dependence:
+    """The read where the place was written in the same round of loops around both: 0 rounds back in each of them."""
+    facts: list[IndexExpr] = []
+    for at, name in enumerate(known):
+        for written, place in zip(writer.write, read.place, strict=True):
+            round_ = written_in(written, name, place, writer.indices, known[:at])
+            if round_ is not None and round_ != index(name):
+                facts += [round_ - index(name), index(name) - round_]
+    return replace(read, ranges=read.ranges.with_facts(facts)) if facts else read
 
 
 def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool,
@@ -243,10 +250,10 @@ def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Seq
     before = written_in(written, there, place, writer.indices, known)
     if before is not None:
         return _least((index(here) - before) * sign, read.ranges)
+    bounds = [_least((index(here) - at) * sign, ranges) for at, ranges in written_at(axis, there, read, writer, known)]
     after = written_in(place, here, written, reader.indices, known) if there in written.indices else None
-    if after is None:
-        return None
-    bounds = [_least((after - index(there)) * sign, ranges) for ranges in where_it_adds(writer)]
+    if not bounds and after is not None:
+        bounds = [_least((after - index(there)) * sign, ranges) for ranges in where_it_adds(writer)]
     known_bounds = [bound for bound in bounds if bound is not None]
     return min(known_bounds, default=None) if len(known_bounds) == len(bounds) else None
 

@@ -9,6 +9,7 @@ An equation that steps against the others is turned: its index runs from the las
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 from .dependence import Dependence, written_in
 from .index import IndexExpr, Ranges, index, never_negative
@@ -28,46 +29,60 @@ def choices(equations: list[Equation], reads: list[Dependence], used: frozenset[
     """For each equation the index that steps: all that follow from one index of one of them."""
     seen: set[tuple[Step, ...]] = set()
     for start, name in [(at, name) for at, equation in enumerate(equations) for name in steppable(equation, used)]:
-        own: dict[int, Step] = {start: Step(name)}
-        changed = True
-        while changed and len(own) < len(equations):
-            changed = False
-            for read in reads:
-                for axis, written in enumerate(equations[read.writer].write):
-                    changed |= _follow(own, equations, read, (axis, written), used)
-        if len(own) < len(equations):
-            continue
-        choice = tuple(own[at] for at in range(len(equations)))
-        if choice not in seen:
-            seen.add(choice)
-            yield choice
+        for choice in islice(_completed({start: Step(name)}, equations, reads, used), MOST_CHOICES):
+            if choice not in seen:
+                seen.add(choice)
+                yield choice
 
 
-def _follow(own: dict[int, Step], equations: list[Equation], read: Dependence, at: tuple[int, IndexExpr],
-            used: frozenset[str]) -> bool:  # fmt: skip
-    """Reader and writer step along the same axis of what is read: where one is known the other follows."""
-    axis, written = at
-    place = read.place[axis]
+MOST_CHOICES = 16
+"""From one index of one equation."""
+
+
+def _completed(own: dict[int, Step], equations: list[Equation], reads: list[Dependence],
+               used: frozenset[str]) -> Iterator[tuple[Step, ...]]:  # fmt: skip
+    """The same with a step for each equation: what follows in one way alone first, then what may be one of several.
+    Where an equation meets the others in sums alone, as `Σ_s h[s]`, any of its indices may be the one."""
+    while len(own) < len(equations):
+        found = [step for read in reads for step in _following(own, equations, read, used)]
+        sure = next((each for each in found if len(each[1]) == 1), None)
+        if sure is None:
+            apart = next(at for at in range(len(equations)) if at not in own)
+            at, steps = found[0] if found else (apart, [Step(name) for name in steppable(equations[apart], used)])
+            for step in steps:
+                yield from _completed({**own, at: step}, equations, reads, used)
+            return
+        own = {**own, sure[0]: sure[1][0]}
+    yield tuple(own[at] for at in range(len(equations)))
+
+
+def _following(own: Mapping[int, Step], equations: list[Equation], read: Dependence,
+               used: frozenset[str]) -> Iterator[tuple[int, list[Step]]]:  # fmt: skip
+    """Reader and writer step along the same axis of what is read: where one is known the other follows, as one of
+    these steps."""
     reader, writer = own.get(read.reader), own.get(read.writer)
-    if reader is not None and writer is None and reader.name in place.indices:
-        found = _like(place, reader.name, written, steppable(equations[read.writer], used))
-        if found is not None:
-            own[read.writer] = Step(found, reader.against != (_falls(place, reader.name) != _falls(written, found)))
-            return True
-    elif writer is not None and reader is None and writer.name in written.indices:
-        found = _like(written, writer.name, place, steppable(equations[read.reader], used))
-        if found is not None:
-            own[read.reader] = Step(found, writer.against != (_falls(place, found) != _falls(written, writer.name)))
-            return True
-    return False
+    if (reader is None) == (writer is None):
+        return
+    for written, place in zip(equations[read.writer].write, read.place, strict=True):
+        if reader is not None:
+            at, found = read.writer, _like(place, reader, written, equations[read.writer], used)
+        else:
+            assert writer is not None
+            at, found = read.reader, _like(written, writer, place, equations[read.reader], used)
+        if found:
+            yield at, found
 
 
-def _like(place: IndexExpr, name: str, other: IndexExpr, names: Sequence[str]) -> str | None:
-    """Of the indices of another subscript the one that goes as far with a step as `name` does in this one."""
-    found = [each for each in names if each in other.indices]
-    step = _step(place, name)
-    alike = [each for each in found if _step(other, each) == step]
-    return next(iter([*alike, *found]), None)
+def _like(place: IndexExpr, known: Step, other: IndexExpr, equation: Equation, used: frozenset[str]) -> list[Step]:
+    """How another equation steps along an axis: of its indices there those that go as far with a step as the known one
+    does, all if none does."""
+    if known.name not in place.indices:
+        return []
+    found = [name for name in steppable(equation, used) if name in other.indices]
+    step = _step(place, known.name)
+    alike = [name for name in found if _step(other, name) == step]
+    falls = _falls(place, known.name)
+    return [Step(name, known.against != (falls != _falls(other, name))) for name in alike or found]
 
 
 def _step(place: IndexExpr, name: str) -> IndexExpr | None:
@@ -125,17 +140,11 @@ def _read_by(read: Dependence, name: str, values: Mapping[str, IndexExpr]) -> De
 @lru_cache(maxsize=8192)
 def steppable(equation: Equation, used: frozenset[str]) -> tuple[str, ...]:
     """The indices along which an equation writes one place after the other, each step beyond all places of the last;
-    then those that places depend on in another way, `d_h[i // 2]`."""
+    then those that places depend on in another way, `d_h[i // 2]` and `d_h[i - k]`."""
     waiting = [name for name in equation.written if name not in used]
     first = [name for name in waiting if any(_steps(equation, place, name, used) for place in equation.write)]
-    others = [name for name in waiting if any(_bends(place, name) for place in equation.write)]
-    return tuple(dict.fromkeys([*first, *others]))
+    return tuple(dict.fromkeys([*first, *waiting]))
 
 
 def _steps(equation: Equation, place: IndexExpr, name: str, used: frozenset[str]) -> bool:
     return name in place.indices and written_in(place, name, place, equation.indices, used) is not None
-
-
-def _bends(place: IndexExpr, name: str) -> bool:
-    """Whether an index stands inside of a quotient, a remainder or a gather."""
-    return name in place.indices and place.coefficient(name) is None

@@ -5,13 +5,11 @@ the loops as well; products are of matrices; and what `verify_memory` checks of 
 program that fails is a bug of gradc.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gradc.errors import InternalError
-from gradc.graph.dependence import written_in
-from gradc.graph.index import IndexExpr, Ranges, index
-from gradc.graph.nodes import Equation
+from gradc.graph.index import IndexExpr, Ranges
 from gradc.graph.recurrence import begins_late, near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
@@ -107,7 +105,11 @@ def _of_this_round(writer: Run, reader: Run, name: str) -> list[Subscripts]:
     around = _rounds_around(writer, reader)
     if not around and writer.order < reader.order:
         return list(reader.reads(name))
-    return near_reads(reader.equation, writer.equation, around)
+    near = near_reads(reader.equation, writer.equation, around)
+    if not all(certain for _, certain in near):
+        rounds = " and ".join(name for name, _ in around)
+        raise InternalError(f"{reader}: it reads {name} of a round of {rounds} still to come")
+    return [place for place, _ in near]
 
 
 def _rounds_around(a: Run, b: Run) -> list[tuple[str, bool]]:
@@ -117,18 +119,14 @@ def _rounds_around(a: Run, b: Run) -> list[tuple[str, bool]]:
 
 
 def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = False) -> None:
-    """In every loop around both, the writer writes at the loop's index, and the reader is there at the same.
+    """In every loop around both that goes in any order, the writer writes at its index, and the reader is there too.
 
     With `begun` it is enough that the writer has set the place to 0: loops that it sums over need not be over.
     """
     for depth in range(shared_loops(writer, reader)):
         name = writer.loops[depth].index.name
         if isinstance(writer.loops[depth], Sequential):
-            loops = [loop.index.name for loop in writer.loops[: depth + 1]]
-            read = enumerate(zip(*places, strict=True))
-            if begun or any(_same_round(writer.equation, reader.equation, axis, at, loops) for axis, at in read):
-                continue
-            raise InternalError(f"{reader}: it reads {writer.equation.target} of a round of {name} still to come")
+            continue
         if begun and (statement := writer.statement) and depth >= len(statement.around) + statement.free_prefix:
             return
         alike = [
@@ -137,14 +135,6 @@ def _complete(writer: Run, reader: Run, places: list[Subscripts], begun: bool = 
         if not alike:
             what = f"{writer.equation.target} is not complete within the loop over {name}, where {writer} writes it"
             raise InternalError(f"{reader}: {what}")
-
-
-def _same_round(writer: Equation, reader: Equation, axis: int, read: Sequence[IndexExpr],
-                loops: Sequence[str]) -> bool:  # fmt: skip
-    """Whether what is written along an axis is read in the same round of the last of loops around both."""
-    *around, name = loops
-    rounds = [written_in(writer.write[axis], name, place, writer.indices, around) for place in read]
-    return all(at is not None and reader.ranges.simplified(at) == index(name) for at in rounds)
 
 
 def _all_are(name: str, places: Iterable[IndexExpr]) -> bool:

@@ -6,6 +6,10 @@ set to 0 before it. But it may come to a place too late,
     d_h[t + 1, t] += …        in rounds from the last to the first: when this one
     d_h[t, j]     += …        comes to d_h[t + 1], this one has been there
 
+or come to it in several rounds,
+
+    d_h[t - k] += …           for k < 3
+
 and a place that nothing writes may be read before it. Then `d_h[i0, i1] = 0` stands before all rounds.
 """
 
@@ -48,12 +52,12 @@ def with_beginnings(graph: Graph, items: Iterable[Ordered]) -> tuple[Graph, list
 
 
 def _begun_late(equations: Iterable[tuple[Equation, tuple[Recurrence, ...]]]) -> Iterator[str]:
-    """Tensors of which some place is written before the first equation that writes them comes there."""
+    """Tensors of which some place is written before the first equation that writes them comes there last."""
     first: dict[str, tuple[Equation, tuple[Recurrence, ...]]] = {}
     for equation, around in equations:
         begins, loops = first.setdefault(equation.target, (equation, around))
         shared = [(a.index.name, a.backward) for a, b in zip(loops, around, strict=False) if a is b]
-        if begins is not equation and begins_late(begins, equation, shared):
+        if begins_late(begins, equation, shared):
             yield equation.target
 
 
