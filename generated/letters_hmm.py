@@ -999,8 +999,6 @@ def _checked_inputs(letters):
     letters = _array("letters", letters, "iu", "whole numbers", np.int64)
     if letters.ndim != 2 or letters.size == 0:
         raise ValueError(f"letters is [batch, time]; got {list(letters.shape)}")
-    if letters.shape[1] - 2 < 0:
-        raise ValueError("index t runs over time - 1, which must be at least 1")
     return (letters,)
 
 

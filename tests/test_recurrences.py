@@ -528,6 +528,47 @@ def test_module_agrees_with_the_syntax(name):
             np.testing.assert_array_equal(poisoned_gradients[key], gradients[key], err_msg=key)
 
 
+EMPTY_STEPS = """
+dim batch, time, n = 40
+input x[batch, time, n]
+z = dense(x, n)
+h[b, 0, j] = z[b, 0, j]
+h[b, (t: time - 1) + 1, j] = tanh(z[b, t + 1, j] + 0.5 * h[b, t, j])
+q[b, t: time - 1, j: n] = max[k](h[b, t + 1, k] * z[b, t, j])
+q[b, time - 1, j] = h[b, 0, j]
+loss mean(dense(q, 3)^2)
+"""
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_equations_of_no_place_are_left_out(length: int, tmp_path: Path):
+    model, rng = stages_of(EMPTY_STEPS).model, np.random.default_rng(7)
+    dims = {**small_dims(model), "time": length}
+    with_length = EMPTY_STEPS.replace("batch, time, n", f"batch, time = {length}, n", 1)
+    fixed = stages_of(with_length)
+    data, values = drawn_data(model, dims, 0, rng), drawn_parameters(model, 0, rng)
+    assert model.loss is not None
+    expected = evaluate(model, {**data, **values}, dims)[model.loss.tensor]
+    free = pipeline.emit(EMPTY_STEPS, dtype="float64")
+    given_length = pipeline.emit(with_length, dtype="float64")
+    gradients = []
+    for module in (load_plain(free), load_compiled(free, tmp_path), load_plain(given_length)):
+        params, arguments = given(module, model, data, values)
+        loss, found = module.loss_and_gradients(params, *arguments)
+        np.testing.assert_allclose(loss, expected, rtol=1e-10)
+        gradients.append([np.array(found[key]) for key in module.PARAMS])
+    for others in gradients[1:]:
+        for one, other in zip(gradients[0], others, strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-12)
+    for graph in filter(None, (fixed.gradient, fixed.evaluate)):
+        verify_program(schedule(graph), [])
+
+
+def test_a_tensor_of_no_place_is_refused():
+    with pytest.raises(GradcError, match=r"axis 0 of h has 0 places"):
+        pipeline.emit("dim n = 1\nparam w ~ 1\nh[i: n - 1] = w\nh[(i: n - 1) * 1] = w\nloss sum(h)\n")
+
+
 def sequential(program: Program) -> list[Sequential]:
     return [step for step in program.steps if isinstance(step, Sequential)]
 

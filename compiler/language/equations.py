@@ -201,7 +201,8 @@ def _prepare(world: World, group: Group, written: Written) -> Prepared:
     place = Place(written.scope, written.position, context)
     plan_calls(world, context, [written.value], place, between=group.shown == "return")
     names = _index_names(world, written, place)
-    solution = solve(world, place, written.subscripts, names, written.value)
+    fewest = 0 if len(group.equations) > 1 else 1
+    solution = solve(world, place, written.subscripts, names, written.value, fewest)
     place = place.among(solution.left)
     dotted = has_dots(*written.subscripts)
     if dotted:

@@ -295,7 +295,7 @@ class _Grid:
             count = numbers.ndim - extra
             kept = numbers.shape[max(count - self.depth, 0) : count]
             rest = (*((1,) * (self.depth - len(kept))), *kept, *numbers.shape[count:])
-            return np.broadcast_to(numbers, (*extents, *rest)).reshape(-1, *rest)
+            return np.broadcast_to(numbers, (*extents, *rest)).reshape(math.prod(extents), *rest)
 
         return reduced(node.reducer, shaped(self.among(node.indices).value(node.body), flat))
 

@@ -41,18 +41,21 @@ Env: TypeAlias = Mapping[str, Variable]
 
 
 def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_names: Sequence[syntax.Expression],
-          right: syntax.Expression) -> Solution:  # fmt: skip
+          right: syntax.Expression, fewest: int = 1) -> Solution:  # fmt: skip
     """The range of every index of an equation; those of reductions are noted in the context.
 
     Args:
         left: the subscripts of the left side.
         left_names: the names and binders among them that are indices.
+        fewest: what the extents of these must be at least.
 
     Raises:
         Refused: an index is undetermined, or two places disagree about one.
     """
     search = _Search(world, place)
     env = search.variables(left_names, {})
+    for variable in env.values():
+        variable.fewest = fewest
     search.note_state(left, env)
     search.walk(right, env)
     if not has_dots(*left):  # which axes are which is not known then

@@ -140,8 +140,11 @@ class _Builder:
     def add(self, equation: core.Equation, alone: bool = True) -> None:
         """One equation of the model: its root is written straight into the target.
 
-        A tensor is the sum of its equations: a reduction that is no sum is one only `alone`, at bare indices.
+        A tensor is the sum of its equations: a reduction that is no sum is one only `alone`, at bare indices. One that
+        writes no place, as `h[(t: time - 1) + 1]` where time is 1, is none.
         """
+        if any(i.extent.constant == 0 for i in equation.indices):
+            return
         start, self.seen = len(self.equations), {}
         origin = Origin(equation.span, equation.text)
         indices = {i.name: i for i in equation.indices}

@@ -59,7 +59,7 @@ class Settling:
                 raise cycle_refusal(self.told.circular, variable.name)
             if variable.extent is None:
                 raise _undetermined(variable)
-            self._check_positive(variable)
+            self._check_extent(variable)
 
     def _agree(self, variable: Variable) -> None:
         first = variable.bare[0].extent if variable.bare else variable.dim
@@ -166,17 +166,16 @@ class Settling:
         known |= {i.name: (i.low, i.high) for i in self.told.context.rest or ()}
         return Ranges(known)
 
-    def _check_positive(self, variable: Variable) -> None:
-        extent = variable.extent
+    def _check_extent(self, variable: Variable) -> None:
+        extent, fewest = variable.extent, variable.fewest
         assert extent is not None
-        if never_negative(extent - 1):
+        if never_negative(extent - fewest):
             return
-        message = f"index {variable.name} runs over {extent}, which must be at least 1"
-        if not self.told.world.require(
-            self.told.world.span(variable.span, self.told.context.frame), extent - 1, message
-        ):
+        message = f"index {variable.name} runs over {extent}, which must be at least {fewest}"
+        span = self.told.world.span(variable.span, self.told.context.frame)
+        if not self.told.world.require(span, extent - fewest, message):
             raise Refused("empty-index", f"index {variable.name} runs over {extent} places", variable.span,
-                          help="an extent is at least 1 for all sizes of the free dims")  # fmt: skip
+                          help=f"an extent is at least {fewest} for all sizes of the free dims")  # fmt: skip
 
 
 def _undetermined(variable: Variable) -> Refused:

@@ -36,6 +36,8 @@ class Variable:
     own: list[tuple[Group | Thunk, int]] = field(default_factory=list)
     """Where it stands bare in tensors of its own recurrence: the tensor, and the axis."""
     extent: IndexExpr | None = None
+    fewest: int = 1
+    """What its extent must be at least: 0 where an equation writes some places of a tensor and others write more."""
 
 
 def axis_span(place: Bare) -> Span:

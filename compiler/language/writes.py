@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from gradc.errors import Label
-from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index, number
+from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index, never_negative, number
 from gradc.graph.places import are_apart
 from gradc.graph.tensors import ranges_of
 
@@ -49,7 +49,7 @@ def check_writes(world: World, name: str, writes: Sequence[Write]) -> tuple[core
             raise Refused("written-twice", f"two values for one place of {name}", b[0].span,
                           [Label(a[0].span, "this writes it"), Label(b[0].span, "and so may this")],
                           help="make the places differ in an index, or write one equation with `if`")  # fmt: skip
-    return tuple(_axis(name, axis, writes) for axis in range(len(first[3])))
+    return tuple(_axis(world, name, axis, writes) for axis in range(len(first[3])))
 
 
 def _check_inside(write: Write) -> None:
@@ -60,7 +60,7 @@ def _check_inside(write: Write) -> None:
                           help="shift the left side so that it starts at 0")  # fmt: skip
 
 
-def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
+def _axis(world: World, name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
     ends: list[IndexExpr] = []
     for written, place, _, subscripts, _ in writes:
         most = place.ranges.most(subscripts[axis])
@@ -82,6 +82,11 @@ def _axis(name: str, axis: int, writes: Sequence[Write]) -> core.Axis:
             [Label(w[0].span, str(e)) for w, e in zip(writes, ends, strict=True)],
             help="which is larger depends on free dims; state the extent of the indices",
         )
+    if not never_negative(largest[0] - 1):
+        message = f"axis {axis} of {name} has {largest[0]} places, which must be at least 1"
+        if not world.require(world.span(writes[0][0].span, writes[0][1].context.frame), largest[0] - 1, message):
+            raise Refused("empty-index", f"axis {axis} of {name} has {largest[0]} places", writes[0][0].span,
+                          help="an extent is at least 1 for all sizes of the free dims")  # fmt: skip
     shown = writes[0][4][axis]
     return core.Axis(shown or str(largest[0]), largest[0])
 
