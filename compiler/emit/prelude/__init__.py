@@ -11,7 +11,7 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("compilers", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "team")
+WHOLE = ("compilers", "rare", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "team")
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (

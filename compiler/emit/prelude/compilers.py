@@ -82,7 +82,8 @@ class Whole(JITCodeLibrary):
 
     def _optimize_final_module(self):
         for function in self.get_defined_functions():
-            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+            # nobody else calls it: what it is always given is known in it
+            if self.name not in function.name and function.linkage.name != "weak_odr":
                 function.linkage = "internal"
         level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:

@@ -5,22 +5,26 @@
 import numpy as np
 
 from .exponential_float32 import exp, log_of_normal
-from .scope import f4, vector
+from .scope import f4, i4, vector
 
 
 @vector
 def tanh(x):
-    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
-    a = min(abs(x), f4(10.0))
-    square = a * a
-    s = f4(-5.70498872745e-3)
-    s = s * square + f4(2.06390887954e-2)
-    s = s * square + f4(-5.37397155531e-2)
-    s = s * square + f4(1.33314422036e-1)
-    s = s * square + f4(-3.33332819422e-1)
-    near = s * square * a + a
-    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
-    return np.copysign(near if a < f4(0.625) else far, x)
+    """tanh x within 2.5 ulp, as t / (t + 2) with t = e^2|x| - 1 = 2^n (e^2r - 1) + (2^n - 1), and the sign of x."""
+    a = min(abs(x), f4(9.1))
+    # |x| = n ln √2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 127
+    shifted = f4(a * f4(2.88539008) + f4(12583039.0))
+    n = shifted - f4(12583039.0)
+    r = a - n * f4(0.3466796875) + n * f4(1.06097220e-4)
+    t = f4(8.884804453e-02)
+    t = t * r + f4(2.677286840e-01)
+    t = t * r + f4(6.666752011e-01)
+    t = t * r + f4(1.333323489e+00)
+    t = t * r + f4(1.999999926e+00)
+    t = t * r * r + f4(2.0) * r
+    power = i4(shifted.view(i4) << i4(23)).view(f4)
+    t = power * t + (power - f4(1.0))
+    return np.copysign(t / (t + f4(2.0)), x)
 
 
 @vector

@@ -4,74 +4,56 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 import numpy as np
 
-from .scope import f4, f8, i8, vector
+from .rare import rare
+from .scope import f4, i4, vector
 
 
 @vector
-def quarter_turns(x):
-    """x = 2π (n / 4 + f) with f from -⅛ to ⅛, for every x: n modulo 4 in the last bits of an int64, and f in float64.
+def sine_less(x, h):
+    """sin(x - hπ), which lies between -π/2 and π/2, by a minimax polynomial.
 
-    Payne and Hanek's reduction without a table: x times a 28-bit piece of 1 / 2π is exact in float64, and its whole
-    turns are dropped before the pieces are added, the largest first, so that f keeps its digits where they cancel.
+    π comes in pieces of which the first three have 10 bits, Cody and Waite's reduction: their products with h are exact.
     """
-    x = f8(min(max(x, f4(-3.4028235e38)), f4(3.4028235e38)))
-    a = x * 0.15915494039654732
-    b = x * 2.6953480142255515e-09
-    c = x * 4.038449450981451e-18
-    d = x * 1.9241762118391763e-26
-    e = x * 4.1707168783816406e-35
-    a = a - np.rint(a)
-    b = b - np.rint(b)
-    c = c - np.rint(c)
-    d = d - np.rint(d)
-    e = e - np.rint(e)
-    # floats of the size of this sum lie ¼ apart
-    shifted = f8(a + b + c + d + e + 1688849860263936.0)
-    return shifted.view(i8), a - (shifted - 1688849860263936.0) + b + c + d + e + x * 3.877041902507235e-43
+    r = x - h * f4(3.140625) - h * f4(9.670257568e-4) - h * f4(6.2771141529e-7) - h * f4(1.2154201e-10)
+    square = r * r
+    s = f4(2.605748585e-6)
+    s = s * square - f4(1.980958901e-4)
+    s = s * square + f4(8.333066065e-3)
+    s = s * square - f4(1.666665954e-1)
+    return r - (f4(0.0) - s * square * r)  # so that -0 stays -0
 
 
 @vector
-def sin_of_turns(n, f):
-    """sin 2π(n / 4 + f) to 2^-34 in float64, by minimax polynomials for sin(2πf) / f and cos 2πf."""
-    square = f * f
-    s = 41.47294862252118
-    s = s * square - 76.69786995625331
-    s = s * square + 81.60520474626563
-    s = s * square - 41.34170215350498
-    s = (s * square + 6.283185307152453) * f
-    c = 59.22040730959103
-    c = c * square - 85.44285212234978
-    c = c * square + 64.93931620846661
-    c = c * square - 19.739208650358012
-    c = c * square + 0.9999999999526005
-    value = c if n & i8(1) else s
-    return -value if n & i8(2) else value
+def turned(value, n):
+    """The value, or, where n is odd, what lies across 0 from it."""
+    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 @vector
 def sin(x):
-    """sin x within 0.51 ulp, for every x."""
-    n, f = quarter_turns(x)
-    value = f4(sin_of_turns(n, f))
-    value = value if abs(x) > f4(2e-4) else x
-    return value if abs(x) < f4(np.inf) else f4(np.nan)
+    """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
+    # floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(x * f4(0.31830987) + f4(12582912.0))
+    value = turned(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
+    if not abs(x) <= f4(32768.0):
+        value = rare(np.sin, x)
+    return value
 
 
 @vector
 def cos(x):
-    """cos x within 0.51 ulp, for every x."""
-    n, f = quarter_turns(x)
-    value = f4(sin_of_turns(n + i8(1), f))
-    return value if abs(x) < f4(np.inf) else f4(np.nan)
+    """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
+    shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
+    value = turned(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
+    if not abs(x) <= f4(32768.0):
+        value = rare(np.cos, x)
+    return value
 
 
 @vector
 def tan(x):
-    """tan x within 0.51 ulp, for every x."""
-    n, f = quarter_turns(x)
-    value = f4(sin_of_turns(n, f) / sin_of_turns(n + i8(1), f))
-    value = value if abs(x) > f4(2e-4) else x
-    return value if abs(x) < f4(np.inf) else f4(np.nan)
+    """tan x within 4 ulp, as sin x / cos x."""
+    return sin(x) / cos(x)
 
 
 @vector
