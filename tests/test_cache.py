@@ -273,6 +273,19 @@ def test_without_a_cache_there_is_one_warning_and_a_model(tmp_path, monkeypatch)
     assert not Path(loaded.module.__file__).is_relative_to(tmp_path)
 
 
+def test_a_missing_cache_is_told_of_once_in_a_process(tmp_path):
+    """However many models are compiled, from however many lines."""
+    calls = "\n".join(f"gradc.compile_text('model {n}')" for n in range(3))
+    script = f"import sys, stand_in\nsys.modules['gradc.pipeline'] = stand_in\nimport gradc\n{calls}\n"
+    (tmp_path / "script.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "GRADC_CACHE": str(unusable(tmp_path))}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("GradcWarning") == 1
+    assert "script.py:4: GradcWarning" in done.stderr
+
+
 def test_where_nothing_can_be_written_the_module_stays_in_memory(tmp_path, monkeypatch):
     def refuse(*args: object, **named: object) -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")

@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -86,8 +87,14 @@ def load(key: Key, build: Callable[[], Built]) -> Loaded:
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"{root} cannot be used as cache ({reason}): models are compiled anew each time. "
-        warnings.warn(message + "Set GRADC_CACHE to a folder that can be written.", GradcWarning, stacklevel=5)
+        _tell(message + "Set GRADC_CACHE to a folder that can be written.")
     return _without_cache(key, built)
+
+
+@cache
+def _tell(message: str) -> None:
+    """Warns of it, once in a process: Python by itself would once for each line that compiles a model."""
+    warnings.warn(message, GradcWarning, stacklevel=6)
 
 
 # ------------------------------------------------------------------ entries
