@@ -3,7 +3,8 @@
 Before and after every call of a kernel and of `gemm` the copy reads a clock in compiled code; the rest is as emitted,
 so that what is timed is the code that users run. The clocks are one array, handed from the callers down: every compiled
 function and every call of one gets it as its last argument. In a copy without kernels only the products are left, in
-the loops and on the operands that they have in the module.
+the loops and on the operands that they have in the module; what no kernel writes is 1 there, as whatever happens to lie
+in memory may be denormals, with which a product takes fifty times as long.
 """
 
 import ast
@@ -57,6 +58,8 @@ def clocked(source: str, sites: Mapping[str, Sequence[CallSite]], file: str, *, 
     compiled = {name for name, node in functions.items() if _mark_of(node) in COMPILED}
     ordered = [(name, site) for name in functions if name in sites for site in sites[name]]
     _Handed(compiled, words["clocks"]).visit(tree)
+    if not kernels:
+        _Filled().visit(tree)
     at = 1
     for name, node in functions.items():
         if name in compiled:
@@ -110,6 +113,19 @@ class _Handed(ast.NodeTransformer):
         if _called(node) in self.compiled:
             node.args.append(_name(self.clocks))
         return node
+
+
+class _Filled(ast.NodeTransformer):
+    """Fills new arrays: numbers with 1, places and conditions, by which others may be read, with 0."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """`np.full(size, 1, f4)` in place of `np.empty(size, f4)`."""
+        self.generic_visit(node)
+        if ast.unparse(node.func) != "np.empty":
+            return node
+        size, kind = node.args
+        value = ast.Constant(0 if ast.unparse(kind) in ("np.int64", "np.bool_") else 1)
+        return ast.Call(ast.Attribute(_name("np"), "full", ast.Load()), [size, value, kind], [])
 
 
 @dataclass

@@ -112,6 +112,22 @@ def test_products_are_counted_with_and_without_kernels():
     assert counts == [2 * 3 * (2 * 40 * 200 + 3 * 200 * 200 + 3 * 200 * 40)] * 2
 
 
+@pytest.mark.usefixtures("without_jit", "one_thread")
+@pytest.mark.parametrize("text", [NET, RECURRENT], ids=["net", "recurrent"])
+def test_products_alone_read_no_denormals(text, monkeypatch):
+    """Which may lie in memory where no kernel writes: with them a product takes many times as long."""
+    _, source, sites = emitted(text)
+    copy = clocked(source, sites, "clocked.py", kernels=False)
+    arrays = arrays_of(text)
+    monkeypatch.setattr(np, "empty", lambda size, kind: np.full(size, 1e-310).astype(kind))
+    params = copy.module.init(0)
+    state = copy.module.init_state(params)
+    copy.module.train_step(params, state, *arrays)
+    held = [np.abs(array) for array in bench.arrays_in(list(vars(state).values())) if array.dtype.kind == "f"]
+    assert sum(array.size for array in held) > params.flat.size
+    assert all((array[array > 0] > np.finfo(float).tiny).all() for array in held)
+
+
 @pytest.mark.usefixtures("without_jit")
 def test_the_rounds_of_a_recurrence_are_counted():
     _, source, sites = emitted(RECURRENT)
