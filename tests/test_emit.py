@@ -14,7 +14,8 @@ from support.emitted import load_compiled, load_plain
 
 import gradc
 from gradc import pipeline
-from gradc.emit.lines import broken, laid_out, parts
+from gradc.emit.breaking import laid_out
+from gradc.emit.lines import broken, parts
 from gradc.emit.names import Names, identifier
 from gradc.emit.style import Surroundings, index_text
 from gradc.graph.index import dim, index

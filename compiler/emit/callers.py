@@ -7,6 +7,7 @@ from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Program, keys_read
 
+from .breaking import laid_out
 from .checks import Checks
 from .definitions import function, plain, quoted, sentences, tuple_of, tuple_text
 from .laws import law_text
@@ -113,7 +114,8 @@ class Callers(Checks):
             *own("params"),
             *self.checks("all", 1),
             *self.meeting(),
-            *call_rows("return -1, -1, differentiate", self.pass_given(*seed)),
+            *call_rows("loss = differentiate", self.pass_given(*seed)),
+            "return -1, -1, loss",
         ]
         return function("entry", "gradient_entry", [*arguments, *self.passed("all")], lines)
 
@@ -187,7 +189,7 @@ class Callers(Checks):
             rows.append(f"{INDENT}if self.work[{at}].size < {self.size(size)}:")
             rows.append(f"{INDENT * 2}self.work[{at}] = np.empty({self.size(size)}, {self.dtype(space.kind)})")
         rows.append(f"{INDENT}return self.work")
-        return "\n".join(f"{INDENT}{row}" for row in rows)
+        return "\n".join(laid_out(f"{INDENT}{row}" for row in rows))
 
     def no_work(self) -> str:
         """The work space before the first step."""

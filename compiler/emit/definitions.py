@@ -1,13 +1,14 @@
 """Definitions as text: functions with their docstrings, literals, tuples, tables, assignments."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from .lines import INDENT, WIDTH, laid_out
+from .breaking import laid_out
+from .lines import INDENT, WIDTH, columns
 
 WIDEST_EQUATION = 88
 LITERAL = 100
-"""Characters of the model's text in one line of the literal that holds it."""
+"""Columns of the model's text in one line of the literal that holds it."""
 
 
 def function(decorator: str, name: str, arguments: Iterable[str], body: Iterable[str]) -> str:
@@ -81,9 +82,12 @@ def tuple_of(values: Iterable[object]) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as a literal in double quotes."""
+    """The text as a literal, in double quotes where these need no more escapes than single ones."""
     shown = repr(text)
-    return f'"{shown[1:-1]}"' if shown.startswith("'") and '"' not in text else shown
+    if shown.startswith('"') or text.count('"') > text.count("'"):
+        return shown
+    inner = shown[1:-1].replace("\\'", "'").replace('"', '\\"')
+    return f'"{inner}"'
 
 
 def unpacked(names: list[str]) -> str:
@@ -102,7 +106,8 @@ def sentences(text: str) -> list[str]:
     if len(text) + len(INDENT) + 6 <= WIDTH:
         return [f'"""{text}"""']
     first, _, rest = text.partition(". ")
-    return [f'"""{first}.', "", *textwrap.wrap(rest, WIDTH - len(INDENT), break_long_words=False), '"""']
+    rows = [textwrap.wrap(part, WIDTH - len(INDENT), break_long_words=False) for part in (f'"""{first}.', rest)]
+    return [*rows[0], "", *rows[1], '"""']
 
 
 def safe(text: str) -> str:
@@ -111,15 +116,30 @@ def safe(text: str) -> str:
     return "".join(c if c.isprintable() and c not in '"\\' else "'" for c in shown)
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, widest: int) -> str:
     """The beginning of a long equation."""
-    return text if len(text) <= WIDEST_EQUATION else f"{text[: WIDEST_EQUATION - 2]} …"
+    if columns(text) <= widest:
+        return text
+    end = next(end for end in range(widest - 2, -1, -1) if columns(text[:end]) <= widest - 2)
+    return f"{text[:end]} …"
+
+
+def _cut(row: str) -> Iterator[str]:
+    """Parts of a line of the model, each as long as a literal may be: what is written as an escape takes more."""
+    start, width = 0, 0
+    for at, letter in enumerate(row):
+        # of two kinds of quotes the rarer are escaped; a line's end stays with it
+        own = {'"': 2, "\n": 0}.get(letter, columns(repr(letter)) - 2)
+        if width + own > LITERAL:
+            yield row[start:at]
+            start, width = at, 0
+        width += own
+    yield row[start:]
 
 
 def source_text(text: str) -> str:
     """The model's text as a literal, a line a line."""
-    parts = [row[at : at + LITERAL] for row in text.splitlines(keepends=True) for at in range(0, len(row), LITERAL)]
-    rows = [quoted(part) for part in parts]
+    rows = [quoted(part) for row in text.splitlines(keepends=True) for part in _cut(row)]
     joined = quoted(text)
     if len(rows) <= 1 or len("SOURCE = ") + len(joined) <= WIDTH:
         return joined

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterable
+from unicodedata import east_asian_width
 
 WIDTH = 120
 INDENT = "    "
@@ -14,7 +15,8 @@ HARD = "\xa0"
 """Stands for a space at which no row ends."""
 SOFT = "\v"
 """Stands where a row may end, though there is no space."""
-LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), (" + ", " - "), (" * ", " / "))
+COMPARISONS = (" < ", " <= ", " > ", " >= ", " == ", " != ")
+LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), COMPARISONS, (" + ", " - "), (" * ", " / "))
 
 
 def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
@@ -25,18 +27,19 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
         return [row]
     target, value = text.split(sign, maxsplit=1)
     inner = indent + "    "
-    at = _last_bracket(value)
-    fits = len(indent + target + sign) + at < width and len(inner + value[at + 1 : -1]) <= width
-    if at and fits and _opens(value, at):
-        return [f"{indent}{target}{sign}{value[: at + 1]}", inner + value[at + 1 : -1], indent + value[-1]]
+    at = last_bracket(value)
+    if at and len(indent + target + sign) + at < width and opens(value):
+        held = value[at + 1 : -1]
+        held_rows = [inner + held] if len(inner + held) <= width else [inner + part for part in parts(held)]
+        return [f"{indent}{target}{sign}{value[: at + 1]}", *held_rows, indent + value[-1]]
     rows = [inner + value] if len(inner + value) <= width else [inner + part for part in parts(value)]
     return [f"{indent}{target}{sign}(", *rows, f"{indent})"]
 
 
-def _opens(value: str, at: int) -> bool:
-    """Whether the bracket that ends the value is where it is broken: there is no looser operator, or one, with what is
-    in the bracket on its right."""
-    return len(parts(value)) == 1 or (len(parts(value)) == PAIR and value[at - 1] == " " and value[-1] == ")")
+def opens(value: str) -> bool:
+    """Whether the bracket that ends the value is where it is broken: there is no looser operator, or one before a call
+    or a sum in brackets."""
+    return len(parts(value)) == 1 or (len(parts(value)) == PAIR and value[-1] == ")")
 
 
 def wrapped(text: str, width: int, further: str) -> list[str]:
@@ -52,58 +55,6 @@ def wrapped(text: str, width: int, further: str) -> list[str]:
     return [row.replace(HARD, " ").replace(SOFT, "") for row in rows]
 
 
-def laid_out(rows: Iterable[str]) -> list[str]:
-    """Rows of a function: a long condition is broken at its `or`, a long call in the brackets that end it."""
-    given = list(rows)
-    # what stands in the brackets of a product, which is set before it is known how deep it is indented
-    around = zip(["", *given], [*given[1:], ""], strict=False)
-    inside = [before.endswith("gemm(") and after.strip() == ")" for before, after in around]
-    return [part for row, call in zip(given, inside, strict=True) for part in _laid_out(row, call)]
-
-
-def _laid_out(row: str, inside: bool) -> list[str]:
-    text = row.lstrip()
-    indent = row[: len(row) - len(text)]
-    if len(row) <= WIDTH or "\n" in row or text.startswith('"'):
-        return [row]
-    if text.startswith("# "):
-        return [indent + part for part in wrapped(text, WIDTH - len(indent), "#     ")]
-    if inside:
-        return _arguments(indent, text)
-    if text.startswith(("if ", "elif ")) and text.endswith(":"):
-        word, condition = text[:-1].split(" ", maxsplit=1)
-        return [f"{indent}{word} (", *(f"{indent}    {part}" for part in parts(condition)), f"{indent}):"]
-    if text.endswith(")") and (place := _last_bracket(text)):
-        inner, is_call = text[place + 1 : -1], text[place - 1].isalnum() or text[place - 1] == "_"
-        rows = _arguments(f"{indent}    ", inner) if is_call else [f"{indent}    {part}" for part in parts(inner)]
-        return [f"{indent}{text[: place + 1]}", *rows, f"{indent})"]
-    return [row]
-
-
-def _arguments(indent: str, text: str) -> list[str]:
-    """The arguments of a call in one row, or where that is too long in a row each; a long text in several."""
-    if len(indent + text) <= WIDTH:
-        return [indent + text]
-    if STRING.fullmatch(text):
-        return [indent + part for part in _text_parts(text, WIDTH - len(indent))]
-    starts = [0, *(at + 2 for at in outermost(text, ", "))]
-    ends = [*(at for at in outermost(text, ", ")), len(text)]
-    return [f"{indent}{text[start:end]}," for start, end in zip(starts, ends, strict=True)]
-
-
-def _text_parts(text: str, width: int) -> list[str]:
-    """A string literal as several, one after the other, each ending at a space outside of braces."""
-    start = text.index('"')
-    prefix, said = text[:start], text[start + 1 : -1]
-    words = re.split(r"(?<= )", BRACES.sub(lambda match: match[0].replace(" ", HARD), said))
-    rows = [""]
-    for word in words:
-        if rows[-1] and len(prefix + rows[-1] + word) + PAIR > width:
-            rows.append("")
-        rows[-1] += word
-    return [f'{prefix}"{row}"'.replace(HARD, " ") for row in rows]
-
-
 def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:
     """`target = [element for …]`, broken where it is long: in the brackets, then before `for`."""
     row = f"{indent}{target} = [{element} {clause}]"
@@ -114,7 +65,7 @@ def list_rows(indent: str, target: str, element: str, clause: str, width: int = 
     return [f"{indent}{target} = [", *inside, f"{indent}]"]
 
 
-def _last_bracket(value: str) -> int:
+def last_bracket(value: str) -> int:
     """Where the bracket opens that closes at the end of the value; 0 where none does."""
     depth = 0
     value = STRING.sub(lambda match: "_" * len(match[0]), value)
@@ -151,6 +102,11 @@ def outermost(value: str, sign: str) -> list[int]:
     return found
 
 
+def columns(text: str) -> int:
+    """How many columns a text takes: signs such as 漢 take two."""
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
 def shape_text(sizes: Iterable[str]) -> str:
     """The sizes as a tuple."""
     shown = list(sizes)
@@ -170,6 +126,10 @@ def fitted(row: str, comment: str) -> str:
 
 def call_rows(name: str, arguments: list[str]) -> list[str]:
     """A call, as ruff's formatter breaks it where it is long."""
+    targets, sign, called = name.rpartition(" = ")
+    if ", " in targets and len(INDENT + name) >= WIDTH:
+        left = (f"{INDENT}{target}," for target in targets.split(", "))
+        return ["(", *left, *call_rows(f"){sign}{called}", arguments)]
     joined = ", ".join(arguments)
     row = f"{name}({joined})"
     if len(row) + len(INDENT) <= WIDTH:

@@ -15,8 +15,10 @@ from gradc.schedule.costs import BLAS_WORK
 from gradc.schedule.program import Program, Space, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of
 
+from .breaking import laid_out
 from .callers import Callers, own
 from .definitions import (
+    WIDEST_EQUATION,
     assigned,
     docstring,
     filled_text,
@@ -33,7 +35,7 @@ from .definitions import (
 from .driver import Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, Parameter, UpdateProgram
-from .lines import INDENT, broken, shape_text
+from .lines import HARD, INDENT, WIDTH, broken, columns, shape_text
 from .names import MODULE_NAMES, Names
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
@@ -170,9 +172,10 @@ class _Module:
         return wrapped + "\nThis file, all of it, is yours to use under any terms."
 
     def model_lines(self) -> str:
-        shown = [(shortened(safe(text)), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
-        width = min(max((len(text) for text, _ in shown), default=0) + 4, 90)
-        return "\n".join(f"    {text:<{width}}{place}" for text, place in shown)
+        room = min(WIDEST_EQUATION, WIDTH - 2 * len(INDENT) - len(f"{self.spec.file}:9999"))
+        shown = [(shortened(safe(text), room), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
+        width = min(max((columns(text) for text, _ in shown), default=0) + len(INDENT), room + 2)
+        return "\n".join(f"    {text}{' ' * (width - columns(text))}{place}" for text, place in shown)
 
     def legend(self) -> str:
         spec = self.spec
@@ -180,7 +183,7 @@ class _Module:
         free = [f"{name} (any size)" for name in spec.dims]
         rows = []
         if free or sizes:
-            rows.append("Sizes       " + ", ".join([*free, *sizes]))
+            rows.append(filled_text("Sizes       " + ", ".join([*free, *sizes]), " " * 12))
         rows += self.legend_of_params()
         nested = "; dY_dX is the derivative of Y's sum by X, too" if spec.nested else ""
         rows.append(f"Names       d_X is ∂loss/∂X and has X's shape{nested}")
@@ -194,8 +197,9 @@ class _Module:
             shown.setdefault(title, []).append(f"{self.names.of(p.name)}{list(p.shape)}")
         titles = [title for title in ("Parameters", "States") if title in shown]
         for title in titles[-1:]:
-            shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", " "))
-        return [filled_text("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles]
+            shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", HARD))
+        rows = (filled_text("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles)
+        return [row.replace(HARD, " ") for row in rows]
 
     def imports(self) -> tuple[str, ...]:
         lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
@@ -238,8 +242,7 @@ class _Module:
         rows.append(f"DATA = {quoted(spec.data) if spec.data else None}")
         options = ", ".join(f"{quoted(name)}: {value!r}" for name, value in spec.fit.items())
         rows.append(f"FIT = {{{options}}}")
-        rows.append(f"SOURCE = {source_text(spec.source)}")
-        return "\n".join(rows)
+        return "\n".join([*laid_out(rows), f"SOURCE = {source_text(spec.source)}"])
 
     def described(self, tensor: Tensor) -> str:
         axes = tuple(a.constant if a.constant is not None else str(a) for a in tensor.extents)

@@ -15,10 +15,11 @@ from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, USUAL_BATC
 from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
+from .breaking import laid_out
 from .callers import Callers, own
 from .definitions import function, unpacked
 from .driver import Body
-from .lines import INDENT, call_rows, laid_out, list_rows
+from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
