@@ -18,6 +18,7 @@ from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
+from .cases import cases_in, name_of_case
 from .lines import INDENT, broken, parts
 from .names import Names
 from .rounds import (
@@ -236,9 +237,13 @@ class KernelWriter:
         """One line for each equation, with the line of the model that it comes from."""
         width = DOC_WIDTH - len('"""')
         statements = list(self.statements())
-        for statement in [s for s in statements if "store" not in s.equation.origin.trail] or statements:
-            text = equation_text(statement.equation, self.names, not statement.starts)
-            yield from with_place(text, statement.equation, width).split("\n")
+        shown = [s for s in statements if "store" not in s.equation.origin.trail] or statements
+        for statement in shown:
+            adds = statement.equation.reducer is Reducer.SUM and statement.spreads
+            text = equation_text(statement.equation, self.names, adds or not statement.starts)
+            # rows that are all deeper than the first would be moved to it by formatters
+            further = "" if len(shown) == 1 else 2 * INDENT
+            yield from with_place(text, statement.equation, width, further).split("\n")
             width = DOC_WIDTH
 
     # ------------------------------------------------------------ names
@@ -535,19 +540,26 @@ class KernelWriter:
 
     def assign(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
         """`target = body`; cases that are too long for one expression are cases of the statement."""
-        text = printer.print(body)
+        text = self.with_named_cases(depth, target, body, printer)
         rows = broken(INDENT * (depth + self.indented), target + text)
         long = len(text) > LONGEST_CASES or any(len(row) > WIDEST_ROW for row in rows)
         if long and isinstance(body, WHERE.head):
             self.cases(depth, target, body, printer)
             return
-        for term in body.args if long and isinstance(body, sympy.Add) else ():
-            shown = f"({printer.print(term)})"
-            if isinstance(term, WHERE.head) and len(shown) > WIDEST_ROW and shown in text:
-                name = self.local.fresh("term")
-                self.assign(depth, f"{name} = ", term, printer)
-                text = text.replace(shown, name, 1)
         self.assignment(depth, target, text)
+
+    def with_named_cases(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> str:
+        """The body's text. Where it is too long for a row, cases among its factors and terms are named before."""
+        text = printer.print(body)
+        if len(broken(INDENT * (depth + self.indented), target + text)) == 1:
+            return text
+        for case in cases_in(body):
+            shown = f"({printer.print(case)})"
+            if shown in text:
+                name = self.local.fresh(name_of_case(case, self.around_nest, self.names))
+                self.assign(depth, f"{name} = ", case, printer)
+                text = text.replace(shown, name)
+        return text
 
     def cases(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
         """`if … : target = …`, `elif … :`, `else:`. Where 0 is added there is nothing to do."""

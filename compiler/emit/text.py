@@ -10,7 +10,7 @@ from gradc.graph.nodes import Equation, Read, Reducer
 from gradc.graph.printing import TEXT, Level, Piece, Printer, level_of
 from gradc.graph.show import guard_text, place_in_text
 
-from .lines import wrapped
+from .lines import INDENT, WIDTH, wrapped
 from .names import Names
 
 WIDEST = 110
@@ -46,8 +46,11 @@ def equation_text(equation: Equation, names: Names, adds: bool = False) -> str:
     return f"{target} {'+=' if adds else '='} {body}{where}"
 
 
-def with_place(text: str, equation: Equation, width: int) -> str:
-    """The text, and at the right the line of the model that it comes from."""
+def with_place(text: str, equation: Equation, width: int, further: str) -> str:
+    """The text, its rows after the first with `further` before them; and at the right the line of the model that it
+    comes from."""
     place = place_in_text(equation.origin)
-    *above, last = wrapped(text, WIDEST - len(place), 8 * " ")
+    *above, last = wrapped(text, WIDEST - len(place), further)
+    if len(last) + 2 + len(place) > WIDTH - len(INDENT):  # a name that is as long as a row
+        above, last = [*above, last], ""
     return "\n".join([*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"])

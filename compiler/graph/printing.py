@@ -14,8 +14,9 @@ import sympy
 
 from gradc.errors import InternalError
 
+from .conditions import comparison_of, index_of
 from .index import IndexExpr, Quotient, Remainder
-from .nodes import Head, Named, Read, Value
+from .nodes import Guard, Head, Named, Read, Relation, Value
 
 
 class Level(IntEnum):
@@ -41,6 +42,7 @@ class Piece(NamedTuple):
 
 
 TURNED: Mapping[str, str] = {"lt": "gt", "le": "ge"}
+RELATIONS: Mapping[Relation, str] = {Relation.AT_LEAST: "ge", Relation.EQUAL: "eq", Relation.UNEQUAL: "ne"}
 OPERATOR_LEVELS: Mapping[str, Level] = {
     "gt": Level.COMPARISON,
     "ge": Level.COMPARISON,
@@ -194,6 +196,8 @@ class Printer:
             return self.style.where(arguments[0], arguments[1], arguments[2])
         if name not in self.style.operators:
             return self.style.call(name, tuple(argument.text for argument in arguments))
+        if (guard := comparison_of(body)) is not None and any(map(_takes_off, body.args)):
+            return self._comparison(guard)
         if name in TURNED and isinstance(body.args[0], sympy.Rational) and not isinstance(body.args[1], sympy.Rational):
             name, arguments = TURNED[name], arguments[::-1]  # x > 0, not 0 < x
         level, operator = OPERATOR_LEVELS[name], self.style.operators[name]
@@ -202,6 +206,24 @@ class Printer:
         chains = name in ("and", "or")
         left = self.within(arguments[0], level if chains or level is Level.PRODUCT else Level(level + 1))
         return Piece(left + operator + self.within(arguments[1], level if chains else Level(level + 1)), level)
+
+    def _comparison(self, guard: Guard) -> Piece:
+        """One of index expressions, without subtraction: `t - 1 >= 0` is `t > 0`."""
+        below, above = guard.sides
+        name, left, right = RELATIONS[guard.relation], above, below
+        if name == "ge" and ((), -1) in guard.value.terms:
+            name, right = "gt", below - 1
+        elif name == "ge" and below.constant is None:
+            name, left, right = "le", below, above
+        level = Level.COMPARISON
+        texts = [self.within(self.style.value(side), Level(level + 1)) for side in (left, right)]
+        return Piece(self.style.operators[name].join(texts), level)
+
+
+def _takes_off(side: sympy.Expr) -> bool:
+    """Whether an index expression has a minus in it."""
+    expr = index_of(side)
+    return expr is not None and any(coefficient < 0 for _, coefficient in expr.terms)
 
 
 def is_negative(term: sympy.Expr) -> bool:

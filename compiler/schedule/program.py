@@ -102,9 +102,13 @@ class Statement:
     @property
     def accumulates(self) -> bool:
         """Whether a place is written more than once."""
+        return self.spreads or self.free_prefix < len(self.path)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it writes at places that other values of its indices may give too: `dA[i + u]`, `dw[ids[b]]`."""
         own = (place for place in self.equation.write if not set(place.indices) <= set(self.around))
-        spread = any(not place.bare for place in own)
-        return spread or self.free_prefix < len(self.path)
+        return any(not place.bare for place in own)
 
 
 @dataclass(frozen=True, slots=True)
