@@ -5,7 +5,7 @@ kernel.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gradc.graph.index import IndexExpr
@@ -30,7 +30,7 @@ from gradc.schedule.shard import Rows
 from .alike import form_of
 from .kernels import Kernel, KernelWriter
 from .lines import INDENT, call_rows, fitted, shape_text
-from .names import WORDS, Names
+from .names import WORDS, Names, identifier
 from .products import Products
 from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
 from .sizes import Group, Key, Lengths, groups
@@ -157,6 +157,8 @@ class Driver:
     sites: list[CallSite] = field(default_factory=list)
     known: dict[Hashable, str] = field(default_factory=dict)
     """What matrices of one body are written as."""
+    role: str = ""
+    """What the program is for, if not for training: `predict`, `evaluate`."""
 
     def body(
         self, program: Program, label: str = "", rows: Rows | None = None, offsets: Mapping[str, int] | None = None
@@ -236,9 +238,10 @@ class Driver:
         """Why a value of the forward pass is still there in the backward pass."""
         if name.startswith("d_") or self.offsets:
             return ""
-        users = (target for step in flow.readers.get(name, ()) for target in written_by(step))
+        readers = (equation for step in flow.readers.get(name, ()) for equation in step.equations)
+        users = (each.target for each in readers if name in map(flow.place, each.sources()))
         adjoints = dict.fromkeys(user for user in users if user.startswith("d_"))
-        shown = [self.names.of(user) for user in adjoints if program.buffers[user].axes][:2]
+        shown = [self.names.of(user) for user in adjoints][:2]
         return f"  # kept for {' and '.join(shown)}" if shown else ""
 
     # ------------------------------------------------------------ steps
@@ -322,7 +325,12 @@ class Driver:
         inside = replace(inside, around=replace(site.around, index=lambda name: inside.rounds.get(name, name)))
         arrays = _Arrays(self.names, program, inside.around)
         lines = list(uncovered(step, program, arrays, tuple(site.rounds), self.rows))
-        lines.append(rounds_row(variable, step, inside.around))
+        way = (
+            "back through {}: each round reads what the one after it made"
+            if step.backward
+            else ("through {}: each round reads what the one before it made")
+        )
+        lines += [f"# {way.format(variable)}", rounds_row(variable, step, inside.around)]
         for at, inner in enumerate(step.steps):
             later = {name for other in step.steps[at + 1 :] for name in read_by(other)}
             rows = self.lines(program, inner, replace(inside, outside=site.outside | later))
@@ -336,7 +344,10 @@ class Driver:
         """The kernel under a name that says what it computes."""
         if self.table.has(kernel):
             return kernel
-        name = self.functions.fresh(label or kernel_name(kernel, nest, given))
+        usual = label or kernel_name(kernel, nest, given)
+        others = () if label else others_for(usual, nest, self.role)
+        free = (name for name in (usual, *others) if identifier(name) not in self.functions.taken | self.names.taken)
+        name = self.functions.fresh(next(free, usual))
         while self.names is not self.functions and name in self.names.taken:
             name = self.functions.fresh(name)
         self.names.taken.add(name)
@@ -438,6 +449,30 @@ def kernel_name(kernel: Kernel, step: Nest | Sequential, given: frozenset[str]) 
         return f"backward_{adjoints[0].removeprefix('d_')}"
     own = [name for name in shown if not name.startswith("d_")]
     return _with_direction((own or targets)[-1])
+
+
+def others_for(usual: str, step: Nest | Sequential, role: str) -> Iterator[str]:
+    """Names for a kernel whose usual one is taken: of a prediction, of something else that it makes, of what its
+    derivatives are of.
+
+    forward_h       predict_h                     what training keeps of h is not kept here
+    backward_c      backward_c_through_t          d_c[t] += d_c[t + 1] * …
+    backward_z      backward_z_of_forget_gate     d_z[1] += d_forget_gate * …
+    """
+    if role and usual.startswith("forward_"):
+        yield f"{role}_{usual.removeprefix('forward_')}"
+    if not usual.startswith("backward_"):
+        return
+    written, read = written_by(step), read_by(step)
+    for name in written:
+        if name.startswith("d_"):
+            yield f"backward_{name.removeprefix('d_')}"
+    if any(name in read for name in written):
+        rounds = (step.index.name,) if isinstance(step, Sequential) else next(step.statements()).around[-1:]
+        yield from (f"{usual}_through_{index}" for index in rounds)
+    yield from (
+        f"{usual}_of_{name.removeprefix('d_')}" for name in read if name.startswith("d_") and name not in written
+    )
 
 
 def _with_direction(name: str) -> str:

@@ -35,7 +35,6 @@ from .rounds import (
 from .style import BodyPrinter, Surroundings, body_printer, index_text, stretch
 from .text import equation_text, with_place
 
-DOC_WIDTH = 104
 WIDEST_ROW = 116
 """Columns of a statement, before a function's body is indented."""
 LONG_ROW = 32
@@ -235,7 +234,7 @@ class KernelWriter:
 
     def doc(self) -> Iterator[str]:
         """One line for each equation, with the line of the model that it comes from."""
-        width = DOC_WIDTH - len('"""')
+        quotes = '"""'
         statements = list(self.statements())
         shown = [s for s in statements if "store" not in s.equation.origin.trail] or statements
         for statement in shown:
@@ -243,8 +242,8 @@ class KernelWriter:
             text = equation_text(statement.equation, self.names, adds or not statement.starts)
             # rows that are all deeper than the first would be moved to it by formatters
             further = "" if len(shown) == 1 else 2 * INDENT
-            yield from with_place(text, statement.equation, width, further).split("\n")
-            width = DOC_WIDTH
+            yield from with_place(text, statement.equation, quotes, further)
+            quotes = ""
 
     # ------------------------------------------------------------ names
 

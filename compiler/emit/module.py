@@ -524,6 +524,7 @@ class _Module:
         return lines, text
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
+        driver.role = label
         body = driver.body(program)
         self.sites[f"{label}_entry"] = body.sites
         self.calls |= dict.fromkeys(body.calls)

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from .kernels import DOC_WIDTH, WIDEST_ROW, Kernel
+from .kernels import WIDEST_ROW, Kernel
 from .lines import INDENT, wrapped
 from .names import WORDS
+from .text import DOC_WIDTH
 
 LEAST = 8
 """Smaller numbers stay as they are: compilers unroll loops of so few rounds. Those of a residual network, of 8 to 64

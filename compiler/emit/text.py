@@ -13,6 +13,8 @@ from gradc.graph.show import guard_text, place_in_text
 from .lines import INDENT, WIDTH, wrapped
 from .names import Names
 
+DOC_WIDTH = 104
+"""Columns at which the places end that rows of a docstring come from."""
 WIDEST = 110
 """Columns of a docstring row; beyond them it goes on in the next."""
 
@@ -46,11 +48,12 @@ def equation_text(equation: Equation, names: Names, adds: bool = False) -> str:
     return f"{target} {'+=' if adds else '='} {body}{where}"
 
 
-def with_place(text: str, equation: Equation, width: int, further: str) -> str:
-    """The text, its rows after the first with `further` before them; and at the right the line of the model that it
-    comes from."""
+def with_place(text: str, equation: Equation, first: str, further: str) -> list[str]:
+    """Rows of a docstring: the text, with `further` before its second row and those after it; and at the right the line
+    of the model that it comes from. `first` stands before all."""
     place = place_in_text(equation.origin)
     *above, last = wrapped(text, WIDEST - len(place), further)
     if len(last) + 2 + len(place) > WIDTH - len(INDENT):  # a name that is as long as a row
         above, last = [*above, last], ""
-    return "\n".join([*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"])
+    width = DOC_WIDTH - len("" if above else first)
+    return [*above, f"{last}{' ' * max(2, width - len(last) - len(place))}{place}"]
