@@ -8,6 +8,7 @@ from statistics import geometric_mean
 
 from .machine import Machine
 from .row import Row
+from .summary import summary
 from .worker import Timing
 
 TITLES = {
@@ -191,7 +192,7 @@ def busy(machine: Machine) -> str:
 
 
 def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Mapping[str, str]) -> None:
-    """Writes results.md, and results.json with every number."""
+    """Writes results.md, results.json with every number, and summary.md, which README.md shows."""
     rows = {
         result.row.name: {
             "title": result.row.title,
@@ -208,6 +209,7 @@ def save(folder: Path, results: Sequence[Result], machine: Machine, versions: Ma
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"machine": asdict(machine), "versions": dict(versions), "rows": rows}
     (folder / "results.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "summary.md").write_text(summary(whole), encoding="utf-8")
     (folder / "results.md").write_text(markdown(results, machine, versions), encoding="utf-8")
 
 

@@ -116,7 +116,7 @@ def test_the_library_s_page_is_what_its_definitions_make(golden):
     assert all(block.comment for block in made.values()), "a comment right above each definition says what it is"
 
 
-@pytest.mark.parametrize("page", [LANGUAGE, LIBRARY], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [LANGUAGE, LIBRARY, ROOT / "docs" / "using.md"], ids=lambda page: page.stem)
 def test_links_lead_to_headings(page):
     for file, anchor in re.findall(r"\]\(([\w./]*)#([\w-]+)\)", page.read_text("utf-8")):
         text = (page.parent / file if file else page).read_text("utf-8")

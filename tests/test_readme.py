@@ -2,6 +2,8 @@
 
 import ast
 import hashlib
+import importlib
+import json
 import os
 import re
 import shlex
@@ -30,7 +32,9 @@ from gradc.runtime.session import Settings
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "compiler" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+USING = ROOT / "docs" / "using.md"
+EXAMPLES = ROOT / "examples" / "README.md"
+PAGES = (README, ROOT / "compiler" / "README.md", EXAMPLES, *sorted((ROOT / "docs").glob("*.md")))
 PART = re.compile(r"^<!-- part of (?P<file>[^\s:]+) -->\n```\w*\n(?P<text>.*?)^```$", re.M | re.S)
 BLOCK = re.compile(r"^(?:<!-- (?P<source>[^\n]*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"^(<!-- table: (?P<file>\S+) -->\n)(?P<text>.*?)(^<!-- end of table -->$)", re.M | re.S)
@@ -50,7 +54,9 @@ class Block:
 
 
 def blocks(language: str | None = None) -> list[Block]:
-    found = [Block(m["language"], m["text"], m["source"] or "") for m in BLOCK.finditer(README.read_text("utf-8"))]
+    """Those of README.md, and of the page on how to use it."""
+    texts = [page.read_text("utf-8") for page in (README, USING)]
+    found = [Block(m["language"], m["text"], m["source"] or "") for text in texts for m in BLOCK.finditer(text)]
     return [block for block in found if language in (None, block.language)]
 
 
@@ -105,6 +111,19 @@ def test_what_is_copied_is_what_stands_in_the_files(request):
         README.write_text(renewed(text, fresh=True), "utf-8")
         return
     assert text == renewed(text, fresh=False), "README.md is behind its sources; `pytest --update-golden` renews it"
+
+
+def test_the_table_is_what_the_results_hold(golden, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    summary = importlib.import_module("benchmarks.summary").summary
+    folder = ROOT / "benchmarks"
+    golden(folder / "summary.md", summary(json.loads((folder / "results.json").read_text("utf-8"))))
+
+
+def test_the_front_page_is_little_more_than_a_screen():
+    text = README.read_text("utf-8")
+    assert len(text.splitlines()) < 130
+    assert not [row for row in TABLE.sub("", text).splitlines() if len(row) > 120]
 
 
 def test_the_model_is_the_examples():
@@ -198,9 +217,14 @@ ENOUGH = {"burgers": 400, "letters_hmm": 8, "text_gru": 12, "text_transformer": 
 """So many of the examples held back are evaluated, by Python without Numba; of the other models 24."""
 
 
+def row_of(name: str) -> str:
+    """What the table of the examples says of one."""
+    (row,) = [line for line in EXAMPLES.read_text("utf-8").splitlines() if line.startswith(f"| [`{name}.grad`]")]
+    return row
+
+
 def assert_the_table_is_true(name: str, reached: Mapping[str, float]) -> None:
-    (row,) = [line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| [`{name}.grad`]")]
-    _, _, row, *_ = row.split("|")
+    _, _, row, *_ = row_of(name).split("|")
     claims = re.findall(rf"({'|'.join(MEASURES)}) ([\d.]+)( %)?", row)
     assert claims
     for measure, number, percent in claims:
@@ -208,7 +232,12 @@ def assert_the_table_is_true(name: str, reached: Mapping[str, float]) -> None:
         assert abs(value - float(number) / (100 if percent else 1)) <= MEASURES[measure], (measure, value)
 
 
-@pytest.mark.parametrize("name", ["digits", "digits_cnn", "diabetes", "breast_cancer"])
+def test_the_front_page_says_what_the_table_says():
+    (reached,) = re.findall(r"to ([\d.]+ %) of those held back", README.read_text("utf-8").replace("\n", " "))
+    assert f"accuracy {reached}" in row_of("digits")
+
+
+@pytest.mark.parametrize("name", ["digits", "digits_cnn", "digits_lstm", "diabetes", "breast_cancer"])
 def test_the_examples_reach_what_the_table_says(name):
     model = gradc.compile(ROOT / "examples" / f"{name}.grad")
     assert_the_table_is_true(name, model.fit(progress=False).epochs[-1].validation)
@@ -234,7 +263,7 @@ def test_what_the_examples_have_learned_reaches_what_the_table_says(path):
 
 
 def test_every_example_is_in_the_table():
-    quick = {"digits", "digits_cnn", "diabetes", "breast_cancer", "vae"}
+    quick = {"digits", "digits_cnn", "digits_lstm", "diabetes", "breast_cancer", "vae"}
     quick |= {"digits_low", "digits_high", "digits_high_alone"}
     assert quick | {path.stem for path in TRAINED} == {path.stem for path in (ROOT / "examples").glob("*.grad")}
 

@@ -1,7 +1,7 @@
 """Trains examples as `gradc train` does and keeps what they learned, beside this file: `python make.py burgers …`.
 
-test_readme.py evaluates it on the examples held back and compares that with README.md. So a claim is tested in seconds
-where training takes a minute. Run this whenever the model's text has changed; the test says so.
+test_readme.py evaluates it on the examples held back and compares that with examples/README.md. So a claim is tested
+in seconds where training takes a minute. Run this whenever the model's text has changed; the test says so.
 """
 
 import hashlib
