@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,39 @@ def test_third_parties_stay_at_their_place(library):
             assert any(place.startswith(allowed) for allowed in THIRD_PARTY[library]), place
 
 
-def _run(*command: str, **environment: str) -> None:
+def _run(*command: str, **environment: str) -> str:
+    """What it prints."""
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
     assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
 
 
 def test_ruff_finds_nothing():
     _run(sys.executable, "-m", "ruff", "check", ".")
+
+
+USERS = """
+import gradc
+
+model = gradc.compile("digits.grad")
+loss, gradients = model.loss_and_gradients([[0.0]], [1])
+reveal_type(model)
+reveal_type(loss)
+reveal_type(model.fit([[0.0]], [1], epochs=1))
+"""
+
+
+def test_users_see_the_types(tmp_path):
+    """Of a package that is installed as a folder: `py.typed` comes along."""
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]["gradc"]
+    assert "py.typed" in shipped
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "gradc").symlink_to(PACKAGE, target_is_directory=True)
+    (tmp_path / "script.py").write_text(USERS)
+    script = str(tmp_path / "script.py")
+    told = _run(sys.executable, "-m", "mypy", "--strict", script, MYPYPATH=str(tmp_path / "site"))
+    for kind in ("gradc.runtime.model.Model", "float", "gradc.runtime.training.History"):
+        assert f'Revealed type is "{kind}"' in told
 
 
 def test_mypy_strict_finds_nothing(tmp_path):
