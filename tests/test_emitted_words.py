@@ -89,8 +89,8 @@ loss mean(hidden) + mean(later)
 """
     source = emit(text)
     assert "hidden_before = hidden[b, t - 1, j] if t > 0 else f4(0.0)" in source
-    assert "later_after = later[b, t + 1, j] if t + 1 < time else f4(0.0)"
-    assert "def backward_later_through_t(" in source in source
+    assert "later_after = later[b, t + 1, j] if t + 1 < time else f4(0.0)" in source
+    assert "def backward_later_through_t(" in source
 
 
 def test_the_number_of_parameters_stays_on_its_line():
