@@ -420,9 +420,9 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, logit_weight, logit_bias = parts(params)
     d_h_weight, d_h_bias, d_logit_weight, d_logit_bias = parts(d_params)
-    h = view(work, 0, (batch, 16))  # kept for d_logit_bias and d_h_dense
-    loss_log = view(work, 16 * batch, (batch,))  # kept for d_logit_bias and d_h_dense
-    loss_sum_sigmoid = view(work, 17 * batch, (batch,))  # kept for d_logit_bias and d_h_dense
+    h = view(work, 0, (batch, 16))  # kept for d_h_dense and d_logit_weight
+    loss_log = view(work, 16 * batch, (batch,))  # kept for d_loss_sum_sigmoid
+    loss_sum_sigmoid = view(work, 17 * batch, (batch,))  # kept for d_loss_log and d_loss_sum_sigmoid
     d_h_dense = view(work, 18 * batch, (batch, 16))
 
     # forward
@@ -455,7 +455,8 @@ def gradient_entry(params, d_params, work, x, y):
     place = first_outside(y, 2)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry

@@ -475,7 +475,7 @@ def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
 @kernel
 def forward_dux_dh_3_dense(dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3, dux_dh_3_dense, n):
     """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
-            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
+            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                           burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -560,7 +560,7 @@ def backward_v(d_dux_dq, dux_ddu_dq, q, d_v):
 
 
 @kernel
-def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v_of_dux_dq(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 0]*q[r, 1]                               burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n):
@@ -568,7 +568,7 @@ def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
 
 
 @kernel
-def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n, 2 * n):
@@ -576,7 +576,7 @@ def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
 
 
 @kernel
-def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += -2*d_dux_dq[r, 1]*dux_ddu_dq[r, 0]*q[r, 0]                               burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n):
@@ -584,7 +584,7 @@ def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
 
 
 @kernel
-def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0]  where n <= r      burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n, 2 * n):
@@ -592,7 +592,7 @@ def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
 
 
 @kernel
-def backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q):
+def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
     """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 1]*q[r, 0]                               burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n):
@@ -600,7 +600,7 @@ def backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q):
 
 
 @kernel
-def backward_v_6(d_v, d_du_dq, q):
+def backward_v_of_du_dq(d_v, d_du_dq, q):
     """d_v[r, 0] += 2*d_du_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r                burgers.grad:21"""
     n = d_du_dq.shape[0]
     for r in range(n, 2 * n):
@@ -608,7 +608,7 @@ def backward_v_6(d_v, d_du_dq, q):
 
 
 @kernel
-def backward_v_7(d_v, d_du_dq, q):
+def backward_v_5(d_v, d_du_dq, q):
     """d_v[r, 0] += -2*d_du_dq[r, 0]*q[r, 0]*q[r, 1]                                         burgers.grad:21"""
     n = d_du_dq.shape[0]
     for r in range(n):
@@ -616,7 +616,7 @@ def backward_v_7(d_v, d_du_dq, q):
 
 
 @kernel
-def backward_v_8(d_v, d_u, q):
+def backward_v_of_u(d_v, d_u, q):
     """d_v[r, 0] += -d_u[r - n]*q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                burgers.grad:21"""
     n = d_u.shape[0]
     for r in range(n, 2 * n):
@@ -624,7 +624,7 @@ def backward_v_8(d_v, d_u, q):
 
 
 @kernel
-def backward_v_9(d_v, d_u, q):
+def backward_v_6(d_v, d_u, q):
     """d_v[r, 0] += d_u[r]*q[r, 1]*(1 - q[r, 0]^2)                                           burgers.grad:21"""
     n = d_u.shape[0]
     for r in range(n):
@@ -646,7 +646,7 @@ def backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv):
 
 
 @kernel
-def backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q):
+def backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q):
     """d_dux_ddu_dv[r, 0] += -2*d_dux_dq[r, 0]*q[r, 0]*q[r, 1]                               burgers.grad:21
     d_dux_ddu_dv[r, 0] += d_dux_dq[r, 1]*(1 - q[r, 0]^2)                                     burgers.grad:21
     """
@@ -695,7 +695,7 @@ def backward_dux_dh_3(
 @kernel
 def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, d_dux_ddu_dh_2_dense, n):
     """d_dux_ddu_dh_2_dense[i, o] = d_dux_ddu_dh_2[i, o]*(1 - h_2[i, o]^2) -
-    2*d_dux_dh_2[i, o]*du_dh_2[i, o]*h_2[i, o]                                    burgers.grad:19
+    2*d_dux_dh_2[i, o]*du_dh_2[i, o]*h_2[i, o]                                               burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
@@ -719,7 +719,7 @@ def backward_du_dh(
     n,
 ):
     """d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) -
-            2*d_dux_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                           burgers.grad:18
+            2*d_dux_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                              burgers.grad:18
     d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] -
             2*d_du_dh_dense_sum[i, o]*du_dh[i, o]*h[i, o] -
             2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
@@ -757,7 +757,7 @@ def backward_h_3_dense(
     """d_h_3[i, o] = d_v[i, 0]*v_weight[o, 0] - 2*dux_dh_3[i, o]*d_dux_dh_3_dense_sum[i, o]*h_3[i, o]
             - 2*d_du_dh_3_dense_sum[i, o]*du_dh_3[i, o]*h_3[i, o] -
             2*d_dux_ddu_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o] -
-            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]                 burgers.grad:19
+            2*d_dux_dh_3[i, o]*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]                    burgers.grad:19
     d_h_3_dense[i, o] = d_h_3[i, o]*(1 - h_3[i, o]^2)                                        burgers.grad:19
     d_du_dh_3[i, o] = d_du_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2) -
             2*d_dux_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
@@ -802,7 +802,7 @@ def backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n):
 
 
 @kernel
-def backward_v_weight_(d_v_weight, h_3, d_v, d_v_bias, n):
+def backward_v_bias(d_v_weight, h_3, d_v, d_v_bias, n):
     """d_v_weight[i, 0] += Σ_j h_3[j, i]*d_v[j, 0]                                           burgers.grad:20
     d_v_bias[0] = Σ_j d_v[j, 0]                                                              burgers.grad:20
     """
@@ -854,7 +854,7 @@ def forward_mirrored(q, mirrored, u):
 
 
 @kernel
-def forward_v_(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n):
+def predict_v(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n):
     """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
     h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
     v_sum[j, 0] = Σ_o h_3[j, o]*v_weight[o, 0]                                               burgers.grad:20
@@ -870,7 +870,7 @@ def forward_v_(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n):
 
 
 @kernel
-def forward_u_(u, q, v):
+def predict_u(u, q, v):
     """u[r] = q[r, 1]*(1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0]) - u_sin[r]                     burgers.grad:21"""
     n = u.shape[0]
     for r in range(n):
@@ -909,7 +909,7 @@ def forward_dux_ddu_dh(dux_dh_dense, h, du_dh, dux_ddu_dh, n):
 
 
 @kernel
-def forward_dux_ddu_dv_sum_(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n):
+def evaluate_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n):
     """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
     dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
     """
@@ -922,9 +922,9 @@ def forward_dux_ddu_dv_sum_(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_su
 
 
 @kernel
-def forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
+def evaluate_dux_dh_3_dense(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
     """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
-            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                        burgers.grad:19
+            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                           burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
@@ -976,33 +976,33 @@ def differentiate(params, d_params, work, q, known):
     h_2 = view(work, 59 * n, (2 * n, 24))  # kept for d_dux_dh_2 and d_dux_ddu_dh_2_dense
     h_3 = view(work, 107 * n, (2 * n, 24))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
     v = view(work, 0, (2 * n,))
-    u = view(work, 155 * n, (n,))  # kept for d_u and d_dux_dq
+    u = view(work, 155 * n, (n,))  # kept for d_ux
     du_dv = view(work, 156 * n, (2 * n,))  # kept for d_v_weight
-    du_dh_3 = view(work, 158 * n, (2 * n, 24))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
+    du_dh_3 = view(work, 158 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_3_dense and d_h_3
     du_dh_3_dense = view(work, 206 * n, (2 * n, 24))  # kept for d_h_3_weight
-    dux_dv = view(work, 254 * n, (2 * n,))  # kept for d_dux_dh_3 and d_dux_ddu_dh_3_dense
-    du_dh_2 = view(work, 256 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_2_dense and d_du_dh_2
+    dux_dv = view(work, 254 * n, (2 * n,))  # kept for d_v_weight
+    du_dh_2 = view(work, 256 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_2_dense and d_h_2
     du_dh_2_dense = view(work, 304 * n, (2 * n, 24))  # kept for d_h_2_weight
-    du_dh = view(work, 352 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_dense and d_du_dh
+    du_dh = view(work, 352 * n, (2 * n, 24))  # kept for d_dux_ddu_dh_dense and d_h
     du_dh_dense = view(work, 400 * n, (2 * n, 24))  # kept for d_h_weight
     du_dh_dense_x = view(work, 448 * n, (2 * n, 2))
-    du_dq = view(work, 452 * n, (n, 2))  # kept for d_u and d_dux_dq
+    du_dq = view(work, 452 * n, (n, 2))  # kept for d_u
     dux_ddu_dh_dense_x = view(work, 448 * n, (2 * n, 2))  # kept for d_h_weight
     dux_ddu_dh_dense_sum = view(work, 454 * n, (2 * n, 24))  # kept for d_du_dh and d_h
     dux_ddu_dh = view(work, 502 * n, (2 * n, 24))  # kept for d_h_2_weight
-    dux_dh = view(work, 550 * n, (2 * n, 24))  # kept for d_du_dh and d_h
+    dux_dh = view(work, 550 * n, (2 * n, 24))  # kept for d_h
     dux_ddu_dh_2_dense_sum = view(work, 598 * n, (2 * n, 24))  # kept for d_du_dh_2 and d_h_2
     dux_ddu_dh_2 = view(work, 646 * n, (2 * n, 24))  # kept for d_h_3_weight
-    dux_dh_2 = view(work, 694 * n, (2 * n, 24))  # kept for d_du_dh_2 and d_h_2
-    dux_ddu_dh_3_dense_sum = view(work, 742 * n, (2 * n, 24))  # kept for d_h_3_dense and d_du_dh_3
+    dux_dh_2 = view(work, 694 * n, (2 * n, 24))  # kept for d_h_2
+    dux_ddu_dh_3_dense_sum = view(work, 742 * n, (2 * n, 24))  # kept for d_h_3 and d_du_dh_3
     dux_ddu_dh_3 = view(work, 790 * n, (2 * n, 24))  # kept for d_v_weight
     dux_ddu_dv_sum = view(work, 5 * n, (2 * n,))
-    dux_dh_3 = view(work, 838 * n, (2 * n, 24))  # kept for d_h_3_dense and d_du_dh_3
+    dux_dh_3 = view(work, 838 * n, (2 * n, 24))  # kept for d_h_3
     dux_dh_3_dense = view(work, 886 * n, (2 * n, 24))  # kept for d_h_3_weight
     dux_dh_2_dense = view(work, 934 * n, (2 * n, 24))  # kept for d_h_2_weight
     dux_dh_dense = view(work, 982 * n, (2 * n, 24))  # kept for d_h_weight
     dux_dh_dense_x = view(work, 1030 * n, (2 * n, 2))
-    dux_dq = view(work, 1034 * n, (n, 2))  # kept for d_u and d_dux_dq
+    dux_dq = view(work, 1034 * n, (n, 2))
     d_u = view(work, 2 * n, (n,))
     d_dux_dq = view(work, 5 * n, (n, 2))
     d_du_dq = view(work, 0, (n, 2))
@@ -1075,19 +1075,19 @@ def differentiate(params, d_params, work, q, known):
 
     # backward
     backward_v(d_dux_dq, dux_ddu_dq, q, d_v)
+    backward_v_of_dux_dq(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q)
     backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_5(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_6(d_v, d_du_dq, q)
-    backward_v_7(d_v, d_du_dq, q)
+    backward_v_of_du_dq(d_v, d_du_dq, q)
+    backward_v_5(d_v, d_du_dq, q)
     forward_dux_dv_2(d_v, d_du_dq, q)
     forward_dux_dv_3(d_v, d_du_dq, q)
-    backward_v_8(d_v, d_u, q)
-    backward_v_9(d_v, d_u, q)
+    backward_v_of_u(d_v, d_u, q)
+    backward_v_6(d_v, d_u, q)
     backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv)
-    backward_dux_ddu_dv_(d_dux_ddu_dv, d_dux_dq, q)
+    backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q)
     forward_dux_ddu_dh_dense_x(d_dux_dq, d_dux_dmirrored, d_dux_dh_dense_x)
     # d_dux_dh_dense_sum[j, o] = Σ_i d_dux_dh_dense_x[j, i] h_weight[i, o]
     gemm(d_dux_dh_dense_x, h_weight, d_dux_dh_dense_sum, False)
@@ -1167,7 +1167,7 @@ def differentiate(params, d_params, work, q, known):
     gemm(h_2.T, d_h_3_dense, d_h_3_weight, True)  # d_h_3_weight[i, o] += Σ_j h_2[j, i] d_h_3_dense[j, o]
     backward_v_weight(d_v_weight, dux_ddu_dh_3, d_dux_ddu_dv, n)
     backward_v_weight(d_v_weight, d_du_dh_3, du_dv, n)
-    backward_v_weight_(d_v_weight, h_3, d_v, d_v_bias, n)
+    backward_v_bias(d_v_weight, h_3, d_v, d_v_bias, n)
     return loss
 
 
@@ -1186,7 +1186,8 @@ def gradient_entry(params, d_params, work, q, known):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    return -1, -1, differentiate(params, d_params, work, q, known)
+    loss = differentiate(params, d_params, work, q, known)
+    return -1, -1, loss
 
 
 @entry
@@ -1232,8 +1233,8 @@ def predict_entry(params, work, q, u):
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
     forward_h(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3_dense_sum, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
-    forward_v_(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n)
-    forward_u_(u, q, v)
+    predict_v(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n)
+    predict_u(u, q, v)
     return -1, -1
 
 
@@ -1301,10 +1302,10 @@ def evaluate_entry(params, work, q, known):
     forward_dux_ddu_dh(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
-    forward_dux_ddu_dv_sum_(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n)
+    evaluate_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n)
     forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
     forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
-    forward_dux_dh_3_dense_(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n)
+    evaluate_dux_dh_3_dense(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n)
     # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
     forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)

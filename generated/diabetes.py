@@ -336,7 +336,7 @@ def differentiate(params, d_params, work, x, y):
     batch = x.shape[0]
     h_weight, h_bias, progress_weight, progress_bias = parts(params)
     d_h_weight, d_h_bias, d_progress_weight, d_progress_bias = parts(d_params)
-    h_dense_sum = view(work, 0, (batch, 16))  # kept for d_progress_bias and d_h_dense
+    h_dense_sum = view(work, 0, (batch, 16))
     h_dense = view(work, 16 * batch, (16,))
     h_sigmoid = view(work, 16 * batch + 16, (16,))
     h = view(work, 16 * batch + 32, (16,))
@@ -379,7 +379,8 @@ def gradient_entry(params, d_params, work, x, y):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry

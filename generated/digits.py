@@ -399,7 +399,7 @@ def differentiate(params, d_params, work, x, y):
     h_weight, h_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_logits_weight, d_logits_bias = parts(d_params)
     h = view(work, 0, (batch, 128))  # kept for d_logits_weight and d_h_dense
-    logits_sum = view(work, 128 * batch, (batch, 10))  # kept for d_logits and d_logits_bias
+    logits_sum = view(work, 128 * batch, (batch, 10))
     logits = view(work, 138 * batch, (10,))
     logits_exp = view(work, 138 * batch + 10, (10,))
     d_logits = view(work, 138 * batch + 20, (batch, 10))
@@ -437,7 +437,8 @@ def gradient_entry(params, d_params, work, x, y):
     place = first_outside(y, 10)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry

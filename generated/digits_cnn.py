@@ -298,7 +298,7 @@ def forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last):
 @kernel
 def forward_g_y_factor(h, g_y_factor, b):
     """g_y_factor[b, i, j, u, v, k] = h[b, i + u - 1, j + v - 1, k]  where i + u >= 1 and i + u <=
-    4 and j + v >= 1 and j + v <= 4                                            digits_cnn.grad:14
+    4 and j + v >= 1 and j + v <= 4                                                       digits_cnn.grad:14
     """
     for i in range(4):
         for j in range(4):
@@ -401,7 +401,7 @@ def backward_f_dense(d_f_dense, f, d_f_bias, first, last):
 
 @kernel
 def backward_g(d_f_dense_x, d_g_conv2d, d_g_bias, d_g, first, last):
-    """d_g[b, (k // 64) // 4, (k // 64) % 4, k % 64] = d_f_dense_x[b, k]                  digits_cnn.grad:15
+    """d_g[b, (k // 64) // 4, (k // 64) % 4, k % 64] += d_f_dense_x[b, k]                 digits_cnn.grad:15
     d_g_conv2d[b, i, j, o] = if g[b, i, j, o] > 0 then d_g[b, i, j, o] else 0             digits_cnn.grad:14
     d_g_bias[o] = Σ_b,i,j d_g_conv2d[b, i, j, o]                                          digits_cnn.grad:14
     """
@@ -430,7 +430,7 @@ def forward_g_weight_turned(g_weight, g_weight_turned):
 @kernel
 def backward_h_factor(d_g_conv2d, d_h_factor, b):
     """d_h_factor[b, i, j, u, v, o] = d_g_conv2d[b, i + 1 - u, j + 1 - v, o]  where u <= i + 1 and
-    i <= u + 2 and v <= j + 1 and j <= v + 2                                   digits_cnn.grad:14
+    i <= u + 2 and v <= j + 1 and j <= v + 2                                              digits_cnn.grad:14
     """
     for i in range(4):
         for j in range(4):
@@ -444,8 +444,8 @@ def backward_h_factor(d_g_conv2d, d_h_factor, b):
 
 @kernel
 def backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last):
-    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] =
-            d_h[b, i, j, k]                                                            digits_cnn.grad:13
+    """d_h_max_pool2d_x[b, 2*i + h_arg[b, i, j, k] // 2, 2*j + h_arg[b, i, j, k] % 2, k] +=
+            d_h[b, i, j, k]                                                               digits_cnn.grad:13
     d_h_conv2d[b, i, j, o] = if h_max_pool2d_x[b, i, j, o] > 0 then d_h_max_pool2d_x[b, i, j, o]
             else 0                                                                        digits_cnn.grad:13
     d_h_bias[o] = Σ_b,i,j d_h_conv2d[b, i, j, o]                                          digits_cnn.grad:13
@@ -499,7 +499,7 @@ def adamw(m, g_, v, p, t):
 
 
 @kernel
-def forward_h_y_factor_(x, picture, h_y_factor):
+def predict_h_y_factor(x, picture, h_y_factor):
     """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
     h_y_factor[b, i, j, u, v] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
             <= 8 and j + v >= 1 and j + v <= 8                                            digits_cnn.grad:13
@@ -543,7 +543,7 @@ def forward_h(h_y, h_bias, h_max_pool2d_x, h):
 
 
 @kernel
-def forward_f_dense_x_(g_y, g_bias, g, f_dense_x):
+def predict_f_dense_x(g_y, g_bias, g, f_dense_x):
     """g_conv2d[b, i, j, o] = g_y[b, i, j, o] + g_bias[o]                                 digits_cnn.grad:14
     g[b, i, j, o] = if g_conv2d[b, i, j, o] > 0 then g_conv2d[b, i, j, o] else 0          digits_cnn.grad:14
     f_dense_x[b, k] = g[b, (k // 64) // 4, (k // 64) % 4, k % 64]                         digits_cnn.grad:15
@@ -560,7 +560,7 @@ def forward_f_dense_x_(g_y, g_bias, g, f_dense_x):
 
 
 @kernel
-def forward_f_(f, f_bias):
+def predict_f(f, f_bias):
     """f_dense[b, o] = f_dense_sum[b, o] + f_bias[o]                                      digits_cnn.grad:15
     f[b, o] = if f_dense[b, o] > 0 then f_dense[b, o] else 0                              digits_cnn.grad:15
     """
@@ -670,12 +670,12 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
     picture = view(work, 0, (8, 8))
     h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))  # kept for d_h_weight
-    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight_factor and d_g_weight
-    h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x and d_h_conv2d
+    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight_factor
+    h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x
     g_y_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
     f_dense_x = view(work, 4160 * batch + 4672, (batch, 1024))  # kept for d_f_weight
     f = view(work, 5184 * batch + 4672, (batch, 64))  # kept for d_logits_weight and d_f_dense
-    logits_sum = view(work, 5248 * batch + 4672, (batch, 10))  # kept for d_logits and d_logits_bias
+    logits_sum = view(work, 5248 * batch + 4672, (batch, 10))
     logits = view(work, 0, (10,))
     logits_exp = view(work, 3136 * batch + 64, (10,))
     d_logits = view(work, 5258 * batch + 4672, (batch, 10))
@@ -684,7 +684,7 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     d_g = view(work, 3136 * batch + 64, (4, 4, 64))
     d_g_conv2d = view(work, 3136 * batch + 4672, (batch, 4, 4, 64))
     d_g_weight_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
-    g_weight_turned = view(work, 6356 * batch + 4672, (3, 3, 64, 32))  # kept for d_h_factor and d_h
+    g_weight_turned = view(work, 6356 * batch + 4672, (3, 3, 64, 32))  # kept for d_h
     d_h_factor = view(work, 6356 * batch + 23104, (4, 4, 3, 3, 64))
     d_h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))
     d_h_max_pool2d_x = view(work, 3136 * batch + 64, (8, 8, 32))
@@ -798,7 +798,8 @@ def gradient_entry(params, shares, worker, board, turns, work, places, x, y):
     if place >= 0:
         return 1, place, 0.0
     team = worker, board, turns
-    return -1, -1, differentiate(params, shares, team, work, places, x, y)
+    loss = differentiate(params, shares, team, work, places, x, y)
+    return -1, -1, loss
 
 
 @inlined
@@ -879,7 +880,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
     logits = view(work, 0, (10,))
     logits_exp = view(work, 64, (10,))
-    forward_h_y_factor_(x, picture, h_y_factor)
+    predict_h_y_factor(x, picture, h_y_factor)
     # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
     gemm(
         view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
@@ -889,9 +890,9 @@ def predict_entry(params, work, x, p):
     for b in range(batch):
         forward_g_y_factor(h, g_y_factor, b)
         gemm(view(g_y_factor, 0, (16, 288)), view(g_weight, 0, (288, 64)), view(g_y[b], 0, (16, 64)), False)
-    forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
+    predict_f_dense_x(g_y, g_bias, g, f_dense_x)
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
-    forward_f_(f, f_bias)
+    predict_f(f, f_bias)
     gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
     forward_p(logits_sum, logits_bias, logits, logits_exp, p)
     return -1, -1
@@ -919,7 +920,7 @@ def evaluate_entry(params, work, x, y):
     f = view(work, 64, (batch, 64))
     logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
     logits = view(work, 0, (10,))
-    forward_h_y_factor_(x, picture, h_y_factor)
+    predict_h_y_factor(x, picture, h_y_factor)
     # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
     gemm(
         view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
@@ -929,9 +930,9 @@ def evaluate_entry(params, work, x, y):
     for b in range(batch):
         forward_g_y_factor(h, g_y_factor, b)
         gemm(view(g_y_factor, 0, (16, 288)), view(g_weight, 0, (288, 64)), view(g_y[b], 0, (16, 64)), False)
-    forward_f_dense_x_(g_y, g_bias, g, f_dense_x)
+    predict_f_dense_x(g_y, g_bias, g, f_dense_x)
     gemm(f_dense_x, f_weight, f, False)  # f_dense_sum[b, o] = Σ_i f_dense_x[b, i] f_weight[i, o]
-    forward_f_(f, f_bias)
+    predict_f(f, f_bias)
     gemm(f, logits_weight, logits_sum, False)  # logits_sum[b, o] = Σ_i f[b, i] logits_weight[i, o]
     loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
     return -1, -1, loss, accuracy

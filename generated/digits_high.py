@@ -219,7 +219,7 @@ def forward_backbone_features_dense_x(x, backbone_features_dense_x):
 @kernel
 def forward_backbone(backbone, backbone_features_bias):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
-            backbone_features_bias[o]                                             shifted_features.grad:4
+            backbone_features_bias[o]                                                shifted_features.grad:4
     backbone[b, o] = if backbone_features_dense[b, o] > 0 then
             backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
@@ -389,7 +389,7 @@ def differentiate(params, d_params, work, x, y):
     _, _, d_head_weight, d_head_bias = parts(d_params)
     backbone_features_dense_x = view(work, 0, (batch, 100))
     backbone = view(work, 100 * batch, (batch, 256))  # kept for d_head_weight
-    head_sum = view(work, 0, (batch, 5))  # kept for d_head and d_head_bias
+    head_sum = view(work, 0, (batch, 5))
     head = view(work, 356 * batch, (5,))
     head_exp = view(work, 356 * batch + 5, (5,))
     d_head = view(work, 356 * batch + 10, (batch, 5))
@@ -425,7 +425,8 @@ def gradient_entry(params, d_params, work, x, y):
     place = first_outside(y, 5)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry

@@ -217,7 +217,7 @@ def forward_backbone_features_dense_x(x, backbone_features_dense_x):
 @kernel
 def forward_backbone(d_backbone_features_dense, backbone_features_bias):
     """backbone_features_dense[b, o] = backbone_features_dense_sum[b, o] +
-            backbone_features_bias[o]                                             shifted_features.grad:4
+            backbone_features_bias[o]                                                shifted_features.grad:4
     backbone[b, o] = if backbone_features_dense[b, o] > 0 then
             backbone_features_dense[b, o] else 0                                     shifted_features.grad:4
     """
@@ -399,7 +399,7 @@ def differentiate(params, d_params, work, x, y):
     backbone_features_weight, backbone_features_bias, logits_weight, logits_bias = parts(params)
     d_backbone_features_weight, d_backbone_features_bias, d_logits_weight, d_logits_bias = parts(d_params)
     backbone_features_dense_x = view(work, 0, (batch, 100))  # kept for d_backbone_features_weight
-    logits_sum = view(work, 356 * batch, (batch, 5))  # kept for d_logits and d_logits_bias
+    logits_sum = view(work, 356 * batch, (batch, 5))
     logits = view(work, 361 * batch, (5,))
     logits_exp = view(work, 361 * batch + 5, (5,))
     d_logits = view(work, 361 * batch + 10, (batch, 5))
@@ -443,7 +443,8 @@ def gradient_entry(params, d_params, work, x, y):
     place = first_outside(y, 5)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry

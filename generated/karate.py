@@ -220,7 +220,7 @@ def log(x):
 
 @kernel
 def forward_h_around_degree_sum(person, h_around_degree):
-    """h_around_degree_sum[person[e]] = 1                                                     karate.grad:15"""
+    """h_around_degree_sum[person[e]] += 1                                                    karate.grad:15"""
     ends = person.shape[0]
     h_around_degree[...] = 0
     for e in range(ends):
@@ -240,7 +240,7 @@ def forward_h_around_degree(h_around_degree, first_, d_first):
 
 @kernel
 def forward_h_around_sum(person, d_first, friend, h_around_sum):
-    """h_around_sum[person[e], j] = h_around_part[friend[e], j]                               karate.grad:17"""
+    """h_around_sum[person[e], j] += h_around_part[friend[e], j]                              karate.grad:17"""
     ends = person.shape[0]
     h_around_sum[...] = f4(0.0)
     for e in range(ends):
@@ -269,7 +269,7 @@ def forward_logits_around_part(logits_around_part, h_around_degree):
 
 @kernel
 def forward_logits_sum(person, logits_around_part, friend, logits_sum):
-    """logits_sum[person[e], j] = logits_around_part[friend[e], j]                            karate.grad:17"""
+    """logits_sum[person[e], j] += logits_around_part[friend[e], j]                           karate.grad:17"""
     ends = person.shape[0]
     logits_sum[...] = f4(0.0)
     for e in range(ends):
@@ -440,7 +440,7 @@ def forward_p(logits_around_part, logits_sum, h_around_degree, logits, logits_ex
 
 
 @kernel
-def forward_loss_(logits_around_part, logits_sum, h_around_degree, club, told, logits):
+def evaluate_loss(logits_around_part, logits_sum, h_around_degree, club, told, logits):
     """logits[n, j] = (logits_around_part[n, j] + logits_sum[n, j])/sqrt(h_around_degree[n])  karate.grad:17
     right_argmax[n] = argmax_j logits[n, j]                                                   karate.grad:24
     logits_max[n] = max_j logits[n, j]                                                        karate.grad:27
@@ -503,13 +503,13 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     """One forward and one backward pass: returns the loss and fills d_params."""
     first_, logits_weight = parts(params)
     d_first, d_logits_weight = parts(d_params)
-    h_around_degree = view(places, 0, (34,))  # kept for d_logits and d_logits_sum
+    h_around_degree = view(places, 0, (34,))  # kept for d_logits_sum and d_logits_around_part
     h_around_sum = view(work, 0, (34, 16))
     logits_around_part = view(work, 0, (34, 2))
     logits_sum = view(work, 544, (34, 2))
     logits = view(work, 612, (2,))
     logits_exp = view(work, 614, (2,))
-    loss_cross_entropy_logsumexp_softmax = view(work, 616, (34, 2))  # kept for d_logits and d_logits_sum
+    loss_cross_entropy_logsumexp_softmax = view(work, 616, (34, 2))  # kept for d_logits
     d_logits = view(work, 614, (2,))
     d_logits_sum = view(work, 544, (34, 2))
     d_logits_dense = view(work, 0, (34, 2))
@@ -580,7 +580,8 @@ def gradient_entry(params, d_params, work, places, person, friend, club, told):
     place = first_outside(club, 2)
     if place >= 0:
         return 2, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, places, person, friend, club, told)
+    loss = differentiate(params, d_params, work, places, person, friend, club, told)
+    return -1, -1, loss
 
 
 @entry
@@ -669,7 +670,7 @@ def evaluate_entry(params, work, places, person, friend, club, told):
     gemm(h, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
     forward_logits_around_part(logits_around_part, h_around_degree)
     forward_logits_sum(person, logits_around_part, friend, logits_sum)
-    loss, accuracy = forward_loss_(logits_around_part, logits_sum, h_around_degree, club, told, logits)
+    loss, accuracy = evaluate_loss(logits_around_part, logits_sum, h_around_degree, club, told, logits)
     return -1, -1, loss, accuracy
 
 

@@ -365,7 +365,7 @@ def forward_so_far_(so_far, next_, seen, so_far_logsumexp_total, so_far_logsumex
 @kernel
 def forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time):
     """so_far_logsumexp_inverse[b, t, s] = if so_far_logsumexp_total[b, t, s] == 0 then 0 else
-            1/so_far_logsumexp_total[b, t, s]                                         letters_hmm.grad:27
+            1/so_far_logsumexp_total[b, t, s]                                            letters_hmm.grad:27
     so_far_logsumexp_softmax[b, t, s, r] =
             so_far_logsumexp_inverse[b, t, s]*so_far_logsumexp_exp[b, t, s, r]           letters_hmm.grad:27
     """
@@ -438,7 +438,7 @@ def backward_next(d_so_far, so_far_logsumexp_softmax, letters, d_next, d_start, 
     d_first[s] = Σ_b d_so_far[b, 0, s]                                                   letters_hmm.grad:26
     d_seen[b, 0, s] = d_so_far[b, 0, s]                                                  letters_hmm.grad:26
     d_seen[b, t, s] += d_so_far[b, t, s]  where t >= 1                                   letters_hmm.grad:27
-    d_given[s, letters[b, t]] = d_seen[b, t, s]                                          letters_hmm.grad:23
+    d_given[s, letters[b, t]] += d_seen[b, t, s]                                         letters_hmm.grad:23
     """
     batch = d_so_far.shape[0]
     time = d_so_far.shape[1]
@@ -538,7 +538,7 @@ def forward_first_base(start, start_shift):
 
 
 @kernel
-def forward_next_(change, next_):
+def predict_next(change, next_):
     """change_max[s] = max_j change[s, j]                                                letters_hmm.grad:20
     change_shift[s] = if abs(change_max[s]) < inf then change_max[s] else 0              letters_hmm.grad:20
     change_exp[s, j] = exp(change[s, j] - change_shift[s])                               letters_hmm.grad:20
@@ -563,7 +563,7 @@ def forward_next_(change, next_):
 
 
 @kernel
-def forward_seen_(emit, letters, given, seen):
+def predict_seen(emit, letters, given, seen):
     """emit_max[s] = max_j emit[s, j]                                                    letters_hmm.grad:21
     emit_shift[s] = if abs(emit_max[s]) < inf then emit_max[s] else 0                    letters_hmm.grad:21
     emit_exp[s, j] = exp(emit[s, j] - emit_shift[s])                                     letters_hmm.grad:21
@@ -638,7 +638,7 @@ def forward_posterior(dtotal_dso_far, posterior):
 
 
 @kernel
-def forward_so_far_2(so_far, next_, seen):
+def evaluate_so_far(so_far, next_, seen):
     """so_far_logsumexp_max[b, t, s] = max_r (so_far[b, t, r] + next_[r, s])             letters_hmm.grad:27
     so_far_logsumexp_shift[b, t, s] = if abs(so_far_logsumexp_max[b, t, s]) < inf then
             so_far_logsumexp_max[b, t, s] else 0                                         letters_hmm.grad:27
@@ -722,7 +722,7 @@ def differentiate(params, d_params, work, letters):
     emit_exp = view(work, 304, (27,))
     given = view(work, 331, (27,))
     seen = view(work, 358, (batch, time, 16))
-    so_far = view(work, 16 * batch * time + 358, (batch, time, 16))  # kept for d_so_far
+    so_far = view(work, 16 * batch * time + 358, (batch, time, 16))
     so_far_logsumexp_total = view(work, 32 * batch * time + 358, (batch, time - 1, 16))
     so_far_logsumexp_softmax = view(work, 48 * batch * time + 358 - 16 * batch, (batch, time - 1, 16, 16))
     so_far_exp = view(work, 32, (16,))
@@ -771,7 +771,8 @@ def gradient_entry(params, d_params, work, letters):
     place = first_outside(letters, 27)
     if place >= 0:
         return 0, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, letters)
+    loss = differentiate(params, d_params, work, letters)
+    return -1, -1, loss
 
 
 @entry
@@ -822,8 +823,8 @@ def predict_entry(params, work, letters, posterior):
     start_shift = forward_start_shift(start)
     first_base = forward_first_base(start, start_shift)
     forward_first(start, first_, first_base)
-    forward_next_(change, next_)
-    forward_seen_(emit, letters, given, seen)
+    predict_next(change, next_)
+    predict_seen(emit, letters, given, seen)
     forward_so_far(first_, seen, so_far)
     forward_so_far_(so_far, next_, seen, so_far_logsumexp_total, so_far_logsumexp_softmax)
     forward_so_far_logsumexp_softmax(so_far_logsumexp_total, so_far_logsumexp_softmax, time)
@@ -852,10 +853,10 @@ def evaluate_entry(params, work, letters):
     start_shift = forward_start_shift(start)
     first_base = forward_first_base(start, start_shift)
     forward_first(start, first_, first_base)
-    forward_next_(change, next_)
-    forward_seen_(emit, letters, given, seen)
+    predict_next(change, next_)
+    predict_seen(emit, letters, given, seen)
     forward_so_far(first_, seen, so_far)
-    forward_so_far_2(so_far, next_, seen)
+    evaluate_so_far(so_far, next_, seen)
     loss, perplexity = forward_loss(so_far)
     return -1, -1, loss, perplexity
 

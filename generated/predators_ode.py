@@ -478,7 +478,7 @@ def backward_slope_dense_bias(d_y_runge_kutta_k4, d_slope_dense_bias):
 
 
 @kernel
-def backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3):
+def backward_slope_dense_bias_of_y_runge_kutta_k3(d_slope_dense_bias, d_y_runge_kutta_k3):
     """d_slope_dense_bias[o] += Σ_b,j d_y_runge_kutta_k3[b, j, o]                      predators_ode.grad:15"""
     stories = d_y_runge_kutta_k3.shape[0]
     for b in range(stories):
@@ -499,7 +499,7 @@ def backward_slope_h_bias(d_slope_4_h_dense, d_slope_h_bias):
 
 
 @kernel
-def backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense):
+def backward_slope_h_bias_of_slope_3_h_dense(d_slope_h_bias, d_slope_3_h_dense):
     """d_slope_h_bias[o] += Σ_b,j d_slope_3_h_dense[b, j, o]                           predators_ode.grad:14"""
     stories = d_slope_3_h_dense.shape[0]
     for b in range(stories):
@@ -537,7 +537,7 @@ def adam(m, g, v, p, t):
 
 
 @kernel
-def forward_y_2(
+def predict_y(
     y,
     slope_h_weight,
     slope_h_bias,
@@ -671,20 +671,20 @@ def differentiate(params, d_params, work, start, counted):
     stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     d_slope_h_weight, d_slope_h_bias, d_slope_dense_weight, d_slope_dense_bias = parts(d_params)
-    y = view(work, 0, (stories, 17, 2))  # kept for d_off and d_y
-    slope_h = view(work, 34 * stories, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    y = view(work, 0, (stories, 17, 2))  # kept for d_slope_h_weight
+    slope_h = view(work, 34 * stories, (stories, 17, 32))  # kept for d_slope_h_dense and d_slope_dense_weight
     y_runge_kutta_k1_sum = view(work, 578 * stories, (2,))
     y_runge_kutta_k1 = view(work, 578 * stories + 2, (stories, 2))
     y_runge_kutta_k2_slope_y = view(work, 580 * stories + 2, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_2_h = view(work, 614 * stories + 2, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    slope_2_h = view(work, 614 * stories + 2, (stories, 17, 32))  # kept for d_slope_2_h_dense and d_slope_dense_weight
     y_runge_kutta_k2_sum = view(work, 1158 * stories + 2, (2,))
     y_runge_kutta_k2 = view(work, 1158 * stories + 4, (stories, 2))
     y_runge_kutta_k3_slope_y = view(work, 1160 * stories + 4, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_3_h = view(work, 1194 * stories + 4, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    slope_3_h = view(work, 1194 * stories + 4, (stories, 17, 32))  # kept for d_slope_3_h_dense and d_slope_dense_weight
     y_runge_kutta_k3_sum = view(work, 1738 * stories + 4, (2,))
     y_runge_kutta_k3 = view(work, 1738 * stories + 6, (stories, 2))
     y_runge_kutta_k4_slope_y = view(work, 1740 * stories + 6, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_4_h = view(work, 1774 * stories + 6, (stories, 17, 32))  # kept for d_y_runge_kutta_k4 and d_slope_4_h_dense
+    slope_4_h = view(work, 1774 * stories + 6, (stories, 17, 32))  # kept for d_slope_4_h_dense and d_slope_dense_weight
     y_runge_kutta_k4_sum = view(work, 2318 * stories + 6, (2,))
     y_runge_kutta_k4 = view(work, 2318 * stories + 8, (stories, 2))
     d_off = view(work, 2320 * stories + 8, (16, 2))
@@ -747,9 +747,9 @@ def differentiate(params, d_params, work, start, counted):
         d_slope_h_dense,
     )
     backward_slope_dense_bias(d_y_runge_kutta_k4, d_slope_dense_bias)
-    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k3)
-    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k2)
-    backward_slope_dense_bias_(d_slope_dense_bias, d_y_runge_kutta_k1)
+    backward_slope_dense_bias_of_y_runge_kutta_k3(d_slope_dense_bias, d_y_runge_kutta_k3)
+    backward_slope_dense_bias_of_y_runge_kutta_k3(d_slope_dense_bias, d_y_runge_kutta_k2)
+    backward_slope_dense_bias_of_y_runge_kutta_k3(d_slope_dense_bias, d_y_runge_kutta_k1)
     # d_slope_dense_weight[i, o] = Σ_b,j slope_4_h[b, j, i] d_y_runge_kutta_k4[b, j, o]
     gemm(
         view(slope_4_h, 0, (17 * stories, 32)).T,
@@ -779,9 +779,9 @@ def differentiate(params, d_params, work, start, counted):
         True,
     )
     backward_slope_h_bias(d_slope_4_h_dense, d_slope_h_bias)
-    backward_slope_h_bias_(d_slope_h_bias, d_slope_3_h_dense)
-    backward_slope_h_bias_(d_slope_h_bias, d_slope_2_h_dense)
-    backward_slope_h_bias_(d_slope_h_bias, d_slope_h_dense)
+    backward_slope_h_bias_of_slope_3_h_dense(d_slope_h_bias, d_slope_3_h_dense)
+    backward_slope_h_bias_of_slope_3_h_dense(d_slope_h_bias, d_slope_2_h_dense)
+    backward_slope_h_bias_of_slope_3_h_dense(d_slope_h_bias, d_slope_h_dense)
     # d_slope_h_weight[i, o] = Σ_b,j y_runge_kutta_k4_slope_y[b, j, i] d_slope_4_h_dense[b, j, o]
     gemm(
         view(y_runge_kutta_k4_slope_y, 0, (17 * stories, 2)).T,
@@ -823,7 +823,8 @@ def gradient_entry(params, d_params, work, start, counted):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    return -1, -1, differentiate(params, d_params, work, start, counted)
+    loss = differentiate(params, d_params, work, start, counted)
+    return -1, -1, loss
 
 
 @entry
@@ -868,7 +869,7 @@ def predict_entry(params, work, start, y):
     y_runge_kutta_k4_sum = view(work, 6 * stories + 12, (2,))
     y_runge_kutta_k4 = view(work, 6 * stories + 14, (stories, 2))
     forward_y(start, y)
-    forward_y_2(
+    predict_y(
         y,
         slope_h_weight,
         slope_h_bias,
@@ -909,7 +910,7 @@ def evaluate_entry(params, work, start, counted):
     y_runge_kutta_k4_sum = view(work, 40 * stories + 12, (2,))
     y_runge_kutta_k4 = view(work, 40 * stories + 14, (stories, 2))
     forward_y(start, y)
-    forward_y_2(
+    predict_y(
         y,
         slope_h_weight,
         slope_h_bias,

@@ -591,7 +591,7 @@ def forward_dmistakes_dcritic_dense_weight(
     last,
 ):
     """dmistakes_ddlikely_dcritic_h_2[b, o] = if critic_h_2[b, o] > 0 then
-            dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] else 0                        ring_gan.grad:18
+            dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] else 0                           ring_gan.grad:18
     dmistakes_dcritic_dense_weight[o, 0] += Σ_b dmistakes_ddlikely_dcritic_h_2[b, o]        ring_gan.grad:19
     """
     for b in range(first, last):
@@ -627,7 +627,7 @@ def forward_dmistakes_dcritic_h_bias(
     last,
 ):
     """dmistakes_dcritic_2_h_dense[b, o] = if critic_2_h[b, o] > 0 then dmistakes_dcritic_2_h[b, o]
-            else 0                                                                       ring_gan.grad:17
+            else 0                                                                          ring_gan.grad:17
     dmistakes_dcritic_h_bias[o] = Σ_b dmistakes_dcritic_2_h_dense[b, o]                     ring_gan.grad:17
     """
     dmistakes_dcritic_h_bias[...] = f4(0.0)
@@ -714,7 +714,7 @@ def forward_points(points, maker_dense_bias):
 
 
 @kernel
-def forward_noise_(noise, noise_normal_key):
+def evaluate_noise(noise, noise_normal_key):
     """noise[b, i] = normal(noise_normal_key, 8*b + i)                                      ring_gan.grad:21"""
     batch = noise.shape[0]
     for b in range(batch):
@@ -723,7 +723,7 @@ def forward_noise_(noise, noise_normal_key):
 
 
 @kernel
-def forward_maker_h_(maker_h, maker_h_bias):
+def evaluate_maker_h(maker_h, maker_h_bias):
     """maker_h_dense[b, o] = maker_h_dense_sum[b, o] + maker_h_bias[o]                      ring_gan.grad:12
     maker_h[b, o] = if maker_h_dense[b, o] > 0 then maker_h_dense[b, o] else 0              ring_gan.grad:12
     """
@@ -735,7 +735,7 @@ def forward_maker_h_(maker_h, maker_h_bias):
 
 
 @kernel
-def forward_made_(made, maker_dense_bias):
+def evaluate_made(made, maker_dense_bias):
     """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14"""
     batch = made.shape[0]
     for b in range(batch):
@@ -863,7 +863,7 @@ def over_rows(params, d_params, first, last, work, seed, real):
     dmistakes_dlikely = view(work, 330 * batch, (batch,))
     dmistakes_dcritic_h_2_dense = view(work, 331 * batch, (batch, 64))
     dlikely_dcritic_h_dense = view(work, 395 * batch, (batch, 64))
-    critic_2_h_2_dense_sum = view(work, 525 * batch, (batch, 64))  # kept for d_critic_3_h_2_dense
+    critic_2_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
     critic_2_h_2 = view(work, 589 * batch, (64,))
     d_critic_3_h_2_dense = view(work, 589 * batch + 64, (batch, 64))
     dmistakes_dcritic_2_h_2_dense = view(work, 653 * batch + 64, (batch, 64))
@@ -1081,7 +1081,8 @@ def gradient_entry(params, shares, worker, board, turns, work, seed, real):
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
     team = worker, board, turns
-    return -1, -1, differentiate(params, shares, team, work, seed, real)
+    loss = differentiate(params, shares, team, work, seed, real)
+    return -1, -1, loss
 
 
 @inlined
@@ -1207,14 +1208,14 @@ def evaluate_entry(params, work, places, seed, real):
     places_sum = view(places, 0, (8,))
     critic_3_h = view(work, 72 * batch, (batch, 64))
     critic_3_h_2_dense_sum = view(work, 8 * batch, (batch, 64))
-    forward_noise_(noise, noise_normal_key)
+    evaluate_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
-    forward_maker_h_(maker_h, maker_h_bias)
+    evaluate_maker_h(maker_h, maker_h_bias)
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
     gemm(maker_h, maker_h_2_weight, maker_h_2, False)
-    forward_maker_h_(maker_h_2, maker_h_2_bias)
+    evaluate_maker_h(maker_h_2, maker_h_2_bias)
     gemm(maker_h_2, maker_dense_weight, made, False)  # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
-    forward_made_(made, maker_dense_bias)
+    evaluate_made(made, maker_dense_bias)
     forward_some(some, some_normal_key)
     gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
     forward_maker_2_h(maker_2_h, maker_h_bias)
@@ -1227,7 +1228,7 @@ def evaluate_entry(params, work, places, seed, real):
     forward_far_sum(points, place_, far_sum)
     near = forward_near(far_sum, places_sum)
     gemm(made, critic_h_weight, critic_3_h, False)  # critic_3_h_dense_sum[b, o] = Σ_i made[b, i] critic_h_weight[i, o]
-    forward_maker_h_(critic_3_h, critic_h_bias)
+    evaluate_maker_h(critic_3_h, critic_h_bias)
     # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
     loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)

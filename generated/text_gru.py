@@ -305,7 +305,7 @@ def forward_h(h_gru_a, h_gru_s, h_gru_bias_h, h, h_gru_r, h_gru_z, h_gru_n, firs
     h_gru_n_tanh_of[b, t, j] = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j]*(h_gru_s[b, t, 2, j] +
             h_gru_bias_h[j])                                                                text_gru.grad:13
     h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of[b, t, j])                                       text_gru.grad:13
-    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t - 1 >= 0 then
+    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t > 0 then
             h[b, t - 1, j] else 0)                                                          text_gru.grad:13
     """
     for b in range(first, last):
@@ -316,9 +316,8 @@ def forward_h(h_gru_a, h_gru_s, h_gru_bias_h, h, h_gru_r, h_gru_z, h_gru_n, firs
             h_gru_z[b, t, j] = sigmoid(-h_gru_z_exp_of)
             h_gru_n_tanh_of = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
             h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of)
-            h[b, t, j] = h_gru_n[b, t, j] * (f4(1.0) - h_gru_z[b, t, j]) + h_gru_z[b, t, j] * (
-                h[b, t - 1, j] if t - 1 >= 0 else f4(0.0)
-            )
+            h_before = h[b, t - 1, j] if t > 0 else f4(0.0)
+            h[b, t, j] = h_gru_n[b, t, j] * (f4(1.0) - h_gru_z[b, t, j]) + h_gru_z[b, t, j] * h_before
 
 
 @kernel
@@ -390,8 +389,7 @@ def backward_h_gru_n_tanh_of(
     t,
 ):
     """d_h_gru_n[b, t, j] = d_h[b, t, j]*(1 - h_gru_z[b, t, j])                             text_gru.grad:13
-    d_h_gru_z[b, t, j] = d_h[b, t, j]*((if t - 1 >= 0 then h[b, t - 1, j] else 0) -
-            h_gru_n[b, t, j])                                                               text_gru.grad:13
+    d_h_gru_z[b, t, j] = d_h[b, t, j]*((if t > 0 then h[b, t - 1, j] else 0) - h_gru_n[b, t, j])  text_gru.grad:13
     d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n[b, t, j]*(1 - h_gru_n[b, t, j]^2)                text_gru.grad:13
     d_h_gru_r[b, t, j] = d_h_gru_n_tanh_of[b, t, j]*(h_gru_s[b, t, 2, j] + h_gru_bias_h[j])  text_gru.grad:13
     d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                     text_gru.grad:13
@@ -404,7 +402,7 @@ def backward_h_gru_n_tanh_of(
         d_h_gru_s[b, t, ...] = f4(0.0)
         for j in range(128):
             d_h_gru_n = d_h[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
-            d_h_gru_z = d_h[b, t, j] * ((h[b, t - 1, j] if t - 1 >= 0 else f4(0.0)) - h_gru_n[b, t, j])
+            d_h_gru_z = d_h[b, t, j] * ((h[b, t - 1, j] if t > 0 else f4(0.0)) - h_gru_n[b, t, j])
             d_h_gru_n_tanh_of[b, t, j] = d_h_gru_n * (f4(1.0) - h_gru_n[b, t, j] * h_gru_n[b, t, j])
             d_h_gru_r = d_h_gru_n_tanh_of[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
             d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
@@ -469,7 +467,7 @@ def backward_h_gru_wh_factor(h, d_h_gru_s, d_h_gru_wh_factor, d_h_gru_wh_factor_
 
 @kernel
 def backward_h_embedding_weight(x, d_h_embedding, d_h_embedding_weight, first, last):
-    """d_h_embedding_weight[x[b, t], u] = d_h_embedding[b, t, u]                            text_gru.grad:13"""
+    """d_h_embedding_weight[x[b, t], u] += d_h_embedding[b, t, u]                           text_gru.grad:13"""
     time = x.shape[1]
     d_h_embedding_weight[...] = f4(0.0)
     for b in range(first, last):
@@ -523,7 +521,7 @@ def adam(g, m, v, p, t, clip_scale):
 
 
 @kernel
-def forward_h_embedding_(h_embedding_weight, x, h_embedding):
+def predict_h_embedding(h_embedding_weight, x, h_embedding):
     """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
     batch = x.shape[0]
     time = x.shape[1]
@@ -534,7 +532,7 @@ def forward_h_embedding_(h_embedding_weight, x, h_embedding):
 
 
 @kernel
-def forward_h_gru_a_(h_gru_a, h_gru_bias):
+def predict_h_gru_a(h_gru_a, h_gru_bias):
     """h_gru_a[b, t, g, j] = h_gru_a_sum[b, t, g, j] + h_gru_bias[g, j]                     text_gru.grad:13"""
     batch = h_gru_a.shape[0]
     time = h_gru_a.shape[1]
@@ -546,7 +544,7 @@ def forward_h_gru_a_(h_gru_a, h_gru_bias):
 
 
 @kernel
-def forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
+def predict_h(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
     """h_gru_r_exp_of[b, t, j] = -h_gru_a[b, t, 0, j] - h_gru_s[b, t, 0, j]                 text_gru.grad:13
     h_gru_r[b, t, j] = sigmoid(-h_gru_r_exp_of[b, t, j])                                    text_gru.grad:13
     h_gru_z_exp_of[b, t, j] = -h_gru_a[b, t, 1, j] - h_gru_s[b, t, 1, j]                    text_gru.grad:13
@@ -554,7 +552,7 @@ def forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
     h_gru_n_tanh_of[b, t, j] = h_gru_a[b, t, 2, j] + h_gru_r[b, t, j]*(h_gru_s[b, t, 2, j] +
             h_gru_bias_h[j])                                                                text_gru.grad:13
     h_gru_n[b, t, j] = tanh(h_gru_n_tanh_of[b, t, j])                                       text_gru.grad:13
-    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t - 1 >= 0 then
+    h[b, t, j] = h_gru_n[b, t, j]*(1 - h_gru_z[b, t, j]) + h_gru_z[b, t, j]*(if t > 0 then
             h[b, t - 1, j] else 0)                                                          text_gru.grad:13
     """
     batch = h_gru_a.shape[0]
@@ -566,7 +564,7 @@ def forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t):
             h_gru_z = sigmoid(-h_gru_z_exp_of)
             h_gru_n_tanh_of = h_gru_a[b, t, 2, j] + h_gru_r * (h_gru_s[b, 2, j] + h_gru_bias_h[j])
             h_gru_n = tanh(h_gru_n_tanh_of)
-            h[b, t, j] = h_gru_n * (f4(1.0) - h_gru_z) + h_gru_z * (h[b, t - 1, j] if t - 1 >= 0 else f4(0.0))
+            h[b, t, j] = h_gru_n * (f4(1.0) - h_gru_z) + h_gru_z * (h[b, t - 1, j] if t > 0 else f4(0.0))
 
 
 @kernel
@@ -673,12 +671,12 @@ def over_rows(params, d_params, first, last, work, x, y):
     ) = parts(d_params)
     h_embedding = view(work, 0, (batch, time, 32))  # kept for d_h_gru_wx
     h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
-    h_gru_s = view(work, 416 * batch * time, (batch, time, 3, 128))  # kept for d_h and d_h_gru_n_tanh_of
-    h_gru_r = view(work, 800 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
-    h_gru_z = view(work, 928 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
-    h_gru_n = view(work, 1056 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
-    h = view(work, 1184 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n_tanh_of
-    logits_sum = view(work, 32 * batch * time, (batch, time, 64))  # kept for d_logits and d_logits_bias
+    h_gru_s = view(work, 416 * batch * time, (batch, time, 3, 128))  # kept for d_h_gru_r
+    h_gru_r = view(work, 800 * batch * time, (batch, time, 128))  # kept for d_h_gru_s and d_h_gru_r_exp_of
+    h_gru_z = view(work, 928 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n
+    h_gru_n = view(work, 1056 * batch * time, (batch, time, 128))  # kept for d_h_gru_z and d_h_gru_n_tanh_of
+    h = view(work, 1184 * batch * time, (batch, time, 128))  # kept for d_h_gru_z and d_logits_weight
+    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 1312 * batch * time, (64,))
     logits_exp = view(work, 1312 * batch * time + 64, (64,))
     d_logits = view(work, 1312 * batch * time + 128, (batch, time, 64))
@@ -703,6 +701,7 @@ def over_rows(params, d_params, first, last, work, x, y):
     )
     forward_h_gru_a(h_gru_a, h_gru_bias, first, last)
     h_gru_s[first:last, :1] = f4(0.0)
+    # through t: each round reads what the one before it made
     for t in range(time):
         if t > 0:
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
@@ -734,6 +733,7 @@ def over_rows(params, d_params, first, last, work, x, y):
         view(rows(d_h, first, last), 0, (last * time - first * time, 128)),
         False,
     )
+    # back through t: each round reads what the one after it made
     for t in range(time - 1, -1, -1):
         if time >= t + 2:
             backward_h(d_h, h_gru_z, first, last, t)
@@ -858,7 +858,8 @@ def gradient_entry(params, shares, worker, board, turns, work, x, y):
     if place >= 0:
         return 1, place, 0.0
     team = worker, board, turns
-    return -1, -1, differentiate(params, shares, team, work, x, y)
+    loss = differentiate(params, shares, team, work, x, y)
+    return -1, -1, loss
 
 
 @inlined
@@ -941,7 +942,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 416 * batch * time, (64,))
     logits_exp = view(work, 416 * batch * time + 384 * batch, (64,))
-    forward_h_embedding_(h_embedding_weight, x, h_embedding)
+    predict_h_embedding(h_embedding_weight, x, h_embedding)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(h_embedding, 0, (batch * time, 32)),
@@ -949,14 +950,15 @@ def predict_entry(params, work, x, p):
         view(h_gru_a, 0, (batch * time, 384)),
         False,
     )
-    forward_h_gru_a_(h_gru_a, h_gru_bias)
+    predict_h_gru_a(h_gru_a, h_gru_bias)
+    # through t: each round reads what the one before it made
     for t in range(time):
         if t > 0:
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
             gemm(h[:, t - 1], view(h_gru_wh, 0, (128, 384)), view(h_gru_s, 0, (batch, 384)), False)
         else:
             h_gru_s[...] = f4(0.0)
-        forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
+        predict_h(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
     forward_p(logits_sum, logits_bias, logits, logits_exp, p)
@@ -983,7 +985,7 @@ def evaluate_entry(params, work, x, y):
     h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
     logits_sum = view(work, 32 * batch * time, (batch, time, 64))
     logits = view(work, 416 * batch * time, (64,))
-    forward_h_embedding_(h_embedding_weight, x, h_embedding)
+    predict_h_embedding(h_embedding_weight, x, h_embedding)
     # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
     gemm(
         view(h_embedding, 0, (batch * time, 32)),
@@ -991,14 +993,15 @@ def evaluate_entry(params, work, x, y):
         view(h_gru_a, 0, (batch * time, 384)),
         False,
     )
-    forward_h_gru_a_(h_gru_a, h_gru_bias)
+    predict_h_gru_a(h_gru_a, h_gru_bias)
+    # through t: each round reads what the one before it made
     for t in range(time):
         if t > 0:
             # h_gru_s[b, t, g, j] = Σ_k h[b, t - 1, k] h_gru_wh[k, g, j]
             gemm(h[:, t - 1], view(h_gru_wh, 0, (128, 384)), view(h_gru_s, 0, (batch, 384)), False)
         else:
             h_gru_s[...] = f4(0.0)
-        forward_h_(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
+        predict_h(h_gru_a, h_gru_s, h_gru_bias_h, h, t)
     # logits_sum[b, t, o] = Σ_i h[b, t, i] logits_weight[i, o]
     gemm(view(h, 0, (batch * time, 128)), logits_weight, view(logits_sum, 0, (batch * time, 64)), False)
     loss, bits, accuracy = forward_loss(logits_sum, logits_bias, y, logits)

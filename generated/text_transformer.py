@@ -500,7 +500,7 @@ def forward_h_2_norm(
 @kernel
 def forward_h_2_attended_q(h_2_attended_q, h_2_attended_q_bias):
     """h_2_attended_q[b, t, h, d] = h_2_attended_q_sum[b, t, h, d] +
-    h_2_attended_q_bias[h, d]                                            text_transformer.grad:14
+    h_2_attended_q_bias[h, d]                                                       text_transformer.grad:14
     """
     batch = h_2_attended_q.shape[0]
     time = h_2_attended_q.shape[1]
@@ -529,19 +529,19 @@ def forward_h_2_attended_seen_rotary_positions_2(
     h_2_attended_seen_rotary_positions_2,
 ):
     """h_2_attended_seen_rotary_positions_1_turn[t, n] =
-            t/h_2_attended_seen_rotary_positions_1_turn_pow[n]                   text_transformer.grad:14
+            t/h_2_attended_seen_rotary_positions_1_turn_pow[n]                      text_transformer.grad:14
     h_2_attended_seen_rotary_positions_1_cos[t, n] =
             cos(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
     h_2_attended_seen_rotary_positions_1_sin[t, n] =
             sin(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] =
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] +=
             h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_2_attended_q[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
     h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] += h_2_attended_q[b, t, h, 2*
             n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] =
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] +=
             h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_2_attended_k[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
@@ -589,7 +589,7 @@ def forward_h_2_attended_seen_weight(
     h_2_attended_seen_weight,
 ):
     """h_2_attended_seen_score[b, h, t, u] = h_2_attended_seen_score_sum[b, h, t, u]/sqrt(16)
-            + (if t < u then -inf else 0)                                        text_transformer.grad:14
+            + (if t < u then -inf else 0)                                           text_transformer.grad:14
     h_2_attended_seen_score_max[b, h, t] = max_u h_2_attended_seen_score[b, h, t, u]  text_transformer.grad:14
     h_2_attended_seen_score_shift[b, h, t] = if abs(h_2_attended_seen_score_max[b, h, t])
             < inf then h_2_attended_seen_score_max[b, h, t] else 0                  text_transformer.grad:14
@@ -607,9 +607,8 @@ def forward_h_2_attended_seen_weight(
         for h in range(4):
             for t in range(time):
                 for u in range(time):
-                    h_2_attended_seen_score[u] = h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0)) + (
-                        -f4(np.inf) if t < u else f4(0.0)
-                    )
+                    term = -f4(np.inf) if t < u else f4(0.0)
+                    h_2_attended_seen_score[u] = h_2_attended_seen_score_sum[b, h, t, u] / np.sqrt(f4(16.0)) + term
                 h_2_attended_seen_score_max = largest(h_2_attended_seen_score)
                 h_2_attended_seen_score_shift = (
                     h_2_attended_seen_score_max if abs(h_2_attended_seen_score_max) < f4(np.inf) else f4(0.0)
@@ -698,8 +697,8 @@ def forward_h_3_attended_seen_rotary_positions_1(
     h_3_attended_seen_rotary_positions_1,
 ):
     """h_3_attended_q[b, t, h, d] = h_3_attended_q_sum[b, t, h, d] +
-            h_3_attended_q_bias[h, d]                                            text_transformer.grad:14
-    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] =
+            h_3_attended_q_bias[h, d]                                               text_transformer.grad:14
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] +=
             h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_3_attended_q[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
@@ -834,7 +833,7 @@ def backward_logits_layer_norm_apart(
     d_h_3,
 ):
     """d_logits_layer_norm_scale[b, t] = Σ_i d_logits_layer_norm[b, t, i]*
-            logits_layer_norm_apart[b, t, i]*logits_layer_norm_gain[i]           text_transformer.grad:15
+            logits_layer_norm_apart[b, t, i]*logits_layer_norm_gain[i]              text_transformer.grad:15
     d_logits_layer_norm_scale_sum[b, t] = -d_logits_layer_norm_scale[b, t]/(128*
             sqrt(logits_layer_norm_scale_sum[b, t]/64 + 1e-05)^3)                   text_transformer.grad:15
     d_logits_layer_norm_apart[b, t, i] = d_logits_layer_norm[b, t, i]*
@@ -924,7 +923,7 @@ def backward_h_3_norm_2_apart(
     d_h_3_middle,
 ):
     """d_h_3_norm_2_scale[b, t] = Σ_i
-            d_h_3_norm_2[b, t, i]*h_3_norm_2_apart[b, t, i]*h_3_norm_2_gain[i]   text_transformer.grad:14
+            d_h_3_norm_2[b, t, i]*h_3_norm_2_apart[b, t, i]*h_3_norm_2_gain[i]      text_transformer.grad:14
     d_h_3_norm_2_scale_sum[b, t] =
             -d_h_3_norm_2_scale[b, t]/(128*sqrt(h_3_norm_2_scale_sum[b, t]/64 + 1e-05)^3)  text_transformer.grad:14
     d_h_3_norm_2_apart[b, t, i] =
@@ -1016,8 +1015,8 @@ def backward_h_3_attended_k(
     d_h_3_attended_k_bias,
     d_h_3_attended_k,
 ):
-    """d_h_3_attended_k[b, t, h, 2*n] = d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
-            n]*h_2_attended_seen_rotary_positions_1_cos[t, n]                    text_transformer.grad:14
+    """d_h_3_attended_k[b, t, h, 2*n] += d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
+            n]*h_2_attended_seen_rotary_positions_1_cos[t, n]                       text_transformer.grad:14
     d_h_3_attended_k[b, t, h, 2*n + 1] +=
             -d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
@@ -1087,7 +1086,7 @@ def backward_h_2_norm_apart(
     d_h_2_norm_apart,
 ):
     """d_h_2_norm_scale[b, t] = Σ_i
-            d_h_2_norm[b, t, i]*h_2_norm_apart[b, t, i]*h_2_norm_gain[i]         text_transformer.grad:14
+            d_h_2_norm[b, t, i]*h_2_norm_apart[b, t, i]*h_2_norm_gain[i]            text_transformer.grad:14
     d_h_2_norm_scale_sum[b, t] =
             -d_h_2_norm_scale[b, t]/(128*sqrt(h_2_norm_scale_sum[b, t]/64 + 1e-05)^3)  text_transformer.grad:14
     d_h_2_norm_apart[b, t, i] = d_h_2_norm[b, t, i]*h_2_norm_scale[b, t]*h_2_norm_gain[i]
@@ -1100,7 +1099,7 @@ def backward_h_2_norm_apart(
     d_h_2_norm_centre_sum[b, t] = d_h_2_norm_centre[b, t]/64                        text_transformer.grad:14
     d_h[b, t, u] = d_h_2_middle[b, t, u] + d_h_2_norm_centre_sum[b, t] +
             d_h_2_norm_apart[b, t, u]                                               text_transformer.grad:14
-    d_h_weight[x[b, t], u] = d_h[b, t, u]                                           text_transformer.grad:13
+    d_h_weight[x[b, t], u] += d_h[b, t, u]                                          text_transformer.grad:13
     """
     batch = d_h_2_norm.shape[0]
     time = d_h_2_norm.shape[1]
@@ -1176,7 +1175,7 @@ def adam(g, m, v, p, t, clip_scale):
 
 
 @kernel
-def forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm):
+def predict_h_2_norm(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm):
     """h[b, t, u] = h_weight[x[b, t], u]                                            text_transformer.grad:13
     h_2_norm_centre_sum[b, t] = Σ_u h[b, t, u]                                      text_transformer.grad:14
     h_2_norm_centre[b, t] = h_2_norm_centre_sum[b, t]/64                            text_transformer.grad:14
@@ -1205,7 +1204,7 @@ def forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_a
 
 
 @kernel
-def forward_h_2_norm_2_(
+def predict_h_2_norm_2(
     h_2_middle,
     h_2_attended_out_bias,
     h,
@@ -1245,7 +1244,7 @@ def forward_h_2_norm_2_(
 
 
 @kernel
-def forward_h_2_inner_(h_2_inner, h_2_inner_bias):
+def predict_h_2_inner(h_2_inner, h_2_inner_bias):
     """h_2_inner_dense[b, t, o] = h_2_inner_dense_sum[b, t, o] + h_2_inner_bias[o]  text_transformer.grad:14
     h_2_inner_erf[b, t, o] = erf(h_2_inner_dense[b, t, o]/sqrt(2))                  text_transformer.grad:14
     h_2_inner[b, t, o] = h_2_inner_dense[b, t, o]*(h_2_inner_erf[b, t, o] + 1)/2    text_transformer.grad:14
@@ -1261,7 +1260,7 @@ def forward_h_2_inner_(h_2_inner, h_2_inner_bias):
 
 
 @kernel
-def forward_logits_layer_norm_(
+def predict_logits_layer_norm(
     h_3_outer_sum,
     h_3_outer_bias,
     h_3_middle,
@@ -1516,8 +1515,8 @@ def differentiate(params, d_params, work, x, y):
     start_46 = start_45 + 64 * batch * time
     start_47 = start_46 + 256 * batch * time
     h = view(work, 0, (batch, time, 64))
-    h_2_norm_apart = view(work, start_1, (batch, time, 64))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
-    h_2_norm_scale_sum = view(work, start_2, (batch, time))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
+    h_2_norm_apart = view(work, start_1, (batch, time, 64))  # kept for d_h_2_norm_scale and d_h_2_norm_apart
+    h_2_norm_scale_sum = view(work, start_2, (batch, time))  # kept for d_h_2_norm_scale_sum
     h_2_norm_scale = view(work, start_3, (batch, time))  # kept for d_h_2_norm_apart and d_h_2_norm_gain
     h_2_norm = view(work, start_4, (batch, time, 64))  # kept for d_h_2_attended_v_weight and d_h_2_attended_k_weight
     h_2_attended_q = view(work, start_5, (batch, time, 4, 16))
@@ -1534,16 +1533,16 @@ def differentiate(params, d_params, work, x, y):
     h_2_attended_seen_weight = view(work, start_14, (batch, 4, time, time))
     h_2_attended_seen = view(work, start_6, (batch, time, 4, 16))  # kept for d_h_2_attended_out_weight
     h_2_middle = view(work, start_5, (batch, time, 64))
-    h_2_norm_2_apart = view(work, start_15, (batch, time, 64))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
-    h_2_norm_2_scale_sum = view(work, start_13, (batch, time))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
+    h_2_norm_2_apart = view(work, start_15, (batch, time, 64))  # kept for d_h_2_norm_2_scale and d_h_2_norm_2_apart
+    h_2_norm_2_scale_sum = view(work, start_13, (batch, time))  # kept for d_h_2_norm_2_scale_sum
     h_2_norm_2_scale = view(work, start_16, (batch, time))  # kept for d_h_2_norm_2_apart and d_h_2_norm_2_gain
     h_2_norm_2 = view(work, start_17, (batch, time, 64))  # kept for d_h_2_inner_weight
-    h_2_inner_dense = view(work, start_18, (batch, time, 256))  # kept for d_h_2_inner_dense and d_h_2_inner_bias
-    h_2_inner_erf = view(work, start_19, (batch, time, 256))  # kept for d_h_2_inner_dense and d_h_2_inner_bias
+    h_2_inner_dense = view(work, start_18, (batch, time, 256))  # kept for d_h_2_inner_erf and d_h_2_inner_dense
+    h_2_inner_erf = view(work, start_19, (batch, time, 256))  # kept for d_h_2_inner_dense
     h_2_inner = view(work, start_20, (batch, time, 256))  # kept for d_h_2_outer_weight
     h_2 = view(work, 0, (batch, time, 64))
-    h_3_norm_apart = view(work, start_21, (batch, time, 64))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
-    h_3_norm_scale_sum = view(work, start_22, (batch, time))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
+    h_3_norm_apart = view(work, start_21, (batch, time, 64))  # kept for d_h_3_norm_scale and d_h_3_norm_apart
+    h_3_norm_scale_sum = view(work, start_22, (batch, time))  # kept for d_h_3_norm_scale_sum
     h_3_norm_scale = view(work, start_23, (batch, time))  # kept for d_h_3_norm_apart and d_h_3_norm_gain
     h_3_norm = view(work, start_24, (batch, time, 64))  # kept for d_h_3_attended_v_weight and d_h_3_attended_k_weight
     h_3_attended_q_sum = view(work, start_5, (batch, time, 4, 16))
@@ -1559,20 +1558,20 @@ def differentiate(params, d_params, work, x, y):
     h_3_attended_seen_weight = view(work, start_31, (batch, 4, time, time))
     h_3_attended_seen = view(work, start_32, (batch, time, 4, 16))  # kept for d_h_3_attended_out_weight
     h_3_middle = view(work, start_33, (batch, time, 64))
-    h_3_norm_2_apart = view(work, start_34, (batch, time, 64))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
-    h_3_norm_2_scale_sum = view(work, start_28, (batch, time))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
+    h_3_norm_2_apart = view(work, start_34, (batch, time, 64))  # kept for d_h_3_norm_2_scale and d_h_3_norm_2_apart
+    h_3_norm_2_scale_sum = view(work, start_28, (batch, time))  # kept for d_h_3_norm_2_scale_sum
     h_3_norm_2_scale = view(work, start_35, (batch, time))  # kept for d_h_3_norm_2_apart and d_h_3_norm_2_gain
     h_3_norm_2 = view(work, start_36, (batch, time, 64))  # kept for d_h_3_inner_weight
-    h_3_inner_dense = view(work, start_37, (batch, time, 256))  # kept for d_h_3_inner_dense and d_h_3_inner_bias
-    h_3_inner_erf = view(work, start_38, (batch, time, 256))  # kept for d_h_3_inner_dense and d_h_3_inner_bias
+    h_3_inner_dense = view(work, start_37, (batch, time, 256))  # kept for d_h_3_inner_erf and d_h_3_inner_dense
+    h_3_inner_erf = view(work, start_38, (batch, time, 256))  # kept for d_h_3_inner_dense
     h_3_inner = view(work, start_39, (batch, time, 256))  # kept for d_h_3_outer_weight
     h_3_outer_sum = view(work, 0, (batch, time, 64))
     h_3 = view(work, start_40, (64,))
     logits_layer_norm_apart = view(work, start_41, (batch, time, 64))
-    logits_layer_norm_scale_sum = view(work, start_42, (batch, time))
+    logits_layer_norm_scale_sum = view(work, start_42, (batch, time))  # kept for d_logits_layer_norm_scale_sum
     logits_layer_norm_scale = view(work, start_43, (batch, time))
     logits_layer_norm = view(work, start_44, (batch, time, 64))  # kept for d_logits_dense_weight
-    logits_sum = view(work, start_33, (batch, time, 64))  # kept for d_logits and d_logits_dense_bias
+    logits_sum = view(work, start_33, (batch, time, 64))
     logits = view(work, start_40, (64,))
     logits_exp = view(work, 0, (64,))
     d_logits = view(work, start_45, (batch, time, 64))
@@ -2156,7 +2155,8 @@ def gradient_entry(params, d_params, work, x, y):
     place = first_outside(y, 64)
     if place >= 0:
         return 1, place, 0.0
-    return -1, -1, differentiate(params, d_params, work, x, y)
+    loss = differentiate(params, d_params, work, x, y)
+    return -1, -1, loss
 
 
 @entry
@@ -2292,7 +2292,7 @@ def predict_entry(params, work, x, p):
     logits_sum = view(work, start_8_, (batch, time, 64))
     logits = view(work, start_1_, (64,))
     logits_exp = view(work, start_7_, (64,))
-    forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
+    predict_h_2_norm(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
     # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)),
@@ -2351,15 +2351,15 @@ def predict_entry(params, work, x, p):
         view(h_2_middle, 0, (batch * time, 64)),
         False,
     )
-    forward_h_2_norm_2_(
+    predict_h_2_norm_2(
         h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_gain, h_2_norm_2_offset, h_2_norm_2_apart, h_2_norm_2
     )
     # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
     gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
-    forward_h_2_inner_(h_2_inner, h_2_inner_bias)
+    predict_h_2_inner(h_2_inner, h_2_inner_bias)
     # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
-    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
+    predict_h_2_norm_2(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
     # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)),
@@ -2422,15 +2422,15 @@ def predict_entry(params, work, x, p):
         view(h_3_middle, 0, (batch * time, 64)),
         False,
     )
-    forward_h_2_norm_2_(
+    predict_h_2_norm_2(
         h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_gain, h_3_norm_2_offset, h_3_norm_2_apart, h_3_norm_2
     )
     # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
     gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
-    forward_h_2_inner_(h_3_inner, h_3_inner_bias)
+    predict_h_2_inner(h_3_inner, h_3_inner_bias)
     # h_3_outer_sum[b, t, o] = Σ_i h_3_inner[b, t, i] h_3_outer_weight[i, o]
     gemm(view(h_3_inner, 0, (batch * time, 256)), h_3_outer_weight, view(h_3_outer_sum, 0, (batch * time, 64)), False)
-    forward_logits_layer_norm_(
+    predict_logits_layer_norm(
         h_3_outer_sum,
         h_3_outer_bias,
         h_3_middle,
@@ -2557,7 +2557,7 @@ def evaluate_entry(params, work, x, y):
     logits_layer_norm = view(work, start_4_2, (batch, time, 64))
     logits_sum = view(work, start_8_2, (batch, time, 64))
     logits = view(work, start_1_2, (64,))
-    forward_h_2_norm_(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
+    predict_h_2_norm(h_weight, x, h_2_norm_gain, h_2_norm_offset, h, h_2_norm_apart, h_2_norm)
     # h_2_attended_q_sum[b, t, h, d] = Σ_i h_2_norm[b, t, i] h_2_attended_q_weight[i, h, d]
     gemm(
         view(h_2_norm, 0, (batch * time, 64)),
@@ -2616,15 +2616,15 @@ def evaluate_entry(params, work, x, y):
         view(h_2_middle, 0, (batch * time, 64)),
         False,
     )
-    forward_h_2_norm_2_(
+    predict_h_2_norm_2(
         h_2_middle, h_2_attended_out_bias, h, h_2_norm_2_gain, h_2_norm_2_offset, h_2_norm_2_apart, h_2_norm_2
     )
     # h_2_inner_dense_sum[b, t, o] = Σ_i h_2_norm_2[b, t, i] h_2_inner_weight[i, o]
     gemm(view(h_2_norm_2, 0, (batch * time, 64)), h_2_inner_weight, view(h_2_inner, 0, (batch * time, 256)), False)
-    forward_h_2_inner_(h_2_inner, h_2_inner_bias)
+    predict_h_2_inner(h_2_inner, h_2_inner_bias)
     # h_2_outer_sum[b, t, o] = Σ_i h_2_inner[b, t, i] h_2_outer_weight[i, o]
     gemm(view(h_2_inner, 0, (batch * time, 256)), h_2_outer_weight, view(h_2, 0, (batch * time, 64)), False)
-    forward_h_2_norm_2_(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
+    predict_h_2_norm_2(h_2, h_2_outer_bias, h_2_middle, h_3_norm_gain, h_3_norm_offset, h_3_norm_apart, h_3_norm)
     # h_3_attended_q_sum[b, t, h, d] = Σ_i h_3_norm[b, t, i] h_3_attended_q_weight[i, h, d]
     gemm(
         view(h_3_norm, 0, (batch * time, 64)),
@@ -2687,15 +2687,15 @@ def evaluate_entry(params, work, x, y):
         view(h_3_middle, 0, (batch * time, 64)),
         False,
     )
-    forward_h_2_norm_2_(
+    predict_h_2_norm_2(
         h_3_middle, h_3_attended_out_bias, h_2, h_3_norm_2_gain, h_3_norm_2_offset, h_3_norm_2_apart, h_3_norm_2
     )
     # h_3_inner_dense_sum[b, t, o] = Σ_i h_3_norm_2[b, t, i] h_3_inner_weight[i, o]
     gemm(view(h_3_norm_2, 0, (batch * time, 64)), h_3_inner_weight, view(h_3_inner, 0, (batch * time, 256)), False)
-    forward_h_2_inner_(h_3_inner, h_3_inner_bias)
+    predict_h_2_inner(h_3_inner, h_3_inner_bias)
     # h_3_outer_sum[b, t, o] = Σ_i h_3_inner[b, t, i] h_3_outer_weight[i, o]
     gemm(view(h_3_inner, 0, (batch * time, 256)), h_3_outer_weight, view(h_3_outer_sum, 0, (batch * time, 64)), False)
-    forward_logits_layer_norm_(
+    predict_logits_layer_norm(
         h_3_outer_sum,
         h_3_outer_bias,
         h_3_middle,

@@ -607,12 +607,12 @@ def differentiate(params, d_params, work, seed, x):
         d_width_place,
     ) = parts(d_params)
     h = view(work, 0, (batch, 256))  # kept for d_spread_weight and d_centre_weight
-    spread_ = view(work, 264 * batch, (batch, 8))  # kept for d_centre and d_spread
-    z_exp = view(work, 272 * batch, (batch, 8))  # kept for d_centre and d_spread
-    z_normal = view(work, 280 * batch, (batch, 8))  # kept for d_centre and d_spread
+    spread_ = view(work, 264 * batch, (batch, 8))  # kept for d_spread
+    z_exp = view(work, 272 * batch, (batch, 8))  # kept for d_spread
+    z_normal = view(work, 280 * batch, (batch, 8))  # kept for d_z_exp
     z = view(work, 288 * batch, (batch, 8))  # kept for d_decode_h_weight
-    told = view(work, 296 * batch, (batch,))  # kept for d_decode_dense and d_decode_dense_bias
-    decode_h = view(work, 297 * batch, (batch, 256))  # kept for d_decode_h_dense and d_decode_h_bias
+    told = view(work, 296 * batch, (batch,))
+    decode_h = view(work, 297 * batch, (batch, 256))  # kept for d_decode_h_dense and d_decode_dense_weight
     d_decode_dense = view(work, 553 * batch, (batch, 64))
     d_decode_h_dense = view(work, 617 * batch, (batch, 256))
     d_centre = view(work, 256 * batch, (batch, 8))
@@ -684,7 +684,8 @@ def gradient_entry(params, d_params, work, seed, x):
     """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    return -1, -1, differentiate(params, d_params, work, seed, x)
+    loss = differentiate(params, d_params, work, seed, x)
+    return -1, -1, loss
 
 
 @entry

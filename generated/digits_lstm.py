@@ -1,0 +1,2323 @@
+"""digits_lstm: the network of digits_lstm.grad, its gradient and its training step, as loops and matrix products.
+
+    row[b, t: rows, j: columns] = x[b, columns*t + j]                digits_lstm.grad:11
+    h         = lstm(row, 64)                                        digits_lstm.grad:13
+    last[b, j] = h[b, rows - 1, j]                                   digits_lstm.grad:14
+    logits    = dense(last, classes)                                 digits_lstm.grad:15
+    predict p = softmax(logits)                                      digits_lstm.grad:17
+    loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))    digits_lstm.grad:18
+    metric  accuracy = mean(argmax(logits) == y)                     digits_lstm.grad:19
+
+Sizes       batch (any size), rows = 8, columns = 8, classes = 10
+Parameters  h_wx[8, 4, 64]  h_wh[64, 4, 64]  h_bias[4, 64]  logits_weight[64, 10]  logits_bias[10]
+            (19 338 float32 numbers in one buffer)
+Names       d_X is ∂loss/∂X and has X's shape
+
+Emitted by gradc 0.1.0 from digits_lstm.grad, sha256 26286cb7. It needs NumPy and Numba, not gradc.
+This file, all of it, is yours to use under any terms.
+"""
+
+import ctypes
+import math
+import os
+import sys
+import threading
+from contextlib import nullcontext
+from functools import cache, partial
+from pathlib import Path
+from queue import SimpleQueue
+from time import sleep
+
+import numpy as np
+from llvmlite import ir
+from llvmlite.binding import add_symbol, get_host_cpu_features
+from numba import njit, types
+from numba.core import cgutils, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import register_pass
+from numba.core.ir_utils import build_definitions
+from numba.core.lowering import Lower
+from numba.core.ssa import reconstruct_ssa
+from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.untyped_passes import ReconstructSSA
+from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
+from numba.np.numpy_support import as_dtype
+
+try:
+    import threadpoolctl
+except ImportError:  # then every step is one shard
+    threadpoolctl = None
+
+f4 = np.float32
+i4 = np.int32
+
+# Sums may be reordered; nnan and ninf stay out: NaN and infinity keep their meaning. Vector functions keep their order.
+FAST = {"arcp", "contract", "nsz", "reassoc"}
+# Nothing here allocates an array, so none has to be counted (_nrt).
+PLAIN = {"error_model": "numpy", "nogil": True, "_nrt": False}
+# Compiled where compiled code calls them, with no way in from Python: Python, calling them, runs them as they stand.
+BARE = {
+    **PLAIN,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": lambda *how: fitting(Parts, *how),
+}
+# In an entry's code a kernel is a function of its own; the others become a part of what calls them.
+kernel = register_jitable(fastmath=FAST, forceinline=False, **BARE)
+inlined = register_jitable(fastmath=FAST, forceinline=True, **BARE)
+vector = register_jitable(fastmath={"contract"}, forceinline=True, **BARE)
+
+
+def entry(function):
+    """Compiled at its first call, kernels and all, and kept on disk under the hash of its model."""
+    function.__qualname__ += "_26286cb7"
+    options = {
+        **PLAIN,
+        "fastmath": FAST,
+        "no_cfunc_wrapper": True,
+        "pipeline_class": lambda *how: fitting(Entries, *how),
+    }
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        return njit(**options)(function)
+
+
+# ------------------------------------------------------------------ parameters
+
+NAME = "digits_lstm"
+DTYPE = "float32"
+HASH = "26286cb7"
+PARAMS = {
+    "h.wx": (0, (8, 4, 64)),
+    "h.wh": (2048, (64, 4, 64)),
+    "h.bias": (18432, (4, 64)),
+    "logits.weight": (18688, (64, 10)),
+    "logits.bias": (19328, (10,)),
+}
+SIZE = 19338
+MOMENTS = {
+    "h.wx.m": (0, (8, 4, 64)),
+    "h.wh.m": (2048, (64, 4, 64)),
+    "h.bias.m": (18432, (4, 64)),
+    "logits.weight.m": (18688, (64, 10)),
+    "logits.bias.m": (19328, (10,)),
+    "h.wx.v": (19338, (8, 4, 64)),
+    "h.wh.v": (21386, (64, 4, 64)),
+    "h.bias.v": (37770, (4, 64)),
+    "logits.weight.v": (38026, (64, 10)),
+    "logits.bias.v": (38666, (10,)),
+}
+INPUTS = {
+    "x": ("real", ("batch", 64)),
+}
+TARGETS = {
+    "y": ("whole", ("batch",)),
+}
+RANGES = {
+    "y": 10,
+}
+BATCH = "batch"
+PREDICTIONS = ("p",)
+METRICS = ("accuracy",)
+DATA = "data/digits.npz"
+FIT = {"epochs": 30, "batch": 32, "validation": 0.2, "seed": 0}
+SOURCE = (
+    "# Handwritten digits, read row by row as a sentence is word by word: what the last step holds tells "
+    "the digit.\n"
+    "\n"
+    "model digits_lstm\n"
+    "\n"
+    "dim batch\n"
+    "dim rows = 8, columns = 8, classes = 10\n"
+    "\n"
+    "input  x[batch, rows * columns]              # from 0 (paper) to 1 (ink), row by row\n"
+    "target y[batch] : int(classes)\n"
+    "\n"
+    "row[b, t: rows, j: columns] = x[b, columns*t + j]\n"
+    "\n"
+    "h         = lstm(row, 64)\n"
+    "last[b, j] = h[b, rows - 1, j]\n"
+    "logits    = dense(last, classes)\n"
+    "\n"
+    "predict p = softmax(logits)\n"
+    "loss    mean(cross_entropy(logits, y, label_smoothing = 0.1))\n"
+    "metric  accuracy = mean(argmax(logits) == y)\n"
+    "\n"
+    "optimize adamw(lr = cosine(5e-3, steps = 1350, warmup = 45), weight_decay = 0.02), clip_norm = 1.0\n"
+    'data     "data/digits.npz"\n'
+    "fit      epochs = 30, batch = 32, validation = 0.2, seed = 0\n"
+)
+
+
+@inlined
+def parts(p):
+    """h_wx, h_wh, h_bias, logits_weight, logits_bias: views of the flat buffer p, or of its gradient."""
+    return (
+        view(p, 0, (8, 4, 64)),
+        view(p, 2048, (64, 4, 64)),
+        view(p, 18432, (4, 64)),
+        view(p, 18688, (64, 10)),
+        view(p, 19328, (10,)),
+    )
+
+
+# ------------------------------------------------------------------ vector functions
+
+
+@vector
+def exp(x):
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(88.72283))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
+    n = shifted - f4(12582912.0)
+    r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
+    e = f4(1.9875691500e-4)
+    e = e * r + f4(1.3981999507e-3)
+    e = e * r + f4(8.3334519073e-3)
+    e = e * r + f4(4.1665795894e-2)
+    e = e * r + f4(1.6666665459e-1)
+    e = e * r + f4(5.0000001201e-1)
+    e = e * r * r + r + f4(1.0)
+    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
+    bits = shifted.view(i4) - i4(0x4B400000)
+    half = bits >> i4(1)
+    rest = bits - half
+    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
+    return f4(np.inf) if x > f4(88.72283) else e
+
+
+@vector
+def log_of_normal(x):
+    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+
+    1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
+    """
+    bits = f4(x).view(i4)
+    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
+    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
+    n = f4(i4(n))
+    s = f4(7.0376836292e-2)
+    s = s * r + f4(-1.1514610310e-1)
+    s = s * r + f4(1.1676998740e-1)
+    s = s * r + f4(-1.2420140846e-1)
+    s = s * r + f4(1.4249322787e-1)
+    s = s * r + f4(-1.6668057665e-1)
+    s = s * r + f4(2.0000714765e-1)
+    s = s * r + f4(-2.4999993993e-1)
+    s = s * r + f4(3.3333331174e-1)
+    square = r * r
+    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+
+
+@vector
+def log(x):
+    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
+    y = max(x, f4(1e-45))
+    tiny = y < f4(1.17549435e-38)
+    # a denormal is first multiplied by 2^23
+    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
+    s = s if x < f4(np.inf) else x
+    s = s if x != f4(0.0) else f4(-np.inf)
+    return f4(np.nan) if x < f4(0.0) else s
+
+
+@vector
+def tanh(x):
+    """tanh x within 1.3 ulp: Cephes' polynomial below 0.625, else 1 - 2 / (e^2|x| + 1), with the sign of x."""
+    a = min(abs(x), f4(10.0))
+    square = a * a
+    s = f4(-5.70498872745e-3)
+    s = s * square + f4(2.06390887954e-2)
+    s = s * square + f4(-5.37397155531e-2)
+    s = s * square + f4(1.33314422036e-1)
+    s = s * square + f4(-3.33332819422e-1)
+    near = s * square * a + a
+    far = f4(1.0) - f4(2.0) / (exp(f4(2.0) * a) + f4(1.0))
+    return np.copysign(near if a < f4(0.625) else far, x)
+
+
+@vector
+def sigmoid(x):
+    """1 / (1 + e^-x) within 2.4 ulp, by e^-|x|, which cannot overflow and leaves small results their digits."""
+    e = exp(-abs(x))
+    return (f4(1.0) if x >= f4(0.0) else e) / (f4(1.0) + e)
+
+
+# ------------------------------------------------------------------ kernels
+
+
+@kernel
+def forward_row(x, row, first, last):
+    """row[b, t, j] = x[b, j + 8*t]                                                      digits_lstm.grad:11"""
+    for b in range(first, last):
+        for t in range(8):
+            for j in range(8):
+                row[b, t, j] = x[b, j + 8 * t]
+
+
+@kernel
+def forward_h(
+    h_z_sum,
+    h_z_sum_2,
+    h_bias,
+    h_c,
+    h_z,
+    h_forget_gate,
+    h_input_gate,
+    h_candidate,
+    h_output_gate,
+    h_tanh,
+    h,
+    first,
+    last,
+    t,
+):
+    """h_z[b, t, g, j] = h_z_sum[b, t, g, j] + h_z_sum_2[b, t, g, j] + h_bias[g, j]      digits_lstm.grad:13
+    h_forget_gate[b, t, j] = sigmoid(h_z[b, t, 1, j])                                    digits_lstm.grad:13
+    h_input_gate[b, t, j] = sigmoid(h_z[b, t, 0, j])                                     digits_lstm.grad:13
+    h_candidate[b, t, j] = tanh(h_z[b, t, 2, j])                                         digits_lstm.grad:13
+    h_output_gate[b, t, j] = sigmoid(h_z[b, t, 3, j])                                    digits_lstm.grad:13
+    h_c[b, t, j] = h_forget_gate[b, t, j]*(if t > 0 then h_c[b, t - 1, j] else 0) +
+            h_input_gate[b, t, j]*h_candidate[b, t, j]                                   digits_lstm.grad:13
+    h_tanh[b, t, j] = tanh(h_c[b, t, j])                                                 digits_lstm.grad:13
+    h[b, t, j] = h_output_gate[b, t, j]*h_tanh[b, t, j]                                  digits_lstm.grad:13
+    """
+    for b in range(first, last):
+        for g in range(4):
+            for j in range(64):
+                h_z[g, j] = h_z_sum[b, t, g, j] + h_z_sum_2[b, g, j] + h_bias[g, j]
+        for j in range(64):
+            h_forget_gate[b, t, j] = sigmoid(h_z[1, j])
+            h_input_gate[b, t, j] = sigmoid(h_z[0, j])
+            h_candidate[b, t, j] = tanh(h_z[2, j])
+            h_output_gate[b, t, j] = sigmoid(h_z[3, j])
+            h_c_before = h_c[b, t - 1, j] if t > 0 else f4(0.0)
+            h_c[b, t, j] = h_forget_gate[b, t, j] * h_c_before + h_input_gate[b, t, j] * h_candidate[b, t, j]
+            h_tanh[b, t, j] = tanh(h_c[b, t, j])
+            h[b, t, j] = h_output_gate[b, t, j] * h_tanh[b, t, j]
+
+
+@kernel
+def forward_logits_sum_factor(h, logits_sum_factor, d_h_wh_factor, first, last):
+    """logits_sum_factor[b, i] = h[b, 7, i]                                              digits_lstm.grad:15
+    d_h_wh_factor[b, t, k] = h[b, t - 1, k]  where t >= 1                                digits_lstm.grad:13
+    """
+    for b in range(first, last):
+        for i in range(64):
+            logits_sum_factor[b, i] = h[b, 7, i]
+        for t in range(8):
+            for k in range(64):
+                d_h_wh_factor[b, t, k] = f4(0.0)
+                if t > 0:
+                    d_h_wh_factor[b, t, k] = h[b, t - 1, k]
+
+
+@kernel
+def loss_sum_and_d_logits(logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                  digits_lstm.grad:15
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                  digits_lstm.grad:18
+    logits_max[b] = max_o logits[b, o]                                                   digits_lstm.grad:18
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                      digits_lstm.grad:18
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                 digits_lstm.grad:18
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0              digits_lstm.grad:18
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                               digits_lstm.grad:18
+    logits_total[b] = Σ_j logits_exp[b, j]                                               digits_lstm.grad:18
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]             digits_lstm.grad:18
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]            digits_lstm.grad:18
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                 digits_lstm.grad:18
+    loss_sum = Σ_b loss_cross_entropy[b]                                                 digits_lstm.grad:18
+    loss_cross_entropy_logsumexp_softmax[b, j] = logits_inverse[b]*logits_exp[b, j]      digits_lstm.grad:18
+    d_logits[b, j] = loss_cross_entropy_logsumexp_softmax[b, j]/batch - 0.01/batch       digits_lstm.grad:18
+    d_logits[b, y[b]] += -0.9/batch                                                      digits_lstm.grad:18
+    d_logits_bias[o] = Σ_b d_logits[b, o]                                                digits_lstm.grad:15
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    d_logits_bias[...] = f4(0.0)
+    for b in range(first, last):
+        loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        for j in range(10):
+            loss_cross_entropy_logsumexp_softmax = logits_inverse * logits_exp[j]
+            d_logits[b, j] = loss_cross_entropy_logsumexp_softmax / f4(batch) - f4(0.01) / f4(batch)
+        d_logits[b, y[b]] -= f4(0.9) / f4(batch)
+        for o in range(10):
+            d_logits_bias[o] += d_logits[b, o]
+    return loss_sum
+
+
+@kernel
+def backward_h(d_last, d_h, first, last):
+    """d_h[b, 7, j] = d_last[b, j]                                                       digits_lstm.grad:14"""
+    for b in range(first, last):
+        d_h[b, ...] = f4(0.0)
+        for j in range(64):
+            d_h[b, 7, j] = d_last[b, j]
+
+
+@kernel
+def backward_h_c(d_h, h_tanh, h_output_gate, d_h_z, d_h_c, first, last, t):
+    """d_h_output_gate[b, t, j] = d_h[b, t, j]*h_tanh[b, t, j]                           digits_lstm.grad:13
+    d_h_tanh[b, t, j] = d_h[b, t, j]*h_output_gate[b, t, j]                              digits_lstm.grad:13
+    d_h_c[b, t, j] = d_h_tanh[b, t, j]*(1 - h_tanh[b, t, j]^2)                           digits_lstm.grad:13
+    d_h_z[b, t, 3, j] = d_h_output_gate[b, t, j]*h_output_gate[b, t, j]*(1 -
+            h_output_gate[b, t, j])                                                      digits_lstm.grad:13
+    """
+    for b in range(first, last):
+        d_h_z[b, t, ...] = f4(0.0)
+        for j in range(64):
+            d_h_output_gate = d_h[b, t, j] * h_tanh[b, t, j]
+            d_h_tanh = d_h[b, t, j] * h_output_gate[b, t, j]
+            d_h_c[b, t, j] = d_h_tanh * (f4(1.0) - h_tanh[b, t, j] * h_tanh[b, t, j])
+            d_h_z[b, t, 3, j] = d_h_output_gate * h_output_gate[b, t, j] * (f4(1.0) - h_output_gate[b, t, j])
+
+
+@kernel
+def backward_h_c_through_t(d_h_c, h_forget_gate, first, last, t):
+    """d_h_c[b, t, j] += d_h_c[b, t + 1, j]*h_forget_gate[b, t + 1, j]  where t <= 6     digits_lstm.grad:13"""
+    for b in range(first, last):
+        for j in range(64):
+            d_h_c[b, t, j] += d_h_c[b, t + 1, j] * h_forget_gate[b, t + 1, j]
+
+
+@kernel
+def backward_h_z(d_h_c, h_input_gate, h_candidate, d_h_z, first, last, t):
+    """d_h_candidate[b, t, j] = d_h_c[b, t, j]*h_input_gate[b, t, j]                     digits_lstm.grad:13
+    d_h_input_gate[b, t, j] = d_h_c[b, t, j]*h_candidate[b, t, j]                        digits_lstm.grad:13
+    d_h_z[b, t, 2, j] += d_h_candidate[b, t, j]*(1 - h_candidate[b, t, j]^2)             digits_lstm.grad:13
+    d_h_z[b, t, 0, j] += d_h_input_gate[b, t, j]*h_input_gate[b, t, j]*(1 -
+            h_input_gate[b, t, j])                                                       digits_lstm.grad:13
+    """
+    for b in range(first, last):
+        for j in range(64):
+            d_h_candidate = d_h_c[b, t, j] * h_input_gate[b, t, j]
+            d_h_input_gate = d_h_c[b, t, j] * h_candidate[b, t, j]
+            d_h_z[b, t, 2, j] += d_h_candidate * (f4(1.0) - h_candidate[b, t, j] * h_candidate[b, t, j])
+            d_h_z[b, t, 0, j] += d_h_input_gate * h_input_gate[b, t, j] * (f4(1.0) - h_input_gate[b, t, j])
+
+
+@kernel
+def backward_h_forget_gate(d_h_c, h_c, d_h_forget_gate, first, last, t):
+    """d_h_forget_gate[b, t, j] = d_h_c[b, t, j]*h_c[b, t - 1, j]  where t >= 1          digits_lstm.grad:13"""
+    for b in range(first, last):
+        for j in range(64):
+            d_h_forget_gate[b, j] = d_h_c[b, t, j] * h_c[b, t - 1, j]
+
+
+@kernel
+def backward_h_z_of_h_forget_gate(d_h_z, d_h_forget_gate, h_forget_gate, first, last, t):
+    """d_h_z[b, t, 1, j] += d_h_forget_gate[b, t, j]*h_forget_gate[b, t, j]*(1 -
+    h_forget_gate[b, t, j])                                                              digits_lstm.grad:13
+    """
+    for b in range(first, last):
+        for j in range(64):
+            d_h_z[b, t, 1, j] += d_h_forget_gate[b, j] * h_forget_gate[b, t, j] * (f4(1.0) - h_forget_gate[b, t, j])
+
+
+@kernel
+def backward_h_bias(d_h_z, d_h_bias, d_h_wh_factor_2, first, last):
+    """d_h_bias[g, j] = Σ_b,t d_h_z[b, t, g, j]                                          digits_lstm.grad:13
+    d_h_wh_factor_2[b, t, g, j] = d_h_z[b, t, g, j]  where t >= 1                        digits_lstm.grad:13
+    """
+    d_h_bias[...] = f4(0.0)
+    for b in range(first, last):
+        for t in range(8):
+            for g in range(4):
+                for j in range(64):
+                    d_h_bias[g, j] += d_h_z[b, t, g, j]
+                    d_h_wh_factor_2[b, t, g, j] = f4(0.0)
+                    if t > 0:
+                        d_h_wh_factor_2[b, t, g, j] = d_h_z[b, t, g, j]
+
+
+@kernel
+def clip(gradient):
+    """gradient_norm_sum = Σ_n gradient[n]^2                                             digits_lstm.grad:21
+    gradient_norm = sqrt(gradient_norm_sum)                                              digits_lstm.grad:21
+    clip_scale = min(1, 1/(gradient_norm + 1e-06))                                       digits_lstm.grad:21
+    """
+    gradient_norm_sum = 0.0
+    for n in range(19338):
+        gradient_norm_sum += gradient[n] * gradient[n]
+    gradient_norm = np.sqrt(gradient_norm_sum)
+    clip_scale = min(1.0 / (gradient_norm + 1e-06), 1.0)
+    return clip_scale
+
+
+@kernel
+def adamw(g, m, v, p, t, clip_scale):
+    """lr_cos = if t <= 45 then 0 else cos(pi*min(1, t/1305 - 46/1305))                  digits_lstm.grad:21
+    lr = if t <= 45 then t/9200 else 0.0025*lr_cos + 0.0025                              digits_lstm.grad:21
+    p_2_offset = 1 - 0.02*lr                                                             digits_lstm.grad:21
+    rate_pow = 0.9^t                                                                     digits_lstm.grad:21
+    rate = lr/(1 - rate_pow)                                                             digits_lstm.grad:21
+    unbias_pow = 0.999^t                                                                 digits_lstm.grad:21
+    unbias = 1/sqrt(1 - unbias_pow)                                                      digits_lstm.grad:21
+    g_2[n] = g[n]*clip_scale                                                             digits_lstm.grad:21
+    m_2[n] = 0.9*m[n] + 0.1*g_2[n]                                                       digits_lstm.grad:21
+    v_2[n] = 0.999*v[n] + 0.001*g_2[n]^2                                                 digits_lstm.grad:21
+    p_2[n] = p[n]*p_2_offset                                                             digits_lstm.grad:21
+    p_3[n] = p_2[n] - rate*m_2[n]/(sqrt(v_2[n])*unbias + 1e-08)                          digits_lstm.grad:21
+    """
+    size = g.shape[0]
+    lr_cos = 0.0 if t <= 45.0 else np.cos(np.pi * min(t / 1305.0 - 46.0 / 1305.0, 1.0))
+    lr = t / 9200.0 if t <= 45.0 else 0.0025 * lr_cos + 0.0025
+    p_2_offset = 1.0 - 0.02 * lr
+    rate_pow = 0.9**t
+    rate = lr / (1.0 - rate_pow)
+    unbias_pow = 0.999**t
+    unbias = 1.0 / np.sqrt(1.0 - unbias_pow)
+    for n in range(size):
+        g_2 = g[n] * f4(clip_scale)
+        m_2 = f4(0.9) * m[n] + f4(0.1) * g_2
+        v_2 = f4(0.999) * v[n] + f4(0.001) * (g_2 * g_2)
+        p_2 = p[n] * f4(p_2_offset)
+        p_3 = p_2 - f4(rate) * m_2 / (np.sqrt(v_2) * f4(unbias) + f4(1e-08))
+        p[n] = p_3
+        m[n] = m_2
+        v[n] = v_2
+
+
+@kernel
+def predict_row(x, row):
+    """row[b, t, j] = x[b, j + 8*t]                                                      digits_lstm.grad:11"""
+    batch = x.shape[0]
+    for b in range(batch):
+        for t in range(8):
+            for j in range(8):
+                row[b, t, j] = x[b, j + 8 * t]
+
+
+@kernel
+def predict_h(h_z_sum, h_z_sum_2, h_bias, h_c, h_z, h, t):
+    """h_z[b, t, g, j] = h_z_sum[b, t, g, j] + h_z_sum_2[b, t, g, j] + h_bias[g, j]      digits_lstm.grad:13
+    h_forget_gate[b, t, j] = sigmoid(h_z[b, t, 1, j])                                    digits_lstm.grad:13
+    h_input_gate[b, t, j] = sigmoid(h_z[b, t, 0, j])                                     digits_lstm.grad:13
+    h_candidate[b, t, j] = tanh(h_z[b, t, 2, j])                                         digits_lstm.grad:13
+    h_output_gate[b, t, j] = sigmoid(h_z[b, t, 3, j])                                    digits_lstm.grad:13
+    h_c[b, t, j] = h_forget_gate[b, t, j]*(if t > 0 then h_c[b, t - 1, j] else 0) +
+            h_input_gate[b, t, j]*h_candidate[b, t, j]                                   digits_lstm.grad:13
+    h_tanh[b, t, j] = tanh(h_c[b, t, j])                                                 digits_lstm.grad:13
+    h[b, t, j] = h_output_gate[b, t, j]*h_tanh[b, t, j]                                  digits_lstm.grad:13
+    """
+    batch = h_z_sum.shape[0]
+    for b in range(batch):
+        for g in range(4):
+            for j in range(64):
+                h_z[g, j] = h_z_sum[b, t, g, j] + h_z_sum_2[b, g, j] + h_bias[g, j]
+        for j in range(64):
+            h_forget_gate = sigmoid(h_z[1, j])
+            h_input_gate = sigmoid(h_z[0, j])
+            h_candidate = tanh(h_z[2, j])
+            h_output_gate = sigmoid(h_z[3, j])
+            h_c[b, t, j] = h_forget_gate * (h_c[b, t - 1, j] if t > 0 else f4(0.0)) + h_input_gate * h_candidate
+            h_tanh = tanh(h_c[b, t, j])
+            h[b, t, j] = h_output_gate * h_tanh
+
+
+@kernel
+def predict_logits_sum_factor(h, logits_sum_factor):
+    """logits_sum_factor[b, i] = h[b, 7, i]                                              digits_lstm.grad:15"""
+    batch = h.shape[0]
+    for b in range(batch):
+        for i in range(64):
+            logits_sum_factor[b, i] = h[b, 7, i]
+
+
+@kernel
+def forward_p(logits_sum, logits_bias, logits, logits_exp, p):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                  digits_lstm.grad:15
+    logits_max[b] = max_o logits[b, o]                                                   digits_lstm.grad:17
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0              digits_lstm.grad:17
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                               digits_lstm.grad:17
+    logits_total[b] = Σ_j logits_exp[b, j]                                               digits_lstm.grad:17
+    logits_inverse[b] = if logits_total[b] == 0 then 0 else 1/logits_total[b]            digits_lstm.grad:17
+    p[b, i] = logits_inverse[b]*logits_exp[b, i]                                         digits_lstm.grad:17
+    """
+    batch = logits_sum.shape[0]
+    for b in range(batch):
+        logits_max = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            logits_max = max(logits_max, logits[o])
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp[j] = exp(logits[j] - logits_shift)
+            logits_total += logits_exp[j]
+        logits_inverse = f4(0.0) if logits_total == f4(0.0) else f4(1.0) / logits_total
+        for i in range(10):
+            p[b, i] = logits_inverse * logits_exp[i]
+
+
+@kernel
+def forward_loss(logits_sum, logits_bias, y, logits):
+    """logits[b, o] = logits_sum[b, o] + logits_bias[o]                                  digits_lstm.grad:15
+    loss_cross_entropy_spread_sum[b] = Σ_o logits[b, o]                                  digits_lstm.grad:18
+    logits_max[b] = max_o logits[b, o]                                                   digits_lstm.grad:18
+    accuracy_argmax[b] = argmax_o logits[b, o]                                           digits_lstm.grad:19
+    loss_cross_entropy_hit[b] = 0.9*logits[b, y[b]]                                      digits_lstm.grad:18
+    loss_cross_entropy_spread[b] = 0.01*loss_cross_entropy_spread_sum[b]                 digits_lstm.grad:18
+    logits_shift[b] = if abs(logits_max[b]) < inf then logits_max[b] else 0              digits_lstm.grad:18
+    logits_exp[b, j] = exp(logits[b, j] - logits_shift[b])                               digits_lstm.grad:18
+    logits_total[b] = Σ_j logits_exp[b, j]                                               digits_lstm.grad:18
+    loss_cross_entropy_logsumexp[b] = log(logits_total[b]) + logits_shift[b]             digits_lstm.grad:18
+    loss_cross_entropy[b] = loss_cross_entropy_logsumexp[b] - loss_cross_entropy_hit[b] -
+            loss_cross_entropy_spread[b]                                                 digits_lstm.grad:18
+    loss_sum = Σ_b loss_cross_entropy[b]                                                 digits_lstm.grad:18
+    accuracy_sum = Σ_b (if accuracy_argmax[b] == y[b] then 1 else 0)                     digits_lstm.grad:19
+    loss = loss_sum/batch                                                                digits_lstm.grad:18
+    accuracy = accuracy_sum/batch                                                        digits_lstm.grad:19
+    """
+    batch = logits_sum.shape[0]
+    loss_sum = 0.0
+    accuracy_sum = 0
+    for b in range(batch):
+        loss_cross_entropy_spread_sum = f4(0.0)
+        logits_max = f4(-np.inf)
+        accuracy_argmax = 0
+        best = f4(-np.inf)
+        for o in range(10):
+            logits[o] = logits_sum[b, o] + logits_bias[o]
+            loss_cross_entropy_spread_sum += logits[o]
+            logits_max = max(logits_max, logits[o])
+            value = logits[o]
+            if value > best or (np.isnan(value) and not np.isnan(best)):
+                best, accuracy_argmax = value, o
+        loss_cross_entropy_hit = f4(0.9) * logits[y[b]]
+        loss_cross_entropy_spread = f4(0.01) * loss_cross_entropy_spread_sum
+        logits_shift = logits_max if abs(logits_max) < f4(np.inf) else f4(0.0)
+        logits_total = f4(0.0)
+        for j in range(10):
+            logits_exp = exp(logits[j] - logits_shift)
+            logits_total += logits_exp
+        loss_cross_entropy_logsumexp = log(logits_total) + logits_shift
+        loss_cross_entropy = loss_cross_entropy_logsumexp - loss_cross_entropy_hit - loss_cross_entropy_spread
+        loss_sum += loss_cross_entropy
+        accuracy_sum += 1 if accuracy_argmax == y[b] else 0
+    loss = loss_sum / batch
+    accuracy = accuracy_sum / batch
+    return loss, accuracy
+
+
+@kernel
+def first_outside(values, size):
+    """The first place, counted row by row, that does not hold one of 0 .. size - 1, or -1."""
+    flat = view(values, 0, (values.size,))
+    for n in range(flat.size):
+        if flat[n] < 0 or flat[n] >= size:
+            return n
+    return -1
+
+
+# ------------------------------------------------------------------ forward, backward, update
+
+
+@inlined
+def over_rows(params, d_params, first, last, work, x, y):
+    """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
+    returns what they add to the sums.
+    """
+    batch = x.shape[0]
+    h_wx, h_wh, h_bias, logits_weight, logits_bias = parts(params)
+    d_h_wx, d_h_wh, d_h_bias, d_logits_weight, d_logits_bias = parts(d_params)
+    row = view(work, 0, (batch, 8, 8))  # kept for d_h_wx
+    h_z_sum = view(work, 64 * batch, (batch, 8, 4, 64))
+    h_z_sum_2 = view(work, 2112 * batch, (batch, 4, 64))
+    h_z = view(work, 2368 * batch, (4, 64))
+    h_forget_gate = view(work, 2368 * batch + 256, (batch, 8, 64))  # kept for d_h_c and d_h_z
+    h_input_gate = view(work, 2880 * batch + 256, (batch, 8, 64))  # kept for d_h_candidate and d_h_z
+    h_candidate = view(work, 3392 * batch + 256, (batch, 8, 64))  # kept for d_h_input_gate and d_h_z
+    h_output_gate = view(work, 3904 * batch + 256, (batch, 8, 64))  # kept for d_h_tanh and d_h_z
+    h_c = view(work, 4416 * batch + 256, (batch, 8, 64))  # kept for d_h_forget_gate
+    h_tanh = view(work, 4928 * batch + 256, (batch, 8, 64))  # kept for d_h_output_gate and d_h_c
+    h = view(work, 5440 * batch + 256, (batch, 8, 64))  # kept for d_h_wh_factor
+    logits_sum_factor = view(work, 2112 * batch, (batch, 64))  # kept for d_logits_weight
+    d_h_wh_factor = view(work, 64 * batch, (batch, 8, 64))
+    logits_sum = view(work, 5440 * batch + 256, (batch, 10))
+    logits = view(work, 2368 * batch, (10,))
+    logits_exp = view(work, 5952 * batch + 256, (10,))
+    d_logits = view(work, 5952 * batch + 266, (batch, 10))
+    d_last = view(work, 5440 * batch + 256, (batch, 64))
+    d_h = view(work, 5962 * batch + 266, (batch, 8, 64))
+    d_h_c = view(work, 5440 * batch + 256, (batch, 8, 64))
+    d_h_z = view(work, 6474 * batch + 266, (batch, 8, 4, 64))
+    d_h_forget_gate = view(work, 2112 * batch, (batch, 64))
+    d_h_wh_factor_2 = view(work, 8522 * batch + 266, (batch, 8, 4, 64))
+
+    # forward
+    forward_row(x, row, first, last)
+    # h_z_sum[b, t, g, j] = Σ_i row[b, t, i] h_wx[i, g, j]
+    gemm(
+        view(rows(row, first, last), 0, (8 * last - 8 * first, 8)),
+        view(h_wx, 0, (8, 256)),
+        view(rows(h_z_sum, first, last), 0, (8 * last - 8 * first, 256)),
+        False,
+    )
+    # through t: each round reads what the one before it made
+    for t in range(8):
+        if t > 0:
+            # h_z_sum_2[b, t, g, j] = Σ_k h[b, t - 1, k] h_wh[k, g, j]
+            gemm(
+                h[first:last, t - 1],
+                view(h_wh, 0, (64, 256)),
+                view(rows(h_z_sum_2, first, last), 0, (last - first, 256)),
+                False,
+            )
+        else:
+            h_z_sum_2[first:last, ...] = f4(0.0)
+        forward_h(
+            h_z_sum,
+            h_z_sum_2,
+            h_bias,
+            h_c,
+            h_z,
+            h_forget_gate,
+            h_input_gate,
+            h_candidate,
+            h_output_gate,
+            h_tanh,
+            h,
+            first,
+            last,
+            t,
+        )
+    forward_logits_sum_factor(h, logits_sum_factor, d_h_wh_factor, first, last)
+    # logits_sum[b, o] = Σ_i logits_sum_factor[b, i] logits_weight[i, o]
+    gemm(rows(logits_sum_factor, first, last), logits_weight, rows(logits_sum, first, last), False)
+
+    # backward
+    loss_sum = loss_sum_and_d_logits(
+        logits_sum, logits_bias, y, d_logits_bias, logits, logits_exp, d_logits, first, last
+    )
+    # d_last[b, i] = Σ_o d_logits[b, o] logits_weight[i, o]
+    gemm(rows(d_logits, first, last), logits_weight.T, rows(d_last, first, last), False)
+    # d_logits_weight[i, o] = Σ_b logits_sum_factor[b, i] d_logits[b, o]
+    gemm(rows(logits_sum_factor, first, last).T, rows(d_logits, first, last), d_logits_weight, False)
+    backward_h(d_last, d_h, first, last)
+    # back through t: each round reads what the one after it made
+    for t in range(7, -1, -1):
+        if t <= 6:
+            # d_h[b, t, k] += Σ_g,j d_h_z[b, t + 1, g, j] h_wh[k, g, j]
+            gemm(
+                view(d_h_z, 0, (batch, 8, 256))[first:last, t + 1], view(h_wh, 0, (64, 256)).T, d_h[first:last, t], True
+            )
+        backward_h_c(d_h, h_tanh, h_output_gate, d_h_z, d_h_c, first, last, t)
+        if t <= 6:
+            backward_h_c_through_t(d_h_c, h_forget_gate, first, last, t)
+        backward_h_z(d_h_c, h_input_gate, h_candidate, d_h_z, first, last, t)
+        if t > 0:
+            backward_h_forget_gate(d_h_c, h_c, d_h_forget_gate, first, last, t)
+        else:
+            d_h_forget_gate[...] = f4(0.0)
+        backward_h_z_of_h_forget_gate(d_h_z, d_h_forget_gate, h_forget_gate, first, last, t)
+    backward_h_bias(d_h_z, d_h_bias, d_h_wh_factor_2, first, last)
+    # d_h_wh[k, g, j] = Σ_b,t d_h_wh_factor[b, t, k] d_h_wh_factor_2[b, t, g, j]
+    gemm(
+        view(rows(d_h_wh_factor, first, last), 0, (8 * last - 8 * first, 64)).T,
+        view(rows(d_h_wh_factor_2, first, last), 0, (8 * last - 8 * first, 256)),
+        view(d_h_wh, 0, (64, 256)),
+        False,
+    )
+    # d_h_wx[i, g, j] = Σ_b,t row[b, t, i] d_h_z[b, t, g, j]
+    gemm(
+        view(rows(row, first, last), 0, (8 * last - 8 * first, 8)).T,
+        view(rows(d_h_z, first, last), 0, (8 * last - 8 * first, 256)),
+        view(d_h_wx, 0, (8, 256)),
+        False,
+    )
+    return (loss_sum,)
+
+
+@inlined
+def of_sums(d_params, batch, loss_sum):
+    """The loss, of the sums over all rows."""
+    loss = loss_sum / batch
+    return loss
+
+
+@inlined
+def differentiate(params, shares, team, work, x, y):
+    """One forward and one backward pass by all workers of a team, each over its range of the rows:
+    returns the loss, fills the first of the shares.
+    """
+    batch = x.shape[0]
+    worker, _, turns = team
+    first, last = batch * worker // turns.shape[0], batch * (worker + 1) // turns.shape[0]
+    d_params = view(shares, 19338 * worker, (19338,))
+    (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
+    loss_sum = f4(joined(loss_sum, team))
+    loss = 0.0
+    if worker == 0 and not is_left(turns):
+        loss = of_sums(d_params, batch, loss_sum)
+    loss = joined(loss, team)
+    begin, end = 19338 * worker // turns.shape[0], 19338 * (worker + 1) // turns.shape[0]
+    add_shares(shares, begin, end)
+    meet(worker, turns)
+    return loss
+
+
+@inlined
+def update(params, d_params, moments, t):
+    """One step of adamw, in place; t counts steps from 1."""
+    gradient = d_params[0:19338]
+    clip_scale = clip(gradient)
+    p = view(params, 0, (19338,))
+    g = view(d_params, 0, (19338,))
+    m = view(moments, 0, (19338,))
+    v = view(moments, 19338, (19338,))
+    adamw(g, m, v, p, t, clip_scale)
+
+
+@entry
+def gradient_entry(params, shares, worker, board, turns, work, x, y):
+    """The loss and its gradient. Returns (which array is out of range or -1, its place, the loss)."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model: init() makes those of this one")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0
+    team = worker, board, turns
+    loss = differentiate(params, shares, team, work, x, y)
+    return -1, -1, loss
+
+
+@inlined
+def take_steps(params, shares, moments, t, losses, team, work, x_rows, y_rows):
+    """gradient_entry and a step of the optimizer, for each of the losses: each on as many of the rows, in their order.
+
+    Ends before an array that is out of range, and with a loss that is not finite. Returns (which array is
+    out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
+    """
+    worker, _, turns = team
+    d_params = view(shares, 0, (19338,))
+    count = x_rows.shape[0] // losses.size
+    loss = 0.0
+    for step in range(losses.size):
+        first = step * count
+        x = rows(x_rows, first, first + count)
+        y = rows(y_rows, first, first + count)
+        place = first_outside(y, 10)
+        if place >= 0:
+            meet(worker, turns)
+            return 1, place, step, 0.0
+        loss = differentiate(params, shares, team, work, x, y)
+        if is_left(turns):
+            return -1, -1, step, 0.0
+        if worker == 0:
+            update(params, d_params, moments, float(t))
+        meet(worker, turns)
+        if worker == 0:
+            losses[step] = loss
+        if not np.isfinite(loss):
+            return -1, -1, step + 1, loss
+        t += 1
+    return -1, -1, losses.size, loss
+
+
+@entry
+def step_entry(params, shares, moments, t, losses, worker, board, turns, calls, calling, work, x_rows, y_rows):
+    """A worker's part of take_steps. The first, where it is calling, calls all who stay, and gives -2 if
+    one is away; the others stay for a while, and take the steps that they are called to.
+    """
+    if params.size != SIZE or shares.shape[1] != SIZE or moments.size != 38676:
+        raise ValueError("params or state are of another model: init() and init_state(params) make those of this one")
+    if calling:
+        calls[0] = t
+        note_array(calls, 1, losses)
+        note_array(calls, 3, x_rows)
+        note_array(calls, 6, y_rows)
+        if not all_called(turns):
+            return -2, -1, 0, 0.0
+    while True:
+        turns[worker, 2] = STAYS
+        done = take_steps(params, shares, moments, t, losses, (worker, board, turns), work, x_rows, y_rows)
+        if worker == 0 or not called_again(worker, turns):
+            return done
+        t = calls[0]
+        losses = noted_array(calls, 1, losses)
+        x_rows = noted_array(calls, 3, x_rows)
+        y_rows = noted_array(calls, 6, y_rows)
+
+
+@entry
+def predict_entry(params, work, x, p):
+    """One forward pass: fills p."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model: init() makes those of this one")
+    batch = x.shape[0]
+    h_wx, h_wh, h_bias, logits_weight, logits_bias = parts(params)
+    row = view(work, 0, (batch, 8, 8))
+    h_z_sum = view(work, 64 * batch, (batch, 8, 4, 64))
+    h_z_sum_2 = view(work, 2112 * batch, (batch, 4, 64))
+    h_z = view(work, 2368 * batch, (4, 64))
+    h_c = view(work, 2368 * batch + 256, (batch, 8, 64))
+    h = view(work, 2880 * batch + 256, (batch, 8, 64))
+    logits_sum_factor = view(work, 0, (batch, 64))
+    logits_sum = view(work, 2112 * batch, (batch, 10))
+    logits = view(work, 0, (10,))
+    logits_exp = view(work, 2368 * batch, (10,))
+    predict_row(x, row)
+    # h_z_sum[b, t, g, j] = Σ_i row[b, t, i] h_wx[i, g, j]
+    gemm(view(row, 0, (8 * batch, 8)), view(h_wx, 0, (8, 256)), view(h_z_sum, 0, (8 * batch, 256)), False)
+    # through t: each round reads what the one before it made
+    for t in range(8):
+        if t > 0:
+            # h_z_sum_2[b, t, g, j] = Σ_k h[b, t - 1, k] h_wh[k, g, j]
+            gemm(h[:, t - 1], view(h_wh, 0, (64, 256)), view(h_z_sum_2, 0, (batch, 256)), False)
+        else:
+            h_z_sum_2[...] = f4(0.0)
+        predict_h(h_z_sum, h_z_sum_2, h_bias, h_c, h_z, h, t)
+    predict_logits_sum_factor(h, logits_sum_factor)
+    # logits_sum[b, o] = Σ_i logits_sum_factor[b, i] logits_weight[i, o]
+    gemm(logits_sum_factor, logits_weight, logits_sum, False)
+    forward_p(logits_sum, logits_bias, logits, logits_exp, p)
+    return -1, -1
+
+
+@entry
+def evaluate_entry(params, work, x, y):
+    """One forward pass: returns loss, accuracy."""
+    if params.size != SIZE:
+        raise ValueError("params are of another model: init() makes those of this one")
+    place = first_outside(y, 10)
+    if place >= 0:
+        return 1, place, 0.0, 0.0
+    batch = x.shape[0]
+    h_wx, h_wh, h_bias, logits_weight, logits_bias = parts(params)
+    row = view(work, 0, (batch, 8, 8))
+    h_z_sum = view(work, 64 * batch, (batch, 8, 4, 64))
+    h_z_sum_2 = view(work, 2112 * batch, (batch, 4, 64))
+    h_z = view(work, 2368 * batch, (4, 64))
+    h_c = view(work, 2368 * batch + 256, (batch, 8, 64))
+    h = view(work, 2880 * batch + 256, (batch, 8, 64))
+    logits_sum_factor = view(work, 0, (batch, 64))
+    logits_sum = view(work, 2112 * batch, (batch, 10))
+    logits = view(work, 0, (10,))
+    predict_row(x, row)
+    # h_z_sum[b, t, g, j] = Σ_i row[b, t, i] h_wx[i, g, j]
+    gemm(view(row, 0, (8 * batch, 8)), view(h_wx, 0, (8, 256)), view(h_z_sum, 0, (8 * batch, 256)), False)
+    # through t: each round reads what the one before it made
+    for t in range(8):
+        if t > 0:
+            # h_z_sum_2[b, t, g, j] = Σ_k h[b, t - 1, k] h_wh[k, g, j]
+            gemm(h[:, t - 1], view(h_wh, 0, (64, 256)), view(h_z_sum_2, 0, (batch, 256)), False)
+        else:
+            h_z_sum_2[...] = f4(0.0)
+        predict_h(h_z_sum, h_z_sum_2, h_bias, h_c, h_z, h, t)
+    predict_logits_sum_factor(h, logits_sum_factor)
+    # logits_sum[b, o] = Σ_i logits_sum_factor[b, i] logits_weight[i, o]
+    gemm(logits_sum_factor, logits_weight, logits_sum, False)
+    loss, accuracy = forward_loss(logits_sum, logits_bias, y, logits)
+    return -1, -1, loss, accuracy
+
+
+# ------------------------------------------------------------------ for callers
+
+
+def processors():
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shards_of(rows, work, least):
+    """How many workers so many rows and multiply-adds are cut for: GRADC_THREADS at most, each with enough."""
+    most = int(os.environ.get("GRADC_THREADS") or processors())
+    return 1 if threadpoolctl is None else max(1, min(most, rows, work // least))
+
+
+class OneBlasThread:
+    """Holds BLAS, whose limit is the whole process's, at one thread while any step runs in shards."""
+
+    def __init__(self):
+        self.lock, self.users, self.controller, self.limit = threading.Lock(), 0, None, None
+
+    def __enter__(self):
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                # kept: finding the libraries anew takes a millisecond, setting their limit a hundredth of one
+                self.controller = self.controller or threadpoolctl.ThreadpoolController()
+                self.limit = self.controller.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limit.restore_original_limits()
+
+
+class Worker(threading.Thread):
+    """A thread that does one thing after another, each as soon as it is handed over, and is idle between them."""
+
+    def __init__(self, idle):
+        super().__init__(daemon=True)
+        self.idle, self.todo = idle, SimpleQueue()  # the futures of a thread pool take ten times as long
+        self.start()
+
+    def run(self):
+        while True:
+            self.todo.get()()
+            if len(self.idle) >= 16:  # enough are
+                return
+            self.idle.append(self)
+
+
+class Workers:
+    """Threads for shards, made when first needed, and made anew in a process that was forked."""
+
+    def __init__(self):
+        self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
+
+    def hand(self, part, workers):
+        """Has part(worker) done for each of the workers, by threads that do nothing else."""
+        if self.process != os.getpid():
+            self.__init__()
+        for worker in workers:
+            try:
+                thread = self.idle.pop()
+            except IndexError:
+                thread = Worker(self.idle)
+            thread.todo.put(partial(part, worker))
+
+    def limit(self, work):
+        """What holds BLAS at one thread where so many multiply-adds may contain products that it is handed."""
+        return self.one_blas_thread if work > 33554432 else nullcontext()
+
+    def run(self, part, count, work):
+        """What part(0) … part(count - 1) give, done at the same time, for so many multiply-adds."""
+        ended = SimpleQueue()
+
+        def others(worker):
+            try:
+                ended.put((worker, part(worker), None))
+            except BaseException as error:
+                ended.put((worker, None, error))
+
+        with self.limit(work):
+            self.hand(others, range(1, count))
+            first = part(0)  # here: to wake one thread less
+            rest = sorted((ended.get() for _ in range(1, count)), key=lambda each: each[0])
+        for _, _, error in rest:
+            if error is not None:
+                raise error
+        return [first, *(result for _, result, _ in rest)]
+
+    def meet(self, part, count, work, turns):
+        """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
+
+        Who stays is called by part(0), who is away is handed a part. Nobody waits for who is interrupted: the turns
+        are of no use then (turns[0, 3] is -1), and what the others may still read is kept.
+        """
+        if count == 1:
+            return part(0)
+        if turns[0, 3] != os.getpid():  # this is the first time; or the process was forked, and nobody came along
+            turns[:] = 0
+        turns[0, 3] = -1
+        failed = []
+
+        def others(worker):
+            try:
+                part(worker)
+            except BaseException as error:
+                failed.append(error)
+                turns[worker, 0], turns[worker, 2] = LAST_TURN, AWAY
+
+        with self.limit(work):
+            try:
+                result = part(0, calling=True)
+                if result[0] == -2:
+                    self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY])
+                    result = part(0)
+            except BaseException:
+                turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
+                self.left = [(part, turns), *((kept, old) for kept, old in self.left if (old[1:, 2] != AWAY).any())]
+                raise
+        if is_left(turns):
+            raise failed[0]
+        turns[0, 3] = os.getpid()
+        return result
+
+
+WORKERS = Workers()
+
+
+def alone():
+    """A team of one: which worker, a board to add up at, turns to wait for."""
+    return 0, np.empty((2, 1, 0), np.float64), np.zeros((1, 8), np.int64)
+
+
+class Params:
+    """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __getitem__(self, name):
+        if name not in PARAMS:
+            raise KeyError(f"no parameter {name}; there are {', '.join(PARAMS)}")
+        offset, shape = PARAMS[name]
+        return self.flat[offset : offset + math.prod(shape)].reshape(shape)
+
+    def __setitem__(self, name, value):
+        place = self[name]
+        if np.ndim(value) and np.shape(value) != place.shape:
+            raise ValueError(f"{name} is {list(place.shape)}; got {list(np.shape(value))}")
+        place[...] = value
+
+    def __iter__(self):
+        return iter(PARAMS)
+
+    def __len__(self):
+        return len(PARAMS)
+
+
+class State:
+    """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
+
+    def __init__(self, flat, seed=0):
+        self.flat = flat
+        self.step = 0
+        self.seed = seed
+        self.work = []  # of each worker
+        self.losses = np.empty(1, np.float64)  # of train_step
+
+    def work_for(self, params, workers, batch):
+        """The work space of each worker, made anew only for others or where a larger batch needs it."""
+        if (
+            len(self.work) != workers
+            or self.turns[0, 3] < 0
+            or self.held[0] is not params.flat
+            or self.held[1] is not self.flat
+            or self.work[0][0].size < 10570 * batch + 266
+        ):
+            self.work = [(np.empty(10570 * batch + 266, f4),) for _ in range(workers)]
+            self.shares = np.empty((workers, SIZE), f4)
+            self.board = np.empty((2, workers, 1), np.float64)
+            self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
+            self.calls = np.empty(8, np.int64)
+            self.held = params.flat, self.flat
+        return self.work
+
+
+def orthogonal(rng, shape):
+    """A random orthogonal matrix, the first axis against the rest (Saxe and others, 2014)."""
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+    return (q if rows >= columns else q.T).reshape(shape)
+
+
+def init(seed=0):
+    """New parameters, drawn by their laws."""
+    rng = np.random.default_rng(seed)
+    params = Params(np.zeros(SIZE, f4))
+    params["h.wx"] = np.sqrt(1 / 12) * (2.0 * rng.random((8, 4, 64)) - 1.0)
+    params["h.wh"] = orthogonal(rng, (64, 4, 64))
+    params["logits.weight"] = np.sqrt(3 / 37) * (2.0 * rng.random((64, 10)) - 1.0)
+    return params
+
+
+def init_state(params, seed=0):
+    """The state before the first step."""
+    moments = np.zeros(38676, f4)
+    return State(moments, seed)
+
+
+def train_step(params, state, x, y):
+    """One training step on one batch, in place; returns the loss.
+
+    x: float32 [batch, 64]; y: whole numbers [batch] below 10.
+    """
+    x, y = _checked(x, y)
+    return _steps(params, state, state.losses, x, y)
+
+
+def train_steps(params, state, steps, x, y):
+    """train_step on one batch after the other, which are parts of the arrays; returns their losses."""
+    x, y = _checked(x, y)
+    if steps < 1 or x.shape[0] % steps:
+        raise ValueError(f"{x.shape[0]} rows are not {steps} batches of one size")
+    losses = np.empty(steps, np.float64)
+    _steps(params, state, losses, x, y)
+    return losses
+
+
+def _steps(params, state, losses, x, y):
+    """A step for each of the losses, which it fills in; returns the last."""
+    count = x.shape[0] // losses.size
+    work = 427904 * count
+    shards = shards_of(count, work, 3000000)
+    spaces = state.work_for(params, shards, count)
+
+    def part(worker, calling=False):
+        return step_entry(
+            params.flat,
+            state.shares,
+            state.flat,
+            state.step + 1,
+            losses,
+            worker,
+            state.board,
+            state.turns,
+            state.calls,
+            calling,
+            *spaces[worker],
+            x,
+            y,
+        )
+
+    bad, place, done, loss = WORKERS.meet(part, shards, work, state.turns)
+    state.step += done
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss of step {state.step} is {loss}")
+    return loss
+
+
+def loss_and_gradients(params, x, y, *, seed=0):
+    """The loss and its gradient by every parameter, named as the parameters are."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    gradients = Params(np.zeros(SIZE, f4))
+    bad, place, loss = gradient_entry(
+        params.flat, gradients.flat.reshape(1, SIZE), *alone(), np.empty(10570 * batch + 266, f4), x, y
+    )
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return loss, gradients
+
+
+def predict(params, x, *, seed=0):
+    """The prediction p: [batch, 10]. x: float32 [batch, 64]."""
+    (x,) = _checked_inputs(x)
+    batch = x.shape[0]
+    p = np.empty((batch, 10), f4)
+    work = 148096 * batch
+    if (shards := shards_of(batch, work, 10000000)) > 1:
+
+        def part(worker):
+            first, last = batch * worker // shards, batch * (worker + 1) // shards
+            count = last - first
+            return predict_entry(params.flat, np.empty(3392 * count + 256, f4), x[first:last], p[first:last])
+
+        WORKERS.run(part, shards, work)
+        return p
+
+    predict_entry(params.flat, np.empty(3392 * batch + 256, f4), x, p)
+    return p
+
+
+def evaluate(params, x, y, *, seed=0):
+    """The loss and the metrics, without changing anything."""
+    x, y = _checked(x, y)
+    batch = x.shape[0]
+    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(3392 * batch + 256, f4), x, y)
+    if bad >= 0:
+        raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
+    return {"loss": float(loss), "accuracy": float(accuracy)}
+
+
+def _checked_inputs(x):
+    x = _array("x", x, "fiu", "numbers", f4)
+    if x.ndim != 2 or x.shape[1] != 64 or x.size == 0:
+        raise ValueError(f"x is [batch, 64]; got {list(x.shape)}")
+    return (x,)
+
+
+def _checked(x, y):
+    (x,) = _checked_inputs(x)
+    y = _array("y", y, "iu", "whole numbers", np.int64)
+    if y.ndim != 1 or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(f"y is [batch] with batch = {x.shape[0]}; got {list(y.shape)}")
+    return x, y
+
+
+def _array(name, value, kinds, words, dtype):
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} cannot be made an array: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} holds {words}; got {array.dtype}")
+    array = np.asarray(array, dtype, order="C")
+    # of arrays that cannot be written Numba would compile versions of its own
+    return array if array.flags.writeable else array.copy()
+
+
+def _out_of_range(name, array, place):
+    at = list(map(int, np.unravel_index(place, np.shape(array))))
+    value = np.ravel(array)[place]
+    return f"{name} holds whole numbers from 0, below {RANGES[name]}; {name}{at or ''} is {value}"
+
+
+# ------------------------------------------------------------------ how Numba compiles it; views and products
+
+
+# What the classes below change in Numba, which promises nothing of it.
+INNER = (
+    *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
+    (JITCodeLibrary, "_optimize_final_module"),
+    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
+)
+
+
+# To LLVM half a register is better, as it was for processors that ran slower with whole ones. (A name that llvmlite
+# does not know among attributes.)
+WIDE = '"prefer-vector-width"="512"'
+
+
+def fitting(compiler, *how):
+    """The compiler, or Numba's own if Numba is no longer made as this one expects: then the same is compiled slower."""
+    return (compiler if all(hasattr(inner, name) for inner, name in INNER) else Compiler)(*how)
+
+
+class Part(JITCodeLibrary):
+    """The code of a function that entries call: it waits for them as Numba wrote it."""
+
+    # Numba would have it compiled to know its address: it has none, and Python cannot call it
+    codegen = property(lambda part: part)
+    get_pointer_to_function = set_env = lambda *_: 0
+
+    def add_ir_module(self, module):
+        """Takes the code in. A kernel stays a function of its own, and fills whole registers."""
+        for function in module.functions:
+            if not function.is_declaration and "alwaysinline" not in function.attributes:
+                function.attributes.add("noinline")
+                set.add(function.attributes, WIDE)
+        super().add_ir_module(module)
+
+    def add_llvm_module(self, module):
+        """Takes the code in, as it is."""
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Not here: in the entries."""
+        self._finalized = True
+
+    def _get_module_for_linking(self):
+        return self._final_module
+
+
+class Whole(JITCodeLibrary):
+    """The code of an entry and of all that it calls."""
+
+    def add_llvm_module(self, module):
+        """Takes the code in."""
+        self._final_module.link_in(module)
+
+    def finalize(self):
+        """Links what it calls, what that calls, and so on; only then is all of it compiled."""
+        for library in self._linking_libraries:
+            more = library._linking_libraries if isinstance(library, Part) else []
+            self._linking_libraries += [each for each in more if each not in self._linking_libraries]
+        super().finalize()
+
+    def _optimize_final_module(self):
+        for function in self.get_defined_functions():
+            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+                function.linkage = "internal"
+        level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
+        try:
+            super()._optimize_final_module()
+        finally:
+            config.OPT = level
+
+
+class Statements(Lower):
+    """How statements become LLVM's: rounds of loops and numbers of arrays in a few lines, where Numba, which thinks of
+    steps of 0 and of indices from the end, writes ten times as many for LLVM to read and to leave out."""
+
+    def lower_expr(self, result, expr):
+        """The value of an expression."""
+        builder, op = self.builder, expr.op
+        if op == "call" and isinstance(result, types.RangeType):
+            given = [(self.loadvar(each.name), self.typeof(each.name)) for each in expr.args]
+            ends = [self.context.cast(builder, value, kind, result.dtype) for value, kind in given]
+            whole = ends[0].type
+            ends = [whole(0), *ends] if len(ends) == 1 else ends
+            return self.struct(result, [*ends, whole(1)][:3])
+        if op == "getiter" and isinstance(self.typeof(expr.value.name), types.RangeType):
+            return self.struct(result, self.rounds(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op == "iternext" and isinstance(self.typeof(expr.value.name), types.RangeIteratorType):
+            return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
+        if op in ("pair_first", "pair_second"):
+            return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
+            return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
+        return super().lower_expr(result, expr)
+
+    def struct(self, kind, values):
+        """The value that is made of these."""
+        return cgutils.make_anonymous_struct(self.builder, values, self.context.get_value_type(kind))
+
+    def rounds(self, start, stop, step):
+        """The state of a loop: where its next index and its count of rounds to come lie, and between them its ends."""
+        builder = self.builder
+        with builder.goto_entry_block():
+            places = [builder.alloca(start.type) for _ in range(2)]
+        back = builder.icmp_signed("<", step, step.type(0))
+        least = builder.select(back, step.type(-1), step.type(1))
+        distance = builder.sub(builder.add(builder.sub(stop, start), step), least)
+        builder.store(start, places[0])
+        builder.store(builder.sdiv(distance, step), places[1])
+        return places[0], stop, step, places[1]
+
+    def following(self, place, _, step, count):
+        """The next index, and whether there is one."""
+        builder = self.builder
+        index, left = builder.load(place), builder.load(count)
+        builder.store(builder.add(index, step), place)
+        builder.store(builder.sub(left, left.type(1), flags=["nsw"]), count)
+        return index, builder.icmp_signed(">", left, left.type(0))
+
+    def lower_getitem(self, result, expr, array, index, signature):
+        """What is read from an array: a number, or the part that has these indices along its first axes."""
+        if not self.leads(array, index):
+            return super().lower_getitem(result, expr, array, index, signature)
+        kind = self.typeof(array.name)
+        data, lengths, steps = self.part(array, index)
+        if lengths:
+            return array_of(self.context, self.builder, result, data, lengths, steps)
+        number = self.context.unpack_value(self.builder, kind.dtype, data, align=None if kind.aligned else 1)
+        return self.context.cast(self.builder, number, kind.dtype, result)
+
+    def lower_setitem(self, array, index, value, signature):
+        """What is written into one: a number, in one place or in all of a part."""
+        kind, given, builder = self.typeof(array.name), self.typeof(value.name), self.builder
+        filled = isinstance(given, types.Number) and kind.layout == "C"
+        if not self.leads(array, index, filled):
+            return super().lower_setitem(array, index, value, signature)
+        number = self.context.cast(builder, self.loadvar(value.name), given, kind.dtype)
+        data, lengths, _ = self.part(array, index)
+        count = cgutils.intp_t(1)
+        for length in lengths:
+            count = builder.mul(count, length)
+        align = None if kind.aligned else 1
+        if not lengths:
+            return self.context.pack_value(builder, kind.dtype, number, data, align=align)
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.gep(data, [loop.index])
+            self.context.pack_value(builder, kind.dtype, number, place, align=align)
+
+    def indices(self, index):
+        """The indices that an array is read or written at, and their types."""
+        value, kind = self.loadvar(index.name), self.typeof(index.name)
+        single = not isinstance(kind, types.BaseTuple)
+        return ([value], (kind,)) if single else (cgutils.unpack_tuple(self.builder, value), tuple(kind))
+
+    def leads(self, array, index, filled=None):
+        """Whether there are indices along the first axes of an array; along all of them, or all that follows is
+        `filled`."""
+        kind, indices = self.typeof(array.name), self.typeof(index.name)
+        indices = tuple(indices) if isinstance(indices, types.BaseTuple) else (indices,)
+        rest = len(indices) > 0 and isinstance(indices[-1], types.EllipsisType)
+        whole = all(isinstance(each, types.Integer) for each in indices[: len(indices) - rest])
+        if not isinstance(kind, types.Array) or kind.layout not in "CA" or not whole or not indices:
+            return False
+        if filled is None:
+            return not rest and len(indices) <= kind.ndim
+        return filled and len(indices) <= kind.ndim if rest else len(indices) == kind.ndim
+
+    def part(self, array, index):
+        """The address of a part of an array, and the lengths and steps of the axes that it has left."""
+        context, builder, kind = self.context, self.builder, self.typeof(array.name)
+        given = self.loadvar(array.name)
+        data = array_field(context, builder, kind, given, "data")
+        lengths, steps = (
+            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
+            for name in ("shape", "strides")
+        )
+        values, kinds = self.indices(index)
+        at = [
+            context.cast(builder, each, of, types.intp)
+            for each, of in zip(values, kinds, strict=True)
+            if isinstance(of, types.Integer)
+        ]
+        if kind.layout == "A":
+            for each, step in zip(at, steps, strict=False):
+                data = cgutils.pointer_add(builder, data, builder.mul(each, step))
+        elif at:
+            number = at[0]
+            for length, each in zip(lengths[1:], [*at[1:], *[None] * (kind.ndim - len(at))], strict=True):
+                number = builder.mul(number, length)
+                number = number if each is None else builder.add(number, each)
+            data = builder.gep(data, [number])
+        return data, lengths[len(at) :], steps[len(at) :]
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Lowering(NativeLowering):
+    """The pass that makes LLVM's text."""
+
+    lowering_class = Statements
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Assigned(ReconstructSSA):
+    """The pass that gives each assignment a variable, without finding out anew where each is needed: nothing is counted
+    here, and in a function with many loops that takes longest."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = reconstruct_ssa(state.func_ir)
+        self._patch_locals(state)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Joined(PreLowerStripPhis):
+    """The pass that joins them again where branches meet, likewise."""
+
+    def run_pass(self, state):
+        """The function in this form."""
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+class Parts(Compiler):
+    """How what entries call is compiled."""
+
+    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
+    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
+    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    """Passes that are others here."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state, pipelines = self.state, super().define_pipelines()
+        state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        for each in pipelines:
+            steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
+            each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
+        return pipelines
+
+
+class Entries(Compiler):
+    """How entries are compiled."""
+
+    def define_pipelines(self):
+        """Numba's own passes."""
+        state = self.state
+        state.library = Whole(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return super().define_pipelines()
+
+    def compile_extra(self, function):
+        """The entry, and what it calls on the way."""
+        return with_room(super().compile_extra, function)
+
+
+def with_room(call, argument):
+    """call(argument), with memory for all calls inside of it. Python would get some, and give it back, at every call
+    that happens to reach beyond what it has: a seventh of the time."""
+    return call(argument)
+
+
+with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
+
+
+def array_field(context, builder, kind, array, name):
+    """The data, shape, strides … of an array in compiled code."""
+    return builder.extract_value(array, context.data_model_manager[kind].get_field_position(name))
+
+
+def array_of(context, builder, kind, data, lengths, steps):
+    """An array in compiled code: an address, lengths and steps in bytes. It owns nothing and is not counted."""
+    model = context.data_model_manager[kind]
+    count = lengths[0]
+    for length in lengths[1:]:
+        count = builder.mul(count, length)
+    fields = {
+        "nitems": count,
+        "itemsize": cgutils.intp_t(as_dtype(kind.dtype).itemsize),
+        "data": data,
+        "shape": cgutils.pack_array(builder, lengths),
+        "strides": cgutils.pack_array(builder, steps),
+    }
+    array = cgutils.get_null_value(model.get_value_type())
+    for name, value in fields.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
+
+
+def view(buffer, start, shape):
+    """The numbers of a contiguous array from `start` on, counted row by row, as an array of this shape."""
+    return buffer.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
+
+
+@type_callable(view)
+def type_of_view(_):
+    """What compiled code takes a view for: a contiguous array with as many axes as the shape has."""
+    return lambda buffer, start, shape: types.Array(
+        buffer.dtype, len(shape), "C", readonly=not buffer.mutable, aligned=buffer.aligned
+    )
+
+
+@lower_builtin(view, types.Array, types.Integer, types.UniTuple)
+def compiled_view(context, builder, signature, arguments):
+    """What a view is in compiled code: another address, lengths and steps."""
+    array, buffer = signature.return_type, signature.args[0]
+    given, start, shape = arguments
+    lengths = cgutils.unpack_tuple(builder, shape)
+    steps = [cgutils.intp_t(as_dtype(array.dtype).itemsize)]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    data = builder.gep(array_field(context, builder, buffer, given, "data"), [start])
+    return array_of(context, builder, array, data, lengths, steps)
+
+
+def rows(array, first, last):
+    """array[first:last], of which there have to be so many."""
+    return array[first:last]
+
+
+@type_callable(rows)
+def type_of_rows(_):
+    """What compiled code takes some rows for: an array as the whole is."""
+    return lambda array, first, last: array
+
+
+@lower_builtin(rows, types.Array, types.Integer, types.Integer)
+def compiled_rows(context, builder, signature, arguments):
+    """What rows is in compiled code: another address and one other length."""
+    array = signature.return_type
+    given, first, last = arguments
+    data, shape, strides = (array_field(context, builder, array, given, name) for name in ("data", "shape", "strides"))
+    lengths, steps = cgutils.unpack_tuple(builder, shape), cgutils.unpack_tuple(builder, strides)
+    start = cgutils.pointer_add(builder, data, builder.mul(first, steps[0]))
+    return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
+
+
+# A vector register has so many bytes, and so many rows of two registers each are summed up in registers.
+REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get_host_cpu_features().get(name)), 16)
+ROWS = 8 if REGISTER == 64 else 6
+
+
+def tile(dtype, rows, vectors):
+    """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
+
+    Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
+    last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
+
+    This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
+    stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
+    """
+    vector, number = register_of(dtype)
+    places = [(r, v) for r in range(rows) for v in range(vectors)]
+
+    def body(builder, *operands):
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate = operands
+        a, b, out = (pointer(builder, address) for address in (a, b, out))
+        count = None if vectors > 1 else width
+        row = [least(builder, r, last) for r in range(rows)]
+        a_rows = [builder.mul(a_row, r) for r in row]
+        targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
+        kind = ir.FunctionType(vector, [vector] * 3)
+        fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
+
+        def following(a_now, b_now, *sums):
+            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
+            factors = [spread(builder, factor, vector) for factor in factors]
+            products = zip(places, sums, strict=True)
+            grown = [builder.call(fused, [factors[r], columns[v], total]) for (r, v), total in products]
+            return [behind(builder, a_now, a_term), behind(builder, b_now, b_term), *grown]
+
+        zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
+        _, _, *totals = repeated(builder, terms, [a, b, *zeros], following)
+        with builder.if_else(accumulate) as (add, put):
+            with add:
+                # all are read before any is written: a row that stands for others is written several times
+                before = [load(builder, vector, place, count) for place in targets]
+                for place, *parts in zip(targets, before, totals, strict=True):
+                    store(builder, builder.fadd(*parts), place, count)
+            with put:
+                for place, total in zip(targets, totals, strict=True):
+                    store(builder, total, place, count)
+
+    return once(f"tile.{rows}.{vectors}.{suffix_of(vector)}", body)
+
+
+def turn(dtype):
+    """out[k, j] = b[j, k] for as many j and k as a register has numbers; of the j there are those up to `last`.
+
+    Rows are interleaved with those half the way further down, again and again, until they are columns.
+    """
+    vector, _ = register_of(dtype)
+    count, half = vector.count, vector.count // 2
+    orders = [[n for k in some for n in (k, count + k)] for some in (range(half), range(half, count))]
+
+    def body(builder, *operands):
+        b, b_column, last, out, out_row = operands
+        b, out = (pointer(builder, address) for address in (b, out))
+        places = (behind(builder, b, builder.mul(b_column, least(builder, r, last))) for r in range(count))
+        rows = [load(builder, vector, place) for place in places]
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), order) for order in orders]
+        for _ in range(count.bit_length() - 1):
+            pairs = zip(rows[:half], rows[half:], strict=True)
+            rows = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in masks]
+        for r in range(count):
+            store(builder, rows[r], behind(builder, out, builder.mul(out_row, ir.Constant(out_row.type, r))))
+
+    return once(f"turn.{suffix_of(vector)}", body)
+
+
+def move(dtype, count):
+    """out[j] = b[j] for so many numbers that lie side by side."""
+    vector = ir.VectorType(register_of(dtype)[1], count)
+
+    def body(builder, *addresses):
+        b, out = (pointer(builder, address) for address in addresses)
+        store(builder, load(builder, vector, b), out)
+
+    return once(f"move.{suffix_of(vector)}", body)
+
+
+def once(name, body):
+    """A function of a tuple of numbers, for compiled code, built once in each library: `body` says what it is."""
+
+    @intrinsic
+    def call(typing, numbers):
+        def code(context, builder, signature, arguments):
+            values = cgutils.unpack_tuple(builder, arguments[0])
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            if function.is_declaration:
+                function.linkage = "linkonce_odr"
+                inner = ir.IRBuilder(function.append_basic_block("start"))
+                body(inner, *function.args)
+                inner.ret_void()
+            builder.call(function, values)
+            return context.get_dummy_value()
+
+        return types.void(numbers), code
+
+    return call
+
+
+def room(size):
+    """The address of so many bytes on the stack of the function that asks."""
+
+    @intrinsic
+    def address(typing):
+        def code(context, builder, signature, arguments):
+            with builder.goto_entry_block():  # cgutils.alloca_once would fill it with 0
+                place = builder.alloca(ir.IntType(8), size)
+            place.align = REGISTER
+            return builder.ptrtoint(place, cgutils.intp_t)
+
+        return types.intp(), code
+
+    return address
+
+
+def register_of(dtype):
+    """A register full of numbers, and a number, as LLVM's types."""
+    number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(number, REGISTER * 8 // dtype.bitwidth), number
+
+
+def suffix_of(vector):
+    """What LLVM calls a type of vectors in names of functions."""
+    return f"v{vector.count}f{8 * item_of(vector)}"
+
+
+def repeated(builder, rounds, values, following):
+    """Code for a loop: values, of which so many times those that follow are made."""
+    start, loop, after = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("after")
+    none, one = ir.Constant(rounds.type, 0), ir.Constant(rounds.type, 1)
+    builder.cbranch(builder.icmp_signed(">", rounds, none), loop, after)
+    builder.position_at_end(loop)
+    now = [builder.phi(value.type) for value in (rounds, *values)]
+    then = [builder.sub(now[0], one), *following(*now[1:])]
+    builder.cbranch(builder.icmp_signed(">", then[0], none), loop, after)
+    builder.position_at_end(after)
+    end = [builder.phi(value.type) for value in values]
+    for phi, first, other in zip(now, (rounds, *values), then, strict=True):
+        phi.add_incoming(first, start)
+        phi.add_incoming(other, loop)
+    for phi, first, other in zip(end, values, then[1:], strict=True):
+        phi.add_incoming(first, start)
+        phi.add_incoming(other, loop)
+    return end
+
+
+def least(builder, number, other):
+    """The smaller one."""
+    number = ir.Constant(other.type, number)
+    return builder.select(builder.icmp_signed("<", other, number), other, number)
+
+
+def pointer(builder, address):
+    """The place of a byte, given as a number."""
+    return builder.inttoptr(address, ir.IntType(8).as_pointer())
+
+
+def behind(builder, place, *counts):
+    """So many bytes behind a place. (Of addresses added up as numbers, LLVM takes some for no address at all.)"""
+    for count in counts:
+        place = builder.gep(place, [ir.Constant(ir.IntType(64), count) if isinstance(count, int) else count])
+    return place
+
+
+def spread(builder, number, vector):
+    """A register with one number everywhere."""
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    places = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), places)
+
+
+def load(builder, kind, place, count=None):
+    """What lies at an address: a number, or a register, of which there may be the first `count` numbers alone."""
+    place = builder.bitcast(place, kind.as_pointer())
+    if count is None:
+        return builder.load(place, align=item_of(kind))
+    zero = ir.Constant(kind, [0.0] * kind.count)
+    return masked(builder, "load", kind, kind, [place, item_of(kind), first_of(builder, kind, count), zero])
+
+
+def store(builder, value, place, count=None):
+    """Puts a register, or its first `count` numbers, to an address."""
+    kind = value.type
+    place = builder.bitcast(place, kind.as_pointer())
+    if count is None:
+        builder.store(value, place, align=item_of(kind))
+    else:
+        mask = first_of(builder, kind, count)
+        masked(builder, "store", ir.VoidType(), kind, [value, place, item_of(kind), mask])
+
+
+def masked(builder, what, result, vector, arguments):
+    """A call of one of LLVM's functions that load or store part of a register."""
+    arguments = [ir.Constant(ir.IntType(32), part) if isinstance(part, int) else part for part in arguments]
+    kind = ir.FunctionType(result, [part.type for part in arguments])
+    name = f"llvm.masked.{what}.{suffix_of(vector)}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def item_of(kind):
+    """The bytes of a number."""
+    return 4 if isinstance(getattr(kind, "element", kind), ir.FloatType) else 8
+
+
+def first_of(builder, vector, count):
+    """Which numbers of a register are the first so many."""
+    lanes = ir.VectorType(ir.IntType(32), vector.count)
+    count = spread(builder, builder.trunc(count, ir.IntType(32)), lanes)
+    return builder.icmp_signed("<", ir.Constant(lanes, list(range(vector.count))), count)
+
+
+def gemm(a, b, out, accumulate):
+    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out)
+
+
+@type_callable(gemm)
+def type_of_gemm(_):
+    """What compiled code takes a product for: it gives nothing back."""
+    return lambda a, b, out, accumulate: types.none
+
+
+@lower_builtin(gemm, types.Array, types.Array, types.Array, types.Boolean)
+def compiled_gemm(context, builder, signature, arguments):
+    """The same by product_of. Nothing is allocated.
+
+    a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
+    """
+    kinds = signature.args[:3]
+    data, strides, shapes = (
+        [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
+        for name in ("data", "strides", "shape")
+    )
+    numbers = (
+        [builder.ptrtoint(each, cgutils.intp_t) for each in data],
+        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
+        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
+    )
+    # of addresses and steps: compiled once, not for each order of axes
+    tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
+    called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
+    product, typing = product_of(kinds[2].dtype), context.typing_context
+    typing.refresh()  # it is a function that Numba has not heard of yet
+    product = typing.resolve_value_type(product)
+    product_type = typing.resolve_function_type(product, (*tuples, types.boolean), {})
+    context.get_function(product, product_type)(builder, [*called, arguments[3]])
+    return context.get_dummy_value()
+
+
+@cache
+def product_of(dtype):
+    """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
+
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
+    """
+    item, deep = dtype.bitwidth // 8, 256
+    one = REGISTER // item
+    two = 2 * one
+    by_blas, packed, panel_at, column_of_tiles = (
+        blas_product(dtype),
+        packing(dtype),
+        room(deep * two * item),
+        tiles(dtype),
+    )
+
+    @kernel
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+            by_blas(addresses, steps, sizes, accumulate)
+            return
+        packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
+        panel = panel_at()
+        for term in range(0, k if k > 0 else 1, deep):
+            terms = deep if deep < k - term else k - term  # min would be compiled as a function
+            column = 0
+            while column < n:
+                width = two if n - column >= two else one if n - column >= one else n - column
+                b_now, b_step = b + term * b_row + column * b_column, b_row
+                if packs:
+                    packed(b_now, b_row, b_column, terms, width, panel)
+                    b_now, b_step = panel, two * item
+                a_now, out_now = a + term * a_column, out + column * item
+                whole = (a_now, a_row, a_column, b_now, b_step, out_now, out_row, terms)
+                column_of_tiles(whole, m, width, accumulate or term > 0)
+                column += width
+
+    return product
+
+
+def packing(dtype):
+    """Copies a part of b of two registers of columns, or of no more than one, row after row."""
+    item = dtype.bitwidth // 8
+    one = REGISTER // item
+    turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
+
+    @inlined
+    def pack(b, b_row, b_column, terms, width, panel):
+        panel_row, done = 2 * REGISTER, 0
+        if b_column == item and width == 2 * one:
+            done = terms
+            for term in range(terms):
+                moved((b + term * b_row, panel + term * panel_row))
+        elif b_row == item:
+            done = terms // one * one
+            for column in range(0, width, one):
+                for term in range(0, done, one):
+                    place = panel + term * panel_row + column * item
+                    turned((b + term * item + column * b_column, b_column, width - column - 1, place, panel_row))
+        for term in range(done, terms):
+            for column in range(width):
+                moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
+
+    return pack
+
+
+def tiles(dtype):
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    two = 2 * REGISTER * 8 // dtype.bitwidth
+    most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
+    four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
+    single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+
+    @inlined
+    def column_of_tiles(whole, m, width, accumulate):
+        a, a_row, a_column, b, b_step, out, out_row, terms = whole
+        row = 0
+        while row < m:
+            last = m - row - 1
+            place, target = a + row * a_row, out + row * out_row
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
+            if width != two and last > ROWS:
+                narrow_twice(operands)
+                row += 2 * ROWS
+            elif last >= 4:
+                most(operands) if width == two else narrow_most(operands)
+                row += ROWS
+            elif last > 0:
+                four(operands) if width == two else narrow_four(operands)
+                row += 4
+            else:
+                single(operands) if width == two else narrow_single(operands)
+                row += 1
+
+    return column_of_tiles
+
+
+def blas_product(dtype):
+    """The same by BLAS: a few rows one by one, each times a matrix."""
+    item, size = dtype.bitwidth // 8, types.intp
+    arguments = [types.intc] * 3 + [size] * 3 + [dtype, size, size, size, size, dtype, size, size]
+    letter = "s" if dtype == types.float32 else "d"
+    xgemm = types.ExternalFunction(f"numpy_{letter}gemm", types.void(*arguments))
+    arguments = [types.intc] * 2 + [size] * 2 + [dtype, size, size, size, size, dtype, size, size]
+    xgemv = types.ExternalFunction(f"numpy_{letter}gemv", types.void(*arguments))
+    by_rows, plain, turned = 101, 111, 112  # as cblas.h numbers them
+
+    @inlined
+    def product(addresses, steps, sizes, accumulate):
+        a, b, out = addresses
+        a_row, a_column, b_row, b_column, out_row, _ = steps
+        m, n, k = sizes
+        kept = 1.0 if accumulate else 0.0
+        a_by_rows = a_column == item or k == 1
+        b_by_rows = b_column == item or n == 1
+        a_step, a_least = (a_row // item, k) if a_by_rows else (a_column // item, m)
+        b_step, b_least = (b_row // item, n) if b_by_rows else (b_column // item, k)
+        b_step = b_step if b_step > b_least else b_least
+        if m < 4:
+            for i in range(m):
+                xgemv(
+                    by_rows,
+                    turned if b_by_rows else plain,
+                    k if b_by_rows else n,
+                    n if b_by_rows else k,
+                    1.0,
+                    b,
+                    b_step,
+                    a + i * a_row,
+                    a_column // item if k > 1 else 1,
+                    kept,
+                    out + i * out_row,
+                    1,
+                )
+            return
+        out_step = out_row // item
+        xgemm(
+            by_rows,
+            plain if a_by_rows else turned,
+            plain if b_by_rows else turned,
+            m,
+            n,
+            k,
+            1.0,
+            a,
+            a_step if a_step > a_least else a_least,
+            b,
+            b_step,
+            kept,
+            out,
+            out_step if out_step > n else n,
+        )
+
+    return product
+
+
+def blas_address(function):
+    """Where NumPy's cblas_sgemm, or another such function, is. NumPy's wheels bring it under a name of their own.
+
+    Sizes are passed as 64 bits. Where BLAS takes 32, it finds them in the lower half of the same register or slot; only
+    Apple's slots are packed.
+    """
+    names = [f"scipy_cblas_{function}64_", f"cblas_{function}64_", f"cblas_{function}$NEWLAPACK$ILP64"]
+    if sys.platform != "darwin":
+        names += [f"scipy_cblas_{function}", f"cblas_{function}"]
+    folder = Path(np.__file__).parent
+    # a name is looked for in a library and in all that it is linked with; Windows looks in the library alone
+    for file in (*folder.glob("*core/_multiarray_umath.*"), *folder.parent.glob("numpy.libs/*openblas*")):
+        try:
+            library = ctypes.CDLL(str(file))
+        except OSError:  # not a library
+            continue
+        for name in names:
+            if hasattr(library, name):
+                return ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    raise ImportError("NumPy's BLAS was not found beside NumPy; NumPy's wheels and conda's packages have one")
+
+
+for _function in ("sgemm", "dgemm", "sgemv", "dgemv"):
+    add_symbol(f"numpy_{_function}", blas_address(_function))
+
+
+LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
+AWAY, STAYS, CALLED = 0, 1, 2  # what a worker does between calls, in turns[worker, 2]
+
+
+@kernel
+def add_up(values, team):
+    """Adds to an array what the others of a team hold in theirs, in their order; all wait for each other there.
+
+    A team is (which worker this is, a board with two halves of a row for each, what turn each has told and come to).
+    A half is written anew two turns later: by then all have read it.
+    """
+    worker, board, turns = team
+    half, flat = turns[worker, 1] % 2, view(values, 0, (values.size,))
+    if turns.shape[0] > 1:
+        for n in range(flat.size):
+            board[half, worker, n] = flat[n]
+        meet(worker, turns)
+        for n in range(flat.size):
+            total = board[half, 0, n]
+            for other in range(1, turns.shape[0]):
+                total += board[half, other, n]
+            flat[n] = total
+
+
+@kernel
+def joined(value, team):
+    """The sum of a number that each worker has."""
+    worker, board, turns = team
+    half, total = turns[worker, 1] % 2, float(value)
+    if turns.shape[0] > 1:
+        board[half, worker, 0] = value
+        meet(worker, turns)
+        total = board[half, 0, 0]
+        for other in range(1, turns.shape[0]):
+            total += board[half, other, 0]
+    return total
+
+
+@kernel
+def add_shares(shares, first, last):
+    """Adds what all workers have to what the first has, in their order, at the places first .. last - 1."""
+    for other in range(1, shares.shape[0]):
+        for n in range(first, last):
+            shares[0, n] += shares[other, n]
+
+
+@kernel
+def rows_within(begin, end, offset, count, width):
+    """Which of so many rows, the first of which lies at an offset, start at the places begin .. end - 1."""
+    first, last = (begin - offset + width - 1) // width, (end - offset + width - 1) // width
+    return min(max(first, 0), count), min(max(last, 0), count)
+
+
+@kernel
+def meet(worker, turns):
+    """Waits until all have come here: each sees then what the others wrote before."""
+    turn = turns[worker, 1] = turns[worker, 1] + 1
+    tell(turns, worker, turn)
+    for other in range(turns.shape[0]):
+        rounds = 0
+        while turn_of(turns, other) < turn:
+            rounds += 1
+            if rounds > 4096:  # some ten microseconds: others may need the processor
+                give_way()
+
+
+@kernel
+def is_left(turns):
+    """Whether a worker was interrupted: what it has not added is missing."""
+    left = 0
+    for other in range(turns.shape[0]):
+        left += turn_of(turns, other) == LAST_TURN
+    return left > 0
+
+
+@kernel
+def all_called(turns):
+    """Calls all who stay to one call more; whether nobody is away."""
+    there = 0
+    for worker in range(1, turns.shape[0]):
+        there += call_staying(turns, worker)
+    return there == turns.shape[0] - 1
+
+
+@kernel
+def called_again(worker, turns):
+    """Stays for a while, some tenth of a millisecond, and says whether there was a call meanwhile."""
+    rounds = 0
+    while stays_uncalled(turns, worker) and rounds < 4608:
+        rounds += 1
+        if rounds > 4096:
+            give_way()
+    return not leave_uncalled(turns, worker)
+
+
+def tell(turns, worker, turn):
+    """Says that a worker has come to a turn: what it wrote before is seen by all who see that."""
+    turns[worker, 0] = turn
+
+
+def turn_of(turns, worker):
+    """The turn that a worker has come to."""
+    return turns[worker, 0]
+
+
+def give_way():
+    """Lets another thread run."""
+    sleep(0)
+
+
+def call_staying(turns, worker):
+    """Calls a worker that stays; whether it does. In Python none does: one that is not yet away soon will be."""
+    while turns[worker, 2] == STAYS:
+        sleep(0)
+    return False
+
+
+def stays_uncalled(turns, worker):
+    """Whether a worker waits for a call, and has none yet. In Python none waits."""
+    return False
+
+
+def leave_uncalled(turns, worker):
+    """Ends a worker's stay, if it was not called; whether it ends."""
+    turns[worker, 2] = AWAY
+    return True
+
+
+def note_array(calls, at, array):
+    """Writes down where an array lies and how long its axes are."""
+
+
+def noted_array(calls, at, array):
+    """An array of the same kind that was written down."""
+    return array
+
+
+@type_callable(tell)
+def type_of_tell(_):
+    """It gives nothing back."""
+    return lambda turns, worker, turn: types.none
+
+
+@type_callable(turn_of)
+def type_of_turn_of(_):
+    """A whole number."""
+    return lambda turns, worker: types.intp
+
+
+@type_callable(give_way)
+def type_of_give_way(_):
+    """It gives nothing back."""
+    return lambda: types.none
+
+
+@type_callable(call_staying)
+@type_callable(stays_uncalled)
+@type_callable(leave_uncalled)
+def type_of_called(_):
+    """Whether it is so."""
+    return lambda turns, worker: types.boolean
+
+
+@type_callable(note_array)
+def type_of_noted(_):
+    """It gives nothing back."""
+    return lambda calls, at, array: types.none
+
+
+@type_callable(noted_array)
+def type_of_found(_):
+    """The same kind of array."""
+    return lambda calls, at, array: array
+
+
+def compiled_turn(context, builder, turns, given, worker):
+    """Where a worker's turn stands."""
+    data, strides = (array_field(context, builder, turns, given, name) for name in ("data", "strides"))
+    return cgutils.pointer_add(builder, data, builder.mul(worker, builder.extract_value(strides, 0)))
+
+
+@lower_builtin(tell, types.Array, types.Integer, types.Integer)
+def compiled_tell(context, builder, signature, arguments):
+    """A store that nothing written before it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments[:2])
+    builder.store_atomic(arguments[2], place, "release", 8)
+    return context.get_dummy_value()
+
+
+@lower_builtin(turn_of, types.Array, types.Integer)
+def compiled_turn_of(context, builder, signature, arguments):
+    """A load that nothing read after it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    return builder.load_atomic(place, "acquire", 8)
+
+
+@lower_builtin(give_way)
+def compiled_give_way(context, builder, *_):
+    """By the C library, where it has a function for that."""
+    if hasattr(os, "sched_yield"):
+        kind = cgutils.ir.FunctionType(cgutils.int32_t, [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+    return context.get_dummy_value()
+
+
+def compiled_change(context, builder, signature, arguments, old, new):
+    """Whether turns[worker, 2] was the one, and now is the other."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    place = cgutils.pointer_add(builder, place, cgutils.intp_t(16))
+    done = builder.cmpxchg(place, cgutils.intp_t(old), cgutils.intp_t(new), "acq_rel", "acquire")
+    return builder.extract_value(done, 1)
+
+
+@lower_builtin(call_staying, types.Array, types.Integer)
+def compiled_called(context, builder, signature, arguments):
+    """All that was written before is seen by who is called."""
+    return compiled_change(context, builder, signature, arguments, STAYS, CALLED)
+
+
+@lower_builtin(leave_uncalled, types.Array, types.Integer)
+def compiled_leaves(context, builder, signature, arguments):
+    """Either it ends, or it is called: not both."""
+    return compiled_change(context, builder, signature, arguments, STAYS, AWAY)
+
+
+@lower_builtin(stays_uncalled, types.Array, types.Integer)
+def compiled_stays(context, builder, signature, arguments):
+    """A load that nothing read after it passes."""
+    place = compiled_turn(context, builder, signature.args[0], *arguments)
+    place = cgutils.pointer_add(builder, place, cgutils.intp_t(16))
+    return builder.icmp_signed("==", builder.load_atomic(place, "acquire", 8), cgutils.intp_t(STAYS))
+
+
+def compiled_note(context, builder, calls, given, at):
+    """Where in what is written down an array's numbers start."""
+    data = array_field(context, builder, calls, given, "data")
+    return cgutils.pointer_add(builder, data, builder.mul(at, cgutils.intp_t(8)), cgutils.intp_t.as_pointer())
+
+
+@lower_builtin(note_array, types.Array, types.Integer, types.Array)
+def compiled_noted(context, builder, signature, arguments):
+    """Its address and the lengths of its axes."""
+    calls, _, kind = signature.args
+    note = compiled_note(context, builder, calls, *arguments[:2])
+    data, shape = (array_field(context, builder, kind, arguments[2], name) for name in ("data", "shape"))
+    numbers = [builder.ptrtoint(data, cgutils.intp_t), *cgutils.unpack_tuple(builder, shape)]
+    for n, number in enumerate(numbers):
+        builder.store(number, builder.gep(note, [cgutils.intp_t(n)]))
+    return context.get_dummy_value()
+
+
+@lower_builtin(noted_array, types.Array, types.Integer, types.Array)
+def compiled_found(context, builder, signature, arguments):
+    """An array that lies there row after row, and is nobody's."""
+    calls, _, kind = signature.args
+    note = compiled_note(context, builder, calls, *arguments[:2])
+    address, *lengths = (builder.load(builder.gep(note, [cgutils.intp_t(n)])) for n in range(kind.ndim + 1))
+    pointer = array_field(context, builder, kind, arguments[2], "data").type
+    steps = [cgutils.intp_t(as_dtype(kind.dtype).itemsize)]
+    for length in reversed(lengths[1:]):
+        steps.insert(0, builder.mul(steps[0], length))
+    return array_of(context, builder, kind, builder.inttoptr(address, pointer), lengths, steps)
