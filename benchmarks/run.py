@@ -64,7 +64,8 @@ class PeerError(Exception):
 @click.option("--python", multiple=True, metavar="PEER=PATH", help="The Python that has a peer, if not this one.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent, help="Folder of the results.")
 def main(rows: str, peers: str, python: tuple[str, ...], out: Path, **how: Any) -> None:
-    """Times training steps and predictions of gradc beside other frameworks; writes results.md and results.json."""
+    """Times training steps and predictions of gradc beside other frameworks; writes results.md, results.json and the
+    summary.md that README.md shows."""
     chosen = [_row(name) for name in rows.split(",")]
     pythons, versions = _pythons(["gradc", "blas", *filter(None, peers.split(","))], python)
     rounds, seconds = (1, QUICK_SECONDS) if how["quick"] else (ROUNDS, how["seconds"])

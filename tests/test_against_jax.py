@@ -50,6 +50,18 @@ def digits_cnn(params: Numbers, x: Any, y: Any) -> Any:
     return -(smooth * p).sum(1).mean(), jnp.exp(p)
 
 
+def digits_lstm(params: Numbers, x: Any, y: Any) -> Any:
+    h = c = jnp.zeros((len(x), 64))
+    for row in x.reshape(-1, 8, 8).swapaxes(0, 1):
+        inner = jnp.einsum("bi,igj->gbj", row, params["h.wx"]) + jnp.einsum("bk,kgj->gbj", h, params["h.wh"])
+        enter, forget, candidate, leave = inner + params["h.bias"][:, None]
+        c = jax.nn.sigmoid(forget) * c + jax.nn.sigmoid(enter) * jnp.tanh(candidate)
+        h = jax.nn.sigmoid(leave) * jnp.tanh(c)
+    p = jax.nn.log_softmax(dense(params, "logits", h))
+    smooth = 0.9 * jax.nn.one_hot(y, 10, dtype=p.dtype) + 0.1 / 10
+    return -(smooth * p).sum(1).mean(), jnp.exp(p)
+
+
 def diabetes(params: Numbers, x: Any, y: Any) -> Any:
     progress = dense(params, "progress", jax.nn.silu(dense(params, "h", x)))[:, 0]
     return ((progress - y) ** 2).mean(), progress
@@ -63,13 +75,14 @@ def breast_cancer(params: Numbers, x: Any, y: Any) -> Any:
 
 
 MODELS: Mapping[str, Callable[..., Any]] = {
-    "digits": digits, "digits_cnn": digits_cnn, "diabetes": diabetes, "breast_cancer": breast_cancer,
+    "digits": digits, "digits_cnn": digits_cnn, "digits_lstm": digits_lstm, "diabetes": diabetes,
+    "breast_cancer": breast_cancer,
 }  # fmt: skip
 
 
 def rows_of(name: str) -> tuple[Any, Any]:
     """The first examples of its data."""
-    with np.load(EXAMPLES / "data" / f"{name.removesuffix('_cnn')}.npz") as data:
+    with np.load(EXAMPLES / "data" / f"{name.removesuffix('_cnn').removesuffix('_lstm')}.npz") as data:
         return data["x"][:ROWS].astype(np.float64), data["y"][:ROWS]
 
 
