@@ -160,25 +160,24 @@ def parts(p):
 
 @vector
 def exp(x):
-    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
-    y = min(max(x, f4(-104.0)), f4(88.72283))
-    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
-    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
-    n = shifted - f4(12582912.0)
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, a minimax polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(89.0))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 126
+    shifted = f4(y * f4(1.44269504) + f4(12583038.0))
+    n = shifted - f4(12583038.0)
     r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
-    e = f4(1.9875691500e-4)
-    e = e * r + f4(1.3981999507e-3)
-    e = e * r + f4(8.3334519073e-3)
-    e = e * r + f4(4.1665795894e-2)
-    e = e * r + f4(1.6666665459e-1)
-    e = e * r + f4(5.0000001201e-1)
-    e = e * r * r + r + f4(1.0)
-    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
-    bits = shifted.view(i4) - i4(0x4B400000)
-    half = bits >> i4(1)
-    rest = bits - half
-    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
-    return f4(np.inf) if x > f4(88.72283) else e
+    # 2 e^r, since 2^128 is no float
+    e = f4(2.762917208e-03)
+    e = e * r + f4(1.673743613e-02)
+    e = e * r + f4(8.333677662e-02)
+    e = e * r + f4(3.333304124e-01)
+    e = e * r + f4(9.999998689e-01)
+    e = e * r + f4(2.0)
+    e = e * r + f4(2.0)
+    # times 2^(n - 1), of which the sum's bits are the exponent; where that is a denormal, 2^(n + 31) and then 2^-32
+    small = y < f4(-86.0)
+    bits = shifted.view(i4) + (i4(32) if small else i4(0))
+    return e * i4(bits << i4(23)).view(f4) * (f4(2.3283064e-10) if small else f4(1.0))
 
 
 @vector
@@ -1089,7 +1088,8 @@ class Whole(JITCodeLibrary):
 
     def _optimize_final_module(self):
         for function in self.get_defined_functions():
-            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+            # nobody else calls it: what it is always given is known in it
+            if self.name not in function.name and function.linkage.name != "weak_odr":
                 function.linkage = "internal"
         level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:

@@ -259,25 +259,24 @@ SOURCE = (
 
 @vector
 def exp(x):
-    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, Cephes' polynomial for e^r."""
-    y = min(max(x, f4(-104.0)), f4(88.72283))
-    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n
-    shifted = f4(y * f4(1.44269504) + f4(12582912.0))
-    n = shifted - f4(12582912.0)
+    """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, a minimax polynomial for e^r."""
+    y = min(max(x, f4(-104.0)), f4(89.0))
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 126
+    shifted = f4(y * f4(1.44269504) + f4(12583038.0))
+    n = shifted - f4(12583038.0)
     r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
-    e = f4(1.9875691500e-4)
-    e = e * r + f4(1.3981999507e-3)
-    e = e * r + f4(8.3334519073e-3)
-    e = e * r + f4(4.1665795894e-2)
-    e = e * r + f4(1.6666665459e-1)
-    e = e * r + f4(5.0000001201e-1)
-    e = e * r * r + r + f4(1.0)
-    # 2^n in two factors: n reaches beyond what one float's exponent holds, at both ends
-    bits = shifted.view(i4) - i4(0x4B400000)
-    half = bits >> i4(1)
-    rest = bits - half
-    e = e * i4((half + i4(127)) << i4(23)).view(f4) * i4((rest + i4(127)) << i4(23)).view(f4)
-    return f4(np.inf) if x > f4(88.72283) else e
+    # 2 e^r, since 2^128 is no float
+    e = f4(2.762917208e-03)
+    e = e * r + f4(1.673743613e-02)
+    e = e * r + f4(8.333677662e-02)
+    e = e * r + f4(3.333304124e-01)
+    e = e * r + f4(9.999998689e-01)
+    e = e * r + f4(2.0)
+    e = e * r + f4(2.0)
+    # times 2^(n - 1), of which the sum's bits are the exponent; where that is a denormal, 2^(n + 31) and then 2^-32
+    small = y < f4(-86.0)
+    bits = shifted.view(i4) + (i4(32) if small else i4(0))
+    return e * i4(bits << i4(23)).view(f4) * (f4(2.3283064e-10) if small else f4(1.0))
 
 
 @vector
@@ -355,61 +354,45 @@ def pow(x, y):
 
 
 @vector
-def quarter_turns(x):
-    """x = 2π (n / 4 + f) with f from -⅛ to ⅛, for every x: n modulo 4 in the last bits of an int64, and f in float64.
+def sine_less(x, h):
+    """sin(x - hπ), which lies between -π/2 and π/2, by a minimax polynomial.
 
-    Payne and Hanek's reduction without a table: x times a 28-bit piece of 1 / 2π is exact in float64, and its whole
-    turns are dropped before the pieces are added, the largest first, so that f keeps its digits where they cancel.
+    π comes in pieces, Cody and Waite's reduction: products of h with the first three, of 10 bits, are exact.
     """
-    x = f8(min(max(x, f4(-3.4028235e38)), f4(3.4028235e38)))
-    a = x * 0.15915494039654732
-    b = x * 2.6953480142255515e-09
-    c = x * 4.038449450981451e-18
-    d = x * 1.9241762118391763e-26
-    e = x * 4.1707168783816406e-35
-    a = a - np.rint(a)
-    b = b - np.rint(b)
-    c = c - np.rint(c)
-    d = d - np.rint(d)
-    e = e - np.rint(e)
-    # floats of the size of this sum lie ¼ apart
-    shifted = f8(a + b + c + d + e + 1688849860263936.0)
-    return shifted.view(i8), a - (shifted - 1688849860263936.0) + b + c + d + e + x * 3.877041902507235e-43
+    r = x - h * f4(3.140625) - h * f4(9.670257568e-4) - h * f4(6.2771141529e-7) - h * f4(1.2154201e-10)
+    square = r * r
+    s = f4(2.605748585e-6)
+    s = s * square - f4(1.980958901e-4)
+    s = s * square + f4(8.333066065e-3)
+    s = s * square - f4(1.666665954e-1)
+    return r - (f4(0.0) - s * square * r)  # so that -0 stays -0
 
 
 @vector
-def sin_of_turns(n, f):
-    """sin 2π(n / 4 + f) to 2^-34 in float64, by minimax polynomials for sin(2πf) / f and cos 2πf."""
-    square = f * f
-    s = 41.47294862252118
-    s = s * square - 76.69786995625331
-    s = s * square + 81.60520474626563
-    s = s * square - 41.34170215350498
-    s = (s * square + 6.283185307152453) * f
-    c = 59.22040730959103
-    c = c * square - 85.44285212234978
-    c = c * square + 64.93931620846661
-    c = c * square - 19.739208650358012
-    c = c * square + 0.9999999999526005
-    value = c if n & i8(1) else s
-    return -value if n & i8(2) else value
+def turned(value, n):
+    """The value, or, where n is odd, what lies across 0 from it."""
+    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 @vector
 def sin(x):
-    """sin x within 0.51 ulp, for every x."""
-    n, f = quarter_turns(x)
-    value = f4(sin_of_turns(n, f))
-    value = value if abs(x) > f4(2e-4) else x
-    return value if abs(x) < f4(np.inf) else f4(np.nan)
+    """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
+    # floats of the size of this sum lie 1 apart, and its last bits are n
+    shifted = f4(x * f4(0.31830987) + f4(12582912.0))
+    value = turned(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
+    if not abs(x) <= f4(32768.0):
+        value = rare(np.sin, x)
+    return value
 
 
 @vector
 def cos(x):
-    """cos x within 0.51 ulp, for every x."""
-    n, f = quarter_turns(x)
-    value = f4(sin_of_turns(n + i8(1), f))
-    return value if abs(x) < f4(np.inf) else f4(np.nan)
+    """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
+    shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
+    value = turned(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
+    if not abs(x) <= f4(32768.0):
+        value = rare(np.cos, x)
+    return value
 
 
 @vector
@@ -450,6 +433,69 @@ def largest(values):
         image = i4(0x7FFFFFFF) if np.isnan(values[n]) else image
         top = image if image > top else top
     return i4(ordered(top)).view(f4)
+
+
+# How many numbers a register may have.
+LANES = 2, 4, 8, 16
+
+
+def rare(function, x):
+    """function(x), where that is called for but few x."""
+    return function(x)
+
+
+@type_callable(rare)
+def type_of_rare(_):
+    """What compiled code takes it for: a number like x."""
+    return lambda function, x: x
+
+
+@lower_builtin(rare, types.Any, types.Float)
+def compiled_rare(_, builder, signature, arguments):
+    """What it is in compiled code: a function with forms for registers."""
+    name, x = signature.args[0].typing_key.__name__, arguments[1]
+    whole, module = f"rare.{name}.{x.type}", builder.module
+    if whole not in module.globals:
+        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]))
+        inner.ret(by_library(inner, name, one.args[0]))
+        forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
+        names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
+        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
+    return builder.call(module.globals[whole], [x])
+
+
+def for_register(module, name, function, number, lanes):
+    """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
+    vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
+    form, builder = pure(module, name, ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)]))
+    values, mask = form.args
+    result = values
+    with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
+        for at in map(ir.IntType(32), range(lanes)):
+            value = by_library(builder, function, builder.extract_element(values, at))
+            result = builder.insert_element(result, value, at)
+        builder.ret(result)
+    builder.ret(values)
+    return form
+
+
+def by_library(builder, name, x):
+    """The library's function of a number, in float64."""
+    double = ir.DoubleType()
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double]), name)
+    wide = x if x.type == double else builder.fpext(x, double)
+    value = builder.call(function, [wide])
+    return value if x.type == double else builder.fptrunc(value, x.type)
+
+
+def pure(module, name, kind):
+    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
+    become loops by registers late."""
+    function = ir.Function(module, kind, name)
+    function.linkage = "weak_odr"
+    for attribute in ("noinline", "nounwind", "willreturn", "memory(none)"):
+        set.add(function.attributes, attribute)  # llvmlite does not know all of them
+    return function, ir.IRBuilder(function.append_basic_block())
 
 
 # ------------------------------------------------------------------ kernels
@@ -2904,6 +2950,12 @@ def _out_of_range(name, array, place):
 # ------------------------------------------------------------------ how Numba compiles it; views and products
 
 
+@vector
+def turned(value, n):
+    """The value, or, where n is odd, what lies across 0 from it."""
+    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
+
+
 # What the classes below change in Numba, which promises nothing of it.
 INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
@@ -2966,7 +3018,8 @@ class Whole(JITCodeLibrary):
 
     def _optimize_final_module(self):
         for function in self.get_defined_functions():
-            if self.name not in function.name:  # nobody else calls it: what it is always given is known in it
+            # nobody else calls it: what it is always given is known in it
+            if self.name not in function.name and function.linkage.name != "weak_odr":
                 function.linkage = "internal"
         level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:

@@ -176,7 +176,7 @@ def test_loops_vectorise(case: tuple[str, str]) -> None:
 @pytest.mark.parametrize("dtype", WIDTHS)
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 def test_sines_of_multiples_of_a_quarter_turn(name: str, dtype: str) -> None:
-    """Where all digits cancel, up to the largest float; some beyond what is reduced here, and most registers without."""
+    """Where all digits cancel, up to the largest float: beyond what is reduced in registers, too."""
     rng = np.random.default_rng(0)
     sizes = np.concatenate([rng.uniform(0, 8, 400), rng.uniform(8, np.log(np.finfo(dtype).max) - 1, 100)])
     near = np.round(np.exp(sizes)) * (np.pi / 2)

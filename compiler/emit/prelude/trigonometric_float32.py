@@ -12,7 +12,7 @@ from .scope import f4, i4, vector
 def sine_less(x, h):
     """sin(x - hπ), which lies between -π/2 and π/2, by a minimax polynomial.
 
-    π comes in pieces of which the first three have 10 bits, Cody and Waite's reduction: their products with h are exact.
+    π comes in pieces, Cody and Waite's reduction: products of h with the first three, of 10 bits, are exact.
     """
     r = x - h * f4(3.140625) - h * f4(9.670257568e-4) - h * f4(6.2771141529e-7) - h * f4(1.2154201e-10)
     square = r * r
