@@ -159,7 +159,8 @@ def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, insertion
     guards = set(insertion.site.guards)
     for place in candidates:
         step = steps[place]
-        if isinstance(step, _Tree) and set(step.guards) == guards and insertion.run(step, alone=False):
+        if isinstance(step, _Tree) and insertion.run(step, alone=False):
+            step.guards = tuple(guard for guard in step.guards if guard in guards)
             return place
     return None
 
