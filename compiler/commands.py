@@ -22,8 +22,8 @@ from gradc.runtime.interface import Array
 from gradc.runtime.model import Model, compile
 from gradc.runtime.progress import Lines, described
 from gradc.runtime.session import Settings
-from gradc.runtime.source import read_model
 from gradc.runtime.training import History, Progress
+from gradc.source import read_model
 
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130

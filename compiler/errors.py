@@ -155,7 +155,7 @@ BEFORE = 60
 
 
 def _line(sources: Mapping[str, str], file: str, line: int) -> str | None:
-    rows = sources.get(file, "").split("\n")
+    rows = sources[file].split("\n") if file in sources else []
     return rows[line - 1] if 0 < line <= len(rows) else None
 
 

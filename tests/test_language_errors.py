@@ -693,8 +693,16 @@ def test_a_used_file_that_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_used_file_that_is_not_text(tmp_path: Path) -> None:
-    (tmp_path / "a.grad").write_bytes(b"\xff\xfe")
-    assert "is not UTF-8" in str(used(tmp_path, 'use "a.grad"'))
+    (tmp_path / "a.grad").write_bytes(b"# ol\xe9\n")
+    assert "a.grad:1:5: error: this file is not UTF-8: byte 0xe9 is not text\n   1 | # ol\\xe9\n" in str(
+        used(tmp_path, 'use "a.grad"')
+    )
+
+
+def test_a_used_file_that_is_empty_or_too_large(tmp_path: Path) -> None:
+    assert "a.grad is empty" in str(used(tmp_path, 'use "a.grad"', a=" \n"))
+    large = used(tmp_path, 'use "a.grad"', a="#" * 1_000_001)
+    assert str(large).startswith("a.grad:1:1: error: this file has 1,000,001 bytes")
 
 
 def test_a_definition_in_two_files(tmp_path: Path) -> None:

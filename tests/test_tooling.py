@@ -17,14 +17,16 @@ LAYERS = {
     "patterns": set(),
     "nearest": set(),
     "collection": set(),
+    "beside": {"nearest"},
+    "source": {"beside", "errors"},
     "graph": {"errors"},
-    "language": {"graph", "errors", "patterns", "nearest"},
+    "language": {"graph", "errors", "patterns", "nearest", "source"},
     "calculus": {"graph", "errors"},
     "algebra": {"graph", "errors"},
     "schedule": {"graph", "errors"},
     "emit": {"graph", "errors", "schedule"},
     "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors", "collection"},
-    "runtime": {"errors", "patterns", "nearest", "collection"},
+    "runtime": {"errors", "patterns", "nearest", "collection", "beside", "source"},
 }
 """What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""
 

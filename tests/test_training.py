@@ -479,7 +479,7 @@ def test_compile_reads_a_file(tmp_path):
     assert gradc.compile(str(tmp_path / "m.grad"), "float64").module.SOURCE == "line\nmore\n"
     for name, content, message in (
         ("latin.grad", b"ok\nab\xe9", r"latin.grad:2:3: error: this file is not UTF-8: byte 0xe9"),
-        ("huge.grad", b" " * (4 * 1024 * 1024 + 1), "a model file has at most 4,194,304"),
+        ("huge.grad", b" " * 1_000_001, "a model file has at most 1,000,000"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(GradcError, match=message):

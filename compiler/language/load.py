@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
-from gradc.errors import Diagnostic, GradcError, Label, Span
+from gradc.errors import Diagnostic, GradcError, Label, Span, fail
+from gradc.source import read_model
 
 from . import syntax
-from .parse import parse, read_source
+from .parse import parse
 
 MOST_FILES = 100
 _HEADER = re.compile(r"^(?:def|shared def|optimizer)\s+(\w+)", re.MULTILINE)
@@ -92,7 +93,7 @@ def load(text: str, *, file: str = "model.grad", folder: Path | None = None) -> 
     """
     root = parse(text, file)
     loader = _Loader(folder)
-    loader.follow(root, PurePosixPath(), (file,))
+    loader.follow(root, PurePosixPath(), (PurePath(file).name,))
     if loader.problems:
         sources = {root.name: root.text} | {f.name: f.text for f in loader.files.values()}
         raise GradcError(loader.problems, sources)
@@ -127,8 +128,7 @@ class _Loader:
             return None
         name = str(where / path.value)
         if name in chain:
-            around = " → ".join([*chain[chain.index(name) :], name])
-            self._refuse("use-cycle", f"these files use each other: {around}", path.span)
+            self._refuse_circle([*chain[chain.index(name) :], name], path.span)
             return None
         if name in self.files:
             return name
@@ -150,7 +150,7 @@ class _Loader:
                 self._refuse("leaves-folder", f"use {name!r} leads out of the model's folder", statement.path.span,
                              "put a copy of the file beside the model")  # fmt: skip
                 return None
-            tree = parse(read_source(full), name)
+            tree = parse(_text(full, name), name)
         except GradcError as error:
             self._take(error, statement)
             return None
@@ -162,14 +162,29 @@ class _Loader:
     def _take(self, error: GradcError, statement: syntax.Use) -> None:
         for diagnostic in error.diagnostics:
             if diagnostic.span is None:
-                self._refuse(diagnostic.code, diagnostic.message, statement.path.span, diagnostic.help)
+                self._refuse(diagnostic.code, diagnostic.message, statement.path.span, diagnostic.help or "")
             else:
                 self.problems.append(diagnostic)
         for name, text in error.sources.items():
             self.files.setdefault(name, syntax.File(name, text, ()))
 
-    def _refuse(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+    def _refuse_circle(self, around: list[str], span: Span) -> None:
+        if len(set(around)) == 1:
+            self._refuse("use-cycle", f"{around[0]} uses itself", span,
+                         "delete this line: a file sees its own definitions, above and below")  # fmt: skip
+            return
+        self._refuse("use-cycle", f"these files use each other: {' → '.join(around)}", span,
+                     "put what both need into a file of its own, which uses neither")  # fmt: skip
+
+    def _refuse(self, code: str, message: str, span: Span, help: str) -> None:
         self.problems.append(Diagnostic(code, message, span, (Label(span, ""),), help))
+
+
+def _text(path: Path, name: str) -> str:
+    text = read_model(path, name)
+    if not text.strip():
+        raise fail("empty-file", f"{name} is empty", "write definitions into it, or delete this line")
+    return text
 
 
 def leaves_folder(path: str) -> str | None:

@@ -8,10 +8,10 @@ import functools
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 from typing import cast
 
-from gradc.errors import Diagnostic, GradcError, Span, fail
+from gradc.errors import Diagnostic, GradcError, Span
+from gradc.source import check_length
 
 from . import syntax
 from .automaton import END, Automaton, Unexpected
@@ -21,7 +21,6 @@ from .layout import Layout, Line
 from .messages import Mistake, explain, of_code
 from .tables import tables
 
-MOST_BYTES = 1_000_000
 MOST_WORDS = 40_000
 MOST_ERRORS = 20
 LONG_LINE = 100
@@ -38,46 +37,13 @@ NAMELESS = {
 }
 
 
-def read_source(path: Path | str) -> str:
-    """The text of a model file: UTF-8, with or without a byte order mark."""
-    path = Path(path)
-    if path.is_dir():
-        raise fail("not-a-file", f"{path} is a folder", "give the path of a model file, such as digits.grad")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise fail("no-such-file", f"there is no file {path}", "give the path of a model file") from None
-    except (OSError, ValueError) as error:
-        raise fail("unreadable-file", f"{path} cannot be read: {error}", "look at its owner and its rights") from None
-    if len(content) > MOST_BYTES:
-        raise _too_large(str(path))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise fail(
-            "not-utf-8",
-            f"{path} is not UTF-8: byte {content[error.start]:#04x} in line {line} starts no character",
-            "save the file with the encoding UTF-8",
-        ) from None
-    if not text.strip():
-        raise fail("empty-file", f"{path} is empty", "a model needs at least a loss or a prediction")
-    return text
-
-
-def _too_large(name: str) -> GradcError:
-    return fail("file-too-large", f"{name} is larger than 1 MB", "a model file is short; is this the data?")
-
-
 def parse(text: str, name: str) -> syntax.File:
     """The syntax tree of a text; `name` is what errors call the file.
 
     Raises:
         GradcError: the text is not of the language. It carries the first error of every statement, at most 20.
     """
-    if len(text) > MOST_BYTES:
-        raise _too_large(name)
+    check_length(text, name)
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     problems = _hidden_characters(text, name)
     if not problems:

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from gradc.beside import similar
 from gradc.errors import fail, unreadable, unwritable
 from gradc.nearest import nearest
 
-from .beside import similar
 from .data import Source
 from .interface import Array, ArraySpec
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from gradc.errors import GradcError, fail, located
+from gradc.source import read_model
 
 from . import checkpoint, data, files, training, weights
 from .build import Options, build, pipeline
 from .cache import Loaded
 from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, input_specs, renamed
 from .session import Session, Settings, start
-from .source import read_model
 from .training import History, Progress
 
 DEFAULT_EPOCHS = 10

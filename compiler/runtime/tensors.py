@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import safetensors
 
+from gradc.beside import similar
 from gradc.errors import fail, unreadable
 
-from .beside import similar
 from .interface import Array
 
 DTYPES = {

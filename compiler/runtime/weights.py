@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from gradc.beside import similar
 from gradc.errors import GradcError, fail
 from gradc.patterns import fits
 
-from .beside import similar
 from .interface import Array, Place
 from .rearrange import Source, as_it_is, parse, rearranged
 from .tensors import TensorFile
