@@ -210,6 +210,17 @@ CASES: dict[str, tuple[str, str, str]] = {
         "o depends on itself, and nothing else tells what index i runs over",
     ),
     "a cycle through a whole tensor": ("a[i] = b[i] + r[i]\nu = tanh(a)\nb[i] = u[i]", "cycle", "depend on each other"),
+    "a gradient in its own cycle": (
+        "l = sum(r) + sum(grad(l, r))",
+        "cycle",
+        "a gradient is part of what it is of: grad(l, r) → l → grad(l, r)",
+    ),
+    "a gradient in the cycle of several": (
+        "a = grad(l, r)\nl = sum(r * a)",
+        "cycle",
+        "grad(l, r) → l → a → grad(l, r)",
+    ),
+    "a whole-tensor equation that reads itself": ("h = h + x", "unknown-name", "no h stands above"),
     # definitions
     "too few arguments": ("o = dense(x)", "missing-argument", "dense wants units"),
     "too many arguments": ("o = dense(x, 3, true, 4)", "wrong-arity", "dense takes 3 arguments"),
@@ -500,6 +511,45 @@ def test_all_errors_at_once_and_no_echoes() -> None:
     found = error("a = x + zz\nb = a + 1\nc2 = b @ a\nd[i] = r[i, 0]\ne = x + r + yy\nfit epochs = 0")
     assert [d.code for d in found.diagnostics] == ["unknown-name", "wrong-rank", "shapes-disagree", "unknown-name",
                                                    "wrong-argument"]  # fmt: skip
+
+
+def test_what_a_wrong_equation_would_have_made_is_not_missed() -> None:
+    found = error(
+        "o = dense(x, 3, 4, 5)\nparam v[zz] ~ zeros\nh = sum(o.weight^2)\noptimize o.* with sgd()\n"
+        "optimize *.bias with sgd()\noptimize v with sgd()\nfreeze o.weight\noptimize sgd()"
+    )
+    assert [d.code for d in found.diagnostics] == ["wrong-arity", "unknown-name"]
+    found = error("o = dense(x, 3, 4, 5)\nh = sum(q.weight^2)\noptimize q.* with sgd()")
+    assert [d.code for d in found.diagnostics] == ["wrong-arity", "unknown-name", "pattern-fits-nothing"]
+
+
+CYCLES = {
+    "one index": ("a[i] = b[i]\nb[j] = d[j]\nd[k] = a[k]", "what index k runs over: a → b → d → a"),
+    "two indices": ("a[i, j] = b[i, j]\nb[i, j] = a[i, j]", "what indices i and j run over: a → b → a"),
+    "a cycle in a cycle": (
+        "a[i, t] = a?[i, t - 1] + b[i, t]\nb[i, t] = a[i, t] + d[i, t]\nd[i, t] = b?[i, t - 1]",
+        "state it: [i: 10, t: 10]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CYCLES))
+def test_a_cycle_is_told_once(name: str) -> None:
+    lines, words = CYCLES[name]
+    found = error(lines)
+    assert len(found.diagnostics) == 1
+    assert words in str(found)
+
+
+def test_a_gradient_of_the_loss_in_the_loss() -> None:
+    found = error("loss sum(r) + sum(grad(loss, r))", loss="")
+    assert [d.code for d in found.diagnostics] == ["cycle"]
+    assert "unfold the steps with `repeat`" in str(found)
+
+
+def test_two_cycles_are_told_both() -> None:
+    found = error("a[i] = b[i]\nb[i] = a[i]\no[i] = p[i]\np[i] = o[i]")
+    assert [d.code for d in found.diagnostics] == ["cycle"] * 2
 
 
 def test_both_sides_of_an_operator_are_looked_at() -> None:

@@ -14,9 +14,11 @@ from gradc.graph.recurrence import Unordered, arrange
 
 from . import core, syntax
 from .lower import lower
+from .places import Place
 from .refusal import Refused
 from .scopes import Entry, Group, Part, Thunk
 from .tensors import dependencies
+from .unparse import unparse
 from .walk import names_in, nodes
 from .world import World
 
@@ -112,27 +114,45 @@ def waits_for(world: World, group: Group) -> bool:
 # ---------------------------------------------------------------- refusals
 
 
-def cycle_refusal(entry: Thunk | Group, index: str = "") -> Refused:
-    """What is said of an equation that needs its own value before it has one, or its own extents to find an index'."""
+def cycle_refusal(entry: Thunk | Group, unknown: Sequence[str] = ()) -> Refused:
+    """What is said of an equation that needs its own value before it has one, or its own extents to find those of the
+    indices `unknown`."""
     way = way_to(entry, (entry,)) or [entry, entry]
     spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way[:-1]]
     names = [each.name for each in way]
     calls = nodes(*(root for each in way for root in _right_sides(each)))
     if any(isinstance(node, syntax.Call) and node.function == "grad" for node in calls):
         return _gradient_error(names, spans)
-    return _measure_error(names, spans, index) if index else _cycle_error(names, spans)
+    return _measure_error(names, spans, unknown) if unknown else _cycle_error(names, spans)
 
 
-def _measure_error(names: Sequence[str], spans: Sequence[Span], index: str) -> Refused:
+def gradient_cycle(world: World, node: syntax.Call, place: Place) -> Refused | None:
+    """What is said of a `grad` of what it is itself a part of, by whole-tensor equations, which do not see each other:
+    `l = f(w) + grad(l, w)`."""
+    if not world.forcing or not node.arguments:
+        return None
+    around = world.forcing[-1]
+    for name in sorted(names_in(node.arguments[0].value)):
+        of = None if world.find(name, place) else place.scope.unseen(name)
+        way = [] if of is None else [of] if of is around else way_to(of, (around,))
+        if way:
+            spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way]
+            return _gradient_error([unparse(node), *(each.name for each in way), unparse(node)], spans)
+    return None
+
+
+def _measure_error(names: Sequence[str], spans: Sequence[Span], unknown: Sequence[str]) -> Refused:
+    indices = f"index {unknown[0]} runs" if len(unknown) == 1 else f"indices {' and '.join(unknown)} run"
     who = f"{names[0]} depends on itself" if len(set(names)) == 1 else "these depend on each other"
-    message = f"{who}, and nothing else tells what index {index} runs over: {' → '.join(names)}"
+    message = f"{who}, and nothing else tells what {indices} over: {' → '.join(names)}"
     labels = [Label(span, "") for span in dict.fromkeys(spans)]
     return Refused(
         "cycle",
         message,
         spans[0],
         labels,
-        help=f"in a recurrence, where each reads what is earlier or later, state it: [{index}: 10]",
+        help=f"in a recurrence, where each reads what is earlier or later, state it: "
+        f"[{', '.join(f'{index}: 10' for index in unknown)}]",
     )
 
 

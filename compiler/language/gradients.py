@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from . import core, syntax
 from .core import Gradient, Kind
+from .cycles import gradient_cycle
 from .outputs import tensor_name
 from .places import Place
 from .refusal import Echo, Refused
@@ -30,6 +31,8 @@ def gradient_value(world: World, node: syntax.Call, place: Place) -> Value:
     if world.tables.step:
         raise Refused("not-here", "grad stands in the equations of a model, not in an optimizer", node.span,
                       help="g is the gradient here")  # fmt: skip
+    if cycle := gradient_cycle(world, node, place):
+        raise cycle
     y, x = (argument.value for argument in node.arguments)
     by = _variable(world, x, place)
     of = _differentiated(world, y, place)

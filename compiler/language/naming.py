@@ -13,7 +13,7 @@ from .cycles import depends
 from .mends import ATTRIBUTE
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
-from .refusal import Refused
+from .refusal import Echo, Refused
 from .scopes import Entry, Given, Size
 from .tensors import WIDEST, read_of
 from .values import Element, Function, Value, Word, truth, whole
@@ -86,6 +86,8 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
             return world.seen[full].value
         if known in world.parameters:
             return world.parameters[known]
+    if world.may_lack(node.name) or world.may_lack(inside):
+        raise Echo
     close = did_you_mean(node.name, world.parameters)
     first = node.name.split(".")[0]
     own = [name for name in world.parameters if name.startswith(f"{first}.")]
@@ -108,6 +110,10 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
 
 def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     """A name that means nothing here."""
+    if place.scope.unseen(node.name) in world.forcing:
+        return Refused("unknown-name", f"{node.name} is what this equation makes, and no {node.name} stands above",
+                       node.span, help="a whole-tensor equation reads what is above; a recurrence is written with "
+                       f"indices, as in {node.name}[t] = … {node.name}?[t - 1]")  # fmt: skip
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)

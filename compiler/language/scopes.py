@@ -191,6 +191,14 @@ class Scope:
             return None
         return next((e for _, e in self.home.entries.get(name, []) if isinstance(e, Size)), None)
 
+    def unseen(self, name: str) -> Thunk | Group | None:
+        """The last equation of that name in this block and those around it, above or below."""
+        found = (entry for _, entry in reversed(self.entries.get(name, ())) if isinstance(entry, Thunk | Part | Group))
+        entry = next(found, None)
+        if entry is None:
+            return self.outer.unseen(name) if self.outer else None
+        return entry.whole if isinstance(entry, Part) else entry
+
     def dims(self) -> dict[str, Size]:
         """The dims of this block, by name."""
         return {name: e for name, entries in self.entries.items() for _, e in entries if isinstance(e, Size)}

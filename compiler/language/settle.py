@@ -56,7 +56,8 @@ class Settling:
         self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
-                raise cycle_refusal(self.told.circular, variable.name)
+                unknown = dict.fromkeys(v.name for v in self.told.all if v.extent is None)
+                raise cycle_refusal(self.told.circular, tuple(unknown))
             if variable.extent is None:
                 raise _undetermined(variable)
             self._check_extent(variable)

@@ -15,7 +15,7 @@ from .outputs import tensor_name
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .rules import Group, clip_scales, size_of_leaf, updates_of
-from .scopes import Scope
+from .scopes import Given, Scope
 from .values import POISON, Element, described
 from .world import World, ordered
 
@@ -90,7 +90,7 @@ def _collect(world: World, scope: Scope, statement: syntax.Freeze, leaves: Seque
     found: set[str] = set()
     for pattern in statement.patterns:
         names = _fitting(pattern.value, leaves)
-        if not names:
+        if not names and not _follows(world, scope, pattern.value):
             world.report(_fits_nothing(pattern.value, pattern.span, leaves), scope.frame)
         found |= names
     return found
@@ -98,6 +98,13 @@ def _collect(world: World, scope: Scope, statement: syntax.Freeze, leaves: Seque
 
 def _fitting(pattern: str, leaves: Sequence[core.Leaf]) -> set[str]:
     return {leaf.name for leaf in leaves if fits(pattern, leaf.name)}
+
+
+def _follows(world: World, scope: Scope, pattern: str) -> bool:
+    """Whether a parameter may be missing since its declaration, or the equation that would have made it, is wrong."""
+    declared = (name for name, entries in scope.entries.items() for _, entry in entries
+                if isinstance(entry, Given) and entry.value is POISON)  # fmt: skip
+    return any(fits(pattern, name) for name in declared) or world.may_lack(pattern.split("*")[0])
 
 
 def _fits_nothing(pattern: str, span: Span, leaves: Sequence[core.Leaf]) -> Refused:
@@ -163,7 +170,7 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
     for line in lines:
         if line.pattern is not None:
             names = _fitting(line.pattern, leaves)
-            if not names:
+            if not names and not _follows(world, scope, line.pattern):
                 world.report(_fits_nothing(line.pattern, line.span, leaves), scope.frame)
             for name in names:
                 fits[name].append(line)

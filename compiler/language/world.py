@@ -107,7 +107,7 @@ class World:
     homes: dict[str, Scope] = field(default_factory=dict)
     """The dims of each file."""
     tables: Tables = field(default_factory=Tables)
-    made: dict[str, Entry] = field(default_factory=dict)
+    made: dict[str, Thunk | Group] = field(default_factory=dict)
     """Equations by the full name of what they make."""
     parameters: dict[str, Value] = field(default_factory=dict)
     preconditions: list[core.Precondition] = field(default_factory=list)
@@ -153,6 +153,8 @@ class World:
         if isinstance(refused, Echo):
             return
         diagnostic = refused.diagnostic
+        if any(_of_one_cycle(known, diagnostic) for known in self.diagnostics):
+            return
         if diagnostic.span and frame.call and frame.definition:
             diagnostic = self._at_call(diagnostic, frame)
         if any(_says(known, diagnostic) for known in self.diagnostics):
@@ -241,6 +243,12 @@ class World:
         names[free] = 1
         return free
 
+    def may_lack(self, start: str) -> bool:
+        """Whether an equation is wrong whose calls might have made parameters with names that begin so, or an end of
+        them: what is said of those that are not there would follow from that alone."""
+        wrong = (f"{name}." for name, entry in self.made.items() if entry.state == "done" and entry.result is POISON)
+        return any(start.startswith(name) or name.startswith(start) for name in wrong)
+
     def begin(self, entry: Thunk | Group) -> None:
         """An equation is elaborated from here on, until it is taken off `forcing`."""
         self.forcing.append(entry)
@@ -299,6 +307,12 @@ def _says(known: Diagnostic, again: Diagnostic) -> bool:
     """Whether an error says all that another does: the same, or the same of several places of a line, this one too."""
     joined = replace(again, span=known.span, labels=known.labels)
     return known == again or (known == joined and any(label.span == again.span for label in known.labels))
+
+
+def _of_one_cycle(known: Diagnostic, again: Diagnostic) -> bool:
+    """Whether both are cycles that have an equation in common, so that each is a part of one larger."""
+    spans = {label.span for label in known.labels}
+    return known.code == again.code == "cycle" and any(label.span in spans for label in again.labels)
 
 
 def _same_but_for_place(a: Diagnostic, b: Diagnostic) -> bool:
