@@ -17,6 +17,7 @@ from gradc.algebra.simplify import simplify
 from gradc.algebra.stabilise import stabilise
 from gradc.calculus.differentiate import gradient
 from gradc.calculus.nested import Expanded, expanded
+from gradc.capacity import check_capacity
 from gradc.collection import resting
 from gradc.emit.layout import Alone, ModuleSpec, Moment, Parameter, UpdateProgram
 from gradc.emit.module import emit as emit_module
@@ -82,7 +83,11 @@ def emit(text: str, *, file: str = "model.grad", folder: Path | None = None, dty
 def graphs(text: str, *, file: str = "model.grad", folder: Path | None = None, lr: float | None = None) -> Stages:
     """The model's graphs: as written, stabilised, differentiated, simplified."""
     sources = load(text, file=file, folder=_folder(file, folder))
-    return graphs_of(*elaborate_both(sources, lr))
+    try:
+        return graphs_of(*elaborate_both(sources, lr))
+    except GradcError as error:  # what is found after elaborating knows no texts
+        texts = {each.name: each.text for each in (sources.file, *sources.used.values())}
+        raise GradcError(error.diagnostics, {**texts, **error.sources}) from None
 
 
 def doubts(stages: Stages) -> tuple[Diagnostic, ...]:
@@ -252,7 +257,11 @@ def _with_outputs(graph: Graph, *prefixes: str) -> Graph:
 
 
 def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
-    """Everything that the module is written from."""
+    """Everything that the module is written from.
+
+    Raises:
+        GradcError: a tensor is larger than any memory.
+    """
     model = stages.model
     order = _parameter_order(model)
     parameters = _parameters(model, order)
@@ -262,6 +271,9 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     release = version("gradc")
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
     gradient = gradient_program(stages.gradient, batch=batch_of(model)) if stages.gradient else None
+    evaluate = schedule(stages.evaluate) if stages.evaluate else None
+    predict = schedule(stages.predict) if stages.predict else None
+    check_capacity([program for program in (gradient, evaluate, predict) if program], {model.file: text})
     return ModuleSpec(
         name=model.name,
         file=file_in_text(model.file),
@@ -281,8 +293,8 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         updates=updates,
         before=_before(model, {name for graph in rules for eq in graph.equations for name in eq.sources()}),
         gradient=_with_space_for(updates, gradient) if gradient else None,
-        evaluate=schedule(stages.evaluate) if stages.evaluate else None,
-        predict=schedule(stages.predict) if stages.predict else None,
+        evaluate=evaluate,
+        predict=predict,
         alone=_alone(stages),
         nested=any(tensor.gradient is not None for tensor in model.tensors) or bool(model.own_losses),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),

@@ -30,6 +30,7 @@ SECONDS = 4.0
 ROWS = "dim batch\ninput x[batch, 3]\n"
 DENSE = f"{ROWS}param w[3, 3] ~ normal()\nh = x @ w\nloss mean(h^2)\n"
 SCALAR = "param w[] ~ ones\n"
+PAIRS = "dim n = 2000000, b\ninput x[b, n]\nz[b, i: n, j: n] = x[b, i] * x[b, j]\n"
 
 
 def answer(text: str, folder: Path | None = None) -> tuple[str, list[str]]:
@@ -84,6 +85,15 @@ REFUSED: dict[str, tuple[str, str]] = {
         f"input x[1000000]\n{SCALAR}h[i, j] = tanh(x[i] * x[j] * w)\nloss sum(h)",
         "h would take 8,000,000,000,000 bytes",
     ),
+    "an input that large for one example": (
+        f"dim n = 2000000, b\ninput x[b, n, n]\n{SCALAR}loss mean(x) * w",
+        "x would take 32,000,000,000,000 bytes: b × 2000000 × 2000000 numbers of 8 bytes, with b = 1",
+    ),
+    "a tensor that large for one example": (
+        f"{PAIRS}s[b, i, k: n] = sum[j](z[b, i, j] * tanh(z[b, j, k]))\nloss mean(s)",
+        "z would take 32,000,000,000,000 bytes: b × 2000000 × 2000000 numbers of 8 bytes, with b = 1",
+    ),
+    "a prediction that large for one example": (f"{PAIRS}predict z\nloss mean(x)", "z would take 32,000,000,000,000"),
     "a dim of 0": (f"dim n = 0\n{SCALAR}loss w", "dim n is 0, and a size is at least 1"),
     "a dim below 0": (f"dim n = 3 - 5\n{SCALAR}loss w", "dim n is -2"),
     "a dim of 3/2": (f"dim n = 3/2\n{SCALAR}loss w", "a size is a whole number, and this is 3/2"),
@@ -191,6 +201,19 @@ def test_what_cannot_be_compiled_is_told_soon(name):
     assert codes
     assert "Traceback" not in told
     assert all(len(line) < 500 for line in told.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "use", ["loss mean(exp(z))", "loss mean(softmax(z)^2)", "s[b, i] = max[j](z[b, i, j])\nloss mean(s)"]
+)
+def test_what_is_never_stored_may_be_that_large(use):
+    source, _ = answer(PAIRS + use)
+    assert source.startswith('"""'), source
+
+
+def test_what_is_found_after_elaborating_is_shown_in_its_line():
+    text, _ = answer("if training: state s ~ zeros\nloss 0 * 1")
+    assert "   1 | if training: state s ~ zeros\n" in text
 
 
 def test_garbage_of_all_kinds():

@@ -519,7 +519,7 @@ def test_what_a_wrong_equation_would_have_made_is_not_missed() -> None:
         "optimize *.bias with sgd()\noptimize v with sgd()\nfreeze o.weight\noptimize sgd()"
     )
     assert [d.code for d in found.diagnostics] == ["wrong-arity", "unknown-name"]
-    found = error("o = dense(x, 3, 4, 5)\nh = sum(q.weight^2)\noptimize q.* with sgd()")
+    found = error("o = dense(x, 3, 4, 5)\nh = sum(q.weight^2)\noptimize q.* with sgd()\noptimize sgd()")
     assert [d.code for d in found.diagnostics] == ["wrong-arity", "unknown-name", "pattern-fits-nothing"]
 
 

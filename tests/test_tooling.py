@@ -25,7 +25,8 @@ LAYERS = {
     "algebra": {"graph", "errors"},
     "schedule": {"graph", "errors"},
     "emit": {"graph", "errors", "schedule"},
-    "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors", "collection"},
+    "capacity": {"language", "schedule", "errors"},
+    "stages": {"language", "calculus", "algebra", "schedule", "emit", "graph", "errors", "collection", "capacity"},
     "runtime": {"errors", "patterns", "nearest", "collection", "beside", "source"},
 }
 """What each part may import. Emitting prints programs, so it alone of the middle ones sees another: `schedule`."""

@@ -5,7 +5,7 @@ through the functions a `World` is given, so that imports run one way.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -27,7 +27,7 @@ MOST_STEPS = 50_000
 MOST_INSTANCES = 20_000
 """Equations and rounds of loops that a model may come to."""
 MOST_BYTES = 2**40
-"""Bytes that a tensor of fixed size may take."""
+"""Bytes that a tensor may take, where its free dims are 1."""
 
 
 def unfolds_too_far(span: Span) -> OutOfBudget:
@@ -269,8 +269,9 @@ class World:
     # ------------------------------------------------------------ tables
 
     def add_tensor(self, order: tuple[int, ...], tensor: core.Tensor) -> None:
-        """One more computed tensor."""
-        check_size(tensor.axes, tensor.span, tensor.name)
+        """One more computed tensor. Whether one with a free axis is stored, the schedule decides."""
+        if all(axis.extent.constant is not None for axis in tensor.axes):
+            check_size(tensor.axes, tensor.span, tensor.name)
         self.tables.tensors.append((order, tensor))
         self.tables.spans[tensor.name] = tensor.span
 
@@ -337,19 +338,23 @@ def ordered(items: Iterable[tuple[tuple[int, ...], T]]) -> tuple[T, ...]:
     return tuple(item for _, item in sorted(items, key=lambda pair: (*pair[0], math.inf)))
 
 
+def bytes_taken(extents: Iterable[IndexExpr]) -> int:
+    """How many bytes a tensor takes at least: its free dims are 1."""
+    return 8 * math.prod(max(1, extent.value(dict.fromkeys(extent.dims, 1))) for extent in extents)
+
+
+def too_large(name: str, extents: Sequence[IndexExpr]) -> str | None:
+    """What is said of a tensor that is larger than any memory."""
+    total = bytes_taken(extents)
+    if total <= MOST_BYTES:
+        return None
+    free = dict.fromkeys(dim for extent in extents for dim in extent.dims)
+    least = f", with {', '.join(f'{dim} = 1' for dim in free)}" if free else ""
+    return f"{name} would take {total:,} bytes: {' × '.join(map(str, extents))} numbers of 8 bytes{least}"
+
+
 def check_size(axes: tuple[core.Axis, ...], span: Span, name: str) -> None:
-    """A tensor of fixed size may not be larger than any memory."""
-    total = 8
-    for axis in axes:
-        size = axis.extent.constant
-        if size is None:
-            return
-        total *= size
-    if total > MOST_BYTES:
-        shape = " × ".join(str(axis.extent) for axis in axes)
-        raise Refused(
-            "too-many-bytes",
-            f"{name} would take {total:,} bytes: {shape} numbers of 8 bytes",
-            span,
-            help="make one of its axes shorter",
-        )
+    """A tensor may not be larger than any memory."""
+    message = too_large(name, [axis.extent for axis in axes])
+    if message is not None:
+        raise Refused("too-many-bytes", message, span, help="make one of its axes shorter")
