@@ -132,7 +132,7 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
         labels.append(Label(diagnostic.span, ""))
     margin = "     "
     shown = diagnostic.span.file if diagnostic.span else None
-    for file, line in sorted({(label.span.file, label.span.line) for label in labels}):
+    for _, file, line in sorted({(label.span.file != shown, label.span.file, label.span.line) for label in labels}):
         text = _line(sources, file, line)
         if text is None:
             continue

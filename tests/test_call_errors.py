@@ -375,3 +375,17 @@ def test_read_only_arrays_compile_nothing_anew(tmp_path: Path):
         warnings.simplefilter("error")
         assert module.loss_and_gradients(params, x, y)[0] == expected
     assert len(module.gradient_entry.signatures) == 1
+
+
+# ---------------------------------------------------------------- what a model starts with
+
+
+def test_laws_that_give_no_number_are_told_by_name() -> None:
+    text = "param w[3] ~ log(normal())\nparam m[i: 3] ~ if i < 1 then -inf else sqrt(i - 1.5) frozen\nloss sum(w)"
+    with pytest.raises(GradcError) as caught:
+        gradc.compile_text(text)
+    assert [each.message for each in caught.value.diagnostics] == [
+        "the initial law of w gives NaN at 1 of 3 places",
+        "the initial law of m gives NaN at 1 of 3 places",
+    ]
+    gradc.compile_text("param w[3] ~ normal()\nparam m[i: 3] ~ if i < 1 then -inf else 0 frozen\nloss sum(w)")

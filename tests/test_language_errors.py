@@ -778,7 +778,17 @@ WINDOWS = {
     "groups that do not divide the channels": ("o = conv1d(w2, 3, 3, groups = 3)", "here c = 4, groups = 3"),
     "groups that do not divide the filters": ("o = conv1d(w2, 3, 3, groups = 2)", "here filters = 3, groups = 2"),
     "a window of nothing": ("o = conv1d(w2, 3, 0)", "at least 1 long, and this one is 0"),
-    "a stride of 0": ("o = conv1d(w2, 3, 3, stride = 0)", "a division by zero"),
+    "a stride of 0": ("o = conv1d(w2, 3, 3, stride = 0)", "here stride = 0"),
+    "a stride of 0 between zeros": ("o = conv1d(w2, 3, 3, stride = 0, padding = same)", "here stride = 0"),
+    "a stride below 0": ("o = conv2d(w4, 3, 3, stride = [1, -1])", "dim step is -1, and a size is at least 1"),
+    "a stride of 3/2": ("o = max_pool2d(w4, 2, stride = 1.5)", "a size is a whole number, and this is 3/2"),
+    "a pool's stride below 0": ("o = max_pool2d(w4, 2, stride = -1)", "here stride = -1"),
+    "a pool of nothing": ("o = avg_pool1d(w2, 0)", "here stride = 0"),
+    "a dilation of 0": ("o = conv1d(w2, 3, 3, dilation = 0)", "here dilation = 0"),
+    "a dilation below 0": ("o = conv2d(w4, 3, 3, dilation = -1, padding = same)", "here dilation = -1"),
+    "patches a stride of 0 apart": ("o = unfold1d(w2, 3, stride = 0)", "here stride = 0"),
+    "a transposed convolution's stride": ("o = conv_transpose1d(w2, 3, 3, stride = 0)", "here stride = 0"),
+    "a transposed convolution's dilation": ("o = conv_transpose2d(w4, 3, 3, dilation = -1)", "here dilation = -1"),
     "too few sizes": ("o = conv2d(w4, 3, [3])", "lists of 1 and 2 items"),
     "too many sizes": ("o = max_pool2d(w4, [2, 2, 2], stride = 1)", "lists of 3 and 2 items"),
     "an axis too few": ("o = conv2d(w2, 3, 3)", "conv2d wants x[b, n, m, c]"),
@@ -793,6 +803,69 @@ def test_windows_that_do_not_fit_are_told_once(name: str) -> None:
     found = error(f"input w2[batch, n, m], w4[batch, n, m, m]\n{lines}")
     assert words in str(found)
     assert len(found.diagnostics) == 1
+
+
+NONSENSE = {
+    "dropout above 1": ("o = dropout(x, 1.5)", "here x = 1.5"),
+    "dropout below 0": ("o = dropout(x, -0.5)", "here x = -0.5"),
+    "a rate below 0": ("optimize adam(lr = -1)", "a learning rate is at least 0, and this is -1"),
+    "a rate below 0 of one's own rule": (
+        "optimizer mine(lr = 1):\n    p = p - lr * g\noptimize mine(-1/2)",
+        "a learning rate is at least 0, and this is -0.5",
+    ),
+    "a momentum below 0": ("optimize sgd(momentum = -1)", "def not_negative(x)"),
+    "a decay below 0": ("optimize adamw(weight_decay = -1)", "def not_negative(x)"),
+    "adam": ("optimize adam(beta1 = 2)", "here x = 2"),
+    "adam's other": ("optimize adam(beta2 = 1)", "here x = 1"),
+    "nadam": ("optimize nadam(beta1 = -1)", "here x = -1"),
+    "lion": ("optimize lion(beta2 = 1)", "here x = 1"),
+    "rmsprop": ("optimize rmsprop(alpha = 1.25)", "here x = 1.25"),
+    "adadelta": ("optimize adadelta(rho = 1)", "here x = 1"),
+    "a law of no units": ("param v[n] ~ he_normal(fan_in = 0)", "here fan_in = 0"),
+    "a law of units below 0": ("param v[n] ~ he_normal(fan_in = -2)", "sqrt(-1) is no real number"),
+    "a root of a known number": ("o = x * sqrt(2 - 3)", "sqrt(-1) is no real number"),
+    "a logarithm of one": ("o = x * log(-1/2)", "log(-0.5) is no real number"),
+    "a logarithm of 1 and one": ("o = x * log1p(-2)", "log1p(-2) is no real number"),
+    "an angle of one": ("o = x * asin(3/2)", "asin(1.5) is no real number"),
+    "another angle of one": ("o = x * acos(-3/2)", "acos(-1.5) is no real number"),
+    "a power of one": ("o = x * (-2)^(1/2)", "(-2)^0.5 is no real number"),
+    "a frozen group with a rule": (
+        "h = dense(x, 3)\nfreeze h.*\noptimize h.* with sgd()\noptimize sgd()",
+        "h.* fits is",
+    ),
+    "a frozen parameter with a rule": (
+        "param v[n] ~ zeros frozen\noptimize v with sgd()\noptimize sgd()",
+        "all that v fits is frozen",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(NONSENSE))
+def test_numbers_that_make_no_sense_are_told_once(name: str) -> None:
+    lines, words = NONSENSE[name]
+    found = error(lines)
+    assert words in str(found)
+    assert len(found.diagnostics) == 1
+    assert all(d.span is not None and d.span.file == "m.grad" and d.help for d in found.diagnostics)
+
+
+def test_numbers_that_schedules_give_and_those_at_the_ends_are_taken() -> None:
+    for lines in (
+        "optimize adam(lr = cosine(1e-3, steps = 9), beta1 = 1 - 1 / (t + 1))",
+        "optimize adam(lr = 0, beta1 = 0, weight_decay = 0)",
+        "o = dropout(x, 1) + dropout(x, 0) + dropout(x, c)",
+        "freeze w\noptimize sgd()",
+        "o = sqrt(0 * n) + log(0) + asin(1) + (-2)^3",
+    ):
+        elaborate_text(HEADER + lines + "\nloss 0 * 1\n")
+
+
+def test_an_error_inside_a_call_shows_the_calls_that_lead_to_it() -> None:
+    text = str(error("optimize adam(beta1 = 2)"))
+    assert text.startswith("m.grad:6:10: error: a division by zero\n   6 | optimize adam(beta1 = 2)\n")
+    assert "in this call of adam\n     --> std/optimizers.grad\n" in text
+    assert "def kept(x) = x / (if 0 <= x < 1 then 1 else 0)\n" in text
+    assert "m = kept(beta1) * m + (1 - beta1) * g\n" in text
 
 
 def test_a_number_for_a_condition_is_shown_where_it_is_used():

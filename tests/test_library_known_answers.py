@@ -245,6 +245,9 @@ def test_optimizer_compiled(rule: str) -> None:
 WITHOUT_ROW = {
     "cosine_between": "cosine and one_cycle are made of it",
     "dropout": "it is random",
+    "share": "it is a number as it is, or refused",
+    "kept": "it is a number as it is, or refused",
+    "not_negative": "it is a number as it is, or refused",
     "window_places": "all windows are made of it",
     "zeros_before": "those with padding are made of it",
     "spread_places": "transposed convolutions are made of it",
@@ -252,8 +255,8 @@ WITHOUT_ROW = {
     "batch_norm": "it has states",
     "gradient_norm": "it is of a model's loss",
 }
-"""`test_randomness.py`, `test_batch_norm.py` and `test_library_against_jax.py` test those that are more than a function
-of their arguments."""
+"""`test_randomness.py`, `test_batch_norm.py`, `test_library_against_jax.py` and `test_language_errors.py` test those
+that are more than a function of their arguments."""
 
 
 def test_every_definition_has_a_row_or_a_reason() -> None:

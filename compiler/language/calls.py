@@ -33,7 +33,8 @@ def call_definition(world: World, definition: syntax.Definition, node: syntax.Ca
     """What a call of a definition gives."""
     _check_callable(world, definition, node, place)
     if is_numeric(world, definition, {}):
-        frame = frame_of(definition, place.context.frame, "", (), world.span(node.span, place.context.frame))
+        frame = frame_of(definition, place.context.frame, "", (), world.span(node.span, place.context.frame),
+                         node.span)  # fmt: skip
         scope = Scope(frame, home=world.homes.get(definition.span.file))
         bound = bind(world, definition, node, place, place.inside(scope, {}))
     else:
@@ -74,7 +75,8 @@ def _inside(
     fallback = f"{context.name}.{definition.name}"
     name = context.plan.get(key) or CallName(fallback, f"{fallback}.")
     wanted = context.direct[1] if context.direct and context.direct[0] == key else ()
-    frame = frame_of(definition, context.frame, name.prefix, context.order, world.span(node.span, context.frame))
+    call = world.span(node.span, context.frame)
+    frame = frame_of(definition, context.frame, name.prefix, context.order, call, node.span)
     if definition.keyword == "shared def":
         frame = _shared(world, definition, frame)
     frame = replace(frame, results=_results(definition, wanted), returns=name.result, wanted=wanted)

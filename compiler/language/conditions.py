@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from gradc.errors import Span
+from gradc.graph.index import IndexExpr
 
 from . import syntax
 from .places import Context, Place
 from .refusal import Echo, OutOfBudget, Refused
 from .scopes import Scope
-from .values import POISON, Element, Function, Items, Value, Word, constant, described
+from .values import POISON, Element, Function, Items, Value, Word, constant, decimal, described
+from .walk import nodes
 from .world import MOST_INSTANCES, World
 
 
@@ -18,6 +20,22 @@ def place_here(scope: Scope, span: Span) -> Place:
     return Place(
         scope, scope.now, Context(scope.frame.prefix.removesuffix("."), scope.frame, scope.frame.order, "", span)
     )
+
+
+def meanings(world: World, node: syntax.Expression, place: Place) -> str | None:
+    """What is known of the names of an expression in this call of a definition: `here n = 12, padding = valid`."""
+    if place.context.frame.definition is None:
+        return None
+    known: list[str] = []
+    for name in (part for part in nodes(node) if isinstance(part, syntax.Name)):
+        match world.value(name, place):
+            case Element(size=IndexExpr() as size):
+                known.append(f"{name.name} = {size}")
+            case Element(number=Fraction() as number):
+                known.append(f"{name.name} = {decimal(number)}")
+            case Word(word=word):
+                known.append(f"{name.name} = {word}")
+    return f"here {', '.join(dict.fromkeys(known))}" if known else None
 
 
 def decided(world: World, node: syntax.Expression, scope: Scope) -> bool:

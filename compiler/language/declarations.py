@@ -7,7 +7,7 @@ from gradc.graph.index import ZERO, IndexExpr, dim, never_negative, number
 
 from . import core, syntax
 from .arithmetic import as_number
-from .conditions import place_here
+from .conditions import meanings, place_here
 from .core import Bounds, Kind, Role
 from .indices import index_name
 from .naming import CONSTANTS
@@ -17,8 +17,7 @@ from .scopes import Given, Scope, Size
 from .seen import seen_in_call
 from .sizes import size_of
 from .tensors import WIDEST, tensor_value, tensors_read
-from .values import POISON, Array, Element, Value, Word, described, shown
-from .walk import nodes
+from .values import POISON, Array, Element, Value, described, shown
 from .world import World
 
 ORTHOGONAL = "orthogonal"
@@ -53,23 +52,9 @@ def declare_dim(world: World, statement: syntax.Dim, scope: Scope) -> None:
     except Refused as refused:
         scope.define(name, Given(POISON))
         told = refused.diagnostic
-        refused.diagnostic = replace(told, help=_meanings(world, statement.value, place) or told.help)
+        refused.diagnostic = replace(told, help=meanings(world, statement.value, place) or told.help)
         raise
     scope.define(name, Size(name, size))
-
-
-def _meanings(world: World, node: syntax.Expression, place: Place) -> str | None:
-    """What the names of a size mean in this call of a definition: `n = 12, kernel = 13, padding = valid`."""
-    if place.context.frame.definition is None:
-        return None
-    known: list[str] = []
-    for name in (part for part in nodes(node) if isinstance(part, syntax.Name)):
-        match world.value(name, place):
-            case Element(size=IndexExpr() as size):
-                known.append(f"{name.name} = {size}")
-            case Word(word=word):
-                known.append(f"{name.name} = {word}")
-    return f"here {', '.join(dict.fromkeys(known))}" if known else None
 
 
 def _check_new(scope: Scope, name: str, statement: syntax.Dim | syntax.Declared) -> None:

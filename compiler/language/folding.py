@@ -1,13 +1,14 @@
 """Numbers known when the model is compiled: exact, and never larger than a reader would write."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import floor
 
 from gradc.errors import Span
 
 from .refusal import Refused
+from .values import decimal
 
 MOST_BITS = 4096
 COMPARE = {"lt", "le", "eq", "ne"}
@@ -19,12 +20,21 @@ OF_ONE: Mapping[str, Callable[[Fraction], Fraction]] = {
 }  # fmt: skip
 
 
+UNDEFINED: Mapping[str, Callable[..., bool]] = {
+    "sqrt": lambda a: a < 0, "log": lambda a: a < 0, "log1p": lambda a: a < -1, "asin": lambda a: abs(a) > 1,
+    "acos": lambda a: abs(a) > 1, "pow": lambda a, b: a < 0 and b.denominator != 1,
+}  # fmt: skip
+"""Where functions have no real value."""
+
+
 def fold(function: str, numbers: list[Fraction], span: Span) -> Fraction | None:
     """The value of a function of known numbers, where it is exact; None where it is not a fraction.
 
     Raises:
-        Refused: it would be too long to write down, or divides by zero.
+        Refused: it would be too long to write down, divides by zero, or is no real number.
     """
+    if function in UNDEFINED and UNDEFINED[function](*numbers):
+        raise _not_real(function, numbers, span)
     match function, numbers:
         case ("div" | "floordiv" | "mod") as sign, [a, b]:
             return _divided(sign, a, b, span)
@@ -46,6 +56,13 @@ def division_by_zero(span: Span, message: str = "a division by zero") -> Refused
     """By a number known when the model is compiled."""
     help = "look at the numbers and sizes that it is made of: it is 0 whatever the data"
     return Refused("division-by-zero", message, span, help=help)
+
+
+def _not_real(function: str, numbers: Sequence[Fraction], span: Span) -> Refused:
+    shown = [decimal(value) for value in numbers]
+    said = f"({shown[0]})^{shown[1]}" if function == "pow" else f"{function}({shown[0]})"
+    return Refused("not-a-real-number", f"{said} is no real number", span,
+                   help="look at the numbers and sizes that it is made of: it is so whatever the data")  # fmt: skip
 
 
 def _divided(sign: str, a: Fraction, b: Fraction, span: Span) -> Fraction:

@@ -76,7 +76,7 @@ def _inlined(world: World, definition: syntax.Definition, values: Mapping[str, V
     assert not isinstance(body, tuple)
     context = place.context
     call = world.span(node.span, context.frame)
-    frame = frame_of(definition, context.frame, context.frame.prefix, context.order, call)
+    frame = frame_of(definition, context.frame, context.frame.prefix, context.order, call, node.span)
     scope = Scope(frame, home=world.homes.get(definition.span.file))
     uses = world.uses.get(id(definition))
     if uses is None:

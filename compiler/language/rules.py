@@ -14,7 +14,7 @@ from gradc.graph.index import dim, number
 from gradc.nearest import did_you_mean
 
 from . import core, syntax
-from .bind import bind
+from .bind import Bound, bind
 from .blocks import run, whole_equation
 from .core import Kind
 from .equations import force
@@ -25,11 +25,11 @@ from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Frame, Given, Scope
 from .tensors import store, tensor_value
-from .values import POISON, Array, Element, Value, described
+from .values import POISON, Array, Element, Value, decimal, described
 from .walk import nodes, statements_in, values_in
 from .world import Tables, World, ordered
 
-GRADIENT = "gradient"
+GRADIENT, RATE = "gradient", "lr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,10 @@ def _update(world: World, definition: syntax.Definition, group: Group, parameter
     with rule_tables(world) as tables:
         scope = _rule_scope(world, definition, group, axes, model)
         assert isinstance(definition.body, tuple)
+        errors = len(world.diagnostics)
         run(world, definition.body, scope)
+        if len(world.diagnostics) > errors:
+            raise Echo
         results = tuple(_result(world, name, axes, scope, definition)
                         for name in ("p", *(m.name for m in tables.moments)))  # fmt: skip
         return core.Update(
@@ -156,6 +159,7 @@ def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes:
         if parameter.name in ("p", "g", "t"):
             raise Refused("name-taken", f"{parameter.name} cannot be an argument of an optimizer", parameter.span,
                           help="p is the parameter, g its gradient, t the step")  # fmt: skip
+    _check_rate(world, bound, model.frame)
     for name, value in bound.values.items():
         scope.define(name, Given(_argument(world, name, value, context), number=True))
     for name in ("p", "g"):
@@ -165,6 +169,15 @@ def _rule_scope(world: World, definition: syntax.Definition, group: Group, axes:
         scope.define(group.scale, Given(tensor_value(line.span, group.scale, (), Kind.REAL)))
     _clip(world, group, scope, model)
     return scope
+
+
+def _check_rate(world: World, bound: Bound, frame: Frame) -> None:
+    """A learning rate is at least 0, here as on the command line; what a schedule gives is not known yet."""
+    rate = bound.values.get(RATE)
+    if isinstance(rate, Element) and rate.number is not None and rate.number < 0:
+        message = f"a learning rate is at least 0, and this is {decimal(rate.number)}"
+        help = "write lr = 1e-3: a step goes against the gradient; to make something grow, make less of its negative"
+        world.report(Refused("wrong-argument", message, bound.nodes[RATE].span, help=help), frame)
 
 
 def _argument(world: World, name: str, value: Value, context: Context) -> Value:

@@ -23,6 +23,7 @@ class Frame:
         prefix: what the names of its tensors and parameters begin with, dot included.
         order: its place in the model, for the order of parameters.
         call: the call in the user's own file; None for the file itself.
+        at: the call itself, which may stand in a file of the library.
         axes: what `...` in the definition's header stands for.
         results: the local names of what it returns, and the tensor names that these are to have.
         returns: what the tensor is called that `return[…] = …` makes, where `results` does not say.
@@ -36,6 +37,7 @@ class Frame:
     prefix: str = ""
     order: tuple[int, ...] = ()
     call: Span | None = None
+    at: Span | None = None
     axes: tuple[core.Axis, ...] | None = None
     results: Mapping[str, str] = field(default_factory=dict)
     returns: str = ""
@@ -59,10 +61,11 @@ class Frame:
         return shared + full.removeprefix(own)
 
 
-def frame_of(definition: syntax.Definition, parent: Frame, prefix: str, order: tuple[int, ...], call: Span) -> Frame:
+def frame_of(definition: syntax.Definition, parent: Frame, prefix: str, order: tuple[int, ...], call: Span,
+             at: Span) -> Frame:  # fmt: skip
     """The frame of a call inside of another's."""
     within = parent.within | {id(definition)}
-    return Frame(definition, parent, prefix, order, call, within=within, shared=parent.shared)
+    return Frame(definition, parent, prefix, order, call, at, within=within, shared=parent.shared)
 
 
 @dataclass(slots=True, eq=False)

@@ -112,6 +112,16 @@ def _fits_nothing(pattern: str, span: Span, leaves: Sequence[core.Leaf]) -> Refu
     return Refused("pattern-fits-nothing", f"no parameter fits {pattern}", span, help=f"the parameters are {names}")
 
 
+def _all_frozen(world: World, line: syntax.Optimize, names: set[str], leaves: Sequence[core.Leaf]) -> Refused:
+    """A line for parameters none of which is trained."""
+    freezing = {pattern.span: None for statement in world.statements if isinstance(statement, syntax.Freeze)
+                for pattern in statement.patterns if names & _fitting(pattern.value, leaves)}  # fmt: skip
+    declared = {leaf.span: None for leaf in leaves if leaf.frozen and leaf.name in names}
+    labels = [Label(line.span, "trained here"), *(Label(span, "frozen here") for span in {**freezing, **declared})]
+    return Refused("frozen-and-trained", f"all that {line.pattern} fits is frozen", line.span, labels,
+                   help="delete this line, or let some of them be trained")  # fmt: skip
+
+
 def _training(world: World, scope: Scope, lines: Sequence[syntax.Optimize], leaves: Sequence[core.Leaf],
               frozen: frozenset[str]) -> core.Training:  # fmt: skip
     for line in lines:
@@ -172,6 +182,8 @@ def _owners(world: World, lines: Sequence[syntax.Optimize], leaves: Sequence[cor
             names = _fitting(line.pattern, leaves)
             if not names and not _follows(world, scope, line.pattern):
                 world.report(_fits_nothing(line.pattern, line.span, leaves), scope.frame)
+            elif names and not any(leaf.name in names for leaf in trained):
+                world.report(_all_frozen(world, line, names, leaves), scope.frame)
             for name in names:
                 fits[name].append(line)
     owners: dict[str, syntax.Optimize] = {}

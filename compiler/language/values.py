@@ -6,6 +6,7 @@ element-wise text such as `x * sigmoid(x)` costs no tensor in between; one that 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -157,6 +158,11 @@ def whole(span: Span, value: IndexExpr) -> Element:
     if value.constant is not None:
         return constant(span, value.constant)
     return Element(core.Whole(span, value), core.Kind.WHOLE, index=value)
+
+
+def decimal(value: Fraction) -> str:
+    """A known number as it is read: 1.5, 0.333333."""
+    return f"{Decimal(value.numerator) / Decimal(value.denominator):.6g}"
 
 
 def described(value: Value) -> str:

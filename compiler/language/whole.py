@@ -1,12 +1,14 @@
 """Operations on whole tensors: by element, products, concat, reshape, transpose. Nothing is broadcast silently."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gradc.errors import Label, Span
 from gradc.graph.index import ONE, IndexExpr, Ranges, index, number, split_multiple
 
 from . import core, syntax
 from .arithmetic import apply, where
+from .conditions import meanings
 from .indices import indices_for
 from .mends import at_indices, joined_along, tensors_to_join
 from .places import Place
@@ -43,10 +45,16 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
             return where(parts[0], parts[1], parts[2], span, ranges)
         return apply(function, parts, span, ranges)
 
+    axes = _one_shape(function, numbers, arrays, node) if arrays else ()
+    try:
+        sample = combined([v.sample if isinstance(v, Array) else v for v in numbers], place.ranges)
+    except Refused as refused:
+        if refused.diagnostic.span == span and world.in_library(node.span):
+            told = meanings(world, node, place) or refused.diagnostic.help
+            refused.diagnostic = replace(refused.diagnostic, span=node.span, help=told)
+        raise
     if not arrays:
-        return combined([v for v in numbers if isinstance(v, Element)], place.ranges)
-    axes = _one_shape(function, numbers, arrays, node)
-    sample = combined([v.sample if isinstance(v, Array) else v for v in numbers], place.ranges)
+        return sample
 
     def at(subscripts: Subscripts, ranges: Ranges) -> Element:
         return combined([v.at(subscripts, ranges) if isinstance(v, Array) else v for v in numbers], ranges)

@@ -176,7 +176,7 @@ class World:
             labels = found.labels if found.span == frame.call else (*found.labels, label)
             return replace(found, labels=labels)
         labels = found.labels if found.labels else (Label(found.span, f"here, in {name}"),)
-        return replace(found, span=frame.call, labels=(Label(frame.call, f"in this call of {name}"), *labels))
+        return replace(found, span=frame.call, labels=(*_calls(frame), *labels))
 
     def in_library(self, span: Span) -> bool:
         """Whether a place is in a file of the library."""
@@ -304,8 +304,21 @@ class World:
         return True
 
 
+def _calls(frame: Frame) -> list[Label]:
+    """The call in the user's own file, and those in the library that it leads through."""
+    labels: list[Label] = []
+    inner: Frame | None = frame
+    while inner is not None and inner.definition and inner.call and inner.call == frame.call:
+        labels.insert(0, Label(inner.at or inner.call, f"in this call of {inner.definition.name}"))
+        inner = inner.parent
+    return labels
+
+
 def _says(known: Diagnostic, again: Diagnostic) -> bool:
-    """Whether an error says all that another does: the same, or the same of several places of a line, this one too."""
+    """Whether an error says all that another does: the same, or the same of several places of a line, this one too; of
+    a call, whichever lines of the library it is found in."""
+    if again.span and (known.message, known.help, known.span) == (again.message, again.help, again.span):
+        return True
     joined = replace(again, span=known.span, labels=known.labels)
     return known == again or (known == joined and any(label.span == again.span for label in known.labels))
 

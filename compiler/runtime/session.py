@@ -5,7 +5,11 @@
 
 from dataclasses import dataclass
 
-from .interface import Emitted, Flat, State
+import numpy as np
+
+from gradc.errors import Diagnostic, GradcError
+
+from .interface import Array, Emitted, Flat, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,21 @@ class Session:
 
 
 def start(module: Emitted, seed: int, lr: float | None = None) -> Session:
-    """A session before its first step."""
-    params = module.init(seed)
+    """A session before its first step.
+
+    Raises:
+        GradcError: a law gives NaN.
+    """
+    with np.errstate(all="ignore"):  # what is no number is told with its name
+        params = module.init(seed)
+    if np.isnan(params.flat).any():
+        raise GradcError([_no_number(name, params[name]) for name in params if np.isnan(params[name]).any()])
     state = module.init_state(params)
     state.seed = seed
     return Session(module, params, state, lr=lr)
+
+
+def _no_number(name: str, values: Array) -> Diagnostic:
+    message = f"the initial law of {name} gives NaN at {np.isnan(values).sum():,} of {values.size:,} places"
+    help = "look at the law there: a root or a logarithm of a number below 0, 0 / 0, inf - inf"
+    return Diagnostic("law-gives-nan", message, help=help)
