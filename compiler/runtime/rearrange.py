@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradc.errors import GradcError, fail
-
 from .interface import Array
 
 Axes = tuple[tuple[str, ...], ...]
@@ -47,11 +45,12 @@ def parse(text: str) -> Source:
     """Reads an entry of a table.
 
     Raises:
-        GradcError: it is not written as one, or the two sides do not have the same axes.
+        ValueError: it is not written as one, or the two sides do not have the same axes.
     """
-    tensor, colon, rest = map(str.strip, text.partition(": "))
+    tensor = tensor_of(text)
+    _, colon, rest = text.partition(": ")
     if not colon:
-        return as_it_is(text.strip())
+        return as_it_is(tensor)
     axes, _, where = rest.partition(" where ")
     left, arrow, right = axes.partition("->")
     if not tensor or not arrow:
@@ -62,8 +61,13 @@ def parse(text: str) -> Source:
     return source
 
 
-def _malformed(text: str, reason: str) -> GradcError:
-    return fail("bad-table", f"the entry {text!r} of the table: {reason}", f"an entry is written {EXAMPLE}")
+def tensor_of(text: str) -> str:
+    """The tensor of the file that an entry is about, even one that is not written as an entry."""
+    return text.partition(": ")[0].strip()
+
+
+def _malformed(text: str, reason: str) -> ValueError:
+    return ValueError(f"{text!r}, where {reason}")
 
 
 def _axes(text: str, side: str) -> Axes:

@@ -17,12 +17,20 @@ from gradc.errors import GradcError, fail
 from gradc.patterns import fits
 
 from .interface import Array, Place
-from .rearrange import Source, as_it_is, parse, rearranged
+from .rearrange import EXAMPLE, Source, as_it_is, parse, rearranged, tensor_of
 from .tensors import TensorFile
 
 Missing = Literal["error", "init"]
 Table = Mapping[str, tuple[Source, ...]]
 MISSING: tuple[Missing, ...] = ("error", "init")
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An entry of a table that is not written as one: the reasons, and the tensors of the file that it names."""
+
+    reasons: tuple[str, ...]
+    tensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +41,19 @@ class Choice:
     missing: "init" gives a parameter that the file lacks its first values.
     ignore: patterns of tensors of the file that may be left over.
     table: where a parameter stands in the file, and how, if not under its own name and in its own shape.
+    malformed: of parameters whose entries in the table cannot be read, what is wrong with each.
     """
 
     only: tuple[str, ...] = ("*",)
     missing: Missing = "error"
     ignore: tuple[str, ...] = ()
     table: Table = field(default_factory=dict)
+    malformed: "Mapping[str, Malformed]" = field(default_factory=dict)
 
     @property
     def everything(self) -> bool:
         """Whether it is the whole file that is wanted, as gradc wrote it."""
-        return self.only == ("*",) and not self.table
+        return self.only == ("*",) and not self.table and not self.malformed
 
     def of(self, names: Iterable[str]) -> list[str]:
         """The parameters that are wanted."""
@@ -55,12 +65,15 @@ def choice(only: str | Sequence[str] | None, missing: str, ignore: str | Sequenc
     """A choice as users write it: one pattern or several, the table a TOML file or a dict.
 
     Raises:
-        GradcError: `missing` is no word for it, or the table cannot be read.
+        GradcError: `missing` is no word for it, or the file of the table cannot be read.
     """
     if missing not in MISSING:
         raise fail("bad-option", f'missing is "error" or "init", not {missing!r}', '"init" draws what the file lacks')
     patterns = ("*",) if only is None else _several(only)
-    return Choice(patterns, "init" if missing == "init" else "error", _several(ignore), _table(table))
+    entries = {name: _sources(value) for name, value in _entries(table)}
+    good = {name: entry for name, entry in entries.items() if not isinstance(entry, Malformed)}
+    malformed = {name: entry for name, entry in entries.items() if isinstance(entry, Malformed)}
+    return Choice(patterns, "init" if missing == "init" else "error", _several(ignore), good, malformed)
 
 
 def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
@@ -70,11 +83,10 @@ def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
 # ------------------------------------------------------------------ tables
 
 
-def _table(given: str | Path | Mapping[str, object] | None) -> Table:
+def _entries(given: str | Path | Mapping[str, object] | None) -> Iterator[tuple[str, object]]:
     if given is None:
-        return {}
-    entries = given if isinstance(given, Mapping) else _read_toml(Path(given))
-    return {name: _sources(name, value) for name, value in _flat(entries)}
+        return iter(())
+    return _flat(given if isinstance(given, Mapping) else _read_toml(Path(given)))
 
 
 def _read_toml(path: Path) -> Mapping[str, object]:
@@ -97,14 +109,20 @@ def _flat(entries: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _sources(name: str, value: object) -> tuple[Source, ...]:
+def _sources(value: object) -> tuple[Source, ...] | Malformed:
     """The tensors that a parameter is made of: one, or several to be added."""
     entries = value if isinstance(value, list | tuple) else [value]
     texts = [entry for entry in entries if isinstance(entry, str)]
     if not texts or len(texts) < len(entries):
-        message = f"the table's entry for {name} is a text or a list of texts, not {value!r}"
-        raise fail("bad-table", message, f'write "{name}" = "fc1.weight: o i -> i o"')
-    return tuple(parse(text) for text in texts)
+        return Malformed((f"{value!r}, and not a text or a list of texts",), tuple(map(tensor_of, texts)))
+    found: list[Source] = []
+    wrong: list[str] = []
+    for text in texts:
+        try:
+            found.append(parse(text))
+        except ValueError as error:
+            wrong.append(str(error))
+    return Malformed(tuple(wrong), tuple(map(tensor_of, texts))) if wrong else tuple(found)
 
 
 # ------------------------------------------------------------------ from a file
@@ -124,8 +142,10 @@ def chosen(choice: Choice, file: TensorFile, wanted: Mapping[str, Place], dtype:
     """
     wrong = list(_unknown(choice, wanted))
     found: dict[str, Array] = {}
-    used: set[str] = set()
+    used = {tensor for entry in choice.malformed.values() for tensor in entry.tensors}
     for name in choice.of(wanted):
+        if name in choice.malformed:
+            continue
         sources = choice.table.get(name) or (as_it_is(name),)
         used |= {source.tensor for source in sources}
         absent = [s.tensor for s in sources if s.tensor not in file.tensors and s.tensor not in file.strange]
@@ -141,27 +161,32 @@ def chosen(choice: Choice, file: TensorFile, wanted: Mapping[str, Place], dtype:
             wrong.append(f"parameter {name} {error}")
     wrong += [f"{name} is no parameter of the model" for name in _left_over(choice, file, used)]
     if wrong:
-        raise do_not_fit(file.path, wrong)
+        written = f"an entry of the table is written {EXAMPLE}\n" if choice.malformed else ""
+        raise do_not_fit(file.path, wrong, written)
     return found
 
 
-def do_not_fit(path: Path, wrong: Sequence[str]) -> GradcError:
-    """Everything of a file that does not fit the model."""
+def do_not_fit(path: Path, wrong: Sequence[str], first: str = "") -> GradcError:
+    """Everything of a file that does not fit the model; `first` is how to mend something else."""
     help = (
         "only (--only 'h.*') takes a part of it, missing = \"init\" (--missing init) draws what it lacks, ignore passes"
     )
     help += "\nover what is left; a table says where a parameter stands in another program's file: docs/weights.md"
     return fail(
-        "weights-differ", "".join([f"{path} does not fit the model:", *(f"\n     - {one}" for one in wrong)]), help
+        "weights-differ",
+        "".join([f"{path} does not fit the model:", *(f"\n     - {one}" for one in wrong)]),
+        f"{first}{help}",
     )
 
 
 def _unknown(choice: Choice, wanted: Mapping[str, Place]) -> Iterator[str]:
-    """Patterns and entries of the table that are for no parameter."""
+    """Patterns and entries of the table that are for no parameter, or cannot be read."""
     for pattern in choice.only:
         if not any(fits(pattern, name) for name in wanted):
             yield f"no parameter fits {pattern}; the model has {', '.join(wanted)}"
-    for name in choice.table:
+    for name, entry in choice.malformed.items():
+        yield from (f"the table's entry for {name} is {reason}" for reason in entry.reasons)
+    for name in (*choice.table, *choice.malformed):
         if name not in wanted:
             yield f"the table has {name}, which is no parameter of the model; it has {', '.join(wanted)}"
 
