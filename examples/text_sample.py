@@ -28,10 +28,12 @@ def written(model: gradc.Model, letters: str, start: str, length: int = 400, tem
 
 def main(file: str, weights: str, start: str = "The ") -> None:
     """Prints what the net writes."""
-    model = gradc.compile(file)
-    model.load(weights)
     with np.load(Path(__file__).parent / "data" / "text.npz") as data:
         letters = str(data["letters"])
+    if not set(start) & set(letters):
+        sys.exit(f"error: the net has learned no letter of {start!r}; begin with some of these: {letters.strip()}")
+    model = gradc.compile(file)
+    model.load(weights)
     print(written(model, letters, start))
 
 

@@ -382,3 +382,11 @@ def test_the_map_names_every_file_under_its_folder_and_no_other():
     suffixes = "py|grad|lark|json|typed"
     shown = {folder: set(re.findall(rf"`(\w+\.(?:{suffixes}))`", text)) for folder, text in named.items()}
     assert shown == files_of_the_compiler()
+
+
+@pytest.mark.parametrize("start", ["ßЖ", ""])
+def test_a_text_is_gone_on_with_from_letters_that_are_known(start):
+    script = [ROOT / "examples" / "text_sample.py", ROOT / "examples" / "text_gru.grad", "gru.safetensors", start]
+    run = subprocess.run([sys.executable, *script], capture_output=True, text=True, encoding="utf-8", check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert re.fullmatch(r"error: the net has learned no letter of '.*'; begin with some of these: .*\n", run.stderr)
