@@ -1,5 +1,6 @@
 """What callers may hand to an emitted module and to a model, and what is said of all else: nothing changes then."""
 
+import copy
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -87,11 +88,16 @@ WRONG: dict[str, tuple[str, Any, type[Exception], str]] = {
     "a function": ("x", len, TypeError, "x holds numbers; got object"),
     "whole numbers beyond 64 bits": ("ids", [2**70] * BATCH, TypeError, "ids holds whole numbers; got object"),
     "rows of different lengths": ("x", [[1.0, 2.0], [3.0]], ValueError, "x cannot be made an array: "),
-    "a number for an array": ("x", 1.0, ValueError, "x is [batch, n = 3]; got []"),
-    "no rows": ("x", np.zeros((0, 3)), ValueError, "x is [batch, n = 3]; got [0, 3]"),
-    "an axis too few": ("x", np.zeros(3), ValueError, "x is [batch, n = 3]; got [3]"),
-    "an axis too many": ("x", np.zeros((BATCH, 3, 1)), ValueError, "x is [batch, n = 3]; got [6, 3, 1]"),
-    "another extent": ("x", np.zeros((BATCH, 4)), ValueError, "x is [batch, n = 3]; got [6, 4]"),
+    "a number for an array": ("x", 1.0, ValueError, "x is [batch, n = 3], batch at least 1; got []"),
+    "no rows": ("x", np.zeros((0, 3)), ValueError, "x is [batch, n = 3], batch at least 1; got [0, 3]"),
+    "an axis too few": ("x", np.zeros(3), ValueError, "x is [batch, n = 3], batch at least 1; got [3]"),
+    "an axis too many": (
+        "x",
+        np.zeros((BATCH, 3, 1)),
+        ValueError,
+        "x is [batch, n = 3], batch at least 1; got [6, 3, 1]",
+    ),
+    "another extent": ("x", np.zeros((BATCH, 4)), ValueError, "x is [batch, n = 3], batch at least 1; got [6, 4]"),
     "another batch": ("ids", np.zeros(5, int), ValueError, "ids is [batch] with batch = 6; got [5]"),
     "a column for a vector": ("ids", np.zeros((BATCH, 1), int), ValueError, "ids is [batch] with batch = 6"),
     "a vector for a scalar": ("s", [1.0], ValueError, "s is a scalar; got [1]"),
@@ -114,7 +120,12 @@ WRONG: dict[str, tuple[str, Any, type[Exception], str]] = {
     "a target far outside": ("y", np.full(BATCH, 2**63, "u8"), ValueError, "y holds whole numbers from 0, below 3"),
     "real targets": ("y", np.zeros(BATCH), TypeError, "y holds whole numbers; got float64"),
     "fewer targets": ("y", np.zeros(5, int), ValueError, "y is [batch] with batch = 6; got [5]"),
-    "a free dim of 0": ("z", np.zeros((BATCH, 0)), ValueError, "z is [batch, time] with batch = 6; got [6, 0]"),
+    "a free dim of 0": (
+        "z",
+        np.zeros((BATCH, 0)),
+        ValueError,
+        "with batch = 6, time at least 1; got [6, 0]",
+    ),
 }
 
 
@@ -209,6 +220,8 @@ def test_buffers_of_another_model(module):
     ):
         with pytest.raises(ValueError, match=r"^params (or state )?are of another model: init\(\) .*of this one$"):
             call()
+    with pytest.raises(AttributeError, match=r"params have no .*: calls take params, then state"):
+        module.train_step(state, params, *arrays.values())
     for nothing in (None, {}, 3):
         with pytest.raises(AttributeError, match="has no attribute 'flat'"):
             module.predict(nothing, *inputs)
@@ -219,8 +232,18 @@ def test_buffers_of_another_model(module):
 
 def test_parameters_by_name(module):
     params = module.init(seed=2)
-    assert [*params] == ["w", "table", "bias"]
+    assert [*params] == [*params.keys()] == ["w", "table", "bias"]
     assert len(params) == 3
+    assert "w" in params
+    assert "W" not in params
+    for (name, value), other in zip(params.items(), params.values(), strict=True):
+        np.testing.assert_array_equal(value, params[name])
+        np.testing.assert_array_equal(other, params[name])
+    assert [*dict(params)] == [*params]
+    assert np.shares_memory(params.values()[0], params.flat)
+    np.testing.assert_array_equal(copy.deepcopy(params).flat, params.flat)
+    with pytest.raises(AttributeError, match=r"params have no w: .* names stand in params"):
+        _ = params.w
     for name in ("W", "h.weight", "", None, 0):
         with pytest.raises(KeyError, match=r"no parameter .*; there are w, table, bias"):
             params[name]
@@ -315,6 +338,27 @@ def test_arrays_of_a_fit(small):
     for arrays, named, message in cases:
         with pytest.raises(GradcError) as caught:
             small.fit(*arrays, **named, epochs=1, progress=False)
+        assert message in str(caught.value)
+    assert state_of(small) == before
+
+
+def test_arrays_of_a_call(small):
+    x, y = np.zeros((4, 2)), np.zeros(4, int)
+    before = state_of(small)
+    takes = "takes x[b, 2], y[b] : int(2); given: "
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: small.train_step(x), f"train_step {takes}1 by position. Pass each once, in this order or by name"),
+        (lambda: small.train_step(x, y, y), f"train_step {takes}3 by position"),
+        (lambda: small.evaluate(x, y=y, z=y), f"evaluate {takes}1 by position, y by name, z by name"),
+        (lambda: small.loss_and_gradients(x, y, x=x), f"loss_and_gradients {takes}2 by position, x by name"),
+        (lambda: small.train_step(), f"train_step {takes}none"),
+        (lambda: small.predict(x, y), "predict takes x[b, 2]; given: 2 by position"),
+        (lambda: small.train_step(x, y, seed=1), "unexpected keyword argument 'seed'"),
+        (lambda: small.train_step(x.astype(complex), y), "x holds numbers; got complex128"),
+    ]
+    for call, message in cases:
+        with pytest.raises(TypeError) as caught:
+            call()
         assert message in str(caught.value)
     assert state_of(small) == before
 

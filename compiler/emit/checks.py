@@ -136,7 +136,7 @@ class Checks:
         free = any(extent.dims for extent in tensor.extents)
         empty = [f"{name}.size == 0"] if free else []
         conditions = " or ".join([f"{name}.ndim != {len(tensor.axes)}", *wanted, *empty])
-        relation = self.relation(tensor, told)
+        relation = self.relation(tensor, told) + self.least(tensor, told)
         return [
             f"{name} = _array({checks})",
             f"if {conditions}:",
@@ -167,6 +167,11 @@ class Checks:
         dims = dict.fromkeys(dim for extent in tensor.extents for dim in extent.dims if dim in known)
         shown = ", ".join(f"{dim} = {{{known[dim]}}}" for dim in dims)
         return f" with {shown}" if shown else ""
+
+    def least(self, tensor: Tensor, known: dict[str, str]) -> str:
+        """`, batch at least 1`, of the dims that no array before this one told."""
+        dims = dict.fromkeys(dim for extent in tensor.extents for dim in extent.dims if dim not in known)
+        return f", {' and '.join(dims)} at least 1" if dims else ""
 
     def array_text(self) -> str:
         return "\n".join([

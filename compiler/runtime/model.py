@@ -123,28 +123,51 @@ class Model:
             FloatingPointError: the loss is not finite; the message names the step. It has been taken all the same:
                 parameters and state hold what came of it, mostly NaN. Who wants to go back keeps a copy, as `fit` does.
         """
-        return self.module.train_step(self.params, self.state, *arrays, **self._in_python(named))
+        try:
+            return self.module.train_step(self.params, self.state, *arrays, **self._in_python(named))
+        except TypeError as error:
+            raise self._told(error, "train_step", self.arrays, arrays, named) from None
 
     def loss_and_gradients(self, *arrays: Any, **named: Any) -> tuple[float, Flat]:
         """The loss, and its gradient by every parameter: `gradients["h.weight"]`, all of them in `gradients.flat`.
 
         `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
         """
-        return self.module.loss_and_gradients(self.params, *arrays, **self._in_python(named))
+        try:
+            return self.module.loss_and_gradients(self.params, *arrays, **self._in_python(named))
+        except TypeError as error:
+            raise self._told(error, "loss_and_gradients", self.arrays, arrays, named) from None
 
     def predict(self, *arrays: Any, **named: Any) -> Any:
         """The prediction for inputs: an array, or a dict of arrays by name where the model has several.
 
         `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
         """
-        return self.module.predict(self.params, *arrays, **self._in_python(named))
+        try:
+            return self.module.predict(self.params, *arrays, **self._in_python(named))
+        except TypeError as error:
+            raise self._told(error, "predict", input_specs(self.module), arrays, named) from None
 
     def evaluate(self, *arrays: Any, **named: Any) -> dict[str, float]:
         """The loss and every metric, by name. All examples are evaluated at once.
 
         `seed=` sets the random numbers of a model that has some. Raises as `train_step`.
         """
-        return self.module.evaluate(self.params, *arrays, **self._in_python(named))
+        try:
+            return self.module.evaluate(self.params, *arrays, **self._in_python(named))
+        except TypeError as error:
+            raise self._told(error, "evaluate", self.arrays, arrays, named) from None
+
+    def _told(self, error: TypeError, call: str, specs: Sequence[ArraySpec], arrays: Sequence[Any],
+              named: Mapping[str, Any]) -> TypeError:  # fmt: skip
+        """What is said of a call with too few arrays, too many or others: Python counts `params` and `state` too."""
+        wanted = [spec.name for spec in specs]
+        given = [*wanted[: len(arrays)], *(name for name in named if name in wanted or name != "seed")]
+        if len(arrays) <= len(specs) and sorted(given) == sorted(wanted):
+            return error
+        came = [f"{len(arrays)} by position"] * bool(arrays) + [f"{name} by name" for name in named]
+        takes = f"{call} takes {', '.join(map(str, specs)) or 'no arrays'}; given: {', '.join(came) or 'none'}"
+        return TypeError(f"{takes}. Pass each once, in this order or by name")
 
     def _in_python(self, named: dict[str, Any]) -> dict[str, Any]:
         """Arrays under the names that the module's functions have for them."""

@@ -36,6 +36,18 @@ class Params:
     def __iter__(self):
         return iter(PARAMS)
 
+    def __len__(self):
+        return len(PARAMS)
+
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
 
 class State:
     def __init__(self):
