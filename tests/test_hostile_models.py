@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "a loop over a long range": (f"{SCALAR}for i in range(10^9): x = w\nloss x", "1,000,000,000 rounds"),
     "a loop of -1": (f"{SCALAR}x = w\nrepeat -1: x = x * 2\nloss x", "cannot be repeated -1 times"),
-    "a loop of 1/2": (f"{SCALAR}x = w\nrepeat 0.5: x = x * 2\nloss x", "a whole number known when the model is"),
+    "a loop of 1/2": (f"{SCALAR}x = w\nrepeat 0.5: x = x * 2\nloss x", "wanted here, and this is 0.5"),
     "a definition of itself": (f"def f(a) = f(a)\n{SCALAR}loss f(w)", "calls itself: f → f"),
     "definitions of each other": (f"def f(a) = g(a)\ndef g(a) = f(a)\n{SCALAR}loss f(w)", "calls itself: f → g → f"),
     "definitions that double": (

@@ -7,6 +7,7 @@ from gradc.errors import Span
 from gradc.graph.index import IndexExpr
 
 from . import syntax
+from .core import Kind
 from .places import Context, Place
 from .refusal import Echo, OutOfBudget, Refused
 from .scopes import Scope
@@ -45,14 +46,15 @@ def decided(world: World, node: syntax.Expression, scope: Scope) -> bool:
         raise Echo
     if isinstance(value, Element) and value.truth is not None:
         return value.truth
-    if isinstance(value, Element):
+    if isinstance(value, Element) and value.kind is Kind.BOOL:
         raise Refused("not-known", "this condition is not known when the model is compiled", node.span,
                       help="in an equation write `if … then … else …`")  # fmt: skip
     raise Refused(
         "not-a-condition",
         f"a condition is wanted here, and this is {described(value)}",
         node.span,
-        help="a condition compares, as in n > 0 or padding == same",
+        help=meanings(world, node, place_here(scope, node.span))
+        or "a condition compares, as in n > 0 or padding == same",
     )
 
 
@@ -129,6 +131,9 @@ def _number(value: Value, span: Span) -> int:
         raise Echo
     if isinstance(value, Element) and value.number is not None and value.number.denominator == 1:
         return int(Fraction(value.number))
+    if isinstance(value, Element) and value.number is not None:
+        message = f"a whole number is wanted here, and this is {decimal(value.number)}"
+        raise Refused("not-whole", message, span, help="write a whole number; n // 2 rounds down")
     raise Refused("not-known", f"a whole number known when the model is compiled is wanted here, and this is "
                   f"{described(value)}", span, help="free dims are known only when the model is called")  # fmt: skip
 

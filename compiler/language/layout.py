@@ -4,6 +4,7 @@ A line goes on while a bracket is open. What is wrong with brackets and indentat
 and the blocks around are known; such a line becomes the one word BAD, and the parser goes on after it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ class Layout:
         for line in lines:
             if not line.bad:
                 _name_soft_words(line.words)
+                self._check_digits(line)
         return self._indented(lines)
 
     # ------------------------------------------------------------ brackets
@@ -93,6 +95,16 @@ class Layout:
             self.problems.append(problem)
         words = [word for row in rows[first:restart] for word in row]
         return Line(words, start, problem is not None), restart
+
+    # ------------------------------------------------------------ numbers
+
+    def _check_digits(self, line: Line) -> None:
+        """Numbers that are cut into groups, such as 1,000 and 1_000."""
+        for at, word in enumerate(line.words):
+            pieces = _pieces(line.words, at) if word.type == "NUMBER" else []
+            if len(pieces) > 1:
+                joined = "".join(piece.text.replace("_", "") for piece in pieces)
+                self._spoil(line, "digit-groups", word.span.to(pieces[-1].span), joined=joined)
 
     # ------------------------------------------------------------ blocks
 
@@ -237,6 +249,27 @@ def _has_assignment(words: list[Word]) -> bool:
         if depth < 0:
             return False
     return False
+
+
+def _pieces(words: Sequence[Word], first: int) -> list[Word]:
+    """A number and the groups of three digits that touch it, where they can be nothing else: `1,500` may be two."""
+    pieces, at, certain = [words[first]], first + 1, False
+    while at < len(words) and _touch(words[at - 1], words[at]):
+        mark = words[at]
+        group = re.fullmatch(r"(_\d{3})+", mark.text)
+        comma = mark.type == "COMMA" and at + 1 < len(words) and _touch(mark, words[at + 1])
+        if comma and re.fullmatch(r"\d{3}(\.\d*)?", words[at + 1].text):
+            at, certain = at + 1, certain or words[at + 1].text.startswith("0")
+        elif not group:
+            break
+        certain = certain or group is not None
+        pieces.append(words[at])
+        at += 1
+    return pieces if certain else pieces[:1]
+
+
+def _touch(word: Word, other: Word) -> bool:
+    return word.start + len(word.text) == other.start
 
 
 def _edge(kind: str, near: Word) -> Word:

@@ -1,6 +1,7 @@
 """How to mend what is usual elsewhere: `x.T`, `x[0]`, `sum(x, axis = 1)`, `concat([a, b])`, as gradc writes it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gradc.graph.index import ONE
 
@@ -87,6 +88,30 @@ def missing_subscripts(node: syntax.Subscript, name: str, count: int, axes: Sequ
     at = [*given, *[letter for letter in LETTERS if letter not in given][: len(axes) - count]]
     left = ", ".join(place for place in at if place.isidentifier())
     return f"a read names a place on every axis: y[{left}] = {name}[{', '.join(at)}]"
+
+
+def whole_subscript(node: syntax.Expression) -> str:
+    """`x[i / 2]` with a whole number: x[i // 2]."""
+    match node:
+        case syntax.Binary(operator="/"):
+            return f"write {unparse(replace(node, operator='//'))}, which rounds down"
+        case syntax.Binary(operator="^", left=syntax.Name(name=name), right=syntax.Number(value=power)):
+            if power in range(2, 5):
+                return f"write {' * '.join([name] * int(power))}"
+        case syntax.Number():
+            return "places count from 0: write a whole number; what lies between two places is a mean of both"
+    return "a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers"
+
+
+def no_value(name: str) -> str:
+    """What to write in place of the name of a built-in function alone: `h = sum`."""
+    if name in ("uniform", "normal"):
+        return f"write {name}(), a fresh number at every place"
+    if name == "grad":
+        return "write grad(y, x), the derivatives of the sum of y by x"
+    if name in SIGNATURES:
+        return f"write {SIGNATURES[name]}"
+    return f"write {name}(x) of a whole tensor, or {name}[i](x[b, i]) over an index"
 
 
 def tensors_to_join(values: Sequence[Value]) -> str:

@@ -116,6 +116,13 @@ FOUND = (
         found=True,
     ),
     Row(
+        "digit-groups",
+        "a number is written without signs between its digits",
+        "write {joined}",
+        ("dim n = 1,000", "y = x * 1,000", "y = f(1,500,000.5)", "y[i: 1_000] = 1", "fit epochs = 1_000_000"),
+        found=True,
+    ),
+    Row(
         "number-out-of-range",
         "{number} is beyond what a number can be here: 0, or between 1e-400 and 1e308 in size",
         "for a number without bound write inf",

@@ -166,7 +166,7 @@ LINES = (
         "number-with-name",
         "an operator is missing between {before} and {text}",
         "write `*` to multiply; a number is 0.5, 1e-3 or 100000, and a name begins with a letter",
-        ("y = 2x", "y = 1_000", "y = 3pi * r", "y = f(2x)", "x = 0x10", "repeat 2n: x = x", "y = if 2a then b else c"),
+        ("y = 2x", "y = 1_0", "y = 3pi * r", "y = f(2x)", "x = 0x10", "repeat 2n: x = x", "y = if 2a then b else c"),
         at=of("NAME FULL_NAME"),
         before=of("NUMBER"),
         touching=True,

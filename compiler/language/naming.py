@@ -10,7 +10,7 @@ from gradc.nearest import MUCH_LIKE, did_you_mean
 from . import core, syntax
 from .arithmetic import ARITY
 from .cycles import depends
-from .mends import ATTRIBUTE
+from .mends import ATTRIBUTE, no_value
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .refusal import Echo, Refused
@@ -49,6 +49,9 @@ def name_value(world: World, node: syntax.Name, place: Place) -> Value:
         return Function(name, definition)
     if _is_word(name, place):
         return Word(name)
+    if name in BUILT_IN:
+        message = f"{name} is a function, and a value is wanted here"
+        raise Refused("not-a-tensor", message, node.span, help=no_value(name))
     raise unknown_name(world, node, place)
 
 

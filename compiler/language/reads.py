@@ -14,12 +14,13 @@ from gradc.graph.index import IndexExpr, index
 from . import core, syntax
 from .arithmetic import apply, where
 from .indices import shown_base, wrong_count
+from .mends import whole_subscript
 from .places import Place
 from .refusal import Refused
 from .scopes import Size
 from .tensors import place_of, settled
 from .unparse import unparse
-from .values import NO_RANGE, POISON, Array, Element, Items, Value, constant, described, shown
+from .values import NO_RANGE, POISON, Array, Element, Items, Value, constant, decimal, described, shown
 from .walk import nodes
 from .world import World
 
@@ -56,8 +57,9 @@ def read(world: World, node: syntax.Subscript, place: Place) -> Value:
             help=f"leave the brackets out: {shown_base(node)}",
         )
     elements = [value for value in values if isinstance(value, Element)]
+    _check_whole(node, elements)
     parts = _expanded(node, elements, base, place)
-    subscripts = tuple(_as_index(world, part, node, place) for part in parts)
+    subscripts = tuple(_as_index(world, part, place) for part in parts)
     if node.guarded:
         return _guarded(base, subscripts, node, place)
     for subscript, axis in zip(subscripts, base.axes, strict=True):
@@ -205,16 +207,18 @@ def _expanded(node: syntax.Subscript, elements: Sequence[Element], base: Array, 
     return [*elements[: dots[0]], *rest, *elements[dots[0] :]]
 
 
-def _as_index(world: World, element: Element, node: syntax.Subscript, place: Place) -> IndexExpr:
+def _check_whole(node: syntax.Subscript, elements: Sequence[Element]) -> None:
+    plain = [part for part in node.subscripts if not isinstance(part, syntax.Ellipsis)]
+    for part, element in zip(plain, elements, strict=True):
+        if element.size is None and element.kind is not core.Kind.WHOLE:
+            what = described(element) if element.number is None else decimal(element.number)
+            raise Refused("not-a-subscript", f"a subscript is a whole number, and this is {what}", part.span,
+                          help=whole_subscript(part))  # fmt: skip
+
+
+def _as_index(world: World, element: Element, place: Place) -> IndexExpr:
     if element.size is not None:
         return element.size
-    if element.kind is not core.Kind.WHOLE:
-        raise Refused(
-            "not-a-subscript",
-            f"a subscript is a whole number, and this is {described(element)}",
-            node.span,
-            help="a tensor of whole numbers is declared with `: int(n)`; floor and round make whole numbers",
-        )
     if element.index is not None:
         return place.ranges.simplified(element.index)
     return place_of(world, element, place)

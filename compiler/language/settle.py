@@ -182,4 +182,7 @@ class Settling:
 def _undetermined(variable: Variable) -> Refused:
     message = f"nothing says what index {variable.name} runs over"
     help = f"read a tensor at it, or state its extent, as in [{variable.name}: 10]"
+    if variable.reads:
+        at = str(variable.reads[0][0]).replace(variable.internal, variable.name)
+        help = f"state its extent, as in [{variable.name}: 10]: how far it goes does not follow from {at}"
     return Refused("undetermined-index", message, variable.span, help=help)
