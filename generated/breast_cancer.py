@@ -547,6 +547,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -647,7 +659,7 @@ def evaluate(params, x, y, *, seed=0):
 def _checked_inputs(x):
     x = _array("x", x, "fiu", "numbers", f4)
     if x.ndim != 2 or x.shape[1] != 30 or x.size == 0:
-        raise ValueError(f"x is [batch, features = 30]; got {list(x.shape)}")
+        raise ValueError(f"x is [batch, features = 30], batch at least 1; got {list(x.shape)}")
     return (x,)
 
 
@@ -678,12 +690,6 @@ def _out_of_range(name, array, place):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

@@ -220,7 +220,7 @@ def sine_less(x, h):
 
 
 @vector
-def turned(value, n):
+def mirrored(value, n):
     """The value, or, where n is odd, what lies across 0 from it."""
     return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
@@ -230,7 +230,7 @@ def sin(x):
     """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f4(x * f4(0.31830987) + f4(12582912.0))
-    value = turned(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
+    value = mirrored(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
     if not abs(x) <= f4(32768.0):
         value = rare(np.sin, x)
     return value
@@ -240,7 +240,7 @@ def sin(x):
 def cos(x):
     """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
     shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
-    value = turned(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
+    value = mirrored(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
     if not abs(x) <= f4(32768.0):
         value = rare(np.cos, x)
     return value
@@ -313,8 +313,8 @@ def pure(module, name, kind):
 
 
 @kernel
-def forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored):
-    """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
+def forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored):
+    """mirrored_[r, c] = if c == 0 then -q[r, c] else q[r, c]                                burgers.grad:16
     u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
     dux_ddu_dq[r, 0] = 1                                                                     burgers.grad:24
     dux_ddu_dmirrored[r, c] = if c == 0 then -dux_ddu_dq[r, c] else dux_ddu_dq[r, c]         burgers.grad:16
@@ -322,7 +322,7 @@ def forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
     n = q.shape[0]
     for r in range(n):
         for c in range(2):
-            mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
+            mirrored_[r, c] = -q[r, c] if c == 0 else q[r, c]
         u_sin[r] = sin(f4(np.pi) * q[r, 0])
         dux_ddu_dq[r, ...] = f4(0.0)
         dux_ddu_dq[r, 0] = f4(1.0)
@@ -331,12 +331,12 @@ def forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
 
 
 @kernel
-def forward_h_dense_x(q, mirrored, h_dense_x):
-    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored[i - n, j]                       burgers.grad:18"""
+def forward_h_dense_x(q, mirrored_, h_dense_x):
+    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored_[i - n, j]                      burgers.grad:18"""
     n = q.shape[0]
     for i in range(2 * n):
         for j in range(2):
-            h_dense_x[i, j] = q[i, j] if i < n else mirrored[i - n, j]
+            h_dense_x[i, j] = q[i, j] if i < n else mirrored_[i - n, j]
 
 
 @kernel
@@ -868,14 +868,14 @@ def adam(m, g, v_, p, t):
 
 
 @kernel
-def forward_mirrored(q, mirrored, u):
-    """mirrored[r, c] = if c == 0 then -q[r, c] else q[r, c]                                 burgers.grad:16
+def forward_mirrored(q, mirrored_, u):
+    """mirrored_[r, c] = if c == 0 then -q[r, c] else q[r, c]                                burgers.grad:16
     u_sin[r] = sin(pi*q[r, 0])                                                               burgers.grad:21
     """
     n = q.shape[0]
     for r in range(n):
         for c in range(2):
-            mirrored[r, c] = -q[r, c] if c == 0 else q[r, c]
+            mirrored_[r, c] = -q[r, c] if c == 0 else q[r, c]
         u[r] = sin(f4(np.pi) * q[r, 0])
 
 
@@ -993,7 +993,7 @@ def differentiate(params, d_params, work, q, known):
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     d_h_weight, d_h_bias, d_h_2_weight, d_h_2_bias, d_h_3_weight, d_h_3_bias, d_v_weight, d_v_bias = parts(d_params)
-    mirrored = view(work, 0, (n, 2))
+    mirrored_ = view(work, 0, (n, 2))
     u_sin = view(work, 2 * n, (n,))
     dux_ddu_dq = view(work, 3 * n, (n, 2))  # kept for d_v
     dux_ddu_dmirrored = view(work, 5 * n, (n, 2))
@@ -1057,8 +1057,8 @@ def differentiate(params, d_params, work, q, known):
     d_h_dense = view(work, 1618 * n, (2 * n, 24))
 
     # forward
-    forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_dense_x(q, mirrored, h_dense_x)
+    forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h_dense_x(q, mirrored_, h_dense_x)
     gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
     forward_h(h, h_bias, n)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
@@ -1246,14 +1246,14 @@ def predict_entry(params, work, q, u):
         raise ValueError("params are of another model: init() makes those of this one")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
-    mirrored = view(work, 0, (n, 2))
+    mirrored_ = view(work, 0, (n, 2))
     h_dense_x = view(work, 2 * n, (2 * n, 2))
     h = view(work, 6 * n, (2 * n, 24))
     h_2 = view(work, 54 * n, (2 * n, 24))
     h_3_dense_sum = view(work, 6 * n, (2 * n, 24))
     v = view(work, 0, (2 * n,))
-    forward_mirrored(q, mirrored, u)
-    forward_h_dense_x(q, mirrored, h_dense_x)
+    forward_mirrored(q, mirrored_, u)
+    forward_h_dense_x(q, mirrored_, h_dense_x)
     gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
     forward_h(h, h_bias, n)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
@@ -1271,7 +1271,7 @@ def evaluate_entry(params, work, q, known):
         raise ValueError("params are of another model: init() makes those of this one")
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
-    mirrored = view(work, 0, (n, 2))
+    mirrored_ = view(work, 0, (n, 2))
     u_sin = view(work, 2 * n, (n,))
     dux_ddu_dq = view(work, 3 * n, (n, 2))
     dux_ddu_dmirrored = view(work, 5 * n, (n, 2))
@@ -1300,8 +1300,8 @@ def evaluate_entry(params, work, q, known):
     dux_dh_dense = view(work, 157 * n, (2 * n, 24))
     dux_dh_dense_x = view(work, 351 * n, (2 * n, 2))
     dux_dq = view(work, 205 * n, (n, 2))
-    forward_dux_ddu_dmirrored(q, mirrored, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_dense_x(q, mirrored, h_dense_x)
+    forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
+    forward_h_dense_x(q, mirrored_, h_dense_x)
     gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
     forward_h(h, h_bias, n)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
@@ -1371,6 +1371,18 @@ class Params:
 
     def __len__(self):
         return len(PARAMS)
+
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
 
 
 class State:
@@ -1465,7 +1477,7 @@ def evaluate(params, q, known, *, seed=0):
 def _checked_inputs(q):
     q = _array("q", q, "fiu", "numbers", f4)
     if q.ndim != 2 or q.shape[1] != 2 or q.size == 0:
-        raise ValueError(f"q is [n, 2]; got {list(q.shape)}")
+        raise ValueError(f"q is [n, 2], n at least 1; got {list(q.shape)}")
     return (q,)
 
 
@@ -1490,12 +1502,6 @@ def _array(name, value, kinds, words, dtype):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

@@ -378,12 +378,34 @@ def backward_h(d_last, d_h, first, last):
 
 
 @kernel
-def backward_h_c(d_h, h_tanh, h_output_gate, d_h_z, d_h_c, first, last, t):
+def backward_h_c(
+    d_h,
+    h_tanh,
+    h_output_gate,
+    h_forget_gate,
+    h_input_gate,
+    h_c,
+    h_candidate,
+    d_h_z,
+    d_h_c,
+    first,
+    last,
+    t,
+):
     """d_h_output_gate[b, t, j] = d_h[b, t, j]*h_tanh[b, t, j]                           digits_lstm.grad:13
     d_h_tanh[b, t, j] = d_h[b, t, j]*h_output_gate[b, t, j]                              digits_lstm.grad:13
     d_h_c[b, t, j] = d_h_tanh[b, t, j]*(1 - h_tanh[b, t, j]^2)                           digits_lstm.grad:13
+    d_h_c[b, t, j] += d_h_c[b, t + 1, j]*h_forget_gate[b, t + 1, j]  where t <= 6        digits_lstm.grad:13
+    d_h_candidate[b, t, j] = d_h_c[b, t, j]*h_input_gate[b, t, j]                        digits_lstm.grad:13
+    d_h_forget_gate[b, t, j] = d_h_c[b, t, j]*h_c[b, t - 1, j]  where t >= 1             digits_lstm.grad:13
+    d_h_input_gate[b, t, j] = d_h_c[b, t, j]*h_candidate[b, t, j]                        digits_lstm.grad:13
     d_h_z[b, t, 3, j] = d_h_output_gate[b, t, j]*h_output_gate[b, t, j]*(1 -
             h_output_gate[b, t, j])                                                      digits_lstm.grad:13
+    d_h_z[b, t, 2, j] += d_h_candidate[b, t, j]*(1 - h_candidate[b, t, j]^2)             digits_lstm.grad:13
+    d_h_z[b, t, 0, j] += d_h_input_gate[b, t, j]*h_input_gate[b, t, j]*(1 -
+            h_input_gate[b, t, j])                                                       digits_lstm.grad:13
+    d_h_z[b, t, 1, j] += d_h_forget_gate[b, t, j]*h_forget_gate[b, t, j]*(1 -
+            h_forget_gate[b, t, j])                                                      digits_lstm.grad:13
     """
     for b in range(first, last):
         d_h_z[b, t, ...] = f4(0.0)
@@ -391,49 +413,17 @@ def backward_h_c(d_h, h_tanh, h_output_gate, d_h_z, d_h_c, first, last, t):
             d_h_output_gate = d_h[b, t, j] * h_tanh[b, t, j]
             d_h_tanh = d_h[b, t, j] * h_output_gate[b, t, j]
             d_h_c[b, t, j] = d_h_tanh * (f4(1.0) - h_tanh[b, t, j] * h_tanh[b, t, j])
-            d_h_z[b, t, 3, j] = d_h_output_gate * h_output_gate[b, t, j] * (f4(1.0) - h_output_gate[b, t, j])
-
-
-@kernel
-def backward_h_c_through_t(d_h_c, h_forget_gate, first, last, t):
-    """d_h_c[b, t, j] += d_h_c[b, t + 1, j]*h_forget_gate[b, t + 1, j]  where t <= 6     digits_lstm.grad:13"""
-    for b in range(first, last):
-        for j in range(64):
-            d_h_c[b, t, j] += d_h_c[b, t + 1, j] * h_forget_gate[b, t + 1, j]
-
-
-@kernel
-def backward_h_z(d_h_c, h_input_gate, h_candidate, d_h_z, first, last, t):
-    """d_h_candidate[b, t, j] = d_h_c[b, t, j]*h_input_gate[b, t, j]                     digits_lstm.grad:13
-    d_h_input_gate[b, t, j] = d_h_c[b, t, j]*h_candidate[b, t, j]                        digits_lstm.grad:13
-    d_h_z[b, t, 2, j] += d_h_candidate[b, t, j]*(1 - h_candidate[b, t, j]^2)             digits_lstm.grad:13
-    d_h_z[b, t, 0, j] += d_h_input_gate[b, t, j]*h_input_gate[b, t, j]*(1 -
-            h_input_gate[b, t, j])                                                       digits_lstm.grad:13
-    """
-    for b in range(first, last):
-        for j in range(64):
+            if t <= 6:
+                d_h_c[b, t, j] += d_h_c[b, t + 1, j] * h_forget_gate[b, t + 1, j]
             d_h_candidate = d_h_c[b, t, j] * h_input_gate[b, t, j]
+            d_h_forget_gate = f4(0.0)
+            if t > 0:
+                d_h_forget_gate = d_h_c[b, t, j] * h_c[b, t - 1, j]
             d_h_input_gate = d_h_c[b, t, j] * h_candidate[b, t, j]
+            d_h_z[b, t, 3, j] = d_h_output_gate * h_output_gate[b, t, j] * (f4(1.0) - h_output_gate[b, t, j])
             d_h_z[b, t, 2, j] += d_h_candidate * (f4(1.0) - h_candidate[b, t, j] * h_candidate[b, t, j])
             d_h_z[b, t, 0, j] += d_h_input_gate * h_input_gate[b, t, j] * (f4(1.0) - h_input_gate[b, t, j])
-
-
-@kernel
-def backward_h_forget_gate(d_h_c, h_c, d_h_forget_gate, first, last, t):
-    """d_h_forget_gate[b, t, j] = d_h_c[b, t, j]*h_c[b, t - 1, j]  where t >= 1          digits_lstm.grad:13"""
-    for b in range(first, last):
-        for j in range(64):
-            d_h_forget_gate[b, j] = d_h_c[b, t, j] * h_c[b, t - 1, j]
-
-
-@kernel
-def backward_h_z_of_h_forget_gate(d_h_z, d_h_forget_gate, h_forget_gate, first, last, t):
-    """d_h_z[b, t, 1, j] += d_h_forget_gate[b, t, j]*h_forget_gate[b, t, j]*(1 -
-    h_forget_gate[b, t, j])                                                              digits_lstm.grad:13
-    """
-    for b in range(first, last):
-        for j in range(64):
-            d_h_z[b, t, 1, j] += d_h_forget_gate[b, j] * h_forget_gate[b, t, j] * (f4(1.0) - h_forget_gate[b, t, j])
+            d_h_z[b, t, 1, j] += d_h_forget_gate * h_forget_gate[b, t, j] * (f4(1.0) - h_forget_gate[b, t, j])
 
 
 @kernel
@@ -664,7 +654,6 @@ def over_rows(params, d_params, first, last, work, x, y):
     d_h = view(work, 5962 * batch + 266, (batch, 8, 64))
     d_h_c = view(work, 5440 * batch + 256, (batch, 8, 64))
     d_h_z = view(work, 6474 * batch + 266, (batch, 8, 4, 64))
-    d_h_forget_gate = view(work, 2112 * batch, (batch, 64))
     d_h_wh_factor_2 = view(work, 8522 * batch + 266, (batch, 8, 4, 64))
 
     # forward
@@ -724,15 +713,9 @@ def over_rows(params, d_params, first, last, work, x, y):
             gemm(
                 view(d_h_z, 0, (batch, 8, 256))[first:last, t + 1], view(h_wh, 0, (64, 256)).T, d_h[first:last, t], True
             )
-        backward_h_c(d_h, h_tanh, h_output_gate, d_h_z, d_h_c, first, last, t)
-        if t <= 6:
-            backward_h_c_through_t(d_h_c, h_forget_gate, first, last, t)
-        backward_h_z(d_h_c, h_input_gate, h_candidate, d_h_z, first, last, t)
-        if t > 0:
-            backward_h_forget_gate(d_h_c, h_c, d_h_forget_gate, first, last, t)
-        else:
-            d_h_forget_gate[...] = f4(0.0)
-        backward_h_z_of_h_forget_gate(d_h_z, d_h_forget_gate, h_forget_gate, first, last, t)
+        backward_h_c(
+            d_h, h_tanh, h_output_gate, h_forget_gate, h_input_gate, h_c, h_candidate, d_h_z, d_h_c, first, last, t
+        )
     backward_h_bias(d_h_z, d_h_bias, d_h_wh_factor_2, first, last)
     # d_h_wh[k, g, j] = Σ_b,t d_h_wh_factor[b, t, k] d_h_wh_factor_2[b, t, g, j]
     gemm(
@@ -1093,6 +1076,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -1244,7 +1239,7 @@ def evaluate(params, x, y, *, seed=0):
 def _checked_inputs(x):
     x = _array("x", x, "fiu", "numbers", f4)
     if x.ndim != 2 or x.shape[1] != 64 or x.size == 0:
-        raise ValueError(f"x is [batch, 64]; got {list(x.shape)}")
+        raise ValueError(f"x is [batch, 64], batch at least 1; got {list(x.shape)}")
     return (x,)
 
 
@@ -1275,12 +1270,6 @@ def _out_of_range(name, array, place):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

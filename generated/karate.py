@@ -700,6 +700,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -811,7 +823,7 @@ def evaluate(params, person, friend, club, told, *, seed=0):
 def _checked_inputs(person, friend):
     person = _array("person", person, "iu", "whole numbers", np.int64)
     if person.ndim != 1 or person.size == 0:
-        raise ValueError(f"person is [ends]; got {list(person.shape)}")
+        raise ValueError(f"person is [ends], ends at least 1; got {list(person.shape)}")
     friend = _array("friend", friend, "iu", "whole numbers", np.int64)
     if friend.ndim != 1 or friend.shape[0] != person.shape[0] or friend.size == 0:
         raise ValueError(f"friend is [ends] with ends = {person.shape[0]}; got {list(friend.shape)}")
@@ -848,12 +860,6 @@ def _out_of_range(name, array, place):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

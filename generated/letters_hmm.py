@@ -887,6 +887,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -998,7 +1010,7 @@ def evaluate(params, letters, *, seed=0):
 def _checked_inputs(letters):
     letters = _array("letters", letters, "iu", "whole numbers", np.int64)
     if letters.ndim != 2 or letters.size == 0:
-        raise ValueError(f"letters is [batch, time]; got {list(letters.shape)}")
+        raise ValueError(f"letters is [batch, time], batch and time at least 1; got {list(letters.shape)}")
     return (letters,)
 
 

@@ -215,7 +215,6 @@ def forward_y_(
     y_runge_kutta_k4_slope_y,
     y_runge_kutta_k4_sum,
     slope_4_h,
-    y_runge_kutta_k4,
 ):
     """slope_h_dense_sum[b, t, o] = Σ_i y[b, t, i]*slope_h_weight[i, o]                predators_ode.grad:14
     slope_h_dense[b, t, o] = slope_h_dense_sum[b, t, o] + slope_h_bias[o]              predators_ode.grad:14
@@ -240,8 +239,8 @@ def forward_y_(
     slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k4[b, t, o] = y_runge_kutta_k4_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
-    y[b, t + 1, i] += y[b, t, i] + y_runge_kutta_k1[b, t, i]/12 + y_runge_kutta_k2[b, t, i]/6
-            + y_runge_kutta_k3[b, t, i]/6 + y_runge_kutta_k4[b, t, i]/12  where t <= 15  predators_ode.grad:25
+    y[b, t + 1, o] += y[b, t, o] + y_runge_kutta_k1[b, t, o]/12 + y_runge_kutta_k2[b, t, o]/6
+            + y_runge_kutta_k3[b, t, o]/6 + y_runge_kutta_k4[b, t, o]/12  where t <= 15  predators_ode.grad:25
     """
     stories = y.shape[0]
     for t in range(17):
@@ -256,8 +255,8 @@ def forward_y_(
                 for o2 in range(2):
                     y_runge_kutta_k1_sum[o2] += slope_h[b, t, o] * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
+                y_runge_kutta_k1[o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k2_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k1[o] / f4(4.0)
             y_runge_kutta_k2_sum[...] = f4(0.0)
             for o in range(32):
                 slope_2_h_dense_sum = f4(0.0)
@@ -268,8 +267,8 @@ def forward_y_(
                 for o2 in range(2):
                     y_runge_kutta_k2_sum[o2] += slope_2_h[b, t, o] * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
+                y_runge_kutta_k2[o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k3_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k2[o] / f4(4.0)
             y_runge_kutta_k3_sum[...] = f4(0.0)
             for o in range(32):
                 slope_3_h_dense_sum = f4(0.0)
@@ -280,8 +279,8 @@ def forward_y_(
                 for o2 in range(2):
                     y_runge_kutta_k3_sum[o2] += slope_3_h[b, t, o] * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
+                y_runge_kutta_k3[o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k4_slope_y[b, t, o] = y[b, t, o] + y_runge_kutta_k3[o] / f4(2.0)
             y_runge_kutta_k4_sum[...] = f4(0.0)
             for o in range(32):
                 slope_4_h_dense_sum = f4(0.0)
@@ -292,16 +291,14 @@ def forward_y_(
                 for o2 in range(2):
                     y_runge_kutta_k4_sum[o2] += slope_4_h[b, t, o] * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k4[b, o] = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
-        if t <= 15:
-            for b in range(stories):
-                for i in range(2):
-                    y[b, t + 1, i] += (
-                        y[b, t, i]
-                        + y_runge_kutta_k1[b, i] / f4(12.0)
-                        + y_runge_kutta_k2[b, i] / f4(6.0)
-                        + y_runge_kutta_k3[b, i] / f4(6.0)
-                        + y_runge_kutta_k4[b, i] / f4(12.0)
+                y_runge_kutta_k4 = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
+                if t <= 15:
+                    y[b, t + 1, o] += (
+                        y[b, t, o]
+                        + y_runge_kutta_k1[o] / f4(12.0)
+                        + y_runge_kutta_k2[o] / f4(6.0)
+                        + y_runge_kutta_k3[o] / f4(6.0)
+                        + y_runge_kutta_k4 / f4(12.0)
                     )
 
 
@@ -376,11 +373,11 @@ def backward_y_runge_kutta_k4(
     stories = d_y.shape[0]
     d_y_runge_kutta_k4[:, 16:] = f4(0.0)
     for k in range(16, -1, -1):
-        if k <= 15:
-            for b in range(stories):
-                for i in range(2):
-                    d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i] / f4(12.0)
         for b in range(stories):
+            for i in range(2):
+                d_y_runge_kutta_k4[b, k, i] = f4(0.0)
+                if k <= 15:
+                    d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i] / f4(12.0)
             for i in range(32):
                 d_slope_4_h = f4(0.0)
                 for o in range(2):
@@ -390,13 +387,10 @@ def backward_y_runge_kutta_k4(
                 total = f4(0.0)
                 for o in range(32):
                     total += slope_h_weight[i, o] * d_slope_4_h_dense[b, k, o]
-                d_y_runge_kutta_k4_slope_y[b, i] = total
-                d_y_runge_kutta_k3[b, k, i] = d_y_runge_kutta_k4_slope_y[b, i] / f4(2.0)
-        if k <= 15:
-            for b in range(stories):
-                for i in range(2):
+                d_y_runge_kutta_k4_slope_y[i] = total
+                d_y_runge_kutta_k3[b, k, i] = d_y_runge_kutta_k4_slope_y[i] / f4(2.0)
+                if k <= 15:
                     d_y_runge_kutta_k3[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
-        for b in range(stories):
             for i in range(32):
                 d_slope_3_h = f4(0.0)
                 for o in range(2):
@@ -406,13 +400,10 @@ def backward_y_runge_kutta_k4(
                 total_ = f4(0.0)
                 for o in range(32):
                     total_ += slope_h_weight[i, o] * d_slope_3_h_dense[b, k, o]
-                d_y_runge_kutta_k3_slope_y[b, i] = total_
-                d_y_runge_kutta_k2[b, k, i] = d_y_runge_kutta_k3_slope_y[b, i] / f4(4.0)
-        if k <= 15:
-            for b in range(stories):
-                for i in range(2):
+                d_y_runge_kutta_k3_slope_y[i] = total_
+                d_y_runge_kutta_k2[b, k, i] = d_y_runge_kutta_k3_slope_y[i] / f4(4.0)
+                if k <= 15:
                     d_y_runge_kutta_k2[b, k, i] += d_y[b, k + 1, i] / f4(6.0)
-        for b in range(stories):
             for i in range(32):
                 d_slope_2_h = f4(0.0)
                 for o in range(2):
@@ -423,14 +414,11 @@ def backward_y_runge_kutta_k4(
                 for o in range(32):
                     d_y_runge_kutta_k2_slope_y += slope_h_weight[i, o] * d_slope_2_h_dense[b, k, o]
                 d_y[b, k, i] += (
-                    d_y_runge_kutta_k4_slope_y[b, i] + d_y_runge_kutta_k2_slope_y + d_y_runge_kutta_k3_slope_y[b, i]
+                    d_y_runge_kutta_k4_slope_y[i] + d_y_runge_kutta_k2_slope_y + d_y_runge_kutta_k3_slope_y[i]
                 )
                 d_y_runge_kutta_k1[b, k, i] = d_y_runge_kutta_k2_slope_y / f4(4.0)
-        if k <= 15:
-            for b in range(stories):
-                for i in range(2):
+                if k <= 15:
                     d_y_runge_kutta_k1[b, k, i] += d_y[b, k + 1, i] / f4(12.0)
-        for b in range(stories):
             for i in range(32):
                 d_slope_h = f4(0.0)
                 for o in range(2):
@@ -441,9 +429,7 @@ def backward_y_runge_kutta_k4(
                 for o in range(32):
                     total_2 += slope_h_weight[i, o] * d_slope_h_dense[b, k, o]
                 d_y[b, k, i] = total_2
-        if k <= 15:
-            for b in range(stories):
-                for i in range(2):
+                if k <= 15:
                     d_y[b, k, i] += d_y[b, k + 1, i]
 
 
@@ -534,7 +520,6 @@ def predict_y(
     y_runge_kutta_k3,
     y_runge_kutta_k4_slope_y,
     y_runge_kutta_k4_sum,
-    y_runge_kutta_k4,
 ):
     """slope_h_dense_sum[b, t, o] = Σ_i y[b, t, i]*slope_h_weight[i, o]                predators_ode.grad:14
     slope_h_dense[b, t, o] = slope_h_dense_sum[b, t, o] + slope_h_bias[o]              predators_ode.grad:14
@@ -559,8 +544,8 @@ def predict_y(
     slope_4_h[b, t, o] = tanh(slope_4_h_dense[b, t, o])                                predators_ode.grad:14
     y_runge_kutta_k4_sum[b, t, o2] = Σ_o slope_4_h[b, t, o]*slope_dense_weight[o, o2]  predators_ode.grad:15
     y_runge_kutta_k4[b, t, o] = y_runge_kutta_k4_sum[b, t, o] + slope_dense_bias[o]    predators_ode.grad:15
-    y[b, t + 1, i] += y[b, t, i] + y_runge_kutta_k1[b, t, i]/12 + y_runge_kutta_k2[b, t, i]/6
-            + y_runge_kutta_k3[b, t, i]/6 + y_runge_kutta_k4[b, t, i]/12  where t <= 15  predators_ode.grad:25
+    y[b, t + 1, o] += y[b, t, o] + y_runge_kutta_k1[b, t, o]/12 + y_runge_kutta_k2[b, t, o]/6
+            + y_runge_kutta_k3[b, t, o]/6 + y_runge_kutta_k4[b, t, o]/12  where t <= 15  predators_ode.grad:25
     """
     stories = y.shape[0]
     for t in range(17):
@@ -575,8 +560,8 @@ def predict_y(
                 for o2 in range(2):
                     y_runge_kutta_k1_sum[o2] += slope_h * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k1[b, o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k2_slope_y[o] = y[b, t, o] + y_runge_kutta_k1[b, o] / f4(4.0)
+                y_runge_kutta_k1[o] = y_runge_kutta_k1_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k2_slope_y[o] = y[b, t, o] + y_runge_kutta_k1[o] / f4(4.0)
             y_runge_kutta_k2_sum[...] = f4(0.0)
             for o in range(32):
                 slope_2_h_dense_sum = f4(0.0)
@@ -587,8 +572,8 @@ def predict_y(
                 for o2 in range(2):
                     y_runge_kutta_k2_sum[o2] += slope_2_h * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k2[b, o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k3_slope_y[o] = y[b, t, o] + y_runge_kutta_k2[b, o] / f4(4.0)
+                y_runge_kutta_k2[o] = y_runge_kutta_k2_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k3_slope_y[o] = y[b, t, o] + y_runge_kutta_k2[o] / f4(4.0)
             y_runge_kutta_k3_sum[...] = f4(0.0)
             for o in range(32):
                 slope_3_h_dense_sum = f4(0.0)
@@ -599,8 +584,8 @@ def predict_y(
                 for o2 in range(2):
                     y_runge_kutta_k3_sum[o2] += slope_3_h * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k3[b, o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
-                y_runge_kutta_k4_slope_y[o] = y[b, t, o] + y_runge_kutta_k3[b, o] / f4(2.0)
+                y_runge_kutta_k3[o] = y_runge_kutta_k3_sum[o] + slope_dense_bias[o]
+                y_runge_kutta_k4_slope_y[o] = y[b, t, o] + y_runge_kutta_k3[o] / f4(2.0)
             y_runge_kutta_k4_sum[...] = f4(0.0)
             for o in range(32):
                 slope_4_h_dense_sum = f4(0.0)
@@ -611,16 +596,14 @@ def predict_y(
                 for o2 in range(2):
                     y_runge_kutta_k4_sum[o2] += slope_4_h * slope_dense_weight[o, o2]
             for o in range(2):
-                y_runge_kutta_k4[b, o] = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
-        if t <= 15:
-            for b in range(stories):
-                for i in range(2):
-                    y[b, t + 1, i] += (
-                        y[b, t, i]
-                        + y_runge_kutta_k1[b, i] / f4(12.0)
-                        + y_runge_kutta_k2[b, i] / f4(6.0)
-                        + y_runge_kutta_k3[b, i] / f4(6.0)
-                        + y_runge_kutta_k4[b, i] / f4(12.0)
+                y_runge_kutta_k4 = y_runge_kutta_k4_sum[o] + slope_dense_bias[o]
+                if t <= 15:
+                    y[b, t + 1, o] += (
+                        y[b, t, o]
+                        + y_runge_kutta_k1[o] / f4(12.0)
+                        + y_runge_kutta_k2[o] / f4(6.0)
+                        + y_runge_kutta_k3[o] / f4(6.0)
+                        + y_runge_kutta_k4 / f4(12.0)
                     )
 
 
@@ -655,31 +638,30 @@ def differentiate(params, d_params, work, start, counted):
     y = view(work, 0, (stories, 17, 2))  # kept for d_slope_h_weight
     slope_h = view(work, 34 * stories, (stories, 17, 32))  # kept for d_slope_h_dense and d_slope_dense_weight
     y_runge_kutta_k1_sum = view(work, 578 * stories, (2,))
-    y_runge_kutta_k1 = view(work, 578 * stories + 2, (stories, 2))
-    y_runge_kutta_k2_slope_y = view(work, 580 * stories + 2, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_2_h = view(work, 614 * stories + 2, (stories, 17, 32))  # kept for d_slope_2_h_dense and d_slope_dense_weight
-    y_runge_kutta_k2_sum = view(work, 1158 * stories + 2, (2,))
-    y_runge_kutta_k2 = view(work, 1158 * stories + 4, (stories, 2))
-    y_runge_kutta_k3_slope_y = view(work, 1160 * stories + 4, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_3_h = view(work, 1194 * stories + 4, (stories, 17, 32))  # kept for d_slope_3_h_dense and d_slope_dense_weight
-    y_runge_kutta_k3_sum = view(work, 1738 * stories + 4, (2,))
-    y_runge_kutta_k3 = view(work, 1738 * stories + 6, (stories, 2))
-    y_runge_kutta_k4_slope_y = view(work, 1740 * stories + 6, (stories, 17, 2))  # kept for d_slope_h_weight
-    slope_4_h = view(work, 1774 * stories + 6, (stories, 17, 32))  # kept for d_slope_4_h_dense and d_slope_dense_weight
-    y_runge_kutta_k4_sum = view(work, 2318 * stories + 6, (2,))
-    y_runge_kutta_k4 = view(work, 2318 * stories + 8, (stories, 2))
-    d_off = view(work, 2320 * stories + 8, (16, 2))
-    d_y = view(work, 2320 * stories + 40, (stories, 17, 2))
-    d_y_runge_kutta_k4 = view(work, 2354 * stories + 40, (stories, 17, 2))
-    d_slope_4_h_dense = view(work, 2388 * stories + 40, (stories, 17, 32))
-    d_y_runge_kutta_k4_slope_y = view(work, 2318 * stories + 8, (stories, 2))
-    d_y_runge_kutta_k3 = view(work, 2932 * stories + 40, (stories, 17, 2))
-    d_slope_3_h_dense = view(work, 2966 * stories + 40, (stories, 17, 32))
-    d_y_runge_kutta_k3_slope_y = view(work, 1738 * stories + 6, (stories, 2))
-    d_y_runge_kutta_k2 = view(work, 3510 * stories + 40, (stories, 17, 2))
-    d_slope_2_h_dense = view(work, 3544 * stories + 40, (stories, 17, 32))
-    d_y_runge_kutta_k1 = view(work, 4088 * stories + 40, (stories, 17, 2))
-    d_slope_h_dense = view(work, 4122 * stories + 40, (stories, 17, 32))
+    y_runge_kutta_k1 = view(work, 578 * stories + 2, (2,))
+    y_runge_kutta_k2_slope_y = view(work, 578 * stories + 4, (stories, 17, 2))  # kept for d_slope_h_weight
+    slope_2_h = view(work, 612 * stories + 4, (stories, 17, 32))  # kept for d_slope_2_h_dense and d_slope_dense_weight
+    y_runge_kutta_k2_sum = view(work, 1156 * stories + 4, (2,))
+    y_runge_kutta_k2 = view(work, 1156 * stories + 6, (2,))
+    y_runge_kutta_k3_slope_y = view(work, 1156 * stories + 8, (stories, 17, 2))  # kept for d_slope_h_weight
+    slope_3_h = view(work, 1190 * stories + 8, (stories, 17, 32))  # kept for d_slope_3_h_dense and d_slope_dense_weight
+    y_runge_kutta_k3_sum = view(work, 1734 * stories + 8, (2,))
+    y_runge_kutta_k3 = view(work, 1734 * stories + 10, (2,))
+    y_runge_kutta_k4_slope_y = view(work, 1734 * stories + 12, (stories, 17, 2))  # kept for d_slope_h_weight
+    slope_4_h = view(work, 1768 * stories + 12, (stories, 17, 32))
+    y_runge_kutta_k4_sum = view(work, 2312 * stories + 12, (2,))
+    d_off = view(work, 2312 * stories + 14, (16, 2))
+    d_y = view(work, 2312 * stories + 46, (stories, 17, 2))
+    d_y_runge_kutta_k4 = view(work, 2346 * stories + 46, (stories, 17, 2))
+    d_slope_4_h_dense = view(work, 2380 * stories + 46, (stories, 17, 32))
+    d_y_runge_kutta_k4_slope_y = view(work, 2312 * stories + 12, (2,))
+    d_y_runge_kutta_k3 = view(work, 2924 * stories + 46, (stories, 17, 2))
+    d_slope_3_h_dense = view(work, 2958 * stories + 46, (stories, 17, 32))
+    d_y_runge_kutta_k3_slope_y = view(work, 1734 * stories + 10, (2,))
+    d_y_runge_kutta_k2 = view(work, 3502 * stories + 46, (stories, 17, 2))
+    d_slope_2_h_dense = view(work, 3536 * stories + 46, (stories, 17, 32))
+    d_y_runge_kutta_k1 = view(work, 4080 * stories + 46, (stories, 17, 2))
+    d_slope_h_dense = view(work, 4114 * stories + 46, (stories, 17, 32))
 
     # forward
     forward_y(start, y)
@@ -703,7 +685,6 @@ def differentiate(params, d_params, work, start, counted):
         y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
         slope_4_h,
-        y_runge_kutta_k4,
     )
     loss = loss_and_d_off(y, counted, d_off, d_y)
 
@@ -836,19 +817,17 @@ def predict_entry(params, work, start, y):
     """One forward pass: fills y."""
     if params.size != SIZE:
         raise ValueError("params are of another model: init() makes those of this one")
-    stories = start.shape[0]
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     y_runge_kutta_k1_sum = view(work, 0, (2,))
-    y_runge_kutta_k1 = view(work, 2, (stories, 2))
-    y_runge_kutta_k2_slope_y = view(work, 2 * stories + 2, (2,))
-    y_runge_kutta_k2_sum = view(work, 2 * stories + 4, (2,))
-    y_runge_kutta_k2 = view(work, 2 * stories + 6, (stories, 2))
-    y_runge_kutta_k3_slope_y = view(work, 4 * stories + 6, (2,))
-    y_runge_kutta_k3_sum = view(work, 4 * stories + 8, (2,))
-    y_runge_kutta_k3 = view(work, 4 * stories + 10, (stories, 2))
-    y_runge_kutta_k4_slope_y = view(work, 6 * stories + 10, (2,))
-    y_runge_kutta_k4_sum = view(work, 6 * stories + 12, (2,))
-    y_runge_kutta_k4 = view(work, 6 * stories + 14, (stories, 2))
+    y_runge_kutta_k1 = view(work, 2, (2,))
+    y_runge_kutta_k2_slope_y = view(work, 4, (2,))
+    y_runge_kutta_k2_sum = view(work, 6, (2,))
+    y_runge_kutta_k2 = view(work, 8, (2,))
+    y_runge_kutta_k3_slope_y = view(work, 10, (2,))
+    y_runge_kutta_k3_sum = view(work, 12, (2,))
+    y_runge_kutta_k3 = view(work, 14, (2,))
+    y_runge_kutta_k4_slope_y = view(work, 16, (2,))
+    y_runge_kutta_k4_sum = view(work, 18, (2,))
     forward_y(start, y)
     predict_y(
         y,
@@ -866,7 +845,6 @@ def predict_entry(params, work, start, y):
         y_runge_kutta_k3,
         y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
-        y_runge_kutta_k4,
     )
     return -1, -1
 
@@ -880,16 +858,15 @@ def evaluate_entry(params, work, start, counted):
     slope_h_weight, slope_h_bias, slope_dense_weight, slope_dense_bias = parts(params)
     y = view(work, 0, (stories, 17, 2))
     y_runge_kutta_k1_sum = view(work, 34 * stories, (2,))
-    y_runge_kutta_k1 = view(work, 34 * stories + 2, (stories, 2))
-    y_runge_kutta_k2_slope_y = view(work, 36 * stories + 2, (2,))
-    y_runge_kutta_k2_sum = view(work, 36 * stories + 4, (2,))
-    y_runge_kutta_k2 = view(work, 36 * stories + 6, (stories, 2))
-    y_runge_kutta_k3_slope_y = view(work, 38 * stories + 6, (2,))
-    y_runge_kutta_k3_sum = view(work, 38 * stories + 8, (2,))
-    y_runge_kutta_k3 = view(work, 38 * stories + 10, (stories, 2))
-    y_runge_kutta_k4_slope_y = view(work, 40 * stories + 10, (2,))
-    y_runge_kutta_k4_sum = view(work, 40 * stories + 12, (2,))
-    y_runge_kutta_k4 = view(work, 40 * stories + 14, (stories, 2))
+    y_runge_kutta_k1 = view(work, 34 * stories + 2, (2,))
+    y_runge_kutta_k2_slope_y = view(work, 34 * stories + 4, (2,))
+    y_runge_kutta_k2_sum = view(work, 34 * stories + 6, (2,))
+    y_runge_kutta_k2 = view(work, 34 * stories + 8, (2,))
+    y_runge_kutta_k3_slope_y = view(work, 34 * stories + 10, (2,))
+    y_runge_kutta_k3_sum = view(work, 34 * stories + 12, (2,))
+    y_runge_kutta_k3 = view(work, 34 * stories + 14, (2,))
+    y_runge_kutta_k4_slope_y = view(work, 34 * stories + 16, (2,))
+    y_runge_kutta_k4_sum = view(work, 34 * stories + 18, (2,))
     forward_y(start, y)
     predict_y(
         y,
@@ -907,7 +884,6 @@ def evaluate_entry(params, work, start, counted):
         y_runge_kutta_k3,
         y_runge_kutta_k4_slope_y,
         y_runge_kutta_k4_sum,
-        y_runge_kutta_k4,
     )
     loss, error = forward_loss(y, counted)
     return -1, -1, loss, error
@@ -940,6 +916,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -954,8 +942,8 @@ class State:
 
     def work_for(self, stories):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 4666 * stories + 40:
-            self.work[0] = np.empty(4666 * stories + 40, f4)
+        if self.work[0].size < 4658 * stories + 46:
+            self.work[0] = np.empty(4658 * stories + 46, f4)
         return self.work
 
 
@@ -1010,7 +998,7 @@ def loss_and_gradients(params, start, counted, *, seed=0):
     start, counted = _checked(start, counted)
     stories = start.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(4666 * stories + 40, f4), start, counted)
+    _, _, loss = gradient_entry(params.flat, gradients.flat, np.empty(4658 * stories + 46, f4), start, counted)
     return loss, gradients
 
 
@@ -1019,7 +1007,7 @@ def predict(params, start, *, seed=0):
     (start,) = _checked_inputs(start)
     stories = start.shape[0]
     y = np.empty((stories, 17, 2), f4)
-    predict_entry(params.flat, np.empty(8 * stories + 14, f4), start, y)
+    predict_entry(params.flat, np.empty(20, f4), start, y)
     return y
 
 
@@ -1027,14 +1015,14 @@ def evaluate(params, start, counted, *, seed=0):
     """The loss and the metrics, without changing anything."""
     start, counted = _checked(start, counted)
     stories = start.shape[0]
-    _, _, loss, error = evaluate_entry(params.flat, np.empty(42 * stories + 14, f4), start, counted)
+    _, _, loss, error = evaluate_entry(params.flat, np.empty(34 * stories + 20, f4), start, counted)
     return {"loss": float(loss), "error": float(error)}
 
 
 def _checked_inputs(start):
     start = _array("start", start, "fiu", "numbers", f4)
     if start.ndim != 2 or start.shape[1] != 2 or start.size == 0:
-        raise ValueError(f"start is [stories, 2]; got {list(start.shape)}")
+        raise ValueError(f"start is [stories, 2], stories at least 1; got {list(start.shape)}")
     return (start,)
 
 
@@ -1067,12 +1055,6 @@ def _array(name, value, kinds, words, dtype):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

@@ -308,7 +308,7 @@ def sine_less(x, h):
 
 
 @vector
-def turned(value, n):
+def mirrored(value, n):
     """The value, or, where n is odd, what lies across 0 from it."""
     return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
@@ -318,7 +318,7 @@ def sin(x):
     """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f4(x * f4(0.31830987) + f4(12582912.0))
-    value = turned(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
+    value = mirrored(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
     if not abs(x) <= f4(32768.0):
         value = rare(np.sin, x)
     return value
@@ -328,7 +328,7 @@ def sin(x):
 def cos(x):
     """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
     shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
-    value = turned(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
+    value = mirrored(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
     if not abs(x) <= f4(32768.0):
         value = rare(np.cos, x)
     return value
@@ -1440,6 +1440,18 @@ class Params:
     def __len__(self):
         return len(PARAMS)
 
+    def keys(self):
+        return PARAMS.keys()
+
+    def values(self):
+        return [self[name] for name in PARAMS]
+
+    def items(self):
+        return [(name, self[name]) for name in PARAMS]
+
+    def __getattr__(self, name):
+        raise AttributeError(f"params have no {name}: calls take params, then state; names stand in params[...]")
+
 
 class State:
     """What training carries from step to step: the optimizer's moments, the step count, and the buffers of a step."""
@@ -1566,7 +1578,7 @@ def evaluate(params, real, *, seed=0):
 def _checked(real):
     real = _array("real", real, "fiu", "numbers", f4)
     if real.ndim != 2 or real.shape[1] != 2 or real.size == 0:
-        raise ValueError(f"real is [batch, 2]; got {list(real.shape)}")
+        raise ValueError(f"real is [batch, 2], batch at least 1; got {list(real.shape)}")
     return (real,)
 
 
@@ -1589,12 +1601,6 @@ def _seed(seed):
 
 
 # ------------------------------------------------------------------ how Numba compiles it; views and products
-
-
-@vector
-def turned(value, n):
-    """The value, or, where n is odd, what lies across 0 from it."""
-    return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
 
 # What the classes below change in Numba, which promises nothing of it.

@@ -107,7 +107,8 @@ def _lowered(*_what: Any) -> Any:
     return _same
 
 
-TYPES = SimpleNamespace(**dict.fromkeys(("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float")))
+KINDS = ("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float", "Any")
+TYPES = SimpleNamespace(**dict.fromkeys(KINDS))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None, config=None),

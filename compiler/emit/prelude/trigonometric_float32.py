@@ -24,7 +24,7 @@ def sine_less(x, h):
 
 
 @vector
-def turned(value, n):
+def mirrored(value, n):
     """The value, or, where n is odd, what lies across 0 from it."""
     return i4(f4(value).view(i4) ^ i4(n << i4(31))).view(f4)
 
@@ -34,7 +34,7 @@ def sin(x):
     """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f4(x * f4(0.31830987) + f4(12582912.0))
-    value = turned(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
+    value = mirrored(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
     if not abs(x) <= f4(32768.0):
         value = rare(np.sin, x)
     return value
@@ -44,7 +44,7 @@ def sin(x):
 def cos(x):
     """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
     shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
-    value = turned(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
+    value = mirrored(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
     if not abs(x) <= f4(32768.0):
         value = rare(np.cos, x)
     return value

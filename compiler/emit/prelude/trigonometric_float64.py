@@ -28,7 +28,7 @@ def sine_less(x, h):
 
 
 @vector
-def turned(value, n):
+def mirrored(value, n):
     """The value, or, where n is odd, what lies across 0 from it."""
     return i8(f8(value).view(i8) ^ i8(n << i8(63))).view(f8)
 
@@ -38,7 +38,7 @@ def sin(x):
     """sin x within 2 ulp; where |x| is beyond 2^20, by the C library."""
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f8(x * 0.3183098861837907 + 6755399441055744.0)
-    value = turned(sine_less(x, shifted - 6755399441055744.0), shifted.view(i8))
+    value = mirrored(sine_less(x, shifted - 6755399441055744.0), shifted.view(i8))
     if not abs(x) <= f8(1048576.0):
         value = rare(np.sin, x)
     return value
@@ -48,7 +48,7 @@ def sin(x):
 def cos(x):
     """cos x within 2 ulp, as sin(x + π/2); where |x| is beyond 2^20, by the C library."""
     shifted = f8((x * 0.3183098861837907 - 0.5) + 6755399441055744.0)
-    value = turned(sine_less(x, (shifted - 6755399441055744.0) + 0.5), shifted.view(i8) + i8(1))
+    value = mirrored(sine_less(x, (shifted - 6755399441055744.0) + 0.5), shifted.view(i8) + i8(1))
     if not abs(x) <= f8(1048576.0):
         value = rare(np.cos, x)
     return value
