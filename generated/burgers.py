@@ -228,6 +228,7 @@ def mirrored(value, n):
 @vector
 def sin(x):
     """sin x within 2.5 ulp; where |x| is beyond 2^15, by the C library."""
+    x = f4(x)
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f4(x * f4(0.31830987) + f4(12582912.0))
     value = mirrored(sine_less(x, shifted - f4(12582912.0)), shifted.view(i4))
@@ -239,6 +240,7 @@ def sin(x):
 @vector
 def cos(x):
     """cos x within 2.5 ulp, as sin(x + π/2); where |x| is beyond 2^15, by the C library."""
+    x = f4(x)
     shifted = f4((x * f4(0.31830987) - f4(0.5)) + f4(12582912.0))
     value = mirrored(sine_less(x, (shifted - f4(12582912.0)) + f4(0.5)), shifted.view(i4) + i4(1))
     if not abs(x) <= f4(32768.0):

@@ -13,7 +13,7 @@ from gradc.graph.tensors import Index
 from .contract import contract
 from .costs import SHARDED_WORK
 from .expand import expand
-from .fuse import fuse
+from .fuse import Decided, fuse
 from .hoist import hoist_scalars
 from .keep import gate_by_results
 from .memory import place_buffers
@@ -36,13 +36,12 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     graph = with_own_outputs(with_zeros(graph))
     graph, loops = with_common_indices(hoist_scalars(gate_by_results(pruned(expand(graph)))))
     contracted = contract(graph, loops)
-    products = contracted.products
     packings = set(contracted.packed.values())
     arranged = [item for item in _arranged(contracted.graph) if item not in packings]
     graph, items = with_beginnings(contracted.graph, arranged)
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
-    steps = fuse(items, products, in_place, packed=contracted.packed)
+    steps = fuse(items, Decided(contracted.products, contracted.packed, in_place, graph.tensors))
     cut = rows_in(graph, steps) if rows else None
     if cut is None or work_per_row(cut) * rows < SHARDED_WORK:
         return place_buffers(graph, steps, graph.outputs.values(), in_place, share)

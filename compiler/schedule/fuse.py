@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gradc.graph.index import index
-from gradc.graph.nodes import Equation, Guard, Reducer, substitute
+from gradc.graph.nodes import Equation, Guard, Reducer, Tensor, substitute
 from gradc.graph.recurrence import Ordered, Recurrence, equations_in
 from gradc.graph.tensors import Index
 
 from .costs import MOST_ARRAYS, UNROLLED_ROUNDS
 from .memory import uses_of
-from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds, outermost
+from .program import Gemm, Item, Loop, Nest, Sequential, Statement, Step, guards_of_rounds, may_be_idle, outermost
 
 
 @dataclass
@@ -49,9 +49,18 @@ class _Tree:
     items: "list[_Loop | Statement]" = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    idle: bool = True
 
-    def add(self, statement: Statement, loops: "list[_Loop]") -> None:
+    def takes(self, site: "_Site") -> bool:
+        """Whether an equation may stand beside those that are here: where either holds in rounds in which the other
+        does not, the other may stand idle."""
+        mine, theirs = set(self.guards), set(site.guards)
+        return (mine <= theirs or self.idle) and (theirs <= mine or site.idle)
+
+    def add(self, statement: Statement, loops: "list[_Loop]", site: "_Site") -> None:
         """A statement that has been put into these loops, one in the other."""
+        self.idle = self.idle and site.idle
+        self.guards = tuple(guard for guard in self.guards if guard in site.guards)
         (loops[-1].items if loops else self.items).append(statement)
         equation = statement.equation
         for loop in loops:
@@ -62,21 +71,33 @@ class _Tree:
         self.read.update(equation.sources())
 
 
-def fuse(
-    items: Sequence[Ordered], products: Mapping[Equation, Gemm], stores: Mapping[str, str] | None = None,
-    around: tuple[str, ...] = (), begun: set[str] | None = None, packed: Mapping[Equation, Equation] | None = None,
-) -> tuple[Step, ...]:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is decided before equations are fused.
+
+    Attributes:
+        products: the equations that are products of matrices.
+        packed: for products the equations of what is packed in each of their rounds.
+        stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
+        tensors: those of the graph.
+    """
+
+    products: Mapping[Equation, Gemm] = field(default_factory=dict)
+    packed: Mapping[Equation, Equation] = field(default_factory=dict)
+    stores: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def fuse(items: Sequence[Ordered], decided: Decided, around: tuple[str, ...] = (),
+         begun: set[str] | None = None) -> tuple[Step, ...]:  # fmt: skip
     """Steps for equations and recurrences that stand in an order in which each comes after those it needs.
 
     An equation goes to the latest nest that it can be computed beside; where there is none it opens a new one.
 
     Args:
-        stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
         around: the indices of the sequential loops that the steps are for.
         begun: the tensors that have been written to before; those of the steps are added.
-        packed: for products the equations of what is packed in each of their rounds.
     """
-    packed = packed or {}
     begun = set() if begun is None else begun
     steps: list[_Tree | Gemm | Sequential] = []
     made_in: dict[str, int] = {}
@@ -84,7 +105,7 @@ def fuse(
     partners = _partners([equation for equation, _ in equations_in(items)])
     for item in items:
         if isinstance(item, Recurrence):
-            inner = fuse(item.body, products, stores, (*around, item.index.name), begun)
+            inner = fuse(item.body, decided, (*around, item.index.name), begun)
             steps.append(Sequential(item.index, item.backward, inner))
             for equation, _ in equations_in(item.body):
                 made_in[equation.target] = len(steps) - 1
@@ -92,16 +113,18 @@ def fuse(
             continue
         starts = item.target not in begun
         begun.add(item.target)
-        leaf = (stores or {}).get(item.target)
+        leaf = decided.stores.get(item.target)
         first = max((made_in[name] for name in (*item.sources(), item.target) if name in made_in), default=-1)
         first = max(first, read_in.get(leaf, -1)) if leaf else first
-        if item in products:
-            steps.append(_packed(replace(products[item], starts=starts), packed.get(item), around))
+        if item in decided.products:
+            gemm = replace(decided.products[item], starts=starts)
+            steps.append(_packed(gemm, decided.packed.get(item), around))
             made_in[item.target] = len(steps) - 1
             read_in |= dict.fromkeys(item.sources(), len(steps) - 1)
             continue
         guards = guards_of_rounds(item, around)
-        site = _Site(starts, partners.get(item.target, set()), leaf, around, guards)
+        idle = may_be_idle(item, guards, decided.tensors.get(item.target) if starts else None)
+        site = _Site(starts, partners.get(item.target, set()), leaf, around, guards, idle)
         insertion = _Insertion(item, site)
         place = _latest_nest(steps, first, insertion)
         if place is None:
@@ -119,7 +142,7 @@ def _packed(gemm: Gemm, equation: Equation | None, around: tuple[str, ...]) -> G
     if equation is None:
         return gemm
     rounds = outermost(gemm.batch, {i.name for i in equation.indices})
-    (nest,) = fuse((equation,), {}, around=(*around, *(index.name for index in rounds)))
+    (nest,) = fuse((equation,), Decided(), (*around, *(index.name for index in rounds)))
     assert isinstance(nest, Nest)
     return replace(gemm, packing=nest)
 
@@ -134,6 +157,7 @@ class _Site:
         leaf: where it is stored, if where a leaf lies.
         around: the indices of the sequential loops around it.
         guards: in which of their rounds it holds.
+        idle: whether it may stand in other rounds too, in which it adds nothing.
     """
 
     starts: bool
@@ -141,6 +165,7 @@ class _Site:
     leaf: str | None
     around: tuple[str, ...]
     guards: tuple[Guard, ...]
+    idle: bool
 
 
 def _partners(equations: list[Equation]) -> dict[str, set[str]]:
@@ -156,11 +181,9 @@ def _partners(equations: list[Equation]) -> dict[str, set[str]]:
 def _latest_nest(steps: "list[_Tree | Gemm | Sequential]", first: int, insertion: "_Insertion") -> int | None:
     nearest: list[int] = [first] if first >= 0 else []
     candidates: list[int] = [*nearest, *range(len(steps) - 1, max(first, 0) - 1, -1)]
-    guards = set(insertion.site.guards)
     for place in candidates:
         step = steps[place]
-        if isinstance(step, _Tree) and insertion.run(step, alone=False):
-            step.guards = tuple(guard for guard in step.guards if guard in guards)
+        if isinstance(step, _Tree) and step.takes(insertion.site) and insertion.run(step, alone=False):
             return place
     return None
 
@@ -226,7 +249,8 @@ class _Insertion:
             items.append(loop)
             items, loops = loop.items, [*loops, loop]
         path = tuple(loop.index.name for loop in loops)
-        self.tree.add(Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around), loops)
+        statement = Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around)
+        self.tree.add(statement, loops, self.site)
 
     def entrance(self, items: "list[_Loop | Statement]", left: list[str]) -> "tuple[_Loop, str] | None":
         """The last loop at this level that the equation may share, and which of its indices runs along with it."""

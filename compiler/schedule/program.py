@@ -16,9 +16,10 @@ from enum import Enum
 from functools import cached_property
 from typing import TypeAlias
 
+from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr
-from gradc.graph.nodes import Equation, Graph, Guard
-from gradc.graph.tensors import Index, Kind
+from gradc.graph.nodes import Equation, Graph, Guard, Reducer, Tensor
+from gradc.graph.tensors import Index, Kind, ranges_of
 
 
 class Storage(Enum):
@@ -312,6 +313,21 @@ def guards_of_rounds(equation: Equation, around: Iterable[str]) -> tuple[Guard, 
     """The guards of an equation that are about the rounds of the sequential loops around it alone."""
     rounds = set(around)
     return tuple(g for g in equation.guards if g.value.indices and rounds.issuperset(g.value.indices))
+
+
+def may_be_idle(equation: Equation, guards: Sequence[Guard], begins: Tensor | None) -> bool:
+    """Whether an equation may stand in rounds in which these guards do not hold, and add nothing there: it is a sum.
+
+    Args:
+        begins: the target, where it is the first that writes it: the place that it sets to 0 must be one in any round.
+    """
+    if equation.reducer is not Reducer.SUM or begins is None or not guards:
+        return equation.reducer is Reducer.SUM
+    ranges = under(ranges_of(equation.indices), [guard for guard in equation.guards if guard not in guards])
+    return all(
+        ranges.nonnegative(place) and ranges.nonnegative(extent - 1 - place)
+        for place, extent in zip(equation.write, begins.extents, strict=True)
+    )
 
 
 def plain_steps(steps: Iterable[Step]) -> Iterator[Nest | Gemm]:

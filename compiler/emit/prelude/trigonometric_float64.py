@@ -36,6 +36,7 @@ def mirrored(value, n):
 @vector
 def sin(x):
     """sin x within 2 ulp; where |x| is beyond 2^20, by the C library."""
+    x = f8(x)
     # floats of the size of this sum lie 1 apart, and its last bits are n
     shifted = f8(x * 0.3183098861837907 + 6755399441055744.0)
     value = mirrored(sine_less(x, shifted - 6755399441055744.0), shifted.view(i8))
@@ -47,6 +48,7 @@ def sin(x):
 @vector
 def cos(x):
     """cos x within 2 ulp, as sin(x + π/2); where |x| is beyond 2^20, by the C library."""
+    x = f8(x)
     shifted = f8((x * 0.3183098861837907 - 0.5) + 6755399441055744.0)
     value = mirrored(sine_less(x, (shifted - 6755399441055744.0) + 0.5), shifted.view(i8) + i8(1))
     if not abs(x) <= f8(1048576.0):
