@@ -246,8 +246,9 @@ def test_largest_and_smallest(dtype: str) -> None:
 SMALL = ((3, 4, 5), (1, 4, 5), (3, 1, 5), (3, 4, 1), (1, 1, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0))
 TILES = ((8, 5, 32), (13, 16, 16), (5, 17, 33), (17, 40, 50), (6, 257, 31), (25, 300, 65))
 MANY_COLUMNS, MANY_ROWS, MANY_TERMS = (9, 33, 1001), (2001, 32, 17), (9, 5003, 31)
+FEW_ROWS = ((1, 40, 77), (2, 258, 130), (3, 7, 64), (4, 300, 141), (0, 3, 70))
 BY_BLAS = ((1, 300, 600), (3, 700, 200), (520, 510, 530))
-SIZES = (*SMALL, *TILES, MANY_COLUMNS, MANY_ROWS, MANY_TERMS, *BY_BLAS)
+SIZES = (*SMALL, *TILES, *FEW_ROWS, MANY_COLUMNS, MANY_ROWS, MANY_TERMS, *BY_BLAS)
 
 
 def stored(rng: np.random.Generator, shape: tuple[int, int], how: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
 from .scope import inlined, kernel
-from .tile import REGISTER, ROWS, move, room, tile, turn
+from .tile import FEW, REGISTER, ROWS, move, room, tile, turn
 
 
 def gemm(a, b, out, accumulate):
@@ -64,11 +64,13 @@ def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
     What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
-    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
+    A few rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix that lies
+    transposed.
     """
     item, deep = dtype.bitwidth // 8, 256
     one = REGISTER // item
-    two = 2 * one
+    two, four = 2 * one, 4 * one
     by_blas, packed, panel_at, column_of_tiles = (
         blas_product(dtype),
         packing(dtype),
@@ -81,16 +83,18 @@ def product_of(dtype):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17 and b_column != item):
             by_blas(addresses, steps, sizes, accumulate)
             return
+        widest = four if m <= FEW and b_column == item else two
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
         panel = panel_at()
         for term in range(0, k if k > 0 else 1, deep):
             terms = deep if deep < k - term else k - term  # min would be compiled as a function
             column = 0
             while column < n:
-                width = two if n - column >= two else one if n - column >= one else n - column
+                left = n - column
+                width = widest if left >= widest else two if left >= two else one if left >= one else left
                 b_now, b_step = b + term * b_row + column * b_column, b_row
                 if packs:
                     packed(b_now, b_row, b_column, terms, width, panel)
@@ -130,11 +134,13 @@ def packing(dtype):
 
 
 def tiles(dtype):
-    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one; for four of a
+    few rows."""
     two = 2 * REGISTER * 8 // dtype.bitwidth
     most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
     four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
     single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+    wide_few, wide_single = tile(dtype, FEW, 4), tile(dtype, 1, 4)
 
     @inlined
     def column_of_tiles(whole, m, width, accumulate):
@@ -144,7 +150,10 @@ def tiles(dtype):
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
-            if width != two and last > ROWS:
+            if width > two:
+                wide_few(operands) if last > 0 else wide_single(operands)
+                row += FEW
+            elif width != two and last > ROWS:
                 narrow_twice(operands)
                 row += 2 * ROWS
             elif last >= 4:
