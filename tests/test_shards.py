@@ -557,9 +557,12 @@ def test_predictions_of_parts_of_a_batch_are_those_of_the_batch(monkeypatch):
         "predict p[b, o] = if b + 1 < batch then h[b, o] else 0",
         "predict p[o, b] = h[b, o]",
         "predict p[b, o] = h[b, o] * uniform()",
+        "predict p[b, o] = h[b, o] + x?[b - 1, 3 * o]",
+        "predict p[b, o] = h[b, o] + x[other[b], 3 * o]",
         "predict p[b, o] = h[b, o]\npredict q = sum(h)",
     ],
 )
 def test_predictions_that_need_to_know_the_batch_are_made_whole(line):
-    source = emit(f"dim batch\ninput x[batch, 256]\nh = relu(dense(relu(dense(x, 256)), 10))\n{line}\nloss mean(h^2)\n")
+    given = "dim batch\ninput x[batch, 256]\ninput other[batch] : int(batch)\n"
+    source = emit(f"{given}h = relu(dense(relu(dense(x, 256)), 10))\n{line}\nloss mean(h^2)\n")
     assert "def part(worker)" not in source[source.index("def predict(") : source.index("def evaluate(")]

@@ -89,7 +89,8 @@ def rows_along(program: Program, extent: IndexExpr) -> Rows | None:
 
 def row_by_row(program: Program) -> Rows | None:
     """The rows of a program that makes of some rows what it makes of them among others: a part of a batch is a smaller
-    batch. None where rows are added up, and where the number of rows, or which one it is, matters."""
+    batch. None where rows are added up, and where the number of rows, or which one it is, matters; or another row of
+    what is given."""
     rows = rows_of(program)
     if rows is None or rows.met or rows.partial or rows.after or keys_read(program):
         return None
@@ -99,7 +100,16 @@ def row_by_row(program: Program) -> Rows | None:
     given = [tensors[name] for step in rows.steps for name in step.read if tensors[name].role]
     if any(rows.dim in extent.dims for tensor in given for extent in tensor.extents[1:]):
         return None
+    with_rows = {tensor.name for tensor in given if tensor.extents[:1] == (rows.extent,)}
+    if any(_reads_other_rows(equation, with_rows, rows) for step in rows.steps for equation in step.equations):
+        return None
     return rows if all(tensors[name].extents[:1] == (rows.extent,) for name in results) else None
+
+
+def _reads_other_rows(equation: Equation, names: Collection[str], rows: Rows) -> bool:
+    """Whether an equation reads one of these tensors at another row than that of its own loop."""
+    own = {i.name for i in equation.indices if not i.low.terms and i.high == rows.extent}
+    return any(use[0].bare not in own for name in names for use in equation.uses.get(name, ()))
 
 
 def _sizes(equation: Equation) -> Iterator[IndexExpr]:
