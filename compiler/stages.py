@@ -37,6 +37,8 @@ from gradc.schedule.costs import USUAL_BATCH
 from gradc.schedule.program import Program, Space
 
 SHOWN = 4
+LINE = 16
+"""Numbers in a line of the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,8 +372,11 @@ def _shown(model: core.Model, text: str) -> tuple[tuple[str, int], ...]:
 
 
 def _parameter_order(model: core.Model) -> list[str]:
-    """In memory: group by group, what is not trained last."""
-    grouped = [name for update in model.training.updates for name in update.parameters]
+    """In memory: group by group, what is not trained last; in each group first what fills lines of the cache, so that
+    all of that begins on one."""
+    sizes = {leaf.name: _product(tuple(axis.extent.constant or 0 for axis in leaf.axes)) for leaf in model.leaves}
+    groups = (sorted(update.parameters, key=lambda name: sizes[name] % LINE > 0) for update in model.training.updates)
+    grouped = [name for names in groups for name in names]
     every = [leaf.name for leaf in model.leaves if leaf.role in (Role.PARAM, Role.STATE)]
     return [*grouped, *(name for name in every if name not in grouped)]
 
@@ -411,7 +416,7 @@ def _updates(model: core.Model, rules: list[Graph], parameters: dict[str, Parame
     for update, graph in zip(model.training.updates, rules, strict=True):
         size = sum(parameters[name].size for name in update.parameters)
         shape = tuple(axis.extent.constant or size for axis in update.axes)
-        start = parameters[update.parameters[0]].offset
+        start = min(parameters[name].offset for name in update.parameters)
         moments = []
         for moment in update.moments:
             own = () if moment.scalar else shape

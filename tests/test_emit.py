@@ -132,6 +132,25 @@ def test_extrema_of_whole_numbers_start_from_whole_numbers(reducer, expected):
     assert loss == expected * 6
 
 
+def test_arrays_begin_on_lines_of_the_cache():
+    """And so do the parameters in them: those of other sizes lie behind those that fill lines."""
+    widths = (9, 64, 64, 80)
+    layers = "".join(f"h = relu(dense({given}, {width}))\n" for given, width in zip("xhhh", widths, strict=True))
+    module = load_plain(emit(f"dim batch\ninput x[batch, 64]\n{layers}loss mean(h^2)\noptimize adam(lr = 1e-3)\n"))
+    params = module.init(0)
+    state = module.init_state(params)
+    assert list(module.PARAMS) == [f"{h}.{part}" for h in ("h", "h_2", "h_3", "h_4") for part in ("weight", "bias")]
+    module.train_step(params, state, np.zeros((40, 64), "float32"))
+    for array in (params.flat, state.flat, *itertools.chain(*state.work)):
+        assert array.ctypes.data % 64 == 0
+    for name in params:
+        if params[name].size % 16 == 0:
+            assert params[name].ctypes.data % 64 == 0
+    for name, (offset, shape) in module.PARAMS.items():
+        np.testing.assert_array_equal(params[name], params.flat[offset : offset + params[name].size].reshape(shape))
+        assert module.MOMENTS[f"{name}.m"] == (offset, shape)
+
+
 def test_a_long_name_makes_no_long_line():
     source = pipeline.emit("dim n = 2\nparam w[n] ~ ones\nloss sum(w^2)", file=f"{'long_' * 9}name.grad")
     assert max(map(len, source.splitlines())) <= 120

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Kind
-from gradc.schedule.program import Program, keys_read
+from gradc.schedule.program import Program, Space, keys_read
 
 from .breaking import laid_out
 from .checks import Checks
@@ -187,7 +187,7 @@ class Callers(Checks):
         rows.append(f'{INDENT}"""The work space of a step, made anew only where a larger batch needs it."""')
         for at, (space, size) in enumerate(sizes.items()):
             rows.append(f"{INDENT}if self.work[{at}].size < {self.size(size)}:")
-            rows.append(f"{INDENT * 2}self.work[{at}] = np.empty({self.size(size)}, {self.dtype(space.kind)})")
+            rows.append(f"{INDENT * 2}self.work[{at}] = {self.aligned(size, space)}")
         rows.append(f"{INDENT}return self.work")
         return "\n".join(laid_out(f"{INDENT}{row}" for row in rows))
 
@@ -197,7 +197,11 @@ class Callers(Checks):
         return ", ".join(f"np.empty(0, {self.dtype(space.kind)})" for space in sizes)
 
     def fresh_work(self, program: Program) -> list[str]:
-        return [f"np.empty({self.size(size)}, {self.dtype(space.kind)})" for space, size in program.work.items()]
+        return [self.aligned(size, space) for space, size in program.work.items()]
+
+    def aligned(self, size: IndexExpr, space: Space) -> str:
+        """A new array for tensors to lie in."""
+        return f"aligned(np.empty, {self.size(size)}, {self.dtype(space.kind)})"
 
     # ------------------------------------------------------------ for callers
 
@@ -231,7 +235,7 @@ class Callers(Checks):
         doc = "; ".join(laws) or "the model has none"
         lines = [f'"""New parameters: {doc}."""' if len(doc) < 92 else '"""New parameters, drawn by their laws."""']  # noqa: PLR2004
         lines += ["rng = np.random.default_rng(seed)"] if random else []
-        lines += [f"params = Params(np.zeros(SIZE, {self.real}))", *rows, "return params"]
+        lines += [f"params = Params(aligned(np.zeros, SIZE, {self.real}))", *rows, "return params"]
         return plain("init", ["seed=0"], lines)
 
     def orthogonal_text(self) -> str:
@@ -249,7 +253,7 @@ class Callers(Checks):
 
     def init_state_text(self) -> str:
         spec = self.spec
-        lines = ['"""The state before the first step."""', f"moments = np.zeros({spec.moments}, {self.real})"]
+        lines = ['"""The state before the first step."""', f"moments = aligned(np.zeros, {spec.moments}, {self.real})"]
         for update in spec.updates:
             for moment in update.moments:
                 start = law_text(moment.start, (), ())

@@ -118,7 +118,7 @@ class ShardedCallers(Callers):
     def added(self) -> list[tuple[str, str]]:
         """The ranges of the gradients that are added up: all but the joint ones."""
         ranges: list[tuple[int, int]] = []
-        for parameter in self.spec.parameters:
+        for parameter in sorted(self.spec.parameters, key=lambda parameter: parameter.offset):
             last, gradient = parameter.offset + parameter.size, f"gradient {parameter.name}"
             if parameter.offset >= self.spec.trained or self.program.graph.outputs.get(gradient) in self.joint:
                 continue
@@ -283,7 +283,7 @@ class ShardedCallers(Callers):
         here = {each: self.names.of(each) for size in program.work.values() for each in size.dims}
         here[rows.dim] = "count"
         sizes = ((self.known_size(size, here), self.dtype(space.kind)) for space, size in program.work.items())
-        spaces = (f"np.empty({size}, {dtype})" for size, dtype in sizes)
+        spaces = (f"aligned(np.empty, {size}, {dtype})" for size, dtype in sizes)
         tensors = program.graph.tensors
         arrays = [*self.given(label), *(tensors[name] for name in program.graph.outputs.values())]
         cut = [self.names.of(each.name) + ("[first:last]" if rows.extent in each.extents else "") for each in arrays]
