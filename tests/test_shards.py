@@ -396,6 +396,32 @@ def test_a_worker_that_is_interrupted_keeps_nobody_waiting(normed, where, monkey
     assert np.isfinite(normed.train_step(params, state, *_normed_data()))
 
 
+def test_a_worker_that_begins_after_an_interrupt_is_none_of_the_next_step(monkeypatch):
+    module = load_plain(emit(HEAD + MEETING["batch norm"], dtype="float64"))
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
+    params = module.init(seed=1)
+    state, entry, late, seen = module.init_state(params), module.step_entry, [], []
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.WORKERS, "hand", lambda part, workers: late.extend((part, worker) for worker in workers))
+        patch.setattr(module, "step_entry", lambda *given: entry(*given) if given[9] else interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            module.train_step(params, state, *_normed_data())
+    before = state.turns
+    assert np.isfinite(module.train_step(params, state, *_normed_data()))
+    assert state.turns is not before
+    monkeypatch.setattr(module, "step_entry", lambda *given: seen.append(given))
+    ((part, worker),) = late
+    part(worker)
+    ((_, shares, _, t, _, _, board, turns, calls, *_),) = seen
+    assert turns is before
+    assert (t, state.step) == (1, 1)
+    assert all(mine is not new for mine, new in ((shares, state.shares), (board, state.board), (calls, state.calls)))
+
+
 @pytest.mark.parametrize("extra", ["+ scale^2", "* scale", "+ sum(h.weight^2)"])
 def test_a_loss_with_parameters_after_its_sums_is_trained(extra):
     """Its gradient has terms that no row gives, which the workers' shares must not hold."""

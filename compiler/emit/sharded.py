@@ -23,6 +23,8 @@ from .lines import INDENT, call_rows, list_rows
 from .rounds import RANGE
 
 RANGE_NAMES = tuple(RANGE.values())
+PLACES = ("shares", "board", "turns", "calls")
+"""What workers share, as a state holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,18 +261,20 @@ class ShardedCallers(Callers):
         work, known = work_of(self.rows), {self.rows.dim: count}
         known |= {dim: "count" if dim == self.spec.batch else self.dim_source(dim, "all") for dim in work.dims}
         sizes = ["params", "shards", *self.step_sizes(self.program).values()]
-        held = ["params.flat", "state.shares", "state.flat", "state.step + 1", "losses", "worker", "state.board",
-                "state.turns", "state.calls", "calling", "*spaces[worker]"]  # fmt: skip
+        held = ["params.flat", "shares", "state.flat", "t", "losses", "worker", "board", "turns", "calls", "calling",
+                "*spaces[worker]"]  # fmt: skip
         given = [*held, *self.called_seed(self.program, "state.seed"), *self.passed("all")]
         return [
             f"work = {self.known_size(work, known)}",
             f"shards = shards_of({count}, work, {SHARD_WORK})",
             f"spaces = state.work_for({', '.join(sizes)})",
+            "# a worker may begin when an interrupt has ended the step: what is the state's then is another's",
+            f"{', '.join(PLACES)}, t = {', '.join(f'state.{name}' for name in PLACES)}, state.step + 1",
             "",
             "def part(worker, calling=False):",
             *(f"{INDENT}{row}" for row in call_rows("return step_entry", given)),
             "",
-            f"{results} = WORKERS.meet(part, shards, work, state.turns)",
+            f"{results} = WORKERS.meet(part, shards, work, turns)",
         ]
 
     def in_parts(self, label: str, program: Program, result: str) -> list[str]:
