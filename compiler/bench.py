@@ -24,7 +24,7 @@ from gradc.emit.driver import CallSite
 from gradc.emit.module import emit_with_sites
 from gradc.errors import fail
 from gradc.graph.tensors import Kind
-from gradc.instrument import PRODUCT, Clocked, clocked
+from gradc.instrument import PRODUCTS, Clocked, clocked
 from gradc.language import core
 from gradc.runtime.interface import Array, ArraySpec, Emitted, Flat, State, array_specs, input_specs
 from gradc.runtime.model import Model
@@ -217,8 +217,8 @@ def kernels_of(sites: Mapping[str, Sequence[CallSite]]) -> dict[str, tuple[int, 
     for function, found in sites.items():
         entry = entry_of(function)
         called = [site.function for site in found]
-        names.setdefault(entry, set()).update(name for name in called if name != PRODUCT)
-        products[entry] = products.get(entry, 0) + called.count(PRODUCT)
+        names.setdefault(entry, set()).update(name for name in called if name not in PRODUCTS)
+        products[entry] = products.get(entry, 0) + sum(map(called.count, PRODUCTS))
     return {entry: (len(names[entry]), products[entry]) for entry in names}
 
 

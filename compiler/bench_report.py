@@ -29,7 +29,7 @@ class Site:
     """One call of a kernel or a product in the module.
 
     Attributes:
-        function: the kernel, or `gemm`.
+        function: the kernel, `gemm`, or `gemm_by_all`.
         caller: the function that it stands in.
         equations: what it computes.
         seconds, least, calls: in one call of the module, in one thread: the median and the least time, and how often.
@@ -205,10 +205,13 @@ class Report:
 
 
 NUMBERS = frozenset(range(4))
+PART = "part_of_"
 
 
 def entry_of(function: str) -> str:
     """What a function of a module is for: a training step, or `predict`, `evaluate`."""
+    if function.startswith(PART):
+        return function.removeprefix(PART)
     return function.removesuffix("_entry") if function.endswith("_entry") else "step"
 
 

@@ -1,6 +1,6 @@
 """An emitted module with clocks in it: its source and its call sites → a module whose calls are timed and counted.
 
-Before and after every call of a kernel and of `gemm` the copy reads a clock in compiled code; the rest is as emitted,
+Before and after every call of a kernel or a product the copy reads a clock in compiled code; the rest is as emitted,
 so that what is timed is the code that users run. The clocks are one array, handed from the callers down: every compiled
 function and every call of one gets it as its last argument. In a copy without kernels only the products are left, in
 the loops and on the operands that they have in the module; what no kernel writes is 1 there, as whatever happens to lie
@@ -20,7 +20,7 @@ from gradc import clock
 from gradc.emit.driver import CallSite
 from gradc.runtime.interface import Emitted
 
-PRODUCT = "gemm"
+PRODUCTS = ("gemm", "gemm_by_all")
 COMPILED = ("inlined", "entry")
 """The decorators of the functions that run programs, and of those that call them."""
 WORDS = ("clocks", "mark", "lap", "multiplied")
@@ -163,10 +163,10 @@ class _Writer:
         at, self.at, self.next = self.at, self.at + 1, next(self.left, None)
         call = cast(ast.Call, node.value)
         clocks, row = _name(self.words["clocks"]), ast.Constant(at)
-        if _called(call) != PRODUCT and not self.kernels:
+        if _called(call) not in PRODUCTS and not self.kernels:
             return [_nothing(node)]
         rows = [self.call("mark", clocks), node, self.call("lap", clocks, row)]
-        if _called(call) == PRODUCT:
+        if _called(call) in PRODUCTS:
             rows.append(self.call("multiplied", clocks, row, call.args[0], call.args[2]))
         return rows
 

@@ -273,8 +273,9 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
     release = version("gradc")
     digest = hashlib.sha256(f"{text}\0{dtype}\0{release}".encode()).hexdigest()[:8]
     gradient = gradient_program(stages.gradient, batch=batch_of(model)) if stages.gradient else None
+    in_parts = gradient is not None and gradient.in_shards
     evaluate = schedule(stages.evaluate) if stages.evaluate else None
-    predict = schedule(stages.predict) if stages.predict else None
+    predict = schedule(stages.predict, in_parts=in_parts) if stages.predict else None
     check_capacity([program for program in (gradient, evaluate, predict) if program], {model.file: text})
     return ModuleSpec(
         name=model.name,
@@ -297,7 +298,7 @@ def module_spec(stages: Stages, text: str, dtype: str) -> ModuleSpec:
         gradient=_with_space_for(updates, gradient) if gradient else None,
         evaluate=evaluate,
         predict=predict,
-        alone=_alone(stages),
+        alone=_alone(stages, in_parts),
         nested=any(tensor.gradient is not None for tensor in model.tensors) or bool(model.own_losses),
         preconditions=tuple((p.value, p.message) for p in model.preconditions),
         data=model.data,
@@ -323,7 +324,7 @@ def _with_space_for(updates: Iterable[UpdateProgram], program: Program) -> Progr
     return replace(program, work={**program.work, **more})
 
 
-def _alone(stages: Stages) -> dict[str, Alone]:
+def _alone(stages: Stages, in_parts: bool) -> dict[str, Alone]:
     """Predictions by themselves, where they need different inputs."""
     if stages.predict is None:
         return {}
@@ -335,7 +336,7 @@ def _alone(stages: Stages) -> dict[str, Alone]:
         parts[_alone_name(label.removeprefix("predict "), parts)] = (graph, inputs)
     if len({inputs for _, inputs in parts.values()}) <= 1:
         return {}
-    return {label: Alone(schedule(graph), inputs) for label, (graph, inputs) in parts.items()}
+    return {label: Alone(schedule(graph, in_parts=in_parts), inputs) for label, (graph, inputs) in parts.items()}
 
 
 def _alone_name(prediction: str, others: Collection[str]) -> str:

@@ -1,7 +1,8 @@
 """The part of a module that its users call: entries, checks of arrays, `init`, `train_step`, `predict` and others."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gradc.graph.index import IndexExpr
 from gradc.graph.tensors import Kind
@@ -22,7 +23,7 @@ class Callers(Checks):
 
     def seed(self, program: Program | None) -> list[str]:
         """The seed, where a program draws random numbers."""
-        return ["seed"] if program is not None and keys_read(program) else []
+        return ["seed"] if program is not None and keys_read(program.graph, program.steps) else []
 
     def step_seed(self) -> list[str]:
         """The seed of a training step."""
@@ -51,12 +52,20 @@ class Callers(Checks):
 
     # ------------------------------------------------------------ entries
 
-    def checks(self, label: str, scalars: int, *known: str, before: Iterable[str] = ()) -> Iterator[str]:
+    def checks(
+        self,
+        label: str,
+        scalars: int,
+        *known: str,
+        before: Iterable[str] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[str]:
         """Lines that return (which array, place, known …) where a whole number is outside its range, and what stands
-        before the return."""
+        before the return; of tensors that are called otherwise by these names."""
         for at, tensor in self.bounded(label):
             assert tensor.bounds is not None
-            name, limit = self.names.of(tensor.name), self.limit(tensor.bounds.high + 1)
+            name = names.get(tensor.name) or self.names.of(tensor.name)
+            limit = self.limit(tensor.bounds.high + 1)
             call = f"first_outside({name}, {limit})" if tensor.axes else f"0 if {name} < 0 or {name} >= {limit} else -1"
             yield f"place = {call}"
             yield "if place >= 0:"
@@ -451,16 +460,15 @@ class Callers(Checks):
             *self.checked(label),
             *self.dims_of(program, label),
             *made,
-            *self.in_parts(label, program, result),
-            *call_rows(called, call),
+            *self.predicted(label, program, result, call_rows(called, call)),
             *self.refusal(label),
             f"return {result}",
         ]
         return plain(label, ["params", *self.passed(label), "*", "seed=0"], lines)
 
-    def in_parts(self, label: str, program: Program, result: str) -> list[str]:
-        """Predicts parts of long batches at once, where that can be."""
-        return []
+    def predicted(self, label: str, program: Program, result: str, called: list[str]) -> list[str]:
+        """The rows that make a prediction: the call of its entry, or what has workers make it."""
+        return called
 
     def evaluate_text(self, program: Program) -> str:
         call = ["params.flat", *self.fresh_work(program), *self.called_seed(program), *self.passed("all")]

@@ -31,7 +31,7 @@ from .alike import form_of
 from .kernels import Kernel, KernelWriter
 from .lines import INDENT, call_rows, fitted, shape_text
 from .names import WORDS, Names, identifier
-from .products import Products
+from .products import Joint, Products, rows_name
 from .rounds import RANGE, conditions_text, otherwise, round_of, rounds_row, uncovered
 from .sizes import Group, Key, Lengths, groups
 from .style import Surroundings, index_text
@@ -153,6 +153,7 @@ class Driver:
     table: KernelTable
     functions: Names
     rows: IndexExpr | None = None
+    joint: Joint | None = None
     offsets: Mapping[str, int] = field(default_factory=dict)
     sites: list[CallSite] = field(default_factory=list)
     known: dict[Hashable, str] = field(default_factory=dict)
@@ -161,15 +162,21 @@ class Driver:
     """What the program is for, if not for training: `predict`, `evaluate`."""
 
     def body(
-        self, program: Program, label: str = "", rows: Rows | None = None, offsets: Mapping[str, int] | None = None
+        self,
+        program: Program,
+        label: str = "",
+        rows: Rows | None = None,
+        offsets: Mapping[str, int] | None = None,
+        joint: Joint | None = None,
     ) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
         results are made by the caller.
 
         Args:
             offsets: where results lie among all parameters, of a program that makes those in a range of them.
+            joint: what its workers make together, where it is one worker's part of a prediction.
         """
-        self.offsets = offsets or {}
+        self.offsets, self.joint = offsets or {}, joint
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         self.rows = rows.extent if rows is not None else None
@@ -182,11 +189,11 @@ class Driver:
             if turn and at in (0, turn):
                 lines += ["", "# backward" if at else "# forward"]
             lines += self.step(program, at, flow, around, label)
-        for size in program.work.values():
+        for size in program.work.values() if joint is None else ():
             dims |= dict.fromkeys(size.dims)
         order = [name for name, tensor in program.graph.tensors.items() if tensor.role and name in flow.touched]
         multiplies = any(isinstance(step, Gemm) for step in plain_steps(program.steps))
-        calls = ("gemm",) if multiplies else ()
+        calls = ("gemm", *(("gemm_by_all",) if joint else ())) if multiplies else ()
         self.rows = None
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls, tuple(self.sites))
 
@@ -203,16 +210,34 @@ class Driver:
         """`h = view(work, 0, (batch, 32))`, for each tensor that lives in the work space."""
         buffers = (program.buffers[name] for name in program.buffers if name in flow.touched)
         stored = [buffer for buffer in buffers if buffer.has_stretch]
-        views = [work_view(buffer, around, {}) for buffer in stored]
+        views = [self.view_of(buffer, around, {}) for buffer in stored]
         starts: dict[tuple[Space, IndexExpr], str] = {}
         lines: list[str] = []
         if any(len(view) > WIDEST_VIEW for view in views):
             starts, lines = self.starts(stored, around)
-            views = [work_view(buffer, around, starts) for buffer in stored]
+            views = [self.view_of(buffer, around, starts) for buffer in stored]
         for buffer, view in zip(stored, views, strict=True):
-            row = f"{self.names.of(buffer.tensor)} = {view}"
-            lines.append(fitted(row, self.kept_for(buffer.tensor, program, flow)))
+            name = self.names.of(buffer.tensor)
+            if self.joint and buffer.space is Space.COMMON:
+                every = self.names.of(rows_name(buffer.tensor))
+                lines += [f"{every} = {view}", f"{name} = rows({every}, {', '.join(RANGE.values())})"]
+            else:
+                lines.append(fitted(f"{name} = {view}", self.kept_for(buffer.tensor, program, flow)))
         return lines
+
+    def view_of(self, buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Space, IndexExpr], str]) -> str:
+        """A stretch of the work space in the tensor's shape: of all rows, where all workers have it in common."""
+        assert buffer.offset is not None, "a stored tensor has an offset"
+        start = starts.get((buffer.space, buffer.offset)) or index_text(buffer.offset, self.around_of(buffer, around))
+        sizes = self.joint.of_all(around) if self.joint and buffer.space is Space.COMMON else around
+        shape = shape_text(index_text(extent, sizes) for extent in buffer.extents)
+        return f"view({buffer.space.value}, {start}, {shape})"
+
+    def around_of(self, buffer: Buffer, around: Surroundings) -> Surroundings:
+        """How sizes are called that say where a buffer lies."""
+        if self.joint is None:
+            return around
+        return self.joint.of_all(around) if buffer.space is Space.COMMON else self.joint.of_room(around)
 
     def starts(
         self, stored: list[Buffer], around: Surroundings
@@ -228,7 +253,7 @@ class Driver:
                 continue
             last = before.get(buffer.space, IndexExpr())
             found[key] = self.names.fresh(f"start_{len(found) + 1}")
-            step = index_text(buffer.offset - last, around)
+            step = index_text(buffer.offset - last, self.around_of(buffer, around))
             base = f"{found[buffer.space, last]} + " if last.terms else ""
             lines.append(f"{found[key]} = {base}{step}")
             before[buffer.space] = buffer.offset
@@ -256,6 +281,10 @@ class Driver:
             products = Products(self.names, program, self.rows, self.known)
             if step.equation.target in self.offsets:
                 lines = products.part(step, site.around, self.offsets[step.equation.target])
+            elif self.joint and any(step is each for each in self.joint.products):
+                lines = products.by_all(step, site.around, self.joint)
+                self.sites.append(CallSite("gemm_by_all", step))
+                return lines
             else:
                 lines = products.lines(
                     step, site.around, site.rounds, lambda *packing: self.packing(program, site, *packing)
@@ -414,14 +443,6 @@ class _Arrays:
     def array(self, name: str) -> str:
         """The identifier of the array that a computed tensor lies in."""
         return self.names.of(self.program.buffers[name].shares or name)
-
-
-def work_view(buffer: Buffer, around: Surroundings, starts: Mapping[tuple[Space, IndexExpr], str]) -> str:
-    """A stretch of the work space in the tensor's shape."""
-    assert buffer.offset is not None, "a stored tensor has an offset"
-    start = starts.get((buffer.space, buffer.offset)) or index_text(buffer.offset, around)
-    shape = shape_text(index_text(extent, around) for extent in buffer.extents)
-    return f"view({buffer.space.value}, {start}, {shape})"
 
 
 def first_backward_step(program: Program) -> int:

@@ -37,6 +37,7 @@ from .kernels import Kernel
 from .layout import ModuleSpec, Parameter, UpdateProgram
 from .lines import HARD, INDENT, WIDTH, broken, columns, shape_text
 from .names import MODULE_NAMES, Names
+from .predicted import Predicted, joint_of, part_name
 from .prelude import WHOLE, prelude_imports, prelude_source
 from .render import render
 from .rounds import RANGE
@@ -114,10 +115,16 @@ class _Module:
     def is_cut(self) -> bool:
         return self.rows is not None
 
+    @property
+    def predictions(self) -> dict[str, Program]:
+        """The programs of all predictions at once and of each alone, by the names of their functions."""
+        alone = {label: prediction.program for label, prediction in self.spec.alone.items()}
+        return {**({"predict": self.spec.predict} if self.spec.predict is not None else {}), **alone}
+
     def text(self) -> str:
         spec = self.spec
         for label in spec.alone:
-            self.names.taken |= {label, f"{label}_entry", f"_checked_for_{label}"}
+            self.names.taken |= {label, f"{label}_entry", f"_checked_for_{label}", part_name(label)}
         for tensor in (*spec.inputs, *spec.targets):
             self.names.of(tensor.name)
         drivers = self.drivers()
@@ -152,6 +159,7 @@ class _Module:
             plumbing=plumbing,
             work_lines=callers.work_for(),
             is_cut=self.is_cut,
+            has_teams=any(joint_of(program, callers) for program in self.predictions.values()),
             blas_work=BLAS_WORK,
             no_work=callers.no_work(),
             wrappers=wrappers,
@@ -276,10 +284,10 @@ class _Module:
         callers = self.callers
         if spec.gradient is not None:
             texts += [callers.gradient_entry(), callers.step_entry()]
-        alone = [(label, prediction.program) for label, prediction in spec.alone.items()]
-        for label, program in (("predict", spec.predict), *alone, ("evaluate", spec.evaluate)):
-            if program is not None:
-                texts.append(self.forward_text(driver, label, program))
+        for label, program in self.predictions.items():
+            texts.append(self.forward_text(driver, label, program))
+        if spec.evaluate is not None:
+            texts.append(self.forward_text(driver, "evaluate", spec.evaluate))
         return "\n\n\n".join(texts)
 
     def gradient_text(self, driver: Driver, program: Program) -> str:
@@ -525,6 +533,9 @@ class _Module:
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         driver.role = label
+        joint = joint_of(program, self.callers)
+        if joint is not None:
+            return self.predicted_text(driver, Predicted(self.callers, label, program, joint))
         body = driver.body(program)
         self.sites[f"{label}_entry"] = body.sites
         self.calls |= dict.fromkeys(body.calls)
@@ -545,6 +556,15 @@ class _Module:
         work = [space.value for space in body.work]
         given = [*work, *callers.seed(program), *callers.passed(label)]
         return function("entry", f"{label}_entry", ["params", *given, *arrays], lines)
+
+    def predicted_text(self, driver: Driver, predicted: Predicted) -> str:
+        """A prediction that workers make together."""
+        label, program = predicted.label, predicted.program
+        body = driver.body(program, joint=predicted.joint)
+        self.sites[predicted.part_name] = body.sites
+        self.calls |= dict.fromkeys((*body.calls, "team"))
+        lines = [*self.sizes(body, label), *self.views("params", program, body.arrays), *body.lines]
+        return f"{predicted.part(lines)}\n\n\n{predicted.entry()}"
 
 
 # ---------------------------------------------------------------- text

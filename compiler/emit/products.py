@@ -9,6 +9,7 @@ from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
 from gradc.schedule.program import Gemm, Nest, Operand, Program
+from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
 from .names import Names
@@ -18,6 +19,36 @@ from .style import Surroundings, index_text, stretch
 ARRAY = "\0"
 """Stands for an array's name."""
 Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What all workers make together in a prediction, of which each makes its rows.
+
+    Attributes:
+        rows: along what they are cut.
+        products: the products that all make together.
+        whole: how many rows all have, by its name.
+        room: how many rows there is room for in a worker's own space: its own, and one where it has none.
+    """
+
+    rows: Rows
+    products: tuple[Gemm, ...]
+    whole: str
+    room: str
+
+    def of_all(self, around: Surroundings) -> Surroundings:
+        """How sizes are called of the arrays with the rows of all."""
+        return replace(around, name=lambda name: self.whole if name == self.rows.dim else around.name(name))
+
+    def of_room(self, around: Surroundings) -> Surroundings:
+        """How sizes are called where they say what lies where in a worker's own space."""
+        return replace(around, name=lambda name: self.room if name == self.rows.dim else around.name(name))
+
+
+def rows_name(tensor: str) -> str:
+    """What the array with the rows of all is named after."""
+    return f"{tensor}.rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +126,18 @@ class Products:
             *call_rows("gemm", [f"rows({a}, {ends})", b, f"rows({out}, {ends})", "False"]),
         ]
 
+    def by_all(self, gemm: Gemm, around: Surroundings, joint: Joint) -> list[str]:
+        """A product that all workers make together, of the rows of all: each gets the rows that are its own."""
+        extents = {i.name: i.extent for i in gemm.equation.indices}
+        first, _ = RANGE
+        offset = _size([dim(first), *(extents[name] for name in gemm.a.rows[1:])])
+        plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
+        a = self.matrix(gemm.a, gemm, joint.of_all(around), alone=True, every=True)
+        b, out = (self.matrix(part, gemm, around, alone=True) for part in (gemm.b, gemm.out))
+        rows = call_rows("gemm_by_all", [a, b, out, index_text(offset, plain), "sums", "team"])
+        comment = f"# {product_text(gemm, self.names)}"
+        return commented(rows[0], comment) if len(rows) == 1 else [comment, *rows]
+
     def zeros(self, gemm: Gemm, loops: Sequence[Index], around: Surroundings) -> str:
         """The row that sets to 0 what the product writes in one round of these loops."""
         buffer = self.program.buffers[gemm.out.tensor]
@@ -106,15 +149,17 @@ class Products:
             cuts.append(whole if inner & set(place.indices) else index_text(place, around))
         return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
-    def matrix(self, operand: Operand, gemm: Gemm, around: Surroundings, alone: bool) -> str:
-        """The array as a matrix; `alone` where there are no loops around the product."""
+    def matrix(self, operand: Operand, gemm: Gemm, around: Surroundings, alone: bool, every: bool = False) -> str:
+        """The array as a matrix; `alone` where there are no loops around the product, `every` where it is the one with
+        the rows of all workers."""
         buffer = self.program.buffers.get(operand.tensor)
         extents = self.program.graph.tensors[operand.tensor].extents
         stored = tuple(range(len(extents))) if buffer is None else buffer.axes
-        name = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
+        root = buffer.shares if buffer and buffer.shares else operand.tensor
+        name = self.names.of(rows_name(root) if every else root)
         if not alone or operand.window is not None:
             return self.operand(name, operand, gemm, stored, around)
-        kind = (operand.subscripts, operand.rows, operand.columns, operand.transposed, stored, extents)
+        kind = (operand.subscripts, operand.rows, operand.columns, operand.transposed, stored, extents, every)
         if kind not in self.known:
             self.known[kind] = self.operand(ARRAY, operand, gemm, stored, around)
         return self.known[kind].replace(ARRAY, name)

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from gradc.graph.index import ONE
-from gradc.graph.tensors import Kind, Role
+from gradc.graph.tensors import Role
 from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, USUAL_BATCH
 from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
@@ -20,7 +20,9 @@ from .callers import Callers, own
 from .definitions import function, unpacked
 from .driver import Body
 from .lines import INDENT, call_rows, list_rows
+from .predicted import Predicted, joint_of
 from .rounds import RANGE
+from .teams import Notes, notes_of, share_of
 
 RANGE_NAMES = tuple(RANGE.values())
 PLACES = ("shares", "board", "turns", "calls")
@@ -181,29 +183,11 @@ class ShardedCallers(Callers):
         arguments = ["params", "shares", "moments", "t", "losses", *own_place, *work, *seed, *given]
         return f"{self.steps_taken()}\n\n\n{function('entry', 'step_entry', arguments, lines)}"
 
-    def notes(self) -> tuple[list[tuple[str, str, str]], int]:
-        """What changes from call to call, and is noted for those who stay: its name, the row that notes it, and what it
-        is by the note; and how many numbers are noted. Real numbers are noted by their bits, arrays by where they are
-        and how long their axes."""
+    def notes(self) -> Notes:
+        """What changes from call to call, and is noted for those who stay."""
         given, _ = self.cut_rows()
         numbers = [("t", "t", "{}"), *((name, name, "{}") for name in self.seed(self.program))]
-        arrays = [("losses", 1)]
-        for name, tensor in zip(given, self.given("all"), strict=True):
-            if tensor.axes:
-                arrays.append((name, len(tensor.axes)))
-            elif tensor.kind is Kind.REAL:
-                numbers.append((name, f"np.float64({name}).view(np.int64)", "np.int64({}).view(np.float64)"))
-            else:
-                numbers.append((name, f"int({name})", "{} > 0" if tensor.kind is Kind.BOOL else "{}"))
-        found = [
-            (name, f"calls[{at}] = {noted}", value.format(f"calls[{at}]"))
-            for at, (name, noted, value) in enumerate(numbers)
-        ]
-        at = len(numbers)
-        for name, axes in arrays:
-            found.append((name, f"note_array(calls, {at}, {name})", f"noted_array(calls, {at}, {name})"))
-            at += 1 + axes
-        return found, at
+        return notes_of(numbers, [("losses", 1)], zip(given, self.given("all"), strict=True))
 
     def meeting(self, *, steps: bool = False) -> list[str]:
         """The team; or of it the parts that steps need, the gradient and which parameters are this worker's."""
@@ -277,9 +261,16 @@ class ShardedCallers(Callers):
             f"{results} = WORKERS.meet(part, shards, work, turns)",
         ]
 
+    def predicted(self, label: str, program: Program, result: str, called: list[str]) -> list[str]:
+        """By a team; or by parts of the batch, where it is long."""
+        joint = joint_of(program, self)
+        if joint is not None:
+            return Predicted(self, label, program, joint).called()
+        return [*self.in_parts(label, program, result), *called]
+
     def in_parts(self, label: str, program: Program, result: str) -> list[str]:
         """Each worker predicts a range of the rows, where a part of a batch is a smaller batch."""
-        rows = row_by_row(program)
+        rows = row_by_row(program.graph, program.steps)
         if rows is None or work_per_row(rows) * USUAL_BATCH < SHARDED_WORK:
             return []
         dim, work = self.names.of(rows.dim), work_of(rows)
@@ -310,8 +301,3 @@ class ShardedCallers(Callers):
             *(f"{INDENT}{row}" for row in end),
             "",
         ]
-
-
-def share_of(count: str, workers: str = "turns.shape[0]") -> str:
-    """A worker's range of so many."""
-    return f"{count} * worker // {workers}, {count} * (worker + 1) // {workers}"

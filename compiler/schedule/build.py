@@ -15,6 +15,7 @@ from .costs import SHARDED_WORK
 from .expand import expand
 from .fuse import Decided, fuse
 from .hoist import hoist_scalars
+from .joint import common_to, rows_with_joint
 from .keep import gate_by_results
 from .memory import place_buffers
 from .program import Program
@@ -23,7 +24,8 @@ from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
 
 
-def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, rows: int = 0) -> Program:
+def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: bool = True, rows: int = 0,
+             in_parts: bool = False) -> Program:  # fmt: skip
     """The program of a graph. Its outputs are what the caller holds: arrays passed in, scalars returned.
 
     Args:
@@ -31,6 +33,7 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
         share: whether tensors may lie in each other's place once it is free; tests switch it off.
         rows: how many a batch has, of a program that may run in shards: where that is worth it, what comes after all
             rows comes last.
+        in_parts: whether workers may make predictions together: then what all of them read lies in one place.
     """
     graph, in_place = with_stores(graph, in_place or {})
     graph = with_own_outputs(with_zeros(graph))
@@ -42,6 +45,10 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
     steps = fuse(items, Decided(contracted.products, contracted.packed, in_place, graph.tensors))
+    found = rows_with_joint(graph, steps) if in_parts else None
+    if found is not None:
+        made = place_buffers(graph, steps, graph.outputs.values(), in_place, share, common_to(found[1], graph))
+        return replace(made, in_shards=True)
     cut = rows_in(graph, steps) if rows else None
     if cut is None or work_per_row(cut) * rows < SHARDED_WORK:
         return place_buffers(graph, steps, graph.outputs.values(), in_place, share)

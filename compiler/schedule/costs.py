@@ -36,6 +36,18 @@ JOINT_RESULT = 2**17
 theirs: shares of it would be half a megabyte and more for each worker, written and read again from beyond its own
 cache. 784-512-512-10 at batch 128, 2 cores: 2.2 ms by shares (2026-11)."""
 
+JOINT_WEIGHTS = 2**16
+"""Numbers of a matrix without rows of examples from which all workers make products with it together in predictions,
+where the rows are few: reading it takes longer than that they wait for each other twice. 784-512-512-10 for one
+example, 2 cores: 75 µs by one of them, 29 by both, in each of whose caches is half of the weights (2026-11)."""
+
+JOINT_TERMS = 6
+"""Terms for each row up to which rows are few: 784-512-512-10 for 128 examples takes both workers as long either way,
+550 µs, for 64 together 255 instead of 430 (2026-11)."""
+
+FEWEST_ROWS = 8
+"""Rows of such a product that take about as long as one does."""
+
 BLAS_WORK = 2**25
 """Multiply-adds of a step from which BLAS is held at one thread while workers run: it is handed no products of smaller
 ones, and setting its limit and giving it back takes 7 to 16 µs."""
@@ -47,6 +59,10 @@ SHARD_WORK = 3_000_000
 
 PART_WORK = 10_000_000
 """The same of predictions, for which threads are woken: that takes 20 to 50 µs."""
+
+JOINT_WORK = 1_500_000
+"""The same of predictions with products that all make together, whose workers stay between calls; for fewer than two
+of them at one row these products are none."""
 
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""

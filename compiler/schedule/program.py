@@ -349,8 +349,8 @@ def read_by(step: Step) -> tuple[str, ...]:
     return step.read
 
 
-def keys_read(program: Program) -> tuple[str, ...]:
+def keys_read(graph: Graph, steps: Iterable[Step]) -> tuple[str, ...]:
     """The keys of random numbers that the steps read."""
-    keys = {name for name, tensor in program.graph.tensors.items() if tensor.site is not None}
-    read = dict.fromkeys(name for step in program.steps for name in read_by(step)) if keys else {}
+    keys = {name for name, tensor in graph.tensors.items() if tensor.site is not None}
+    read = dict.fromkeys(name for step in steps for name in read_by(step)) if keys else {}
     return tuple(name for name in read if name in keys)

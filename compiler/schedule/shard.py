@@ -87,16 +87,16 @@ def rows_along(program: Program, extent: IndexExpr) -> Rows | None:
     return _Cut(program.graph, program.steps, extent).rows()
 
 
-def row_by_row(program: Program) -> Rows | None:
-    """The rows of a program that makes of some rows what it makes of them among others: a part of a batch is a smaller
+def row_by_row(graph: Graph, steps: tuple[Step, ...]) -> Rows | None:
+    """The rows of steps that make of some rows what they make of them among others: a part of a batch is a smaller
     batch. None where rows are added up, and where the number of rows, or which one it is, matters; or another row of
     what is given."""
-    rows = rows_of(program)
-    if rows is None or rows.met or rows.partial or rows.after or keys_read(program):
+    rows = rows_in(graph, steps)
+    if rows is None or rows.met or rows.partial or rows.after or keys_read(graph, steps):
         return None
     if any(rows.dim in size.dims for step in rows.steps for equation in step.equations for size in _sizes(equation)):
         return None
-    tensors, results = program.graph.tensors, program.graph.outputs.values()
+    tensors, results = graph.tensors, graph.outputs.values()
     given = [tensors[name] for step in rows.steps for name in step.read if tensors[name].role]
     if any(rows.dim in extent.dims for tensor in given for extent in tensor.extents[1:]):
         return None

@@ -11,13 +11,17 @@ from importlib.resources import files
 
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
-WHOLE = ("compilers", "rare", "array_field", "array_of", "view", "rows", "windows", "tile", "gemm", "team")
+WHOLE = (
+    *("compilers", "rare", "array_field", "array_of", "view", "rows", "windows"),
+    *("tile", "gemm", "team", "gemm_by_all"),
+)
 """Each with a file of its own, which is one definition."""
 
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "view", "rows", "windows", "gemm"),
     "team",
+    "gemm_by_all",
     *("random_key", "uniform", "normal"),
 )
 

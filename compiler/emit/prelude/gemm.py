@@ -38,6 +38,11 @@ def compiled_gemm(context, builder, signature, arguments):
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    return called_product(context, builder, signature, arguments, product_of, types.boolean)
+
+
+def called_product(context, builder, signature, arguments, made, *more):
+    """A call of what is made for the type of the matrices, which come first among the arguments."""
     kinds = signature.args[:3]
     data, strides, shapes = (
         [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
@@ -51,11 +56,11 @@ def compiled_gemm(context, builder, signature, arguments):
     # of addresses and steps: compiled once, not for each order of axes
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product, typing = product_of(kinds[2].dtype), context.typing_context
+    product, typing = made(kinds[2].dtype), context.typing_context
     typing.refresh()  # it is a function that Numba has not heard of yet
     product = typing.resolve_value_type(product)
-    product_type = typing.resolve_function_type(product, (*tuples, types.boolean), {})
-    context.get_function(product, product_type)(builder, [*called, arguments[3]])
+    product_type = typing.resolve_function_type(product, (*tuples, *more), {})
+    context.get_function(product, product_type)(builder, [*called, *arguments[3:]])
     return context.get_dummy_value()
 
 

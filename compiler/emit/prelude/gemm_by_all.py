@@ -1,0 +1,73 @@
+"""Matrix products that all workers of a team make together: of few rows, each by a part of the other matrix."""
+
+# mypy: ignore-errors
+# Numba infers the types: the text of these functions is emitted as it stands.
+from functools import cache
+
+import numpy as np
+from numba import types
+from numba.extending import lower_builtin, type_callable
+
+from .gemm import called_product, gemm, product_of
+from .rows import rows
+from .scope import kernel
+from .team import meet
+from .view import view
+
+
+@kernel
+def gemm_by_all(a, b, out, first, sums, team):
+    """out = the rows of a @ b from `first` on: those of a worker, of the rows of all. A team is (which worker, turns).
+
+    Where there are few, reading b is what takes time: then each worker reads a part of it, which may stay in its own
+    cache, makes those terms of the sums of all rows, and adds up the sums of its own rows, in the workers' order.
+    (Parts by columns would lie in some of the cache's sets alone.) Where there are more than `sums` has room for, each
+    makes its own rows.
+    """
+    worker, turns = team
+    workers, m, k, n = turns.shape[0], a.shape[0], a.shape[1], out.shape[1]
+    size = m * n
+    if workers == 1 or size * workers > sums.size:
+        gemm(rows(a, first, first + out.shape[0]), b, out, False)
+        return
+    meet(worker, turns)
+    gemm_of_some(a, b, view(sums, size * worker, (m, n)), k * worker // workers, k * (worker + 1) // workers)
+    meet(worker, turns)
+    for i in range(out.shape[0]):
+        for j in range(n):
+            out[i, j] = sums[(first + i) * n + j]
+        for other in range(1, workers):
+            for j in range(n):
+                out[i, j] += sums[size * other + (first + i) * n + j]
+
+
+def gemm_of_some(a, b, out, first, last):
+    """out = a @ b, of each sum the terms first .. last - 1 alone."""
+    np.matmul(a[:, first:last], b[first:last], out)
+
+
+@type_callable(gemm_of_some)
+def type_of_gemm_of_some(_):
+    """It gives nothing back."""
+    return lambda a, b, out, first, last: types.none
+
+
+@lower_builtin(gemm_of_some, types.Array, types.Array, types.Array, types.Integer, types.Integer)
+def compiled_gemm_of_some(context, builder, signature, arguments):
+    """The same by part_of_product."""
+    return called_product(context, builder, signature, arguments, part_of_product, *signature.args[3:])
+
+
+@cache
+def part_of_product(dtype):
+    """The product of some columns of a and as many rows of b."""
+    product = product_of(dtype)
+
+    @kernel
+    def part(addresses, steps, sizes, first, last):
+        a, b, out = addresses
+        m, n, _ = sizes
+        a, b = a + first * steps[1], b + first * steps[2]
+        product((a, b, out), steps, (m, n, last - first), False)
+
+    return part

@@ -1,0 +1,41 @@
+"""What entries of teams have in common: a worker's range of rows, and what is noted for workers that stay."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from gradc.graph.nodes import Tensor
+from gradc.graph.tensors import Kind
+
+Notes: TypeAlias = tuple[list[tuple[str, str, str]], int]
+"""What is noted for those who stay: of each its name, the row that notes it, and what it is by the note; and how many
+numbers are noted."""
+
+
+def notes_of(
+    numbers: list[tuple[str, str, str]], arrays: list[tuple[str, int]], given: Iterable[tuple[str, Tensor]]
+) -> Notes:
+    """The notes of numbers, each as it is noted and found; of arrays, each with how many axes it has; and of tensors
+    that are passed under these names. Real numbers are noted by their bits, arrays by where they are and how long their
+    axes."""
+    numbers, arrays = list(numbers), list(arrays)
+    for name, tensor in given:
+        if tensor.axes:
+            arrays.append((name, len(tensor.axes)))
+        elif tensor.kind is Kind.REAL:
+            numbers.append((name, f"np.float64({name}).view(np.int64)", "np.int64({}).view(np.float64)"))
+        else:
+            numbers.append((name, f"int({name})", "{} > 0" if tensor.kind is Kind.BOOL else "{}"))
+    found = [
+        (name, f"calls[{at}] = {noted}", value.format(f"calls[{at}]"))
+        for at, (name, noted, value) in enumerate(numbers)
+    ]
+    at = len(numbers)
+    for name, axes in arrays:
+        found.append((name, f"note_array(calls, {at}, {name})", f"noted_array(calls, {at}, {name})"))
+        at += 1 + axes
+    return found, at
+
+
+def share_of(count: str, workers: str = "turns.shape[0]") -> str:
+    """A worker's range of so many."""
+    return f"{count} * worker // {workers}, {count} * (worker + 1) // {workers}"
