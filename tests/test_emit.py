@@ -134,13 +134,13 @@ def test_extrema_of_whole_numbers_start_from_whole_numbers(reducer, expected):
 
 def test_arrays_begin_on_lines_of_the_cache():
     """And so do the parameters in them: those of other sizes lie behind those that fill lines."""
-    widths = (9, 64, 64, 80)
+    widths = (9, 256, 64, 80)
     layers = "".join(f"h = relu(dense({given}, {width}))\n" for given, width in zip("xhhh", widths, strict=True))
     module = load_plain(emit(f"dim batch\ninput x[batch, 64]\n{layers}loss mean(h^2)\noptimize adam(lr = 1e-3)\n"))
     params = module.init(0)
     state = module.init_state(params)
     assert list(module.PARAMS) == [f"{h}.{part}" for h in ("h", "h_2", "h_3", "h_4") for part in ("weight", "bias")]
-    module.train_step(params, state, np.zeros((40, 64), "float32"))
+    module.train_step(params, state, np.zeros((64, 64), "float32"))
     for array in (params.flat, state.flat, *itertools.chain(*state.work)):
         assert array.ctypes.data % 64 == 0
     for name in params:
