@@ -523,6 +523,17 @@ def evaluate_entry(params, work, x, y):
 # ------------------------------------------------------------------ for callers
 
 
+def aligned(make, size, kind):
+    """np.empty or np.zeros of so many numbers, from the start of a line of the cache on: from there, registers as long
+    as a line are loaded at up to twice the speed. Of few numbers that is not worth looking for.
+    """
+    if size < 16384:
+        return make(size, kind)
+    found = make(size + 64, kind)
+    start = -found.ctypes.data % 64 // found.itemsize
+    return found[start : start + size]
+
+
 class Params:
     """Every parameter in one flat float32 buffer; params["name"] is a view of its part, assignment copies into it."""
 
@@ -567,21 +578,21 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.d_params = np.empty(SIZE, f4)
+        self.d_params = aligned(np.empty, SIZE, f4)
         self.work = [np.empty(0, f4)]
         self.losses = np.empty(1, np.float64)  # of train_step
 
     def work_for(self, batch):
         """The work space of a step, made anew only where a larger batch needs it."""
         if self.work[0].size < 34 * batch:
-            self.work[0] = np.empty(34 * batch, f4)
+            self.work[0] = aligned(np.empty, 34 * batch, f4)
         return self.work
 
 
 def init(seed=0):
     """New parameters, drawn by their laws."""
     rng = np.random.default_rng(seed)
-    params = Params(np.zeros(SIZE, f4))
+    params = Params(aligned(np.zeros, SIZE, f4))
     params["h.weight"] = np.sqrt(3 / 23) * (2.0 * rng.random((30, 16)) - 1.0)
     params["logit.weight"] = np.sqrt(6 / 17) * (2.0 * rng.random((16, 1)) - 1.0)
     return params
@@ -589,7 +600,7 @@ def init(seed=0):
 
 def init_state(params, seed=0):
     """The state before the first step."""
-    moments = np.zeros(1026, f4)
+    moments = aligned(np.zeros, 1026, f4)
     return State(moments, seed)
 
 
@@ -631,7 +642,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
     x, y = _checked(x, y)
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    bad, place, loss = gradient_entry(params.flat, gradients.flat, np.empty(34 * batch, f4), x, y)
+    bad, place, loss = gradient_entry(params.flat, gradients.flat, aligned(np.empty, 34 * batch, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return loss, gradients
@@ -642,7 +653,7 @@ def predict(params, x, *, seed=0):
     (x,) = _checked_inputs(x)
     batch = x.shape[0]
     p = np.empty((batch,), f4)
-    predict_entry(params.flat, np.empty(16 * batch, f4), x, p)
+    predict_entry(params.flat, aligned(np.empty, 16 * batch, f4), x, p)
     return p
 
 
@@ -650,7 +661,7 @@ def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy, recall = evaluate_entry(params.flat, np.empty(18 * batch, f4), x, y)
+    bad, place, loss, accuracy, recall = evaluate_entry(params.flat, aligned(np.empty, 18 * batch, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy), "recall": float(recall)}
@@ -1032,9 +1043,10 @@ def compiled_rows(context, builder, signature, arguments):
     return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
 
 
-# A vector register has so many bytes, and so many rows of two registers each are summed up in registers.
+# A vector register has so many bytes, and so many rows of two registers each are summed up in registers; or so few of
+# four each.
 REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get_host_cpu_features().get(name)), 16)
-ROWS = 8 if REGISTER == 64 else 6
+ROWS, FEW = (8, 4) if REGISTER == 64 else (6, 2)
 
 
 def tile(dtype, rows, vectors):
@@ -1271,6 +1283,11 @@ def compiled_gemm(context, builder, signature, arguments):
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    return called_product(context, builder, signature, arguments, product_of, types.boolean)
+
+
+def called_product(context, builder, signature, arguments, made, *more):
+    """A call of what is made for the type of the matrices, which come first among the arguments."""
     kinds = signature.args[:3]
     data, strides, shapes = (
         [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
@@ -1284,11 +1301,11 @@ def compiled_gemm(context, builder, signature, arguments):
     # of addresses and steps: compiled once, not for each order of axes
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product, typing = product_of(kinds[2].dtype), context.typing_context
+    product, typing = made(kinds[2].dtype), context.typing_context
     typing.refresh()  # it is a function that Numba has not heard of yet
     product = typing.resolve_value_type(product)
-    product_type = typing.resolve_function_type(product, (*tuples, types.boolean), {})
-    context.get_function(product, product_type)(builder, [*called, arguments[3]])
+    product_type = typing.resolve_function_type(product, (*tuples, *more), {})
+    context.get_function(product, product_type)(builder, [*called, *arguments[3:]])
     return context.get_dummy_value()
 
 
@@ -1297,11 +1314,13 @@ def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
     What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
-    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
+    A few rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix that lies
+    transposed.
     """
     item, deep = dtype.bitwidth // 8, 256
     one = REGISTER // item
-    two = 2 * one
+    two, four = 2 * one, 4 * one
     by_blas, packed, panel_at, column_of_tiles = (
         blas_product(dtype),
         packing(dtype),
@@ -1314,16 +1333,18 @@ def product_of(dtype):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17 and b_column != item):
             by_blas(addresses, steps, sizes, accumulate)
             return
+        widest = four if m <= FEW and b_column == item else two
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
         panel = panel_at()
         for term in range(0, k if k > 0 else 1, deep):
             terms = deep if deep < k - term else k - term  # min would be compiled as a function
             column = 0
             while column < n:
-                width = two if n - column >= two else one if n - column >= one else n - column
+                left = n - column
+                width = widest if left >= widest else two if left >= two else one if left >= one else left
                 b_now, b_step = b + term * b_row + column * b_column, b_row
                 if packs:
                     packed(b_now, b_row, b_column, terms, width, panel)
@@ -1363,11 +1384,13 @@ def packing(dtype):
 
 
 def tiles(dtype):
-    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one; for four of a
+    few rows."""
     two = 2 * REGISTER * 8 // dtype.bitwidth
     most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
     four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
     single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+    wide_few, wide_single = tile(dtype, FEW, 4), tile(dtype, 1, 4)
 
     @inlined
     def column_of_tiles(whole, m, width, accumulate):
@@ -1377,7 +1400,10 @@ def tiles(dtype):
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
-            if width != two and last > ROWS:
+            if width > two:
+                wide_few(operands) if last > 0 else wide_single(operands)
+                row += FEW
+            elif width != two and last > ROWS:
                 narrow_twice(operands)
                 row += 2 * ROWS
             elif last >= 4:

@@ -1038,7 +1038,7 @@ class Workers:
                 turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
                 self.left = [(part, turns), *((kept, old) for kept, old in self.left if (old[1:, 2] != AWAY).any())]
                 raise
-        if is_left(turns):
+        if failed:
             raise failed[0]
         turns[0, 3] = os.getpid()
         return result
@@ -1050,6 +1050,17 @@ WORKERS = Workers()
 def alone():
     """A team of one: which worker, a board to add up at, turns to wait for."""
     return 0, np.empty((2, 1, 0), np.float64), np.zeros((1, 8), np.int64)
+
+
+def aligned(make, size, kind):
+    """np.empty or np.zeros of so many numbers, from the start of a line of the cache on: from there, registers as long
+    as a line are loaded at up to twice the speed. Of few numbers that is not worth looking for.
+    """
+    if size < 16384:
+        return make(size, kind)
+    found = make(size + 64, kind)
+    start = -found.ctypes.data % 64 // found.itemsize
+    return found[start : start + size]
 
 
 class Params:
@@ -1108,7 +1119,7 @@ class State:
             or self.held[1] is not self.flat
             or self.work[0][0].size < 10570 * batch + 266
         ):
-            self.work = [(np.empty(10570 * batch + 266, f4),) for _ in range(workers)]
+            self.work = [(aligned(np.empty, 10570 * batch + 266, f4),) for _ in range(workers)]
             self.shares = np.empty((workers, SIZE), f4)
             self.board = np.empty((2, workers, 1), np.float64)
             self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
@@ -1128,7 +1139,7 @@ def orthogonal(rng, shape):
 def init(seed=0):
     """New parameters, drawn by their laws."""
     rng = np.random.default_rng(seed)
-    params = Params(np.zeros(SIZE, f4))
+    params = Params(aligned(np.zeros, SIZE, f4))
     params["h.wx"] = np.sqrt(1 / 12) * (2.0 * rng.random((8, 4, 64)) - 1.0)
     params["h.wh"] = orthogonal(rng, (64, 4, 64))
     params["logits.weight"] = np.sqrt(3 / 37) * (2.0 * rng.random((64, 10)) - 1.0)
@@ -1137,7 +1148,7 @@ def init(seed=0):
 
 def init_state(params, seed=0):
     """The state before the first step."""
-    moments = np.zeros(38676, f4)
+    moments = aligned(np.zeros, 38676, f4)
     return State(moments, seed)
 
 
@@ -1166,25 +1177,15 @@ def _steps(params, state, losses, x, y):
     work = 427904 * count
     shards = shards_of(count, work, 3000000)
     spaces = state.work_for(params, shards, count)
+    # a worker may begin when an interrupt has ended the step: what is the state's then is another's
+    shares, board, turns, calls, t = state.shares, state.board, state.turns, state.calls, state.step + 1
 
     def part(worker, calling=False):
         return step_entry(
-            params.flat,
-            state.shares,
-            state.flat,
-            state.step + 1,
-            losses,
-            worker,
-            state.board,
-            state.turns,
-            state.calls,
-            calling,
-            *spaces[worker],
-            x,
-            y,
+            params.flat, shares, state.flat, t, losses, worker, board, turns, calls, calling, *spaces[worker], x, y
         )
 
-    bad, place, done, loss = WORKERS.meet(part, shards, work, state.turns)
+    bad, place, done, loss = WORKERS.meet(part, shards, work, turns)
     state.step += done
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
@@ -1199,7 +1200,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
     batch = x.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat.reshape(1, SIZE), *alone(), np.empty(10570 * batch + 266, f4), x, y
+        params.flat, gradients.flat.reshape(1, SIZE), *alone(), aligned(np.empty, 10570 * batch + 266, f4), x, y
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
@@ -1217,12 +1218,12 @@ def predict(params, x, *, seed=0):
         def part(worker):
             first, last = batch * worker // shards, batch * (worker + 1) // shards
             count = last - first
-            return predict_entry(params.flat, np.empty(3392 * count + 256, f4), x[first:last], p[first:last])
+            return predict_entry(params.flat, aligned(np.empty, 3392 * count + 256, f4), x[first:last], p[first:last])
 
         WORKERS.run(part, shards, work)
         return p
 
-    predict_entry(params.flat, np.empty(3392 * batch + 256, f4), x, p)
+    predict_entry(params.flat, aligned(np.empty, 3392 * batch + 256, f4), x, p)
     return p
 
 
@@ -1230,7 +1231,7 @@ def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy = evaluate_entry(params.flat, np.empty(3392 * batch + 256, f4), x, y)
+    bad, place, loss, accuracy = evaluate_entry(params.flat, aligned(np.empty, 3392 * batch + 256, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy)}
@@ -1612,9 +1613,10 @@ def compiled_rows(context, builder, signature, arguments):
     return array_of(context, builder, array, start, [builder.sub(last, first), *lengths[1:]], steps)
 
 
-# A vector register has so many bytes, and so many rows of two registers each are summed up in registers.
+# A vector register has so many bytes, and so many rows of two registers each are summed up in registers; or so few of
+# four each.
 REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get_host_cpu_features().get(name)), 16)
-ROWS = 8 if REGISTER == 64 else 6
+ROWS, FEW = (8, 4) if REGISTER == 64 else (6, 2)
 
 
 def tile(dtype, rows, vectors):
@@ -1851,6 +1853,11 @@ def compiled_gemm(context, builder, signature, arguments):
 
     a and b have contiguous rows, or contiguous columns as a transposed array has; out has contiguous rows.
     """
+    return called_product(context, builder, signature, arguments, product_of, types.boolean)
+
+
+def called_product(context, builder, signature, arguments, made, *more):
+    """A call of what is made for the type of the matrices, which come first among the arguments."""
     kinds = signature.args[:3]
     data, strides, shapes = (
         [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
@@ -1864,11 +1871,11 @@ def compiled_gemm(context, builder, signature, arguments):
     # of addresses and steps: compiled once, not for each order of axes
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
     called = [context.make_tuple(builder, kind, some) for kind, some in zip(tuples, numbers, strict=True)]
-    product, typing = product_of(kinds[2].dtype), context.typing_context
+    product, typing = made(kinds[2].dtype), context.typing_context
     typing.refresh()  # it is a function that Numba has not heard of yet
     product = typing.resolve_value_type(product)
-    product_type = typing.resolve_function_type(product, (*tuples, types.boolean), {})
-    context.get_function(product, product_type)(builder, [*called, arguments[3]])
+    product_type = typing.resolve_function_type(product, (*tuples, *more), {})
+    context.get_function(product, product_type)(builder, [*called, *arguments[3:]])
     return context.get_dummy_value()
 
 
@@ -1877,11 +1884,13 @@ def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
     What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
-    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix.
+    A few rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
+    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix that lies
+    transposed.
     """
     item, deep = dtype.bitwidth // 8, 256
     one = REGISTER // item
-    two = 2 * one
+    two, four = 2 * one, 4 * one
     by_blas, packed, panel_at, column_of_tiles = (
         blas_product(dtype),
         packing(dtype),
@@ -1894,16 +1903,18 @@ def product_of(dtype):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        if m * n * k > 2**27 or (m < 4 and n * k > 2**17):
+        if m * n * k > 2**27 or (m < 4 and n * k > 2**17 and b_column != item):
             by_blas(addresses, steps, sizes, accumulate)
             return
+        widest = four if m <= FEW and b_column == item else two
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
         panel = panel_at()
         for term in range(0, k if k > 0 else 1, deep):
             terms = deep if deep < k - term else k - term  # min would be compiled as a function
             column = 0
             while column < n:
-                width = two if n - column >= two else one if n - column >= one else n - column
+                left = n - column
+                width = widest if left >= widest else two if left >= two else one if left >= one else left
                 b_now, b_step = b + term * b_row + column * b_column, b_row
                 if packs:
                     packed(b_now, b_row, b_column, terms, width, panel)
@@ -1943,11 +1954,13 @@ def packing(dtype):
 
 
 def tiles(dtype):
-    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one."""
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one; for four of a
+    few rows."""
     two = 2 * REGISTER * 8 // dtype.bitwidth
     most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
     four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
     single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
+    wide_few, wide_single = tile(dtype, FEW, 4), tile(dtype, 1, 4)
 
     @inlined
     def column_of_tiles(whole, m, width, accumulate):
@@ -1957,7 +1970,10 @@ def tiles(dtype):
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
-            if width != two and last > ROWS:
+            if width > two:
+                wide_few(operands) if last > 0 else wide_single(operands)
+                row += FEW
+            elif width != two and last > ROWS:
                 narrow_twice(operands)
                 row += 2 * ROWS
             elif last >= 4:
