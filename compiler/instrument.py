@@ -119,13 +119,14 @@ class _Filled(ast.NodeTransformer):
     """Fills new arrays: numbers with 1, places and conditions, by which others may be read, with 0."""
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        """`np.full(size, 1, f4)` in place of `np.empty(size, f4)`."""
+        """`np.ones(size, f4)` in place of `np.empty(size, f4)`, and `aligned(np.ones, size, f4)`."""
         self.generic_visit(node)
-        if ast.unparse(node.func) != "np.empty":
-            return node
-        size, kind = node.args
-        value = ast.Constant(0 if ast.unparse(kind) in ("np.int64", "np.bool_") else 1)
-        return ast.Call(ast.Attribute(_name("np"), "full", ast.Load()), [size, value, kind], [])
+        kind = ast.unparse(node.args[-1]) if node.args else ""
+        filled = ast.Attribute(_name("np"), "zeros" if kind in ("np.int64", "np.bool_") else "ones", ast.Load())
+        if ast.unparse(node.func) == "np.empty":
+            node.func = filled
+        node.args = [filled if ast.unparse(given) == "np.empty" else given for given in node.args]
+        return node
 
 
 @dataclass
