@@ -550,7 +550,7 @@ def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du
     d_uxx[r] = -0.01*d_rest[r]/pi                                                            burgers.grad:26
     d_dux_dq[r, 0] = d_uxx[r]                                                                burgers.grad:25
     d_du_dq[r, 0] = d_ux[r]                                                                  burgers.grad:24
-    d_du_dq[r, 1] += d_rest[r]                                                               burgers.grad:23
+    d_du_dq[r, 1] = d_rest[r]                                                                burgers.grad:23
     d_dux_dmirrored[r, c] = if c == 0 then -d_dux_dq[r, c] else d_dux_dq[r, c]               burgers.grad:16
     d_du_dmirrored[r, c] = if c == 0 then -d_du_dq[r, c] else d_du_dq[r, c]                  burgers.grad:16
     loss = loss_sum/n                                                                        burgers.grad:29
@@ -566,9 +566,8 @@ def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du
         d_uxx = -f4(0.01) * d_rest / f4(np.pi)
         d_dux_dq[r, ...] = f4(0.0)
         d_dux_dq[r, 0] = d_uxx
-        d_du_dq[r, ...] = f4(0.0)
         d_du_dq[r, 0] = d_ux
-        d_du_dq[r, 1] += d_rest
+        d_du_dq[r, 1] = d_rest
         for c in range(2):
             d_dux_dmirrored[r, c] = -d_dux_dq[r, c] if c == 0 else d_dux_dq[r, c]
         for c in range(2):

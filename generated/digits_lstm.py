@@ -386,8 +386,8 @@ def backward_h_c(
     h_input_gate,
     h_c,
     h_candidate,
-    d_h_z,
     d_h_c,
+    d_h_z,
     first,
     last,
     t,
@@ -401,14 +401,13 @@ def backward_h_c(
     d_h_input_gate[b, t, j] = d_h_c[b, t, j]*h_candidate[b, t, j]                        digits_lstm.grad:13
     d_h_z[b, t, 3, j] = d_h_output_gate[b, t, j]*h_output_gate[b, t, j]*(1 -
             h_output_gate[b, t, j])                                                      digits_lstm.grad:13
-    d_h_z[b, t, 2, j] += d_h_candidate[b, t, j]*(1 - h_candidate[b, t, j]^2)             digits_lstm.grad:13
-    d_h_z[b, t, 0, j] += d_h_input_gate[b, t, j]*h_input_gate[b, t, j]*(1 -
+    d_h_z[b, t, 2, j] = d_h_candidate[b, t, j]*(1 - h_candidate[b, t, j]^2)              digits_lstm.grad:13
+    d_h_z[b, t, 0, j] = d_h_input_gate[b, t, j]*h_input_gate[b, t, j]*(1 -
             h_input_gate[b, t, j])                                                       digits_lstm.grad:13
-    d_h_z[b, t, 1, j] += d_h_forget_gate[b, t, j]*h_forget_gate[b, t, j]*(1 -
+    d_h_z[b, t, 1, j] = d_h_forget_gate[b, t, j]*h_forget_gate[b, t, j]*(1 -
             h_forget_gate[b, t, j])                                                      digits_lstm.grad:13
     """
     for b in range(first, last):
-        d_h_z[b, t, ...] = f4(0.0)
         for j in range(64):
             d_h_output_gate = d_h[b, t, j] * h_tanh[b, t, j]
             d_h_tanh = d_h[b, t, j] * h_output_gate[b, t, j]
@@ -421,9 +420,9 @@ def backward_h_c(
                 d_h_forget_gate = d_h_c[b, t, j] * h_c[b, t - 1, j]
             d_h_input_gate = d_h_c[b, t, j] * h_candidate[b, t, j]
             d_h_z[b, t, 3, j] = d_h_output_gate * h_output_gate[b, t, j] * (f4(1.0) - h_output_gate[b, t, j])
-            d_h_z[b, t, 2, j] += d_h_candidate * (f4(1.0) - h_candidate[b, t, j] * h_candidate[b, t, j])
-            d_h_z[b, t, 0, j] += d_h_input_gate * h_input_gate[b, t, j] * (f4(1.0) - h_input_gate[b, t, j])
-            d_h_z[b, t, 1, j] += d_h_forget_gate * h_forget_gate[b, t, j] * (f4(1.0) - h_forget_gate[b, t, j])
+            d_h_z[b, t, 2, j] = d_h_candidate * (f4(1.0) - h_candidate[b, t, j] * h_candidate[b, t, j])
+            d_h_z[b, t, 0, j] = d_h_input_gate * h_input_gate[b, t, j] * (f4(1.0) - h_input_gate[b, t, j])
+            d_h_z[b, t, 1, j] = d_h_forget_gate * h_forget_gate[b, t, j] * (f4(1.0) - h_forget_gate[b, t, j])
 
 
 @kernel
@@ -714,7 +713,7 @@ def over_rows(params, d_params, first, last, work, x, y):
                 view(d_h_z, 0, (batch, 8, 256))[first:last, t + 1], view(h_wh, 0, (64, 256)).T, d_h[first:last, t], True
             )
         backward_h_c(
-            d_h, h_tanh, h_output_gate, h_forget_gate, h_input_gate, h_c, h_candidate, d_h_z, d_h_c, first, last, t
+            d_h, h_tanh, h_output_gate, h_forget_gate, h_input_gate, h_c, h_candidate, d_h_c, d_h_z, first, last, t
         )
     backward_h_bias(d_h_z, d_h_bias, d_h_wh_factor_2, first, last)
     # d_h_wh[k, g, j] = Σ_b,t d_h_wh_factor[b, t, k] d_h_wh_factor_2[b, t, g, j]

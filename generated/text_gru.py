@@ -383,8 +383,8 @@ def backward_h_gru_n_tanh_of(
     h_gru_s,
     h_gru_bias_h,
     h_gru_r,
-    d_h_gru_s,
     d_h_gru_n_tanh_of,
+    d_h_gru_s,
     d_h_gru_z_exp_of,
     d_h_gru_r_exp_of,
     first,
@@ -397,12 +397,11 @@ def backward_h_gru_n_tanh_of(
     d_h_gru_r[b, t, j] = d_h_gru_n_tanh_of[b, t, j]*(h_gru_s[b, t, 2, j] + h_gru_bias_h[j])  text_gru.grad:13
     d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                     text_gru.grad:13
     d_h_gru_z_exp_of[b, t, j] = -d_h_gru_z[b, t, j]*h_gru_z[b, t, j]*(1 - h_gru_z[b, t, j])  text_gru.grad:13
-    d_h_gru_s[b, t, 1, j] += -d_h_gru_z_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_s[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]                                      text_gru.grad:13
     d_h_gru_r_exp_of[b, t, j] = -d_h_gru_r[b, t, j]*h_gru_r[b, t, j]*(1 - h_gru_r[b, t, j])  text_gru.grad:13
-    d_h_gru_s[b, t, 0, j] += -d_h_gru_r_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_s[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]                                      text_gru.grad:13
     """
     for b in range(first, last):
-        d_h_gru_s[b, t, ...] = f4(0.0)
         for j in range(128):
             d_h_gru_n = d_h[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
             d_h_gru_z = d_h[b, t, j] * ((h[b, t - 1, j] if t > 0 else f4(0.0)) - h_gru_n[b, t, j])
@@ -410,9 +409,9 @@ def backward_h_gru_n_tanh_of(
             d_h_gru_r = d_h_gru_n_tanh_of[b, t, j] * (h_gru_s[b, t, 2, j] + h_gru_bias_h[j])
             d_h_gru_s[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
             d_h_gru_z_exp_of[b, t, j] = -d_h_gru_z * h_gru_z[b, t, j] * (f4(1.0) - h_gru_z[b, t, j])
-            d_h_gru_s[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
+            d_h_gru_s[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]
             d_h_gru_r_exp_of[b, t, j] = -d_h_gru_r * h_gru_r[b, t, j] * (f4(1.0) - h_gru_r[b, t, j])
-            d_h_gru_s[b, t, 0, j] -= d_h_gru_r_exp_of[b, t, j]
+            d_h_gru_s[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]
 
 
 @kernel
@@ -428,8 +427,8 @@ def backward_h_gru_a(
     last,
 ):
     """d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]                                   text_gru.grad:13
-    d_h_gru_a[b, t, 1, j] += -d_h_gru_z_exp_of[b, t, j]                                     text_gru.grad:13
-    d_h_gru_a[b, t, 0, j] += -d_h_gru_r_exp_of[b, t, j]                                     text_gru.grad:13
+    d_h_gru_a[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]                                      text_gru.grad:13
+    d_h_gru_a[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]                                      text_gru.grad:13
     d_h_gru_bias_h[j] = Σ_b,t d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                   text_gru.grad:13
     d_h_gru_bias[g, j] = Σ_b,t d_h_gru_a[b, t, g, j]                                        text_gru.grad:13
     """
@@ -438,11 +437,10 @@ def backward_h_gru_a(
     d_h_gru_bias[...] = f4(0.0)
     for b in range(first, last):
         for t in range(time):
-            d_h_gru_a[b, t, ...] = f4(0.0)
             for j in range(128):
                 d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]
-                d_h_gru_a[b, t, 1, j] -= d_h_gru_z_exp_of[b, t, j]
-                d_h_gru_a[b, t, 0, j] -= d_h_gru_r_exp_of[b, t, j]
+                d_h_gru_a[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]
+                d_h_gru_a[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]
                 d_h_gru_bias_h[j] += d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
             for g in range(3):
                 for j in range(128):
@@ -756,8 +754,8 @@ def over_rows(params, d_params, first, last, work, x, y):
             h_gru_s,
             h_gru_bias_h,
             h_gru_r,
-            d_h_gru_s,
             d_h_gru_n_tanh_of,
+            d_h_gru_s,
             d_h_gru_z_exp_of,
             d_h_gru_r_exp_of,
             first,

@@ -684,3 +684,37 @@ optimize adam(lr = 1e-2)
     losses = [model.train_step(x, y) for _ in range(200)]
     assert losses[-1] < 0.3 * losses[0]
     assert model.predict(x[:3, :1]).shape == (3, 1, 4)
+
+
+PARTS = """
+dim batch, n = 5
+input x[batch, n]
+param w[n, 3] ~ normal()
+z[b, 0, j: n] = x[b, j] * w[j, 0]
+z[b, 1, j: n] = tanh(x[b, j] * w[j, 1])
+z[b, 2, j: n] = x[b, j] - w[j, 2]
+h[b, t, j: n] = (if t > 0 then h[b, t - 1, j] else 0) + z[b, t, j] * z[b, 2 - t, j]
+loss mean(h^2)
+"""
+
+
+def test_a_tensor_in_parts_is_not_set_to_zero_first(tmp_path: Path):
+    stages = stages_of(PARTS)
+    assert stages.gradient is not None
+    program = schedule(stages.gradient)
+    verify_program(program)
+    statements = [s for step in program.steps if isinstance(step, Nest) for s in step.statements()]
+    assert [s.starts for s in statements if s.equation.target == "z"] == [True, True, True]
+    assert "z[...] = f4(0.0)" not in pipeline.emit(PARTS)
+    assert check(PARTS).passed
+    rng = np.random.default_rng(8)
+    data, values = drawn_data(stages.model, {"batch": 3}, 0, rng), drawn_parameters(stages.model, 0, rng)
+    source = pipeline.emit(PARTS, dtype="float64")
+    plain, compiled = load_plain(source), load_compiled(source, tmp_path)
+    params, arguments = given(plain, stages.model, data, values)
+    with poisoned(plain, np.nan):
+        found = [plain.loss_and_gradients(params, *arguments)]
+    params, arguments = given(compiled, stages.model, data, values)
+    found.append(compiled.loss_and_gradients(params, *arguments))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
+    np.testing.assert_allclose(found[1][1]["w"], found[0][1]["w"], rtol=1e-9)

@@ -33,7 +33,7 @@ def form_of(nest: Nest, program: Program, external: frozenset[str], around: tupl
 def _form_of_item(item: Item, numbering: Numbering) -> Hashable:
     if isinstance(item, Loop):
         return item.index, tuple(_form_of_item(inner, numbering) for inner in item.body)
-    return numbering.equation(item.equation), item.path, item.starts, item.around
+    return numbering.equation(item.equation), item.path, item.starts, item.around, item.parts
 
 
 def _lying(name: str, program: Program, numbering: Numbering) -> Hashable:

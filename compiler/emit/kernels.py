@@ -415,12 +415,15 @@ class KernelWriter:
 
     def first_in_part(self, statement: Statement) -> int:
         """The first axis of the target that the statement goes along neither from place to place nor from round to
-        round, as in `z[t, 3, j]`."""
+        round, as in `z[t, 3, j]`, unless others see to the other places."""
         equation, rounds = statement.equation, set(statement.around)
         extents = self.tensor(equation.target).extents
         whole = (
-            bool(place.bare) or extent.constant == 1 or bool(place.indices and rounds.issuperset(place.indices))
-            for place, extent in zip(equation.write, extents, strict=True)
+            bool(place.bare)
+            or extent.constant == 1
+            or bool(place.indices and rounds.issuperset(place.indices))
+            or at == statement.parts
+            for at, (place, extent) in enumerate(zip(equation.write, extents, strict=True))
         )
         return next((at for at, is_whole in enumerate(whole) if not is_whole), len(extents))
 
@@ -447,8 +450,8 @@ class KernelWriter:
         extents = self.tensor(equation.target).extents
         fixed = set(statement.around)
         bare = all(
-            p.bare or e.constant == 1 or (p.indices and fixed.issuperset(p.indices))
-            for p, e in zip(equation.write, extents, strict=True)
+            p.bare or e.constant == 1 or (p.indices and fixed.issuperset(p.indices)) or at == statement.parts
+            for at, (p, e) in enumerate(zip(equation.write, extents, strict=True))
         )
         bare = bare and not self.diagonal_loops(statement)
         return bare and not set(equation.guards) - self.holding and self.opening_depth(statement) == len(statement.path)

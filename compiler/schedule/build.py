@@ -18,7 +18,7 @@ from .hoist import hoist_scalars
 from .joint import common_to, rows_with_joint
 from .keep import gate_by_results
 from .memory import place_buffers
-from .program import Program
+from .program import Program, axis_of_parts
 from .shard import rows_in, work_per_row
 from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
@@ -44,7 +44,9 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     graph, items = with_beginnings(contracted.graph, arranged)
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
-    steps = fuse(items, Decided(contracted.products, contracted.packed, in_place, graph.tensors))
+    found_parts = {name: axis_of_parts(writers, graph.tensors[name]) for name, writers in graph.writers.items()}
+    parts = {name: axis for name, axis in found_parts.items() if axis is not None}
+    steps = fuse(items, Decided(contracted.products, contracted.packed, in_place, graph.tensors, parts))
     found = rows_with_joint(graph, steps) if in_parts else None
     if found is not None:
         made = place_buffers(graph, steps, graph.outputs.values(), in_place, share, common_to(found[1], graph))

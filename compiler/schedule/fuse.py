@@ -80,12 +80,14 @@ class Decided:
         packed: for products the equations of what is packed in each of their rounds.
         stores: tensors that are written where a leaf lies, each with its leaf: after all that reads the leaf.
         tensors: those of the graph.
+        parts: tensors that are written in parts, each with the axis of these.
     """
 
     products: Mapping[Equation, Gemm] = field(default_factory=dict)
     packed: Mapping[Equation, Equation] = field(default_factory=dict)
     stores: Mapping[str, str] = field(default_factory=dict)
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def fuse(items: Sequence[Ordered], decided: Decided, around: tuple[str, ...] = (),
@@ -111,7 +113,8 @@ def fuse(items: Sequence[Ordered], decided: Decided, around: tuple[str, ...] = (
                 made_in[equation.target] = len(steps) - 1
                 read_in |= dict.fromkeys(equation.sources(), len(steps) - 1)
             continue
-        starts = item.target not in begun
+        parts = decided.parts.get(item.target)
+        starts = item.target not in begun or parts is not None
         begun.add(item.target)
         leaf = decided.stores.get(item.target)
         first = max((made_in[name] for name in (*item.sources(), item.target) if name in made_in), default=-1)
@@ -124,7 +127,7 @@ def fuse(items: Sequence[Ordered], decided: Decided, around: tuple[str, ...] = (
             continue
         guards = guards_of_rounds(item, around)
         idle = may_be_idle(item, guards, decided.tensors.get(item.target) if starts else None)
-        site = _Site(starts, partners.get(item.target, set()), leaf, around, guards, idle)
+        site = _Site(starts, partners.get(item.target, set()), leaf, around, guards, idle, parts)
         insertion = _Insertion(item, site)
         place = _latest_nest(steps, first, insertion)
         if place is None:
@@ -158,6 +161,7 @@ class _Site:
         around: the indices of the sequential loops around it.
         guards: in which of their rounds it holds.
         idle: whether it may stand in other rounds too, in which it adds nothing.
+        parts: the axis along which its target is written in parts.
     """
 
     starts: bool
@@ -166,6 +170,7 @@ class _Site:
     around: tuple[str, ...]
     guards: tuple[Guard, ...]
     idle: bool
+    parts: int | None
 
 
 def _partners(equations: list[Equation]) -> dict[str, set[str]]:
@@ -249,7 +254,8 @@ class _Insertion:
             items.append(loop)
             items, loops = loop.items, [*loops, loop]
         path = tuple(loop.index.name for loop in loops)
-        statement = Statement(_renamed(self.equation, names), path, self.site.starts, self.site.around)
+        site = self.site
+        statement = Statement(_renamed(self.equation, names), path, site.starts, site.around, site.parts)
         self.tree.add(statement, loops, self.site)
 
     def entrance(self, items: "list[_Loop | Statement]", left: list[str]) -> "tuple[_Loop, str] | None":

@@ -84,12 +84,14 @@ class Statement:
         path: the names of those loops, outermost first.
         starts: it is the first that writes its target: what it does not cover must be 0 before it.
         around: the indices of the sequential loops around the nest, outermost first.
+        parts: the axis along which its target is written in parts, this equation one of them whole: it starts its own.
     """
 
     equation: Equation
     path: tuple[str, ...]
     starts: bool
     around: tuple[str, ...] = ()
+    parts: int | None = None
 
     @property
     def free_prefix(self) -> int:
@@ -327,6 +329,30 @@ def may_be_idle(equation: Equation, guards: Sequence[Guard], begins: Tensor | No
     return all(
         ranges.nonnegative(place) and ranges.nonnegative(extent - 1 - place)
         for place, extent in zip(equation.write, begins.extents, strict=True)
+    )
+
+
+def axis_of_parts(writers: Sequence[Equation], tensor: Tensor) -> int | None:
+    """The axis along which each of the equations writes one part of a tensor, all of it: z[b, 0, j] = …, z[b, 1, j] = …
+    where the axis has two places. None where there is no such axis."""
+    if any(each.reducer is not Reducer.SUM or each.reduced or each.guards for each in writers):
+        return None
+    for axis, extent in enumerate(tensor.extents):
+        parts = {each.write[axis].constant for each in writers}
+        if len(writers) == extent.constant and parts == set(range(len(writers))):
+            return axis if all(_is_whole(each, axis, tensor) for each in writers) else None
+    return None
+
+
+def _is_whole(equation: Equation, part: int, tensor: Tensor) -> bool:
+    """Whether an equation writes every place of a tensor that has its own place along an axis."""
+    indices = {index.name: index for index in equation.indices}
+    others = [pair for at, pair in enumerate(zip(equation.write, tensor.extents, strict=True)) if at != part]
+    names = [place.bare for place, _ in others]
+    return len({*names, None}) == len(others) + 1 and all(
+        not indices[name].low.terms and indices[name].high == extent
+        for name, (_, extent) in zip(names, others, strict=True)
+        if name is not None
     )
 
 

@@ -431,7 +431,7 @@ def _starting(step: Step, first: set[str], later: Collection[str] = ()) -> Step:
             body = tuple(map(changed, item.body))
             return item if all(a is b for a, b in zip(body, item.body, strict=True)) else replace(item, body=body)
         name = item.equation.target
-        starts = (item.starts or name in first) and name not in later
+        starts = (item.starts or name in first) and (name not in later or item.parts is not None)
         first.discard(name)
         return item if starts == item.starts else replace(item, starts=starts)
 

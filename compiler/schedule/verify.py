@@ -71,7 +71,8 @@ def _order(run: Run, program: Program, runs: Runs) -> None:
         if program.graph.tensors[name].role is None:
             _read_after_write(run, name, runs)
     first = runs.writers[run.equation.target][0]
-    if run.starts != (run is first):
+    in_parts = run.statement is not None and run.statement.parts is not None
+    if run.starts != (run is first or in_parts):
         raise InternalError(f"{run}: it is{' not' if run.starts else ''} the first that writes {run.equation.target}")
     if run is not first:
         _complete(first, run, [run.equation.write], begun=True)
