@@ -313,3 +313,16 @@ def test_the_slope_of_expm1_keeps_its_digits_far_below_zero():
         params["x"] = x
         slope = model.loss_and_gradients(params)[1]["x"]
         np.testing.assert_allclose(slope, (1 + 1.0507009873554804935 * 1.6732632423543772848) * np.exp(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_is_divided_by_a_root_of_nothing_or_of_infinity(dtype: str, tmp_path: Path) -> None:
+    """As IEEE 754 has it: an estimate of 1/√x that is corrected by products gives NaN there."""
+    text = "dim n\ninput x[n]\npredict a = 1 / sqrt(x)\npredict b = exp(-2 / sqrt(x))\nparam w ~ ones\nloss w^2\n"
+    module = load_compiled(emit(text, dtype=dtype), tmp_path)
+    x = np.tile(np.array([0, 4, INF, 1e-30, 1e30, NAN], dtype), 12)
+    found = module.predict(module.init(), x)
+    with np.errstate(all="ignore"):
+        wanted = 1 / np.sqrt(x.astype(np.float64))
+    np.testing.assert_allclose(found["a"], wanted, rtol=ULPS[dtype])
+    np.testing.assert_allclose(found["b"], np.exp(-2 * wanted), rtol=ULPS[dtype], atol=np.finfo(dtype).tiny)
