@@ -250,6 +250,14 @@ param v[c, c] ~ normal() * 0.3
 h[b, i, j, o] = tanh(x[b, i, j, o] + sum[k](h?[b, i - 1, j, k] * u[k, o]) + sum[k](h?[b, i, j - 1, k] * v[k, o]))
 loss mean(h^2)
 """,
+    "two indices of products in one sum": """
+dim batch, n, m
+dim c = 4
+input x[batch, n, m, c]
+param u[c, c, 2] ~ normal() * 0.3
+h[b, i, j, o] = tanh(x[b, i, j, o] + sum[k](h?[b, i - 1, j, k] * u[k, o, 0] + h?[b, i, j - 1, k] * u[k, o, 1]))
+loss mean(h^2)
+""",
     "a hidden Markov model": """
 dim batch, time
 dim s = 3, o = 5

@@ -1,11 +1,11 @@
 """Graph → program: expand reducers, find products, fuse the rest into nests, give every tensor a place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 
 from gradc.graph.index import index
-from gradc.graph.nodes import Equation, Graph, Read
+from gradc.graph.nodes import Equation, Graph, Read, Tensor
 from gradc.graph.prune import pruned
 from gradc.graph.recurrence import Ordered, Recurrence, arrange, equations_in
 from gradc.graph.tensors import Index
@@ -17,8 +17,9 @@ from .fuse import Decided, fuse
 from .hoist import hoist_scalars
 from .joint import common_to, rows_with_joint
 from .keep import gate_by_results
+from .matrices import outside_of_loops
 from .memory import place_buffers
-from .program import Program, axis_of_parts
+from .program import Gemm, Program, axis_of_parts
 from .shard import rows_in, work_per_row
 from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
@@ -44,9 +45,10 @@ def schedule(graph: Graph, in_place: Mapping[str, str] | None = None, *, share: 
     graph, items = with_beginnings(contracted.graph, arranged)
     early = _scalars_of_leaves(graph)
     items.sort(key=lambda item: (_is_store(item), _is_late(item, early)))
+    products = _in_their_loops(contracted.products, items, graph.tensors)
     found_parts = {name: axis_of_parts(writers, graph.tensors[name]) for name, writers in graph.writers.items()}
     parts = {name: axis for name, axis in found_parts.items() if axis is not None}
-    steps = fuse(items, Decided(contracted.products, contracted.packed, in_place, graph.tensors, parts))
+    steps = fuse(items, Decided(products, contracted.packed, in_place, graph.tensors, parts))
     found = rows_with_joint(graph, steps) if in_parts else None
     if found is not None:
         made = place_buffers(graph, steps, graph.outputs.values(), in_place, share, common_to(found[1], graph))
@@ -78,6 +80,19 @@ def _arranged(graph: Graph) -> list[Ordered]:
     has to be zeroed."""
     groups = groupby(arrange(graph), lambda item: item.target if isinstance(item, Equation) else id(item))
     return [item for _, group in groups for item in _covering_first(list(group), graph)]
+
+
+def _in_their_loops(products: Mapping[Equation, Gemm], items: Iterable[Ordered], tensors: Mapping[str, Tensor]) -> (
+    dict[Equation, Gemm]
+):  # fmt: skip
+    """The products among the equations in order: where one of a sum needs less than the others, fewer loops are around
+    it than around the sum as a whole, in which it was found."""
+    found: dict[Equation, Gemm] = {}
+    for equation, around in equations_in(items):
+        if equation in products:
+            made = outside_of_loops(products[equation], {loop.index.name for loop in around}, tensors)
+            found |= {equation: made} if made is not None else {}
+    return found
 
 
 def _covering_first(items: list[Ordered], graph: Graph) -> list[Ordered]:

@@ -1,9 +1,10 @@
 """Two factors as matrices: which axes make rows and columns, and which indices are loops around the product."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from gradc.graph.nodes import Equation, Read
+from gradc.graph.index import ZERO
+from gradc.graph.nodes import Equation, Read, Tensor
 
 from .program import Gemm, Operand, Window, order_of
 
@@ -40,6 +41,41 @@ def with_loops(gemm: Gemm, loops: Collection[str], first: Collection[str] = ()) 
     order = [i for i in gemm.equation.indices if i.name in names]
     order.sort(key=lambda i: (i.name not in first, axes.get(i.name, len(axes))))
     return replace(gemm, batch=tuple(order))
+
+
+def outside_of_loops(gemm: Gemm, around: Collection[str], tensors: Mapping[str, Tensor]) -> Gemm | None:
+    """The product where loops that it was found in are no longer around it: what they ran over are rows or columns of
+    it, or loops of its own. None where a condition is about them: then loops are what it is.
+
+    Args:
+        around: the indices of the loops that are.
+    """
+    equation = gemm.equation
+    left = {i.name for i in equation.indices} - used_in(gemm) - set(around)
+    if not left:
+        return gemm
+    if any(left & set(guard.value.indices) for guard in equation.guards):
+        return None
+    a, b = (Read(each.tensor, each.subscripts) for each in (gemm.a, gemm.b))
+    if not gemm.batch and not gemm.a.window and not gemm.b.window:
+        found = gemm_of(equation, (a, b), names_of(a) & names_of(b), frozenset(around), None)
+        if found is not None and all(_runs_whole(each, equation, tensors) for each in (found.out, found.a, found.b)):
+            return found
+    return with_loops(gemm, left)
+
+
+def used_in(gemm: Gemm) -> set[str]:
+    """The indices that make the matrices of a product and the loops around it; others are those of recurrences."""
+    return {*gemm.out.rows, *gemm.out.columns, *gemm.a.columns, *(i.name for i in gemm.batch)}
+
+
+def _runs_whole(operand: Operand, equation: Equation, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the rows and columns are axes from end to end."""
+    ends = {i.name: i for i in equation.indices}
+    axes = zip(operand.subscripts, tensors[operand.tensor].extents, strict=True)
+    inner = {*operand.rows, *operand.columns}
+    found = [(ends[place.bare], extent) for place, extent in axes if place.bare is not None and place.bare in inner]
+    return all(i.low == ZERO and i.high == extent for i, extent in found)
 
 
 def _operand(read: Read, rows: list[str], columns: list[str], window: Window | None) -> Operand | None:

@@ -14,7 +14,8 @@ from gradc.graph.recurrence import begins_late, near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 
-from .program import Gemm, Operand, Program, Sequential, plain_steps
+from .matrices import used_in
+from .program import Gemm, Operand, Program, Sequential, Step, plain_steps
 from .runs import Run, Runs, Subscripts, runs_of, shared_loops
 from .verify_memory import root_of, verify_memory
 
@@ -36,6 +37,7 @@ def verify_program(program: Program, preconditions: Iterable[IndexExpr] = ()) ->
     for step in plain_steps(program.steps):
         if isinstance(step, Gemm):
             _product(step, program)
+    _rounds_fit(program.steps, frozenset())
     verify_memory(program, runs, Ranges(facts=facts))
 
 
@@ -155,6 +157,17 @@ def _product(gemm: Gemm, program: Program) -> None:
         raise InternalError(f"{describe(gemm.equation)}: it sums over {', '.join(gemm.a.columns)}")
     if root_of(gemm.out.tensor, program) in (root_of(gemm.a.tensor, program), root_of(gemm.b.tensor, program)):
         raise InternalError(f"{describe(gemm.equation)}: the product lies in the place of an operand")
+
+
+def _rounds_fit(steps: Iterable[Step], rounds: frozenset[str]) -> None:
+    """The indices of a product make its matrices and its loops, but for those of the recurrences around it."""
+    for step in steps:
+        if isinstance(step, Sequential):
+            _rounds_fit(step.steps, rounds | {step.index.name})
+        elif isinstance(step, Gemm):
+            names = {i.name for i in step.equation.indices}
+            if names - rounds != used_in(step):
+                raise InternalError(f"{describe(step.equation)}: it takes {', '.join(names)} for other loops than its")
 
 
 def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) -> None:
