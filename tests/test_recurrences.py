@@ -258,6 +258,14 @@ param u[c, c, 2] ~ normal() * 0.3
 h[b, i, j, o] = tanh(x[b, i, j, o] + sum[k](h?[b, i - 1, j, k] * u[k, o, 0] + h?[b, i, j - 1, k] * u[k, o, 1]))
 loss mean(h^2)
 """,
+    "a path of least cost, by a window": """
+dim n, m
+input c[n, m]
+param w[] ~ 1.1
+least[i: n, j: m] = min[u: 2, v: 2](if (u > 0 or v > 0) and i >= u and j >= v then d[i - u, j - v] else inf)
+d[i, j] = w * c[i, j] + (if i == 0 and j == 0 then 0 else least[i, j])
+loss d[n - 1, m - 1]^2
+""",
     "a hidden Markov model": """
 dim batch, time
 dim s = 3, o = 5

@@ -240,9 +240,13 @@ def _quotients(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
         if new != leaf:
             changes[leaf] = new
     write = tuple(map(ranges.simplified, equation.write))
-    if not changes and write == equation.write:
+    guards = equation.guards
+    if any(guard.value.divisions for guard in guards):  # what one says is not taken as known in itself
+        ranges = work.ranges(replace(equation, guards=()))
+        guards = tuple(replace(guard, value=ranges.simplified(guard.value)) for guard in guards)
+    if not changes and (write, guards) == (equation.write, equation.guards):
         return None
-    return (replace(equation, write=write, body=rebuild(equation.body, changes)),)
+    return (replace(equation, write=write, guards=guards, body=rebuild(equation.body, changes)),)
 
 
 # ---------------------------------------------------------------- sums
