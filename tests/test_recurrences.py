@@ -266,6 +266,27 @@ least[i: n, j: m] = min[u: 2, v: 2](if (u > 0 or v > 0) and i >= u and j >= v th
 d[i, j] = w * c[i, j] + (if i == 0 and j == 0 then 0 else least[i, j])
 loss d[n - 1, m - 1]^2
 """,
+    "a sum over the first step in each": """
+dim batch, time
+dim d = 3
+input x[batch, time, d]
+param u[d, d] ~ normal()
+param v[d, d] ~ normal()
+a[b, t: time, j] = x[b, t, j] + sum[k]((if t > 0 then h?[b, t - 1, k] else 0) * u[k, j])
+h[b, t, j] = if t > 0 then tanh(a[b, t, j] + sum[k](h[b, 0, k] * v[k, j])) else x[b, t, j]
+loss mean(h^2)
+""",
+    "the two best of a search, by places": """
+dim time
+dim n = 4
+input x[time, n]
+param a[2, n] ~ normal()
+s[t, c: 2, j: n] = x[t, j] + a[c, j] + (if t > 0 then m?[t - 1, c] else 0)
+best[t, c: 2] = if c > 0 then argmax[f: 2 * n](if f == best[t, 0] then -inf else s[t, f // n, f % n]) else first[t]
+first[t] = argmax[f: 2 * n](s[t, f // n, f % n])
+m[t, c] = s[t, best[t, c] // n, best[t, c] % n]
+loss m[time - 1, 0] + 0.5 * m[time - 1, 1]
+""",
     "a hidden Markov model": """
 dim batch, time
 dim s = 3, o = 5

@@ -14,7 +14,7 @@ Nothing is rewritten for its value here; that is `algebra`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import assert_never
@@ -24,6 +24,7 @@ from sympy import Integer, Rational
 
 from gradc.graph import scalar
 from gradc.graph.conditions import guards_of
+from gradc.graph.cycles import components
 from gradc.graph.index import Gather, IndexExpr, index, of_atom
 from gradc.graph.kinds import joined_kind, kind_of
 from gradc.graph.nodes import (
@@ -45,6 +46,7 @@ from gradc.graph.nodes import (
 from gradc.graph.tensors import Axis, Index, Kind, Role
 
 from . import core
+from .tensors import dependencies
 
 LARGEST_POWER = 16
 """Whole powers up to this one are products; above it a power is a call of `pow`."""
@@ -78,6 +80,7 @@ def lower(model: core.Model) -> Graph:
     builder = _Builder()
     builder.declare_leaves(model.leaves)
     builder.declare(model.tensors)
+    builder.cycle_of = _cycles_of(dependencies(model.tensors, model.equations))
     written = Counter(equation.target for equation in model.equations)
     for equation in model.equations:
         builder.add(equation, alone=written[equation.target] == 1)
@@ -119,6 +122,7 @@ class _Builder:
         self.keys: dict[int, str] = {}
         self.randoms = 0
         self.seen: dict[str, None] = {}
+        self.cycle_of: Mapping[str, frozenset[str]] = {}
 
     # ------------------------------------------------------------ tensors
 
@@ -172,6 +176,9 @@ class _Builder:
             body = scalar.WHERE(condition, body, Integer(0))
         inner = {i.name for i in reduced}
         used = _indices_of(body, scope.guards)
+        if scope.target in self.cycle_of and not self.cycle_of[scope.target].isdisjoint(_read_in(body)):
+            # what is earlier by a condition, as h[0] is where t > 0, is so at the places where that holds
+            used |= {name for guard in scope.guards for name in guard.value.indices}
         domain = tuple(i for i in scope.indices.values() if i.name in used and i.name not in inner)
         guards = tuple(g for g in scope.guards if all(name in used for name in g.value.indices))
         key = (domain, reduced, guards, reducer, body)
@@ -336,11 +343,31 @@ def _under(scope: Scope, condition: sympy.Expr) -> Scope:
     return replace(scope, guards=(*scope.guards, *guards))
 
 
+def _cycles_of(needs: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """For each tensor that needs itself all that it needs, and that need it."""
+    names = list(needs)
+    numbers = {name: at for at, name in enumerate(names)}
+    found: dict[str, frozenset[str]] = {}
+    for part in components([[numbers[each] for each in needs[name] if each in numbers] for name in names]):
+        cycle = frozenset(names[at] for at in part)
+        if len(cycle) > 1 or any(name in needs[name] for name in cycle):
+            found |= dict.fromkeys(cycle, cycle)
+    return found
+
+
+def _read_in(body: sympy.Expr) -> set[str]:
+    """The tensors that a body reads, and those that it gathers from."""
+    leaves = list(leaves_of(body))
+    gathered = {gather.tensor for leaf in leaves for part in _parts_of(leaf) for gather in part.gathers}
+    return gathered | {leaf.tensor for leaf in leaves if isinstance(leaf, Read)}
+
+
+def _parts_of(leaf: Read | Value) -> tuple[IndexExpr, ...]:
+    return leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)
+
+
 def _indices_of(body: sympy.Expr, guards: tuple[Guard, ...]) -> set[str]:
-    used: set[str] = set()
-    for leaf in leaves_of(body):
-        parts = leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)
-        used |= {name for part in parts for name in part.indices}
+    used = {name for leaf in leaves_of(body) for part in _parts_of(leaf) for name in part.indices}
     # a guard protects reads of the indices it shares with the body: its other indices come in with it
     for guard in guards:
         if used & set(guard.value.indices):
