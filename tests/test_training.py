@@ -181,6 +181,12 @@ def test_arrays_are_left_alone():
         ({"validation": float("nan")}, "validation is a fraction"),
         ({"validation": 0.99}, "leaves none to train on"),
         ({"seed": -1}, "seed is a whole number"),
+        ({"epochs": 2.5}, "epochs is a whole number, at least 0, not 2.5"),
+        ({"batch_size": 2.5}, "batch is a whole number, at least 1, not 2.5"),
+        ({"batch_size": float("inf")}, "batch is a whole number, at least 1, not inf"),
+        ({"batch_size": "8"}, "batch is a whole number, at least 1, not '8'"),
+        ({"validation": "a fifth"}, "validation is a fraction from 0 to below 1, not 'a fifth'"),
+        ({"seed": 1.5}, "seed is a whole number, at least 0, not 1.5"),
     ],
 )
 def test_settings_that_make_no_sense(options, message):
@@ -189,6 +195,24 @@ def test_settings_that_make_no_sense(options, message):
     with pytest.raises(GradcError, match=message):
         line.fit(X, Y, **options)
     np.testing.assert_array_equal(line.params.flat, before)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "3"])
+def test_seeds_that_make_no_sense(seed):
+    with pytest.raises(GradcError, match=re.escape(f"seed is a whole number, at least 0, not {seed!r}")):
+        model(seed=seed)
+    with pytest.raises(GradcError, match="seed is a whole number"):
+        model().restart(seed)
+
+
+def test_settings_may_be_numbers_of_numpy(tmp_path):
+    line, other = model(lr=np.float32(0.25), seed=np.int64(3)), model(lr=0.25, seed=3)
+    line.fit(X, Y, epochs=np.int32(2), batch_size=np.int64(7), validation=np.float32(0.25), seed=np.uint8(4))
+    other.fit(X, Y, epochs=2, batch_size=7, validation=0.25, seed=4)
+    same(line, other)
+    line.save(tmp_path / "line.safetensors")
+    other.save(tmp_path / "other.safetensors")
+    assert (tmp_path / "line.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
 
 def test_data_is_checked_before_anything_changes():

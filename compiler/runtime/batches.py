@@ -6,13 +6,14 @@ The order of an epoch depends on the seed and its number alone. It trains nothin
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
 from gradc.errors import fail
 
 from .interface import Array
-from .session import Settings
+from .session import Settings, checked_seed
 
 BLOCK_BYTES = 512 * 1024
 """Shuffled examples are gathered in blocks of this size at most, if it is no single batch: they are still in the cache
@@ -63,21 +64,24 @@ class Cut:
             step += steps
 
 
+def _checked(settings: Settings) -> Settings:
+    """The settings in Python's own numbers, which a file of weights can hold; NumPy's are taken, too."""
+    batch, validation = settings.batch, settings.validation
+    if not isinstance(batch, Integral) or batch < 1:
+        raise fail("bad-batch", f"batch is a whole number, at least 1, not {batch!r}", "batch = 32 is usual")
+    if not isinstance(validation, Real) or not 0.0 <= validation < 1.0:
+        message = f"validation is a fraction from 0 to below 1, not {validation!r}"
+        raise fail("bad-validation", message, "validation = 0.2 holds back a fifth")
+    return Settings(int(batch), float(validation), checked_seed(settings.seed))
+
+
 def split(arrays: Sequence[Array], dim: str | None, settings: Settings) -> Cut:
     """Holds back the first ceil(validation * n) examples of an order that depends on the seed alone.
 
     Raises:
         GradcError: the settings make no sense, or not for these data.
     """
-    if settings.batch < 1:
-        raise fail("bad-batch", f"batch is a whole number, at least 1, not {settings.batch}", "batch = 32 is usual")
-    if not 0.0 <= settings.validation < 1.0:
-        message = f"validation is a fraction from 0 to below 1, not {settings.validation}"
-        raise fail("bad-validation", message, "validation = 0.2 holds back a fifth")
-    if settings.seed < 0:
-        raise fail(
-            "bad-seed", f"seed is a whole number, at least 0, not {settings.seed}", "any other is as good: seed = 0"
-        )
+    settings = _checked(settings)
     if dim is None:
         if settings.validation > 0.0:
             why = "no free dim is the first axis, and no other, of all inputs and targets"

@@ -34,6 +34,10 @@ class Options:
     dtype: str = "float32"
     lr: float | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.lr, Real):  # Python's own number: what NumPy's look like in text, a module cannot read
+            object.__setattr__(self, "lr", float(self.lr))
+
     def check(self) -> None:
         """Raises GradcError for values that no module can be emitted for."""
         if self.dtype not in DTYPES:

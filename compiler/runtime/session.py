@@ -4,10 +4,12 @@
 """
 
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
-from gradc.errors import Diagnostic, GradcError
+from gradc.errors import Diagnostic, GradcError, fail
 
 from .interface import Array, Emitted, Flat, State
 
@@ -47,12 +49,24 @@ class Session:
     lr: float | None = None
 
 
+def checked_seed(seed: Any) -> int:
+    """The seed as Python's own number, which a file of weights can hold; NumPy's are taken, too.
+
+    Raises:
+        GradcError: it is none.
+    """
+    if not isinstance(seed, Integral) or seed < 0:
+        raise fail("bad-seed", f"seed is a whole number, at least 0, not {seed!r}", "any other is as good: seed = 0")
+    return int(seed)
+
+
 def start(module: Emitted, seed: int, lr: float | None = None) -> Session:
     """A session before its first step.
 
     Raises:
-        GradcError: a law gives NaN.
+        GradcError: the seed is none, or a law gives NaN.
     """
+    seed = checked_seed(seed)
     with np.errstate(all="ignore"):  # what is no number is told with its name
         params = module.init(seed)
     if np.isnan(params.flat).any():

@@ -111,8 +111,9 @@ def fit(
             f"epochs is a whole number, at least 0, not {epochs!r}",
             "epochs = 30 goes 30 times through the data",
         )
+    epochs = int(epochs)
     cut = split(arrays, session.module.BATCH, settings)
-    _take_up(session, settings, cut.examples, fingerprint(arrays))
+    _take_up(session, cut.settings, cut.examples, fingerprint(arrays))
     first = session.position.epoch + 1
     plan = Plan(first, first + epochs - 1, cut.steps, session.position.step)
     watch = progress or Silent()
