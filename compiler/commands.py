@@ -5,6 +5,7 @@ Paths and options -> text on stdout, files, and `GradcError` for what the user c
 
 import contextlib
 import keyword
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from gradc.runtime.session import Settings
 from gradc.runtime.training import History, Progress
 from gradc.source import read_model
 
+DTYPE = "float32"
+"""What real numbers are where nothing is said."""
 EMITTED = "Emitted by gradc"
 INTERRUPTED = 130
 MODULE = ".py"
@@ -144,7 +147,7 @@ def train(path: Path, options: TrainOptions) -> int:
     console.say(f"{result}{rate}; {f'weights saved to {target}' if target else NOT_SAVED}")
     if not history.interrupted:
         return 0
-    console.say(f"to go on: gradc train {path} --resume {target}")
+    console.say(f"to go on: {_to_go_on(path, options, target)}")
     return INTERRUPTED
 
 
@@ -216,6 +219,17 @@ def _result(model: Model, history: History, arrays: Mapping[str, Array]) -> str:
     if history.validation:
         return f"validation: {described(history.validation[-1])}"
     return f"on all examples: {described(training.evaluate(model.session, tuple(arrays.values())))}"
+
+
+def _to_go_on(path: Path, options: TrainOptions, target: Path | None) -> str:
+    """The command that goes on from a file: with what was given and is not in it. Batch, seed and rate are."""
+    words = ["gradc", "train", str(path), "--resume", str(target)]
+    for name in ("epochs", "data", "out"):
+        given = getattr(options, name)
+        words += [] if given is None else [f"--{name}", str(given)]
+    if options.dtype != DTYPE:
+        words += ["--dtype", options.dtype]
+    return shlex.join(words)
 
 
 def _unused(name: str) -> Path:

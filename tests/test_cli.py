@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -290,6 +291,20 @@ def test_ctrl_c_saves_and_says_how_to_go_on(monkeypatch):
     assert Path("rest.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
 
 
+def test_the_command_to_go_on_is_the_whole_command(monkeypatch):
+    np.savez("other data.npz", x=X, y=Y + 1)
+    options = ["--epochs", 9, "--data", "other data.npz", "--dtype", "float64", "--seed", 2, "--lr", 0.01, "--batch", 7]
+    gradc_("train", "m.grad", *options, "--out", "whole.safetensors")
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "_progress", lambda: Presses(31))
+        result = gradc_("train", "m.grad", *options, "--out", "part.safetensors")
+    assert result.exit_code == 130
+    words = shlex.split(result.stdout.splitlines()[-1].removeprefix("to go on: gradc "))
+    result = gradc_(*words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert Path("part.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+
+
 def test_ctrl_c_before_training(monkeypatch):
     def press(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -506,7 +521,7 @@ def test_a_process_that_is_interrupted_saves():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, err) == (130, "")
-    assert out.endswith("to go on: gradc train m.grad --resume w.safetensors\n")
+    assert out.endswith("to go on: gradc train m.grad --resume w.safetensors --epochs 1000000 --out w.safetensors\n")
     model = gradc.compile("m.grad")
     checkpoint.resume(Path("w.safetensors"), model.session)
     assert model.state.step > 0
