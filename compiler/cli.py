@@ -4,13 +4,15 @@ Exit codes: 0 done; 1 the model or the data is wrong, told on stderr; 2 the comm
 """
 
 import errno
+import functools
 import importlib
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TextIO
 
 import click
@@ -373,7 +375,26 @@ def new(name: str) -> None:
 
 def main() -> None:
     """Runs the command line of this process."""
+    pressed = False
+
+    @functools.wraps(signal.default_int_handler)
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        signal.signal(signal.SIGINT, press)
     try:
         program()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ImportError:
+        if not pressed:
+            raise
+        console.tell("interrupted")  # modules written in C may hand on an interrupt of theirs as an import that failed
+        sys.exit(INTERRUPTED)
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -559,6 +559,27 @@ def test_ctrl_c_where_no_command_runs_yet(monkeypatch):
     assert caught.value.code == 130
 
 
+def test_ctrl_c_that_an_import_hides(monkeypatch, capsys):
+    def imports() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("numba._devicearray failed to import") from None
+
+    monkeypatch.setattr(cli, "program", imports)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert (caught.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def fails_by_itself() -> None:
+        raise ImportError("numba is broken")
+
+    monkeypatch.setattr(cli, "program", fails_by_itself)
+    with pytest.raises(ImportError, match="numba is broken"):
+        cli.main()
+
+
 def test_python_m_gradc():
     done = subprocess.run([sys.executable, "-m", "gradc", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("gradc, version ")

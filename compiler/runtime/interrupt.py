@@ -19,20 +19,21 @@ class Interrupt:
 def interruptible() -> Iterator[Interrupt]:
     """Ctrl-C inside sets a flag, for the loop to end after its step; a second one ends at once, as usual.
 
-    Only the main thread can catch it, and a program with a handler of its own keeps it.
+    Only the main thread can catch it, and a program with a handler of its own keeps it, but one that wraps Python's.
     """
     interrupt = Interrupt()
     own = threading.current_thread() is threading.main_thread()
-    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    usual = signal.getsignal(signal.SIGINT)
+    if not own or getattr(usual, "__wrapped__", usual) is not signal.default_int_handler:
         yield interrupt
         return
 
     def first(number: int, frame: FrameType | None) -> None:
         interrupt.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, usual)
 
     signal.signal(signal.SIGINT, first)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, usual)
