@@ -28,10 +28,10 @@ from gradc.instrument import PRODUCTS, Clocked, clocked
 from gradc.language import core
 from gradc.runtime.interface import Array, ArraySpec, Emitted, Flat, State, array_specs, input_specs
 from gradc.runtime.model import Model
+from gradc.runtime.threads import THREADS, threads_of_steps
 from gradc.schedule.program import Program
 from gradc.stages import graphs, module_spec
 
-THREADS = "GRADC_THREADS"
 BLOCK_SECONDS = 0.005
 MOST_STEPS = 50
 """In a block, which starts from the first parameters: later no moment has faded to denormals, which take long."""
@@ -188,23 +188,6 @@ def one_thread() -> Iterator[None]:
             del os.environ[THREADS]
         else:
             os.environ[THREADS] = before
-
-
-def threads_of_steps() -> int:
-    """How many threads a step may have, by what the environment says.
-
-    Raises:
-        GradcError: it says no number.
-    """
-    said = os.environ.get(THREADS) or str(processors())
-    if not said.isdecimal() or int(said) < 1:
-        raise fail("bad-threads", f"{THREADS} is a whole number of at least 1, not {said!r}", f"unset {THREADS}")
-    return int(said)
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------- what it takes besides

@@ -315,6 +315,12 @@ def test_ctrl_c_before_training(monkeypatch):
     assert not Path("w.safetensors").exists()
 
 
+@pytest.mark.parametrize("said", ["many", "2.5", "0", "-1"])
+def test_a_number_of_threads_that_is_none(said, monkeypatch):
+    monkeypatch.setenv("GRADC_THREADS", said)
+    fails(gradc_("train", "m.grad"), f"error: GRADC_THREADS is a whole number of at least 1, not '{said}'\n     = uns")
+
+
 def test_data_that_is_wrong():
     Path("n.grad").write_text("line\n")
     fails(gradc_("train", "n.grad"), "n.grad names no data to train on", "= give --data FILE, or write a line")

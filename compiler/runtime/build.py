@@ -22,6 +22,7 @@ from gradc.errors import GradcWarning, fail
 
 from .aside import aside
 from .cache import Built, Key, Loaded, load
+from .threads import threads_of_steps
 
 DTYPES = ("float32", "float64")
 SOURCES = (".py", ".lark", ".grad", ".j2")
@@ -58,9 +59,10 @@ def build(text: str, file: Path, options: Options) -> Loaded:
     """The module for a model text. `file` is where it stands: its name is shown in errors, its folder is that of `use`.
 
     Raises:
-        GradcError: the text is not a model, or the options are wrong.
+        GradcError: the text is not a model, the options are wrong, or the environment says no number of threads.
     """
     options.check()
+    threads_of_steps()
     loaded = load(_key(text, file, options), lambda: _built(text, file, options))
     for message in loaded.warnings:
         warnings.warn(message, GradcWarning, stacklevel=4)
