@@ -496,6 +496,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a function as PyTorch calls it": ("o = Linear(x, 3)", "unknown-function", "did you mean dense?"),
     "the start of what PyTorch calls it": ("o = mse(x, y)", "unknown-function", "did you mean squared_error?"),
     "a law as PyTorch calls it": ("param v[n, m] ~ xavier_normal()", "unknown-function", "did you mean glorot_normal?"),
+    "a law of two names": ("param v[n, m] ~ kaiming_normal(n)", "unknown-function", "did you mean he_normal?"),
     "a function like none": ("o = frobnicate(x)", "unknown-function", "docs/library.md lists what there is"),
     "the last place as elsewhere": ("o[i] = x[i, -1]", "outside", "the last is 5: write 5"),
     "the last place of a free axis": ("o[i] = s[i, -2]", "outside", "the last is time - 1: write time - 2"),

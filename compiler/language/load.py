@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePath, PurePosixPath
@@ -37,12 +37,17 @@ class StandardLibrary:
         """All names it has."""
         return set(self._places)
 
-    def elsewhere(self) -> Iterator[tuple[str, str]]:
-        """What PyTorch calls its definitions, as the comments above them say, and what they are called here."""
+    def elsewhere(self) -> dict[str, str]:
+        """What PyTorch calls its definitions, as the comments above them say, and what they are called here.
+
+        Where PyTorch has one function for several, the first is the usual one, and others say by which arguments.
+        """
+        found: dict[str, str] = {}
         for name, (file, start) in self._places.items():
             comment = self._texts[file][:start].rpartition("\n\n")[2]
             if said := _IN_PYTORCH.search(comment):
-                yield said[1], name
+                found.setdefault(said[1], name)
+        return found
 
     def text(self, file: str) -> str | None:
         """The text of one of its files."""

@@ -145,6 +145,6 @@ def unknown_function(world: World, name: str, node: syntax.Call, place: Place) -
         return Refused("not-a-function", f"{name} is no definition", node.function_span,
                        help=f"a tensor is read with square brackets: {name}[…]")  # fmt: skip
     own = BUILT_IN | world.library.names() | set(world.definitions.get(node.function_span.file, {}))
-    close = did_you_mean(name, sorted(own), MUCH_LIKE, dict(world.library.elsewhere()))
+    close = did_you_mean(name, sorted(own), MUCH_LIKE, world.library.elsewhere())
     return Refused("unknown-function", f"unknown function {name}", node.function_span,
                    help=close or "write it: def f(x) = …; docs/library.md lists what there is")  # fmt: skip

@@ -5,7 +5,7 @@ through the functions a `World` is given, so that imports run one way.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -48,7 +48,7 @@ class Library(Protocol):
     def names(self) -> set[str]:
         """All names it has."""
 
-    def elsewhere(self) -> Iterator[tuple[str, str]]:
+    def elsewhere(self) -> dict[str, str]:
         """What others call its definitions, and what they are called here."""
 
     def text(self, file: str) -> str | None:
