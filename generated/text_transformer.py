@@ -2991,6 +2991,8 @@ INNER = (
 # To LLVM half a register is better, as it was for processors that ran slower with whole ones. (A name that llvmlite
 # does not know among attributes.)
 WIDE = '"prefer-vector-width"="512"'
+# By itself it makes 1/√x in float32 from an estimate, and corrects that: to NaN where x is 0 or infinite.
+EXACT = '"reciprocal-estimates"="none"'
 
 
 def fitting(compiler, *how):
@@ -3010,7 +3012,7 @@ class Part(JITCodeLibrary):
         for function in module.functions:
             if not function.is_declaration and "alwaysinline" not in function.attributes:
                 function.attributes.add("noinline")
-                set.add(function.attributes, WIDE)
+                set.update(function.attributes, (WIDE, EXACT))
         super().add_ir_module(module)
 
     def add_llvm_module(self, module):
@@ -3027,6 +3029,13 @@ class Part(JITCodeLibrary):
 
 class Whole(JITCodeLibrary):
     """The code of an entry and of all that it calls."""
+
+    def add_ir_module(self, module):
+        """Takes the entry's own code in."""
+        for function in module.functions:
+            if not function.is_declaration:
+                set.add(function.attributes, EXACT)
+        super().add_ir_module(module)
 
     def add_llvm_module(self, module):
         """Takes the code in."""
