@@ -14,7 +14,7 @@ from .prelude import AVAILABLE, prelude_words
 PRELUDE_NAMES = (*prelude_words((*AVAILABLE, "compilers"), "float32"), *prelude_words(AVAILABLE, "float64"))
 IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
-    *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LANES", "INNER", "WIDE"),
+    *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LANES", "INNER", "WIDE", "EXACT"),
     *("Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA"),
     *("build_definitions", "reconstruct_ssa", "register_pass"),
     *("ctypes", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),
