@@ -8,7 +8,6 @@ from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Graph, Read, Tensor
 from gradc.graph.prune import pruned
 from gradc.graph.recurrence import Ordered, Recurrence, arrange, equations_in
-from gradc.graph.tensors import Index
 
 from .contract import contract
 from .costs import SHARDED_WORK
@@ -19,7 +18,7 @@ from .joint import common_to, rows_with_joint
 from .keep import gate_by_results
 from .matrices import outside_of_loops
 from .memory import place_buffers
-from .program import Gemm, Program, axis_of_parts
+from .program import Gemm, Program, axis_of_parts, runs_whole
 from .shard import rows_in, work_per_row
 from .units import without_unit_indices
 from .zeros import filled, with_beginnings, with_zeros
@@ -176,13 +175,6 @@ def _copy(graph: Graph, source: str, target: str) -> Equation:
 def covers(equation: Equation, graph: Graph) -> bool:
     """Whether an equation writes every place of its target: bare indices, whole ranges, no guards."""
     extents = graph.tensors[equation.target].extents
-    places = [
-        (place.bare, extent)
-        for place, extent in zip(equation.write, extents, strict=True)
-        if place.terms or extent.constant != 1
-    ]
-    names = [name for name, _ in places]
-    if equation.guards or None in names or len(set(names)) < len(names):
-        return False
-    ranges: Mapping[str | None, Index] = {i.name: i for i in equation.indices}
-    return all(not ranges[name].low.terms and ranges[name].high == extent for name, extent in places)
+    pairs = zip(equation.write, extents, strict=True)
+    axes = [(place, extent) for place, extent in pairs if place.terms or extent.constant != 1]
+    return not equation.guards and runs_whole(equation, axes)

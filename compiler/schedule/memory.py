@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from gradc.graph.index import ONE, ZERO, IndexExpr, never_negative
 from gradc.graph.nodes import Equation, Graph
-from gradc.graph.tensors import Index
 
 from .program import (
     Buffer,
@@ -26,6 +25,7 @@ from .program import (
     Step,
     Storage,
     read_by,
+    runs_whole,
     written_by,
 )
 
@@ -224,18 +224,10 @@ def _same_place(old: Buffer, new: Buffer) -> bool:
 
 def _fills(equation: Equation, buffer: Buffer) -> bool:
     """Whether the equation writes every place of the buffer, so that nothing has to be zeroed before it."""
-    names = [equation.write[at].bare for at in buffer.axes]
+    kept = [equation.write[at] for at in buffer.axes]
     others = {place.bare for at, place in enumerate(equation.write) if at not in buffer.axes}
-    ranges: dict[str | None, Index] = {i.name: i for i in equation.indices}
-    return (
-        None not in names
-        and len(set(names)) == len(names)
-        and others.isdisjoint(names)
-        and all(
-            not ranges[name].low.terms and ranges[name].high == extent
-            for name, extent in zip(names, buffer.extents, strict=True)
-        )
-    )
+    alone = others.isdisjoint(place.bare for place in kept)
+    return alone and runs_whole(equation, zip(kept, buffer.extents, strict=True))
 
 
 _Touch: TypeAlias = tuple[int, Path, Equation]

@@ -340,19 +340,25 @@ def axis_of_parts(writers: Sequence[Equation], tensor: Tensor) -> int | None:
     for axis, extent in enumerate(tensor.extents):
         parts = {each.write[axis].constant for each in writers}
         if len(writers) == extent.constant and parts == set(range(len(writers))):
-            return axis if all(_is_whole(each, axis, tensor) for each in writers) else None
+            others = [at for at in range(len(tensor.extents)) if at != axis]
+            axes = ([(each.write[at], tensor.extents[at]) for at in others] for each in writers)
+            return axis if all(map(runs_whole, writers, axes)) else None
     return None
 
 
-def _is_whole(equation: Equation, part: int, tensor: Tensor) -> bool:
-    """Whether an equation writes every place of a tensor that has its own place along an axis."""
-    indices = {index.name: index for index in equation.indices}
-    others = [pair for at, pair in enumerate(zip(equation.write, tensor.extents, strict=True)) if at != part]
-    names = [place.bare for place, _ in others]
-    return len({*names, None}) == len(others) + 1 and all(
-        not indices[name].low.terms and indices[name].high == extent
-        for name, (_, extent) in zip(names, others, strict=True)
-        if name is not None
+def runs_whole(equation: Equation, axes: Iterable[tuple[IndexExpr, IndexExpr]]) -> bool:
+    """Whether an equation writes along these axes from end to end, each by an index of its own.
+
+    Args:
+        axes: of each the place that is written, and the extent.
+    """
+    pairs = [(place.bare, extent) for place, extent in axes]
+    names = [name for name, _ in pairs]
+    ranges: Mapping[str | None, Index] = {i.name: i for i in equation.indices}
+    return (
+        None not in names
+        and len(set(names)) == len(names)
+        and all(not ranges[name].low.terms and ranges[name].high == extent for name, extent in pairs)
     )
 
 
