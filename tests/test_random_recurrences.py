@@ -63,7 +63,7 @@ class AlongOne(Drawn):
         name, least = self.other(reader)
         sign = "+" if self.back else "-"
         j = self.pick([", j", ", (j + 1) % 2"]) if wide else ""
-        kinds = ["place", "window"] if self.back else ["place", "window", "half", "pairs", "all before"]
+        kinds = ["place", "window", "first"] + ([] if self.back else ["half", "pairs", "all before"])
         match self.pick(kinds):
             case "window":
                 step, length = self.pick(["", "2*"]), self.pick(["2", "3"])
@@ -71,6 +71,10 @@ class AlongOne(Drawn):
                 if self.chance(0.3):
                     body += f" * {name}?[i, t {sign} 1{j}]"
                 return f"{self.pick(['sum', 'sum', 'max', 'logsumexp'])}[k: {length}]({body})"
+            case "first":
+                row, first = self.pick(["i", "0"]), self.pick(["0", "1"])
+                place, after = (f"n - 1 - {first}", "<") if self.back else (first, ">")
+                return f"(if t {after} {place} then {name}[{row}, {place}{j}] else 0.1)"
             case "half":
                 return f"(if t > 0 then {name}[i, t // 2{j}] else 0)"
             case "pairs":
@@ -97,7 +101,7 @@ class AlongTwo(Drawn):
 
     def read(self, reader: str) -> str:
         name, _ = self.other(reader)
-        match self.pick(["place", "place", "window", "row above", "row before", "product"]):
+        match self.pick(["place", "place", "window", "row above", "row before", "product", "first"]):
             case "window":
                 return f"sum[u: 2, v: 2](if u + v > 0 then w[u + v - 1] * {name}?[i - u, j - v] else 0)"
             case "row above":
@@ -106,6 +110,12 @@ class AlongTwo(Drawn):
                 return f"sum[v: m](if v < j then {name}[i, v] * w[v % 3] else 0)"
             case "product":
                 return f"{name}?[i - 1, j] * {name}?[i, j - 1]"
+            case "first":
+                return self.pick([
+                    f"(if i > 0 then {name}[0, j] else 0.1)",
+                    f"(if i > 0 or j > 0 then {name}[0, 0] else 0.1)",
+                    f"(if j > 0 then {name}[i, 0] else 0.1)",
+                ])  # fmt: skip
         return f"{name}?[{self.pick(['i - 1, j', 'i, j - 1', 'i - 1, j - 1', 'i - 1, j + 1', 'i - 2, j', 'i, j - 2'])}]"
 
 

@@ -510,6 +510,45 @@ q[i: batch, t: n] = h?[i, t - 1] * w[0]
 h[i: batch, t: n] = tanh((if t >= 1 then q[i, (t + 1) // 2] * w[t] else 0) + x[i, t])
 loss mean[i]((h[i, n - 1])^2)
 """,
+    "the first place through another tensor": """
+dim batch, n
+input x[batch, n]
+param w[2] ~ normal()
+c[b, t: n] = if t > 0 then sin(h[b, t - 1]) * w[0] + h[0, 0] * w[1] else x[b, 0]
+h[b, t: n] = c[b, t] * w[1] + x[b, t]
+loss mean(h^2)
+""",
+    "places near the end, through another tensor, of the first row": """
+dim batch, n = 6
+input x[batch, n]
+param w[3] ~ normal()
+h[i: batch, t: n, j: 2] = tanh(x[i, t] * w[j] + w[1] * (if t < 4 then g[0, 4, (j + 1) % 2] else 0.1))
+g[i: batch, t: n, j: 2] = x[i, t] * w[j] + 0.3 * (if t < 5 then h[i, 5, (j + 1) % 2] else 0.1)
+loss mean[i]((h[i, n - 1, 1] - 0.3)^2)
+""",
+    "a fixed place and all before": """
+dim b, n = 6
+input x[b, n]
+param w[3] ~ normal()
+g[i: b, t: n] = tanh(x[i, t] + w[1] * (if t > 1 then g[i, 1] else 0.1) + sum[s: n](if s < t then h[i, s] else 0))
+h[i: b, t: n] = x[i, t] * w[0] + 0.3 * sum[s: n](if s < t then g[i, s] else 0) + w[1] * (if t > 0 then g[i, 0] else 0.1)
+loss mean[i]((h[i, n - 1] - 0.3)^2)
+""",
+    "least of three before in two directions": """
+dim n, m
+input x[n, m]
+param a ~ constant(0.7)
+d[i: n, j: m] = x[i, j] * a + min[u: 2, v: 2](if u + v > 0 and i - u >= 0 and j - v >= 0 then d[i - u, j - v] else 9)
+loss d[n - 1, m - 1]
+""",
+    "the first place of all, but in one": """
+dim n, m
+input x[n, m]
+param w[2] ~ normal()
+h[i: n, j: m] = x[i, j] * w[0] + w[1] * (if i > 0 or j > 0 then h[0, 0] else 0.1) + 0.3 * g?[i - 1, j]
+g[i: n, j: m] = tanh(x[i, j] + h[i, j] + w[1] * (if j > 0 then h[i, 0] else 0.1))
+loss mean(h^2)
+""",
     "two that meet in sums alone": """
 dim batch, n
 input x[batch, n]

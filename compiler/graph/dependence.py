@@ -253,9 +253,10 @@ def written_in(written: IndexExpr, own: str, place: IndexExpr, indices: tuple[In
 def written_at(axis: int, own: str, read: Dependence, writer: Equation,
                known: Collection[str] = ()) -> list[tuple[IndexExpr, Ranges]]:  # fmt: skip
     """The values of the index `own` at which the place that is read is written, where a step of it is a step along an
-    axis; each with what is known there, the reader's indices and the writer's, k' for its k.
+    axis, or along none, as of a sum; each with what is known there of the reader's indices and of the writer's, k'
+    for its k.
 
-    `l - k` is p at l = p + k', and k' ≤ l - 1 where the writer says so of its k.
+    `l - k` is p at l = p + k', and k' ≤ l - 1, as the writer says of its k. `h[0] = Σ_s c[s]` is written at all s'.
 
     Args:
         known: those of the writer's indices that are the reader's too.
@@ -263,12 +264,13 @@ def written_at(axis: int, own: str, read: Dependence, writer: Equation,
     written, place = writer.write[axis], read.place[axis]
     factor = written.coefficient(own)
     sign = None if factor is None else factor.constant
-    if factor is None or sign not in (1, -1):
+    if factor is None or not (sign in (1, -1) or own not in writer.written):
         return []
     values = {i.name: index(f"{i.name}'") for i in writer.indices if i.name not in known}
     met = {each.bare: at for k, (each, at) in enumerate(zip(writer.write, read.place, strict=True)) if k != axis}
     values |= {name: at for name, at in met.items() if name in values and name != own}
-    values[own] = value = (place - (written - factor * index(own)).substitute(values)) * sign
+    if sign:
+        values[own] = (place - (written - factor * index(own)).substitute(values)) * sign
     apart = [each.substitute(values) - at for each, at in zip(writer.write, read.place, strict=True)]
     same = [end for each in apart if each.terms for end in (each, -each)]
     found: list[tuple[IndexExpr, Ranges]] = []
@@ -281,5 +283,5 @@ def written_at(axis: int, own: str, read: Dependence, writer: Equation,
                 theirs[at.bare] = (low, high)
             else:
                 facts += [at - low, high - 1 - at]
-        found.append((value, Ranges({**read.ranges.bounds, **theirs}).with_facts(facts)))
+        found.append((values[own], Ranges({**read.ranges.bounds, **theirs}).with_facts(facts)))
     return found

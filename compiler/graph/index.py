@@ -694,13 +694,19 @@ class Ranges:
     def _by_facts(self, expr: IndexExpr) -> bool:
         if self._direct(expr):
             return True
-        useful = [fact for fact in self.facts if set(fact.atoms()) & set(expr.atoms())]
+        known = set(expr.atoms())
+        useful = [fact for fact in (*self.facts, *self._lengths) if known.intersection(fact.atoms())]
         if any(self._direct(expr - fact * times) for fact in useful for times in _multipliers(expr, fact)):
             return True
         if any(self._direct(expr - a - b) for a in useful for b in self.facts if a is not b):
             return True
         cleared = _cleared(expr)
         return cleared is not None and self._by_facts(cleared)
+
+    @cached_property
+    def _lengths(self) -> tuple[IndexExpr, ...]:
+        """What follows from any index's having a value: with 2 ≤ t < n, n - 3 is not below 0."""
+        return tuple(high - 1 - low for low, high in self.bounds.values() if low.terms and high.dims)
 
     def _direct(self, expr: IndexExpr) -> bool:
         least = self.least(expr)

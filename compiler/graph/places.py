@@ -6,7 +6,8 @@ from .index import Idx, IndexExpr, Ranges, number, split_multiple
 
 
 def are_apart(places: Sequence[IndexExpr], others: Sequence[IndexExpr], ranges: Ranges) -> bool:
-    """Whether two places are certain never to be one: on some axis their values always differ.
+    """Whether two places are certain never to be one: on some axis their values always differ, or their being equal on
+    all leaves no case of a choice, as `i > 0 or j > 0` of place 0, 0.
 
     Args:
         places, others: the subscripts of each, over indices that `ranges` knows all of.
@@ -17,7 +18,10 @@ def are_apart(places: Sequence[IndexExpr], others: Sequence[IndexExpr], ranges: 
             return True
         if never_zero(difference, ranges):
             return True
-    return False
+    if not ranges.choices:
+        return False
+    same = (side for left, right in zip(places, others, strict=True) for side in (left - right, right - left))
+    return ranges.with_facts(side for side in same if side.terms).nonnegative(number(-1))
 
 
 def never_zero(difference: IndexExpr, ranges: Ranges) -> bool:

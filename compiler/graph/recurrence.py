@@ -223,20 +223,27 @@ def _least_distance(read: Dependence, own: Sequence[str], equations: Sequence[Eq
         loops: those around, in the same round of which this is.
     """
     known = [name for name, _ in loops]
-    read = _in_the_rounds(read, equations[read.writer], known)
+    writer = equations[read.writer]
+    read = replace(read, ranges=read.ranges.with_facts(_in_the_rounds(writer, writer.write, read.place, known)))
     bounds = [_least_along(axis, read, own, equations, backward, known) for axis in range(len(read.place))]
     return max((bound for bound in bounds if bound is not None), default=None)
 
 
-def _in_the_rounds(read: Dependence, writer: Equation, known: Sequence[str]) -> Dependence:
-    """The read where the place was written in the same round of loops around both: 0 rounds back in each of them."""
+def _in_the_rounds(equation: Equation, write: Sequence[IndexExpr], place: Sequence[IndexExpr],
+                   known: Sequence[str]) -> list[IndexExpr]:  # fmt: skip
+    """Facts where a place is written, or read, by an equation in the same round of loops around: 0 rounds away in each.
+
+    Args:
+        write: the subscripts there in terms of the equation's indices.
+        place: the same in terms of another's.
+    """
     facts: list[IndexExpr] = []
     for at, name in enumerate(known):
-        for written, place in zip(writer.write, read.place, strict=True):
-            round_ = written_in(written, name, place, writer.indices, known[:at])
+        for written, there in zip(write, place, strict=True):
+            round_ = written_in(written, name, there, equation.indices, known[:at])
             if round_ is not None and round_ != index(name):
                 facts += [round_ - index(name), index(name) - round_]
-    return replace(read, ranges=read.ranges.with_facts(facts)) if facts else read
+    return facts
 
 
 def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Sequence[Equation], backward: bool,
@@ -253,7 +260,9 @@ def _least_along(axis: int, read: Dependence, own: Sequence[str], equations: Seq
     bounds = [_least((index(here) - at) * sign, ranges) for at, ranges in written_at(axis, there, read, writer, known)]
     after = written_in(place, here, written, reader.indices, known) if there in written.indices else None
     if not bounds and after is not None:
-        bounds = [_least((after - index(there)) * sign, ranges) for ranges in where_it_adds(writer)]
+        facts = _in_the_rounds(reader, read.place, writer.write, known)
+        cases = [ranges.with_facts(facts) for ranges in where_it_adds(writer)]
+        bounds = [_least((after - index(there)) * sign, ranges) for ranges in cases]
     known_bounds = [bound for bound in bounds if bound is not None]
     return min(known_bounds, default=None) if len(known_bounds) == len(bounds) else None
 

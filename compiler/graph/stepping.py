@@ -6,14 +6,15 @@
 An equation that steps against the others is turned: its index runs from the last value to the first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
+from typing import TypeAlias
 
 from .dependence import Dependence, written_in
 from .index import IndexExpr, Ranges, index, never_negative
-from .nodes import Equation, substitute
+from .nodes import Equation, Reducer, substitute
 from .tensors import Index
 
 
@@ -28,7 +29,9 @@ class Step:
 def choices(equations: list[Equation], reads: list[Dependence], used: frozenset[str]) -> Iterator[tuple[Step, ...]]:
     """For each equation the index that steps: all that follow from one index of one of them."""
     seen: set[tuple[Step, ...]] = set()
-    for start, name in [(at, name) for at, equation in enumerate(equations) for name in steppable(equation, used)]:
+    starts = [(at, name) for each in (steppable, summed) for at, equation in enumerate(equations)
+              for name in each(equation, used)]  # fmt: skip
+    for start, name in starts:
         for choice in islice(_completed({start: Step(name)}, equations, reads, used), MOST_CHOICES):
             if choice not in seen:
                 seen.add(choice)
@@ -39,16 +42,19 @@ MOST_CHOICES = 16
 """From one index of one equation."""
 
 
+Candidates: TypeAlias = Callable[[Equation, frozenset[str]], Sequence[str]]
+"""Indices of an equation that may step, but for those of loops around."""
+
+
 def _completed(own: dict[int, Step], equations: list[Equation], reads: list[Dependence],
                used: frozenset[str]) -> Iterator[tuple[Step, ...]]:  # fmt: skip
     """The same with a step for each equation: what follows in one way alone first, then what may be one of several.
-    Where an equation meets the others in sums alone, as `Σ_s h[s]`, any of its indices may be the one."""
+    Where an equation meets the others in sums alone, as `Σ_s h[s]`, any of its indices may be the one, at last s."""
     while len(own) < len(equations):
-        found = [step for read in reads for step in _following(own, equations, read, used)]
+        found = [step for read in reads for step in _following(own, equations, read, used, steppable)]
         sure = next((each for each in found if len(each[1]) == 1), None)
         if sure is None:
-            apart = next(at for at in range(len(equations)) if at not in own)
-            at, steps = found[0] if found else (apart, [Step(name) for name in steppable(equations[apart], used)])
+            at, steps = found[0] if found else _any(own, equations, reads, used)
             for step in steps:
                 yield from _completed({**own, at: step}, equations, reads, used)
             return
@@ -56,29 +62,36 @@ def _completed(own: dict[int, Step], equations: list[Equation], reads: list[Depe
     yield tuple(own[at] for at in range(len(equations)))
 
 
-def _following(own: Mapping[int, Step], equations: list[Equation], read: Dependence,
-               used: frozenset[str]) -> Iterator[tuple[int, list[Step]]]:  # fmt: skip
+def _any(own: Mapping[int, Step], equations: list[Equation], reads: list[Dependence],
+         used: frozenset[str]) -> tuple[int, list[Step]]:  # fmt: skip
+    """An equation that nothing written follows of, and all that it may step along."""
+    sums = [step for read in reads for step in _following(own, equations, read, used, summed)]
+    apart = next(at for at in range(len(equations)) if at not in own)
+    at, along = sums[0] if sums else (apart, [Step(name) for name in summed(equations[apart], used)])
+    return at, [*map(Step, steppable(equations[at], used)), *along]
+
+
+def _following(own: Mapping[int, Step], equations: list[Equation], read: Dependence, used: frozenset[str],
+               indices: Candidates) -> Iterator[tuple[int, list[Step]]]:  # fmt: skip
     """Reader and writer step along the same axis of what is read: where one is known the other follows, as one of
-    these steps."""
+    these steps, which are along indices that the last argument gives."""
     reader, writer = own.get(read.reader), own.get(read.writer)
     if (reader is None) == (writer is None):
         return
+    at = read.writer if writer is None else read.reader
+    names = indices(equations[at], used)
     for written, place in zip(equations[read.writer].write, read.place, strict=True):
-        if reader is not None:
-            at, found = read.writer, _like(place, reader, written, equations[read.writer], used)
-        else:
-            assert writer is not None
-            at, found = read.reader, _like(written, writer, place, equations[read.reader], used)
+        found = _like(place, reader, written, names) if reader is not None else _like(written, writer, place, names)
         if found:
             yield at, found
 
 
-def _like(place: IndexExpr, known: Step, other: IndexExpr, equation: Equation, used: frozenset[str]) -> list[Step]:
-    """How another equation steps along an axis: of its indices there those that go as far with a step as the known one
-    does, all if none does."""
-    if known.name not in place.indices:
+def _like(place: IndexExpr, known: Step | None, other: IndexExpr, names: Sequence[str]) -> list[Step]:
+    """How another equation steps along an axis: of these indices those there that go as far with a step as the known
+    one does, all if none does."""
+    if known is None or known.name not in place.indices:
         return []
-    found = [name for name in steppable(equation, used) if name in other.indices]
+    found = [name for name in names if name in other.indices]
     step = _step(place, known.name)
     alike = [name for name in found if _step(other, name) == step]
     falls = _falls(place, known.name)
@@ -144,6 +157,11 @@ def steppable(equation: Equation, used: frozenset[str]) -> tuple[str, ...]:
     waiting = [name for name in equation.written if name not in used]
     first = [name for name in waiting if any(_steps(equation, place, name, used) for place in equation.write)]
     return tuple(dict.fromkeys([*first, *waiting]))
+
+
+def summed(equation: Equation, used: frozenset[str]) -> tuple[str, ...]:
+    """The indices of a sum, which adds to its places in each round if it steps along one: `d_h[0] = Σ_s d_c[s]`."""
+    return tuple(i.name for i in equation.reduced if equation.reducer is Reducer.SUM and i.name not in used)
 
 
 def _steps(equation: Equation, place: IndexExpr, name: str, used: frozenset[str]) -> bool:
