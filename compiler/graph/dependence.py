@@ -145,21 +145,25 @@ def _relates(value: int, relation: Relation) -> bool:
 
 def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bool:
     """Whether a read never meets what an equation writes: where subscripts solve its indices, at those values."""
-    twins = {i.name: index(f"{i.name}'") for i in writer.indices}
-    met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
+    values = _values_at(place, writer)
     for i in writer.indices:
-        if i.name not in met:
-            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(twins | met), i.high.substitute(twins | met))
-    values = twins | met
+        if values[i.name].bare == f"{i.name}'":
+            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(values), i.high.substitute(values))
     if any(_fails(guard.substitute(values), ranges) for guard in writer.guards):
         return True
     ranges = under(ranges, [guard.substitute(values) for guard in writer.guards])
     outside = any(
         ranges.nonnegative(i.low.substitute(values) - 1 - at) or ranges.nonnegative(at - i.high.substitute(values))
         for i in writer.indices
-        if (at := met.get(i.name)) is not None
+        if (at := values[i.name]).bare != f"{i.name}'"
     )
     return outside or are_apart(place, [written.substitute(values) for written in writer.write], ranges)
+
+
+def _values_at(place: Sequence[IndexExpr], writer: Equation) -> dict[str, IndexExpr]:
+    """The writer's indices where it writes a place: what a bare subscript tells, i' for any other i."""
+    met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
+    return {i.name: met.get(i.name, index(f"{i.name}'")) for i in writer.indices}
 
 
 def _fails(guard: Guard, ranges: Ranges) -> bool:
@@ -266,9 +270,8 @@ def written_at(axis: int, own: str, read: Dependence, writer: Equation,
     sign = None if factor is None else factor.constant
     if factor is None or not (sign in (1, -1) or own not in writer.written):
         return []
-    values = {i.name: index(f"{i.name}'") for i in writer.indices if i.name not in known}
-    met = {each.bare: at for k, (each, at) in enumerate(zip(writer.write, read.place, strict=True)) if k != axis}
-    values |= {name: at for name, at in met.items() if name in values and name != own}
+    values = {name: at for name, at in _values_at(read.place, writer).items() if name not in known}
+    values[own] = index(f"{own}'")
     if sign:
         values[own] = (place - (written - factor * index(own)).substitute(values)) * sign
     apart = [each.substitute(values) - at for each, at in zip(writer.write, read.place, strict=True)]
