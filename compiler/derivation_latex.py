@@ -6,17 +6,14 @@ environment for each step and leaves the typesetting to the MathJax of the noteb
 
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING
 
 from gradc.graph.latex import LATEX, latex_equation, latex_name, latex_range, latex_read
 from gradc.graph.nodes import Equation
 from gradc.graph.printing import Printer
 from gradc.graph.show import adds_up, place_in_text
 
+from .derivation_steps import Chain, Contribution, Step
 from .derivation_text import signed
-
-if TYPE_CHECKING:
-    from .derivation import Contribution, Derivation, Step
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -24,7 +21,7 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def latex(derivation: "Derivation") -> str:
+def latex(derivation: Chain) -> str:
     """The whole derivation as one environment."""
     blocks = [[_title(title), *rows] for title, rows in _sections(derivation)]
     text = " \\\\[1ex]\n".join(" \\\\\n".join(rows) for rows in blocks if len(rows) > 1)
@@ -33,7 +30,7 @@ def latex(derivation: "Derivation") -> str:
     return f"\\begin{{align*}}\n{text or f'{name} &= 0 && {words}'}\n\\end{{align*}}\n"
 
 
-def html(derivation: "Derivation") -> str:
+def html(derivation: Chain) -> str:
     """A heading and an environment for each step."""
     parts = [f"<h4>The derivative of {escape(derivation.loss)} by <code>{escape(derivation.parameter)}</code></h4>"]
     if not derivation.steps:
@@ -54,7 +51,7 @@ def html(derivation: "Derivation") -> str:
 # ---------------------------------------------------------------- rows
 
 
-def _sections(derivation: "Derivation") -> Iterator[tuple[str, list[str]]]:
+def _sections(derivation: Chain) -> Iterator[tuple[str, list[str]]]:
     """Titles, each with its rows."""
     if not derivation.steps:
         return
@@ -69,7 +66,7 @@ def _sections(derivation: "Derivation") -> Iterator[tuple[str, list[str]]]:
     yield f"What is computed for {derivation.gradient}", computed
 
 
-def _step(step: "Step", loss: str) -> Iterator[str]:
+def _step(step: Step, loss: str) -> Iterator[str]:
     if not step.contributions:
         yield f"{latex_name(step.target)} &= 1 && {_words(f'{loss} by itself')}"
         return
@@ -85,7 +82,7 @@ def _step(step: "Step", loss: str) -> Iterator[str]:
             yield _row(equation, adds, f"by {', '.join(step.rules)}" if step.rules else "that is")
 
 
-def _contribution(part: "Contribution", adds: bool) -> Iterator[str]:
+def _contribution(part: Contribution, adds: bool) -> Iterator[str]:
     yield _given(part.equation)
     above = latex_read(part.equation.target, part.equation.write)
     below = latex_read(part.read.tensor, part.read.subscripts)

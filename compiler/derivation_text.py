@@ -2,26 +2,24 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from gradc.graph.nodes import Equation
 from gradc.graph.printing import TEXT, Printer, text_of
 from gradc.graph.show import adds_up, body_of, guard_text, place_in_text, place_of, range_of
 
-if TYPE_CHECKING:
-    from .derivation import Contribution, Derivation, Stabilised, Step
+from .derivation_steps import Chain, Contribution, Stabilised, Step
 
 WIDTH = 100
 LABEL = 13
 MARGIN = 4
 
 
-def text(derivation: "Derivation") -> str:
+def text(derivation: Chain) -> str:
     """The whole derivation."""
     return "\n".join(_lines(derivation)) + "\n"
 
 
-def _lines(derivation: "Derivation") -> Iterator[str]:
+def _lines(derivation: Chain) -> Iterator[str]:
     title = f"The derivative of {derivation.loss} by {derivation.parameter}"
     yield f"{title}{derivation.file:>{max(WIDTH - len(title), len(derivation.file) + 2)}}"
     yield ""
@@ -60,7 +58,7 @@ def _lines(derivation: "Derivation") -> Iterator[str]:
             yield from _hanging(f"    {rule.name:<{width}}", f"{rule.before}  →  {rule.after or 'nothing'}", rule.why)
 
 
-def _stabilised(rewritten: "Stabilised") -> Iterator[str]:
+def _stabilised(rewritten: Stabilised) -> Iterator[str]:
     yield ""
     yield from _paragraph(f"Made stable before it is differentiated, by {_listed(rewritten.rules)}:", MARGIN)
     for label, equations in (("as written", rewritten.before), ("instead", rewritten.after)):
@@ -68,7 +66,7 @@ def _stabilised(rewritten: "Stabilised") -> Iterator[str]:
             yield from _row(label, equation_text(equation), place_in_text(equation.origin))
 
 
-def _step(number: int, step: "Step", loss: str) -> Iterator[str]:
+def _step(number: int, step: Step, loss: str) -> Iterator[str]:
     if not step.contributions:
         yield f"{number:>2}  {step.target} = 1, the derivative of {loss} by itself"
         return
@@ -91,7 +89,7 @@ def _step(number: int, step: "Step", loss: str) -> Iterator[str]:
         yield from _row("", step.fate)
 
 
-def _contribution(part: "Contribution", adds: bool) -> Iterator[str]:
+def _contribution(part: Contribution, adds: bool) -> Iterator[str]:
     yield from _row("read in", equation_text(part.equation), place_in_text(part.equation.origin))
     slope = Printer(TEXT, part.equation.origin.order).print(part.slope)
     yield from _row("slope", f"∂{place_of(part.equation)}/∂{text_of(part.read)} = {slope} {part.only}".rstrip())
@@ -99,7 +97,7 @@ def _contribution(part: "Contribution", adds: bool) -> Iterator[str]:
     yield from _row("chain rule", f"{place_of(part.swapped)} {_sign(adds)} {swapped}{_guards(part.swapped)}")
 
 
-def total_label(step: "Step") -> str:
+def total_label(step: Step) -> str:
     """What the sum of the contributions is called: there are several, or one that is summed, or moved."""
     if len(step.contributions) > 1:
         return "together"

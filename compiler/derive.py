@@ -15,7 +15,8 @@ from gradc.algebra import simplify, stabilise
 from gradc.algebra.engine import Fired, Rule
 from gradc.calculus.bodies import derivative, times
 from gradc.calculus.nested import expanded
-from gradc.derivation import Contribution, Derivation, RuleNote, Stabilised, Step
+from gradc.derivation import Derivation
+from gradc.derivation_steps import Contribution, RuleNote, Stabilised, Step
 from gradc.errors import GradcError, fail
 from gradc.graph.index import index
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, reads_of, rebuild

@@ -6,7 +6,8 @@ import pytest
 import sympy
 
 from gradc.calculus.normal import normal_form
-from gradc.derivation import Derivation, Step
+from gradc.derivation import Derivation
+from gradc.derivation_steps import Step
 from gradc.derive import derive
 from gradc.errors import GradcError
 from gradc.pipeline import gradient_graph, graphs
