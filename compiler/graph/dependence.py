@@ -147,15 +147,15 @@ def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bo
     """Whether a read never meets what an equation writes: where subscripts solve its indices, at those values."""
     values = _values_at(place, writer)
     for i in writer.indices:
-        if values[i.name].bare == f"{i.name}'":
-            ranges = ranges.with_index(f"{i.name}'", i.low.substitute(values), i.high.substitute(values))
+        if values[i.name].bare == _twin(i.name):
+            ranges = ranges.with_index(_twin(i.name), i.low.substitute(values), i.high.substitute(values))
     if any(_fails(guard.substitute(values), ranges) for guard in writer.guards):
         return True
     ranges = under(ranges, [guard.substitute(values) for guard in writer.guards])
     outside = any(
         ranges.nonnegative(i.low.substitute(values) - 1 - at) or ranges.nonnegative(at - i.high.substitute(values))
         for i in writer.indices
-        if (at := values[i.name]).bare != f"{i.name}'"
+        if (at := values[i.name]).bare != _twin(i.name)
     )
     return outside or are_apart(place, [written.substitute(values) for written in writer.write], ranges)
 
@@ -163,7 +163,12 @@ def _apart(place: tuple[IndexExpr, ...], ranges: Ranges, writer: Equation) -> bo
 def _values_at(place: Sequence[IndexExpr], writer: Equation) -> dict[str, IndexExpr]:
     """The writer's indices where it writes a place: what a bare subscript tells, i' for any other i."""
     met = {written.bare: at for written, at in reversed(tuple(zip(writer.write, place, strict=True))) if written.bare}
-    return {i.name: met.get(i.name, index(f"{i.name}'")) for i in writer.indices}
+    return {i.name: met.get(i.name, index(_twin(i.name))) for i in writer.indices}
+
+
+def _twin(name: str) -> str:
+    """What a writer's index is called beside the reader's."""
+    return f"{name}'"
 
 
 def _fails(guard: Guard, ranges: Ranges) -> bool:
@@ -271,7 +276,7 @@ def written_at(axis: int, own: str, read: Dependence, writer: Equation,
     if factor is None or not (sign in (1, -1) or own not in writer.written):
         return []
     values = {name: at for name, at in _values_at(read.place, writer).items() if name not in known}
-    values[own] = index(f"{own}'")
+    values[own] = index(_twin(own))
     if sign:
         values[own] = (place - (written - factor * index(own)).substitute(values)) * sign
     apart = [each.substitute(values) - at for each, at in zip(writer.write, read.place, strict=True)]
@@ -282,7 +287,7 @@ def written_at(axis: int, own: str, read: Dependence, writer: Equation,
         facts = [*read.ranges.all_facts, *same, *(fact.substitute(values) for fact in case.all_facts)]
         for name, at in values.items():
             low, high = (end.substitute(values) for end in case.bounds[name])
-            if at.bare == f"{name}'":
+            if at.bare == _twin(name):
                 theirs[at.bare] = (low, high)
             else:
                 facts += [at - low, high - 1 - at]

@@ -543,6 +543,8 @@ class Ranges:
         """The same and these facts. Of a choice, cases that cannot be are dropped; what is left alone holds. Where none
         is left, no place is like this, and all is true of it."""
         facts = tuple(facts)
+        if not facts:
+            return self
         plain = tuple(fact for fact in facts if isinstance(fact, IndexExpr))
         known = Ranges(_narrowed(self.bounds, plain), _strongest((*self.facts, *plain)))
         waiting = (*self.choices, *(fact for fact in facts if isinstance(fact, Either)))

@@ -76,20 +76,21 @@ def _following(own: Mapping[int, Step], equations: list[Equation], read: Depende
     """Reader and writer step along the same axis of what is read: where one is known the other follows, as one of
     these steps, which are along indices that the last argument gives."""
     reader, writer = own.get(read.reader), own.get(read.writer)
-    if (reader is None) == (writer is None):
+    known = reader or writer
+    if known is None or (reader is not None and writer is not None):
         return
     at = read.writer if writer is None else read.reader
     names = indices(equations[at], used)
     for written, place in zip(equations[read.writer].write, read.place, strict=True):
-        found = _like(place, reader, written, names) if reader is not None else _like(written, writer, place, names)
+        found = _like(place, known, written, names) if writer is None else _like(written, known, place, names)
         if found:
             yield at, found
 
 
-def _like(place: IndexExpr, known: Step | None, other: IndexExpr, names: Sequence[str]) -> list[Step]:
+def _like(place: IndexExpr, known: Step, other: IndexExpr, names: Sequence[str]) -> list[Step]:
     """How another equation steps along an axis: of these indices those there that go as far with a step as the known
     one does, all if none does."""
-    if known is None or known.name not in place.indices:
+    if known.name not in place.indices:
         return []
     found = [name for name in names if name in other.indices]
     step = _step(place, known.name)
