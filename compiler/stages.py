@@ -33,7 +33,7 @@ from gradc.language.elaborate import elaborate_both
 from gradc.language.load import load
 from gradc.language.lower import lower, lower_law, lower_update
 from gradc.schedule.build import schedule
-from gradc.schedule.costs import USUAL_BATCH
+from gradc.schedule.costs import JOINT_RESULT, USUAL_BATCH
 from gradc.schedule.program import Program, Space
 
 SHOWN = 4
@@ -374,9 +374,12 @@ def _shown(model: core.Model, text: str) -> tuple[tuple[str, int], ...]:
 
 def _parameter_order(model: core.Model) -> list[str]:
     """In memory: group by group, what is not trained last; in each group first what fills lines of the cache, so that
-    all of that begins on one."""
+    all of that begins on one, and of that the large ones, so that the others lie side by side."""
     sizes = {leaf.name: _product(tuple(axis.extent.constant or 0 for axis in leaf.axes)) for leaf in model.leaves}
-    groups = (sorted(update.parameters, key=lambda name: sizes[name] % LINE > 0) for update in model.training.updates)
+    groups = (
+        sorted(update.parameters, key=lambda name: (sizes[name] % LINE > 0, sizes[name] < JOINT_RESULT))
+        for update in model.training.updates
+    )
     grouped = [name for names in groups for name in names]
     every = [leaf.name for leaf in model.leaves if leaf.role in (Role.PARAM, Role.STATE)]
     return [*grouped, *(name for name in every if name not in grouped)]

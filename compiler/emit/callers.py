@@ -124,12 +124,17 @@ class Callers(Checks):
             *self.checks("all", 1),
             *self.meeting(),
             *call_rows("loss = differentiate", self.pass_given(*seed)),
+            *self.completed(),
             "return -1, -1, loss",
         ]
         return function("entry", "gradient_entry", [*arguments, *self.passed("all")], lines)
 
     def meeting(self, *, steps: bool = False) -> list[str]:
         """Rows that make of the arguments of an entry what a pass is told of the workers."""
+        return []
+
+    def completed(self) -> list[str]:
+        """Rows that make the gradients which a pass leaves to the optimizer's step."""
         return []
 
     def step_entry(self) -> str:
@@ -392,8 +397,9 @@ class Callers(Checks):
 
     def updated(self, *over: str) -> list[str]:
         """The call that takes one step of the optimizer, where it is cut over a range of parameters."""
+        gradients = f"rows(d_params, {', '.join(over)})" if over else "d_params"
         # to a rule t is a real number: for powers by whole ones Numba compiles loops
-        arguments = ["params", "d_params", "moments", "float(t)", *self.update_work(), *over]
+        arguments = ["params", gradients, "moments", "float(t)", *self.update_work(), *over]
         return call_rows("update", arguments) if self.spec.updates else []
 
     def update_work(self) -> list[str]:

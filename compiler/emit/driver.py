@@ -155,6 +155,7 @@ class Driver:
     rows: IndexExpr | None = None
     joint: Joint | None = None
     offsets: Mapping[str, int] = field(default_factory=dict)
+    stepped: bool = False
     sites: list[CallSite] = field(default_factory=list)
     known: dict[Hashable, str] = field(default_factory=dict)
     """What matrices of one body are written as."""
@@ -168,6 +169,8 @@ class Driver:
         rows: Rows | None = None,
         offsets: Mapping[str, int] | None = None,
         joint: Joint | None = None,
+        *,
+        stepped: bool = False,
     ) -> Body:
         """The lines that run a program, or over a range of `rows` what of it can be cut; views of parameters and
         results are made by the caller.
@@ -175,8 +178,9 @@ class Driver:
         Args:
             offsets: where results lie among all parameters, of a program that makes those in a range of them.
             joint: what its workers make together, where it is one worker's part of a prediction.
+            stepped: whether the optimizer's step by these results is taken with them.
         """
-        self.offsets, self.joint = offsets or {}, joint
+        self.offsets, self.joint, self.stepped = offsets or {}, joint, stepped
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         self.rows = rows.extent if rows is not None else None
@@ -280,7 +284,8 @@ class Driver:
         if isinstance(step, Gemm):
             products = Products(self.names, program, self.rows, self.known)
             if step.equation.target in self.offsets:
-                lines = products.part(step, site.around, self.offsets[step.equation.target])
+                made = products.stepped if self.stepped else products.part
+                lines = made(step, site.around, self.offsets[step.equation.target])
             elif self.joint and any(step is each for each in self.joint.products):
                 lines = products.by_all(step, site.around, self.joint)
                 self.sites.append(CallSite("gemm_by_all", step))

@@ -282,6 +282,8 @@ class _Module:
         if spec.updates:
             texts.append(self.update_text(driver))
         callers = self.callers
+        if isinstance(callers, ShardedCallers) and callers.steps_jointly:
+            texts.append(self.joint_steps_text(driver, callers.program, callers))
         if spec.gradient is not None:
             texts += [callers.gradient_entry(), callers.step_entry()]
         for label, program in self.predictions.items():
@@ -381,17 +383,36 @@ class _Module:
         self, driver: Driver, program: Program, callers: ShardedCallers, jointly: list[str], labels: list[str]
     ) -> str:
         """The products over all rows that workers make together."""
-        body = driver.body(replace(program, steps=callers.rows.joint, work={}), offsets=callers.joint)
+        what = "The gradients of the large weights, of the rows of all workers"
+        offsets = {} if callers.steps_jointly else callers.joint
+        body = driver.body(replace(program, steps=callers.rows.joint, work={}), offsets=offsets)
         self.sites["joint_gradients"] = body.sites
         lines = [
-            *docstring((
-                "The gradients of the large weights, of the rows of all workers: of each the rows that begin among the",
-                "parameters begin .. end - 1.",
+            *docstring((f"{what}.",) if callers.steps_jointly else (
+                f"{what}: of each the rows that begin among the", "parameters begin .. end - 1."
             )),
             *self.gradient_views(program, jointly, labels),
             *body.lines,
         ]  # fmt: skip
-        return function("inlined", "joint_gradients", callers.for_joint("d_params"), lines)
+        given = ["d_params", *([] if callers.steps_jointly else ["begin", "end"]), *callers.read_by_joint()]
+        return function("inlined", "joint_gradients", given, lines)
+
+    def joint_steps_text(self, driver: Driver, program: Program, callers: ShardedCallers) -> str:
+        """The same products, each time of some rows with a step by them."""
+        steps, offsets = replace(program, steps=callers.rows.joint, work={}), callers.joint
+        body = driver.body(steps, offsets=offsets, stepped=True)
+        self.sites["joint_steps"] = body.sites
+        lines = [
+            *docstring((
+                "A step by the gradients of the large weights, of the rows of all workers: each makes its rows of them,",
+                "some at a time, and takes the step by these while they are in its cache.",
+            )),
+            "worker, _, turns = team",
+            f"d_params = view(shares, {self.spec.size} * worker, ({self.spec.size},))",
+            *body.lines,
+        ]  # fmt: skip
+        given = ["params", "shares", "moments", "t", "team", *callers.read_by_joint()]
+        return function("inlined", "joint_steps", given, lines)
 
     def work_after(self, program: Program, rows: Rows) -> dict[Space, IndexExpr]:
         """The spaces that what comes after the rows needs."""
@@ -483,6 +504,11 @@ class _Module:
         spec = self.spec
         rules = " and ".join(dict.fromkeys(update.rule for update in spec.updates))
         lines = [*docstring((f"One step of {rules}, in place; t counts steps from 1.",))]
+        if self.cuts_updates:
+            lines = docstring((
+                f"One step of {rules} for the parameters first .. last - 1, in place, by their gradients d_params;",
+                "t counts steps from 1.",
+            ))  # fmt: skip
         local = Names((*MODULE_NAMES, *self.names.taken))
         local.given["t"] = "t"
         inner = Driver(local, self.real, self.table, self.names)
@@ -506,7 +532,7 @@ class _Module:
         self.sites["update"] = (*self.sites.get("update", ()), *body.sites)
         self.calls |= dict.fromkeys(body.calls)
         ends, stretch = self.stretch(start, size)
-        views = {leaf: stretch(of, 0, update.shape) for leaf, of in (("p", "params"), ("g", "d_params"))}
+        views = {"p": stretch("params", 0, update.shape), "g": self.stretch_of_gradients(update, ends)}
         for moment in update.moments:
             views[moment.leaf] = stretch("moments", moment.offset - start, moment.shape)
         words = set(re.findall(r"\w+", "\n".join(body.lines)))
@@ -530,6 +556,13 @@ class _Module:
             return f"rows({buffer}, {first}{moved}, {last}{moved})"
 
         return lines, text
+
+    def stretch_of_gradients(self, update: UpdateProgram, ends: list[str]) -> str:
+        """The gradients of a stretch of the parameters, of which the lines tell the ends."""
+        if not self.cuts_updates:
+            return f"view(d_params, {update.offset}, {shape_text(map(str, update.shape or (1,)))})"
+        first, _ = RANGE.values()
+        return f"rows(d_params, begin - {first}, end - {first})" if ends else "d_params"
 
     def forward_text(self, driver: Driver, label: str, program: Program) -> str:
         driver.role = label

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
+from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS
 from gradc.schedule.program import Gemm, Nest, Operand, Program
 from gradc.schedule.shard import Rows
 
@@ -15,6 +16,7 @@ from .lines import INDENT, call_rows, commented, shape_text
 from .names import Names
 from .rounds import RANGE, conditions_text, narrowed, zero
 from .style import Surroundings, index_text, stretch
+from .teams import share_of
 
 ARRAY = "\0"
 """Stands for an array's name."""
@@ -125,6 +127,30 @@ class Products:
             f"{ends} = rows_within(begin, end, {offset}, {count}, {width})",
             *call_rows("gemm", [f"rows({a}, {ends})", b, f"rows({out}, {ends})", "False"]),
         ]
+
+    def stepped(self, gemm: Gemm, around: Surroundings, offset: int) -> list[str]:
+        """A product of which a worker makes its rows, some at a time, each time with the optimizer's step by them.
+
+        Args:
+            offset: where the result lies among the parameters.
+        """
+        extents = {i.name: i.extent for i in gemm.equation.indices}
+        count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
+        a, b = (self.matrix(part, gemm, around, alone=True) for part in (gemm.a, gemm.b))
+        some = max(STEPPED_NUMBERS // (width.constant or 1) // LEAST_ROWS, 1) * LEAST_ROWS
+        low = f"{offset} + " if offset else ""
+        places = (f"{low}{width} * begin", f"{low}{width} * end")
+        return [
+            f"# {product_text(gemm, self.names)}",
+            f"{', '.join(RANGE.values())} = {share_of(str(count))}",
+            f"for begin in range({', '.join(RANGE.values())}, {some}):",
+            f"{INDENT}end = min(begin + {some}, last)",
+            f"{INDENT}part = view(d_params, {offset}, (end - begin, {width}))",
+            *(f"{INDENT}{row}" for row in call_rows("gemm", [f"rows({a}, begin, end)", b, "part", "False"])),
+            *(f"{INDENT}{row}" for row in call_rows("update", [
+                "params", "view(part, 0, (part.size,))", "moments", "t", *places
+            ])),
+        ]  # fmt: skip
 
     def by_all(self, gemm: Gemm, around: Surroundings, joint: Joint) -> list[str]:
         """A product that all workers make together, of the rows of all: each gets the rows that are its own."""

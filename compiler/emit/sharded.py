@@ -99,19 +99,48 @@ class ShardedCallers(Callers):
             "if worker == 0 and not is_left(turns):",
             *(f"{INDENT}{row}" for row in call_rows("loss = of_sums", self.after())),
             "loss = joined(loss, team)",
-            f"begin, end = {share_of(str(self.spec.trained))}",
-            *(call_rows("joint_gradients", self.for_joint(f"view(shares, 0, ({size},))")) if self.rows.joint else []),
-            *(f"add_shares(shares, {', '.join(ends)})" for ends in self.added()),
+            *self.gradients_added(),
             "meet(worker, turns)",
             "return loss",
         ]
 
-    def for_joint(self, gradients: str) -> list[str]:
-        """The arguments of `joint_gradients`."""
+    def gradients_added(self) -> list[str]:
+        """The rows that make the sums of all gradients; but of those that the optimizer's step makes."""
+        if self.steps_jointly:
+            return [row for run in self.added() for row in (ends_of(run), "add_shares(shares, begin, end)")]
+        whole = [(0, self.spec.trained)]
+        ranges = [
+            "begin, end" if self.added() == whole else f"max(begin, {low}), min(end, {high})"
+            for low, high in self.added()
+        ]
+        joint = self.for_joint("joint_gradients", f"view(shares, 0, ({self.spec.size},))", "begin", "end")
+        return [ends_of(whole[0]), *(joint if self.rows.joint else []), *(f"add_shares(shares, {r})" for r in ranges)]
+
+    @property
+    def steps_jointly(self) -> bool:
+        """Whether the optimizer's step by a joint gradient is taken while its rows are made."""
+        return self.cut and bool(self.rows.joint)
+
+    def for_joint(self, function: str, *first: str) -> list[str]:
+        """The call of a function of all joint products, with these arguments and what they read."""
+        return call_rows(function, [*first, *self.read_by_joint()])
+
+    def read_by_joint(self) -> list[str]:
+        """What the functions of all joint products are given to read."""
         read = {operand.tensor for gemm in self.rows.joint for operand in (gemm.a, gemm.b)}
         given = [self.names.of(tensor.name) for tensor in self.given("all") if tensor.name in read]
         common = [Space.COMMON.value] if self.rows.common else []
-        return [gradients, "begin", "end", *map(self.names.of, self.dims_of_common()), *common, *given]
+        return [*map(self.names.of, self.dims_of_common()), *common, *given]
+
+    def dims_told(self) -> list[str]:
+        """The rows that make the free dims of what all workers have in common."""
+        return [f"{self.names.of(dim)} = {self.dim_source(dim, 'all')}" for dim in self.dims_of_common()]
+
+    def completed(self) -> list[str]:
+        """The joint gradients."""
+        if not self.steps_jointly:
+            return []
+        return [*self.dims_told(), *self.for_joint("joint_gradients", f"view(shares, 0, ({self.spec.size},))")]
 
     def dims_of_common(self) -> list[str]:
         """The free dims of what all workers have in common."""
@@ -119,7 +148,7 @@ class ShardedCallers(Callers):
         sizes = [size for b in buffers for size in (*b.extents, b.offset) if size is not None]
         return list(dict.fromkeys(name for size in sizes for name in size.dims))
 
-    def added(self) -> list[tuple[str, str]]:
+    def added(self) -> list[tuple[int, int]]:
         """The ranges of the gradients that are added up: all but the joint ones."""
         ranges: list[tuple[int, int]] = []
         for parameter in sorted(self.spec.parameters, key=lambda parameter: parameter.offset):
@@ -128,9 +157,7 @@ class ShardedCallers(Callers):
                 continue
             first = ranges.pop()[0] if ranges and ranges[-1][1] == parameter.offset else parameter.offset
             ranges.append((first, last))
-        if ranges == [(0, self.spec.trained)]:
-            return [("begin", "end")]
-        return [(f"max(begin, {first})", f"min(end, {last})") for first, last in ranges]
+        return ranges
 
     @property
     def team_of_rows(self) -> list[str]:
@@ -193,8 +220,9 @@ class ShardedCallers(Callers):
         """The team; or of it the parts that steps need, the gradient and which parameters are this worker's."""
         if not steps:
             return ["team = worker, board, turns"]
-        ends = [f"begin, end = {share_of(str(self.spec.trained))}"] if self.cut else []
-        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if self.spec.updates else []
+        ends = [ends_of((0, self.spec.trained))] if self.cut and not self.steps_jointly else []
+        some = self.spec.updates and (self.added() or not self.steps_jointly)
+        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if some else []
         return ["worker, _, turns = team", *more]
 
     def updated(self, *_: str) -> list[str]:
@@ -202,6 +230,9 @@ class ShardedCallers(Callers):
         # not super(): a dataclass with slots is another class than the one that its methods were written in
         update = Callers.updated(self, *(("begin", "end") if self.cut else ()))
         alone = update if self.cut else ["if worker == 0:", *(f"{INDENT}{row}" for row in update)]
+        if self.steps_jointly:
+            joint = self.for_joint("joint_steps", "params", "shares", "moments", "float(t)", "team")
+            alone = [*self.dims_told(), *joint, *(row for run in self.added() for row in (ends_of(run), *update))]
         return ["if is_left(turns):", f"{INDENT}return -1, -1, step, 0.0", *(alone if update else []),
                 "meet(worker, turns)"]  # fmt: skip
 
@@ -301,3 +332,9 @@ class ShardedCallers(Callers):
             *(f"{INDENT}{row}" for row in end),
             "",
         ]
+
+
+def ends_of(run: tuple[int, int]) -> str:
+    """The row that tells which of a stretch of the parameters are a worker's."""
+    first, last = run
+    return f"begin, end = {share_of(str(last - first), start=first)}"

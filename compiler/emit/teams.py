@@ -36,6 +36,7 @@ def notes_of(
     return found, at
 
 
-def share_of(count: str, workers: str = "turns.shape[0]") -> str:
-    """A worker's range of so many."""
-    return f"{count} * worker // {workers}, {count} * (worker + 1) // {workers}"
+def share_of(count: str, workers: str = "turns.shape[0]", start: int = 0) -> str:
+    """A worker's range of so many, the first of which is at `start`."""
+    low = f"{start} + " if start else ""
+    return f"{low}{count} * worker // {workers}, {low}{count} * (worker + 1) // {workers}"
