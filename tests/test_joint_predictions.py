@@ -92,7 +92,7 @@ def test_other_products_are_not(line):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("b_how", ["rows", "columns"])
 def test_a_product_by_all_workers_is_that_by_one(dtype, b_how):
-    """Of few rows, for whose sums there is room, and of more."""
+    """Of few rows, for whose sums there is room, and of more. Fewer workers than shards give the same bits."""
     by_all = {flag: prelude(dtype, compiled=flag)["gemm_by_all"] for flag in (False, True)}
 
     @njit(nogil=True)
@@ -101,25 +101,32 @@ def test_a_product_by_all_workers_is_that_by_one(dtype, b_how):
 
     by_all_compiled = by_all[True]
     rng = np.random.default_rng(0)
-    for m, k, n, workers in ((1, 200, 70, 2), (2, 31, 5, 3), (7, 300, 33, 3), (5, 2, 40, 3), (6, 50, 64, 1)):
+    for m, k, n, shards in ((1, 200, 70, 2), (2, 31, 5, 3), (7, 300, 33, 3), (5, 2, 40, 3), (6, 50, 64, 1)):
         a, b = rng.normal(size=(m, k)).astype(dtype), np.asarray(stored(rng, (k, n), b_how), dtype)
-        for call in (compiled, by_all[False]):
-            for room in (0, m * n * workers):
-                turns, sums = np.zeros((workers, 8), np.int64), np.full(room, np.nan, dtype)
-                out = np.full((m, n), np.nan, dtype)
-                ends = [m * worker // workers for worker in range(workers + 1)]
-                threads = [
-                    threading.Thread(target=call, args=(a, b, out[first:last], first, sums, (worker, turns)))
-                    for worker, (first, last) in enumerate(itertools.pairwise(ends))
-                ]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-                np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
+        for call, room in itertools.product((compiled, by_all[False]), (0, m * n, m * n + 5)):
+            found = [_by_workers(call, a, b, np.full((shards, room), np.nan, dtype), n) for n in range(1, shards + 1)]
+            np.testing.assert_allclose(found[0], a @ b, rtol=1e-4, atol=1e-4)
+            for out in found[1:]:
+                np.testing.assert_array_equal(out, found[0])
 
 
-def test_the_number_of_workers_changes_nothing_but_rounding(monkeypatch):
+def _by_workers(call, a, b, sums, workers):
+    """What so many make together."""
+    turns, out = np.zeros((workers, 8), np.int64), np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)
+    shards = sums.shape[0]
+    ends = [a.shape[0] * (shards * worker // workers) // shards for worker in range(workers + 1)]
+    threads = [
+        threading.Thread(target=call, args=(a, b, out[first:last], first, sums, (worker, turns)))
+        for worker, (first, last) in enumerate(itertools.pairwise(ends))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return out
+
+
+def test_the_number_of_shards_changes_nothing_but_rounding(monkeypatch):
     module = load_plain(emit(TEXT, dtype="float64"))
     params = module.init(seed=1)
     for count in (1, 2, 7, 150):
@@ -128,6 +135,64 @@ def test_the_number_of_workers_changes_nothing_but_rounding(monkeypatch):
         for workers in (2, 3, 5):
             _workers(module, monkeypatch, workers)
             np.testing.assert_allclose(module.predict(params, _rows(count)), alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_number_of_workers_changes_nothing_at_all(dtype, tmp_path, monkeypatch):
+    """Not even the last bits, of products that all make together, and of those that they make of their own rows."""
+    module = load_compiled(emit(TEXT, dtype=dtype), tmp_path)
+    params = module.init(seed=1)
+    for count, shards in itertools.product((1, 2, 7, 8, 33, 150), (2, 3, 5)):
+        _workers(module, monkeypatch, shards)
+        x, found = _rows(count).astype(dtype), []
+        for workers in range(1, shards + 1):
+            monkeypatch.setattr(module.WORKERS, "free", lambda _, workers=workers: workers)
+            found.append(module.predict(params, x))
+        for p in found[1:]:
+            np.testing.assert_array_equal(p, found[0])
+
+
+def test_late_predictions_are_followed_by_some_of_one_worker(module, monkeypatch):
+    """For longer and longer, as long as they are late again; with the same bits. The clock is ours."""
+    _workers(module, monkeypatch, 3)
+    workers, params, x = module.Workers(), module.init(1), _rows(2)
+    now, takes, made, meet = [100.0], {1: 1e-4, 3: 1e-4}, [], workers.meet
+    monkeypatch.setattr(module, "WORKERS", workers)
+    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
+
+    def timed(part, count, turns):
+        now[0] += takes[count]
+        made.append(count)
+        return meet(part, count, turns)
+
+    def until(seconds):
+        """Who made the predictions of so long."""
+        made.clear()
+        end = now[0] + seconds
+        while now[0] < end:
+            np.testing.assert_array_equal(module.predict(params, x), expected)
+        return made
+
+    monkeypatch.setattr(workers, "meet", timed)
+    expected = module.predict(params, x)
+    assert set(until(0.1)) == {3}
+    takes[3] = 0.01  # the processor is busy
+    assert until(0.01) == [3]
+    rests = []
+    for _ in range(6):
+        begun = now[0]
+        assert set(until(0.05)) == {1}
+        while made[-1] == 1:
+            module.predict(params, x)
+        rests.append(now[0] - takes[3] - begun)
+    assert rests == pytest.approx([0.07, 0.14, 0.28, 0.56, 1.12, 1.26], rel=0.05)
+    takes[3] = 1e-4  # it is idle again
+    assert set(until(1.2)) == {1}
+    assert set(until(2.0)[-1000:]) == {3}
+    takes[3] = 2e-3  # late for once, as any may be
+    until(1e-3)
+    takes[3] = 1e-4
+    assert set(until(0.1)) == {3}
 
 
 def test_inputs_of_all_kinds_and_predictions_alone(monkeypatch, tmp_path):
@@ -166,9 +231,8 @@ def test_workers_that_stay_predict_from_what_they_are_called_with(module, monkey
 
 def test_many_threads_predict_at_once(module, monkeypatch):
     params = module.init(1)
-    _workers(module, monkeypatch, 1)
-    expected = {count: module.predict(params, _rows(count)) for count in (1, 5, 64)}
     _workers(module, monkeypatch, 3)
+    expected = {count: module.predict(params, _rows(count)) for count in (1, 5, 64)}
     found = []
 
     def predict():
@@ -181,17 +245,19 @@ def test_many_threads_predict_at_once(module, monkeypatch):
         thread.join(timeout=120)
     assert len(found) == 8 * 15
     for count, p in found:
-        np.testing.assert_allclose(p, expected[count], rtol=1e-10)
+        np.testing.assert_array_equal(p, expected[count])
     assert module.WORKERS.predicting == []
-    assert module.WORKERS.free(6) == 6
+    pace = module.Pace("predict", 6)
+    assert module.WORKERS.free(pace) == 6
     module.WORKERS.predicting.append(None)
-    assert module.WORKERS.free(6) == 3
+    assert module.WORKERS.free(pace) == 3
     module.WORKERS.predicting.pop()
 
 
 @pytest.mark.parametrize("where", [0, 1])
 def test_a_worker_that_is_interrupted_keeps_nobody_waiting(module, where, monkeypatch):
     _workers(module, monkeypatch, 2)
+    monkeypatch.setattr(module.WORKERS, "free", lambda _: 2)
     params, entry = module.init(1), module.predict_entry
     module.WORKERS.teams.clear()
 
@@ -211,6 +277,7 @@ def test_a_worker_that_is_interrupted_keeps_nobody_waiting(module, where, monkey
 
 def test_space_is_kept_for_calls_that_need_no_more(module, monkeypatch):
     _workers(module, monkeypatch, 2)
+    monkeypatch.setattr(module.WORKERS, "free", lambda _: 2)
     params = module.init(1)
     module.WORKERS.teams.clear()
     module.predict(params, _rows(8))

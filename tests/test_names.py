@@ -364,10 +364,11 @@ def assert_same_code(hostile: str, plain: str, names: tuple[str, ...]) -> None:
     assert kinds[0] == kinds[1]
     assert attributes[0] - NUMBERS == attributes[1] - NUMBERS
     assert imports[0] == imports[1]
-    # and of what the emitter calls by its role: loops, terms of a sum, the best so far
+    # and of what the emitter calls by its role: loops, terms of a sum, the best so far, kernels by what they make first
     stems = [re.escape(re.sub(r"\W", "_", unicodedata.normalize("NFKC", name))) for name in names]
     made = re.compile(
         rf"\w*({'|'.join(stems)})\w*|(term|value|best|total|largest|smallest|product|[a-z])_?\d?|_+\d?|[fiu][48]"
+        r"|(forward|backward|predict|evaluate)_\w+"
     )
     assert [name for name in identifiers[0] - identifiers[1] if not made.fullmatch(name)] == []
 

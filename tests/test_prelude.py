@@ -321,7 +321,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
     arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "windows": (one, 1, 1, 1)}
     arguments |= {"team": (one[0, 0], (0, one, np.zeros((1, 8), int)))}
-    arguments |= {"gemm_by_all": (one, one, one.copy(), 0, one[0], (0, np.zeros((1, 8), int)))}
+    arguments |= {"gemm_by_all": (one, one, one.copy(), 0, one, (0, np.zeros((1, 8), int)))}
     row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
     called = {"team": "joined"}.get(name, name)  # its file has several
     scope[called](*(arguments | row).get(name, (one[0, 0] / 2,)))

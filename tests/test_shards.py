@@ -1,6 +1,7 @@
 """Long steps in shards: the same sums whatever the number of workers, safe from several threads and after a fork."""
 
 import contextlib
+import itertools
 import os
 import re
 import subprocess
@@ -83,6 +84,49 @@ def test_one_number_of_workers_gives_the_same_bits_every_time(module, monkeypatc
     first, second = _trained(module), _trained(module)
     assert first[0] == second[0]
     np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("shards", [2, 3])
+def test_one_worker_gives_the_bits_of_a_worker_for_each_shard(module, shards, monkeypatch):
+    """Alone it makes one shard after the other; steps in between, of which some are made so, change nothing either."""
+    monkeypatch.setattr(module, "shards_of", lambda *_: shards)
+    found, together = [], itertools.cycle((True, False, False))
+    for is_alone in (lambda _: False, lambda _: True, lambda _: next(together)):
+        monkeypatch.setattr(module.Pace, "is_alone", is_alone)
+        found.append(_trained(module, steps=7))
+    for losses, params, state in found[1:]:
+        assert losses == found[0][0]
+        np.testing.assert_array_equal(params, found[0][1])
+        np.testing.assert_array_equal(state.flat, found[0][2].flat)
+
+
+def test_late_steps_are_followed_by_some_of_one_worker(module, monkeypatch):
+    """The clock is ours."""
+    monkeypatch.setattr(module, "shards_of", lambda *_: 2)
+    now, made, meet = [0.0], [], module.WORKERS.meet
+    monkeypatch.setattr(module, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(module.WORKERS, "paces", {})
+
+    def timed(part, count, turns):
+        now[0] += {1: 0.003, 2: 0.02}[count]
+        made.append(count)
+        return meet(part, count, turns)
+
+    monkeypatch.setattr(module.WORKERS, "meet", timed)
+    _trained(module, steps=60)
+    assert made[:3] == [2, 2, 1]  # the first may have been compiled
+    assert made.count(1) > 50
+
+
+def test_steps_whose_rows_meet_are_made_together_always(normed, monkeypatch):
+    monkeypatch.setattr(normed.Pace, "is_alone", lambda _: True)
+    losses, counts, meet = [], [], normed.WORKERS.meet
+    monkeypatch.setattr(
+        normed.WORKERS, "meet", lambda part, count, turns: counts.append(count) or meet(part, count, turns)
+    )
+    _, losses = _trained_with(normed, 2, *_normed_data(), monkeypatch)
+    assert np.isfinite(losses).all()
+    assert counts == [2, 2, 2]
 
 
 def test_a_target_out_of_range_changes_nothing(module, monkeypatch):

@@ -11,7 +11,7 @@ from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.graph.show import file_in_text
 from gradc.graph.tensors import Kind
-from gradc.schedule.costs import BLAS_WORK
+from gradc.schedule.costs import BLAS_WORK, GUESSED_PACE, LATE
 from gradc.schedule.program import Program, Space, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of
 
@@ -49,6 +49,7 @@ THREAD_IMPORTS = (
     "from contextlib import nullcontext",
     "from functools import partial",
     "from queue import SimpleQueue",
+    "from time import perf_counter",
 )
 OPTIONAL_IMPORTS = (
     "",
@@ -160,7 +161,11 @@ class _Module:
             work_lines=callers.work_for(),
             is_cut=self.is_cut,
             has_teams=any(joint_of(program, callers) for program in self.predictions.values()),
+            has_steps=self.rows is not None and not self.rows.met,
+            has_steps_together=self.rows is not None and bool(self.rows.met),
             blas_work=BLAS_WORK,
+            late=LATE,
+            guessed_pace=GUESSED_PACE,
             no_work=callers.no_work(),
             wrappers=wrappers,
         )
@@ -365,7 +370,7 @@ class _Module:
         carries = ", gives states their next values" if self.spec.carries else ""
         whole = [
             *docstring((
-                "One forward and one backward pass by all workers of a team, each over its range of the rows:",
+                "One forward and one backward pass by all workers of a team, each over the rows of its shards:",
                 f"returns the loss, fills the first of the shares{carries}.",
             )),
             *callers.passed_by_all(),
@@ -404,14 +409,14 @@ class _Module:
         self.sites["joint_steps"] = body.sites
         lines = [
             *docstring((
-                "A step by the gradients of the large weights, of the rows of all workers: each makes its rows of them,",
-                "some at a time, and takes the step by these while they are in its cache.",
+                "A step by the gradients of the large weights, of the rows of all workers: a shard's rows of them,",
+                "some at a time, are made, and the step by these is taken while they are in the cache.",
             )),
-            "worker, _, turns = team",
-            f"d_params = view(shares, {self.spec.size} * worker, ({self.spec.size},))",
+            "shards = shares.shape[0]",
+            f"d_params = view(shares, {self.spec.size} * shard, ({self.spec.size},))",
             *body.lines,
         ]  # fmt: skip
-        given = ["params", "shares", "moments", "t", "team", *callers.read_by_joint()]
+        given = ["params", "shares", "moments", "t", "shard", *callers.read_by_joint()]
         return function("inlined", "joint_steps", given, lines)
 
     def work_after(self, program: Program, rows: Rows) -> dict[Space, IndexExpr]:

@@ -21,7 +21,7 @@ from .definitions import function, sentences
 from .lines import INDENT, call_rows
 from .products import Joint, rows_name
 from .rounds import RANGE
-from .teams import Notes, notes_of, share_of
+from .teams import OWN_SHARDS, Notes, notes_of
 
 TEAM = ("worker", "turns")
 SUMS = "sums"
@@ -67,7 +67,7 @@ class Predicted:
 
     def notes(self) -> Notes:
         """What changes from call to call, and is noted for those who stay."""
-        return notes_of([], [("params", 1)], self.arrays())
+        return notes_of([("shards", "shards", "{}")], [("params", 1)], self.arrays())
 
     # ------------------------------------------------------------ in a team
 
@@ -77,15 +77,17 @@ class Predicted:
         cut = [(name, tensor) for name, tensor in self.arrays() if self.is_cut(tensor)]
         ends = ", ".join(RANGE.values())
         filled = [callers.names.of(tensor.name) for tensor in self.results()]
-        room, words = self.joint.room, set(re.findall(r"\w+", "\n".join(body)))
+        whole, room, words = self.joint.whole, self.joint.room, set(re.findall(r"\w+", "\n".join(body)))
         lines = [
             *sentences(
                 f"A worker's part of one forward pass: fills its rows of {' and '.join(filled)}. Products with large "
                 "weights all make together."
             ),
             "worker, turns = team",
-            f"{self.joint.whole} = {cut[0][0]}.shape[0]",
-            f"{ends} = {share_of(self.joint.whole)}",
+            f"{whole} = {cut[0][0]}.shape[0]",
+            OWN_SHARDS,
+            f"{ends} = {whole} * start // shards, {whole} * stop // shards",
+            f"{SUMS} = view({SUMS}, 0, (shards, {self.most_sums}))",
             *(f"{callers.names.of(tensor.name)} = rows({name}, {ends})" for name, tensor in cut),
             *(
                 [f"{room} = max(last - first, 1)  # where it has none, too, nothing lies on another"]
@@ -97,7 +99,7 @@ class Predicted:
             self.meeting(),
             "return -1, -1",
         ]
-        arguments = ["params", "team", *self.space_names(), *(name for name, _ in self.arrays())]
+        arguments = ["params", "team", "shards", *self.space_names(), *(name for name, _ in self.arrays())]
         return function("inlined", self.part_name, arguments, lines)
 
     @property
@@ -116,6 +118,7 @@ class Predicted:
         notes, _ = self.notes()
         team = f"({', '.join(TEAM)})"
         spaces, arrays = self.space_names(), [name for name, _ in self.arrays()]
+        passed = ["params", team, "shards", *spaces, *arrays]
         lines = [
             '"""A worker\'s part of one forward pass. The first, where it is calling, calls all who stay, and gives -2',
             "if one is away; the others stay for a while, and take part in the passes that they are called to.",
@@ -127,12 +130,12 @@ class Predicted:
             f"{INDENT * 2}return -2, -1",
             "while True:",
             f"{INDENT}turns[worker, 2] = STAYS",
-            *(f"{INDENT}{row}" for row in call_rows(f"done = {self.part_name}", ["params", team, *spaces, *arrays])),
+            *(f"{INDENT}{row}" for row in call_rows(f"done = {self.part_name}", passed)),
             f"{INDENT}if worker == 0 or not called_again(worker, turns):",
             f"{INDENT * 2}return done",
             *(f"{INDENT}{name} = {value}" for name, _, value in notes),
         ]
-        arguments = ["params", *TEAM, "calls", "calling", *spaces, *arrays]
+        arguments = ["params", *TEAM, "calls", "calling", "shards", *spaces, *arrays]
         return function("entry", f"{self.label}_entry", arguments, lines)
 
     # ------------------------------------------------------------ for callers
@@ -145,18 +148,21 @@ class Predicted:
         counted = {**known, rows.dim: "count"}
         at_least = {**known, rows.dim: f"max({batch}, {FEWEST_ROWS})"}
         arrays = [callers.names.of(tensor.name) for _, tensor in self.arrays()]
-        given = ["params.flat", "worker", "team.turns", "team.calls", "calling", "*team.spaces[worker]", *arrays]
+        given = ["params.flat", "worker", "team.turns", "team.calls", "calling", "shards", "*team.spaces[worker]",
+                 *arrays]  # fmt: skip
         work = self.program.work
         own_sizes = [(callers.known_size(work[space], counted), callers.dtype(space.kind)) for space in self.own_spaces]
         common = [(callers.known_size(work[Space.COMMON], known), callers.real)] if Space.COMMON in work else []
         common.append((f"{self.most_sums} * shards", callers.real))
         _, notes = self.notes()
         told = "bad, place = " if callers.bounded(self.label) else ""
-        called = [f'"{self.label}"', "part", "shards", callers.known_size(self.largest(), known), str(notes)]
+        called = ["pace", "part", "workers", "work", callers.known_size(self.largest(), known), str(notes)]
         return [
             f"work = {callers.known_size(work_of(rows), at_least)}  # of fewer rows: reading the weights takes as long",
-            f"shards = WORKERS.free(shards_of({at_least[rows.dim]}, work, {JOINT_WORK}))",
-            f"count = -(-{batch} // shards)",
+            f"shards = shards_of({at_least[rows.dim]}, work, {JOINT_WORK})",
+            f'pace = WORKERS.pace("{self.label}", shards, work)',
+            "workers = WORKERS.free(pace)",
+            f"count = -(-{batch} * -(-shards // workers) // shards)  # rows of a worker, at most",
             f"own = {sizes_text(own_sizes)}",
             f"common = {sizes_text(common)}",
             "",

@@ -22,7 +22,7 @@ from .driver import Body
 from .lines import INDENT, call_rows, list_rows
 from .predicted import Predicted, joint_of
 from .rounds import RANGE
-from .teams import Notes, notes_of, share_of
+from .teams import OWN_SHARDS, Notes, each_own, notes_of, share_of
 
 RANGE_NAMES = tuple(RANGE.values())
 PLACES = ("shares", "board", "turns", "calls")
@@ -58,7 +58,7 @@ class ShardedCallers(Callers):
     def widest_meeting(self) -> str:
         """The most numbers that workers add up at once."""
         sizes = [math.prod(self.program.graph.tensors[name].extents, start=ONE) for name in self.rows.met]
-        known = max((size.constant for size in sizes if size.constant is not None), default=0)
+        known = max((len(self.sums), *(size.constant for size in sizes if size.constant is not None)))
         free = [self.size(size) for size in dict.fromkeys(sizes) if size.constant is None]
         return f"max({', '.join([str(known or 1), *free])})" if free else str(known or 1)
 
@@ -82,26 +82,38 @@ class ShardedCallers(Callers):
         return [*given, *map(self.names.of, self.finish.dims), *self.sums]
 
     def passed_by_all(self) -> list[str]:
-        """The rows of `differentiate`: a worker's pass over its rows, what the first does after those of all, and the
-        sum of all gradients."""
+        """The rows of `differentiate`: a worker's pass over each of its shards, what the first does after those of all,
+        and the sum of all gradients."""
         size, rows = self.spec.size, self.names.of(self.rows.dim)
         dims = dict.fromkeys((self.rows.dim, *self.finish.dims, *self.dims_of_common()))
-        given = [*self.work_names(self.program), *self.seed(self.program), *self.passed("all")]
-        over_rows = ["params", "d_params", *RANGE_NAMES, *self.team_of_rows, *given]
         return [
             *(f"{self.names.of(dim)} = {self.dim_source(dim, 'all')}" for dim in dims),
             "worker, _, turns = team",
-            f"first, last = {share_of(rows)}",
-            f"d_params = view(shares, {size} * worker, ({size},))",
-            *call_rows(f"{unpacked(self.sums)} = over_rows" if self.sums else "over_rows", over_rows),
-            *(f"{name} = {self.real}(joined({name}, team))" for name in self.sums),
+            "shards = shares.shape[0]",
+            OWN_SHARDS,
+            *each_own(self.over_rows(rows)),
+            f"d_params = view(shares, 0, ({size},))",
+            *(["meet(worker, turns)"] if self.sums else []),
+            *(f"{name} = {self.real}(added_up({at}, team))" for at, name in enumerate(self.sums)),
             "loss = 0.0",
             "if worker == 0 and not is_left(turns):",
             *(f"{INDENT}{row}" for row in call_rows("loss = of_sums", self.after())),
             "loss = joined(loss, team)",
-            *self.gradients_added(),
+            *each_own(self.gradients_added()),
             "meet(worker, turns)",
             "return loss",
+        ]
+
+    def over_rows(self, rows: str) -> list[str]:
+        """The pass over a shard's rows; what it adds to the sums goes to the board."""
+        given = [*self.work_names(self.program), *self.seed(self.program), *self.passed("all")]
+        arguments = ["params", "d_params", *RANGE_NAMES, *self.team_of_rows, *given]
+        size = self.spec.size
+        return [
+            f"first, last = {share_of(rows)}",
+            f"d_params = view(shares, {size} * shard, ({size},))",
+            *call_rows(f"{unpacked(self.sums)} = over_rows" if self.sums else "over_rows", arguments),
+            *(f"put_up({name}, {at}, shard, team)" for at, name in enumerate(self.sums)),
         ]
 
     def gradients_added(self) -> list[str]:
@@ -113,7 +125,7 @@ class ShardedCallers(Callers):
             "begin, end" if self.added() == whole else f"max(begin, {low}), min(end, {high})"
             for low, high in self.added()
         ]
-        joint = self.for_joint("joint_gradients", f"view(shares, 0, ({self.spec.size},))", "begin", "end")
+        joint = self.for_joint("joint_gradients", "d_params", "begin", "end")
         return [ends_of(whole[0]), *(joint if self.rows.joint else []), *(f"add_shares(shares, {r})" for r in ranges)]
 
     @property
@@ -220,27 +232,31 @@ class ShardedCallers(Callers):
         """The team; or of it the parts that steps need, the gradient and which parameters are this worker's."""
         if not steps:
             return ["team = worker, board, turns"]
-        ends = [ends_of((0, self.spec.trained))] if self.cut and not self.steps_jointly else []
         some = self.spec.updates and (self.added() or not self.steps_jointly)
-        more = [f"d_params = view(shares, 0, ({self.spec.size},))", *ends] if some else []
-        return ["worker, _, turns = team", *more]
+        more = [f"d_params = view(shares, 0, ({self.spec.size},))"] if some else []
+        count = ["shards = shares.shape[0]", OWN_SHARDS] if self.cut and self.spec.updates else []
+        return ["worker, _, turns = team", *count, *more]
 
     def updated(self, *_: str) -> list[str]:
-        """Each worker steps in its range of the parameters, or the first in all; then all see it."""
+        """Each worker steps in its shards' ranges of the parameters, or the first in all; then all see it."""
         # not super(): a dataclass with slots is another class than the one that its methods were written in
         update = Callers.updated(self, *(("begin", "end") if self.cut else ()))
-        alone = update if self.cut else ["if worker == 0:", *(f"{INDENT}{row}" for row in update)]
-        if self.steps_jointly:
-            joint = self.for_joint("joint_steps", "params", "shares", "moments", "float(t)", "team")
-            alone = [*self.dims_told(), *joint, *(row for run in self.added() for row in (ends_of(run), *update))]
-        return ["if is_left(turns):", f"{INDENT}return -1, -1, step, 0.0", *(alone if update else []),
+        own = update
+        if self.cut:
+            runs = self.added() if self.steps_jointly else [(0, self.spec.trained)]
+            joint = self.for_joint("joint_steps", "params", "shares", "moments", "float(t)", "shard")
+            own = [*(joint if self.steps_jointly else []), *(row for run in runs for row in (ends_of(run), *update))]
+            own = [*(self.dims_told() if self.steps_jointly else []), *each_own(own)]
+        elif update:
+            own = ["if worker == 0:", *(f"{INDENT}{row}" for row in update)]
+        return ["if is_left(turns):", f"{INDENT}return -1, -1, step, 0.0", *(own if update else []),
                 "meet(worker, turns)"]  # fmt: skip
 
     # ------------------------------------------------------------ for callers
 
     def filled(self, gradient: str) -> list[str]:
         """The gradient as the only share, and a team of one."""
-        return [f"{gradient}.reshape(1, SIZE)", "*alone()"]
+        return [f"{gradient}.reshape(1, SIZE)", f"*alone({len(self.sums)})"]
 
     def work_for(self) -> str:
         """The method of State that keeps the space of a step."""
@@ -279,6 +295,9 @@ class ShardedCallers(Callers):
         held = ["params.flat", "shares", "state.flat", "t", "losses", "worker", "board", "turns", "calls", "calling",
                 "*spaces[worker]"]  # fmt: skip
         given = [*held, *self.called_seed(self.program, "state.seed"), *self.passed("all")]
+        # a worker cannot make one shard after the other where they meet halfway
+        how = "step_together" if self.rows.met else "step"
+        steps = [] if self.rows.met else ["losses.size"]
         return [
             f"work = {self.known_size(work, known)}",
             f"shards = shards_of({count}, work, {SHARD_WORK})",
@@ -286,10 +305,10 @@ class ShardedCallers(Callers):
             "# a worker may begin when an interrupt has ended the step: what is the state's then is another's",
             f"{', '.join(PLACES)}, t = {', '.join(f'state.{name}' for name in PLACES)}, state.step + 1",
             "",
-            "def part(worker, calling=False):",
+            "def part(turns, worker, calling=False):",
             *(f"{INDENT}{row}" for row in call_rows("return step_entry", given)),
             "",
-            f"{results} = WORKERS.meet(part, shards, work, turns)",
+            *call_rows(f"{results} = WORKERS.{how}", ["part", "shards", "work", "turns", *steps]),
         ]
 
     def predicted(self, label: str, program: Program, result: str, called: list[str]) -> list[str]:
@@ -325,7 +344,7 @@ class ShardedCallers(Callers):
             f"if (shards := shards_of({dim}, work, {PART_WORK})) > 1:",
             "",
             f"{INDENT}def part(worker):",
-            f"{INDENT * 2}first, last = {share_of(dim, 'shards')}",
+            f"{INDENT * 2}first, last = {share_of(dim, 'worker')}",
             *([f"{INDENT * 2}count = last - first"] if sized else []),
             *(f"{INDENT * 2}{row}" for row in entry),
             "",

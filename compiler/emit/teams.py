@@ -1,10 +1,12 @@
-"""What entries of teams have in common: a worker's range of rows, and what is noted for workers that stay."""
+"""What entries of teams have in common: a shard's range of rows, and what is noted for workers that stay."""
 
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from gradc.graph.nodes import Tensor
 from gradc.graph.tensors import Kind
+
+from .lines import INDENT
 
 Notes: TypeAlias = tuple[list[tuple[str, str, str]], int]
 """What is noted for those who stay: of each its name, the row that notes it, and what it is by the note; and how many
@@ -36,7 +38,17 @@ def notes_of(
     return found, at
 
 
-def share_of(count: str, workers: str = "turns.shape[0]", start: int = 0) -> str:
-    """A worker's range of so many, the first of which is at `start`."""
+OWN_SHARDS = "start, stop = own_shards(shards, worker, turns)"
+EACH_OWN = "for shard in range(start, stop):"
+"""The shards that a worker makes."""
+
+
+def each_own(lines: list[str]) -> list[str]:
+    """Rows for each of a worker's shards."""
+    return [EACH_OWN, *(f"{INDENT}{row}" for row in lines)] if lines else []
+
+
+def share_of(count: str, shard: str = "shard", start: int = 0) -> str:
+    """A shard's range of so many, the first of which is at `start`."""
     low = f"{start} + " if start else ""
-    return f"{low}{count} * worker // {workers}, {low}{count} * (worker + 1) // {workers}"
+    return f"{low}{count} * {shard} // shards, {low}{count} * ({shard} + 1) // shards"

@@ -69,6 +69,15 @@ JOINT_WORK = 1_500_000
 """The same of predictions with products that all make together, whose workers stay between calls; for fewer than two
 of them at one row these products are none."""
 
+LATE = 0.003
+"""Seconds that calls by all workers together may lose against what one alone takes half as long again: about as long as
+a system lets another program run before it looks again. On an idle machine single calls lost up to 2.4 ms, of some ten
+thousand, and the others make up for that."""
+
+GUESSED_PACE = 2e-10
+"""Seconds for a multiply-add by one worker alone, until that was seen: more than most take, so that calls together are
+late for a guess only where they are slow by any measure."""
+
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""
 

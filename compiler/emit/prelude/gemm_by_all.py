@@ -11,7 +11,7 @@ from numba.extending import lower_builtin, type_callable
 from .gemm import called_product, gemm, product_of
 from .rows import rows
 from .scope import kernel
-from .team import meet
+from .team import meet, own_shards
 from .view import view
 
 
@@ -20,25 +20,32 @@ def gemm_by_all(a, b, out, first, sums, team):
     """out = the rows of a @ b from `first` on: those of a worker, of the rows of all. A team is (which worker, turns).
 
     Where there are few, reading b is what takes time: then each worker reads a part of it, which may stay in its own
-    cache, makes those terms of the sums of all rows, and adds up the sums of its own rows, in the workers' order.
-    (Parts by columns would lie in some of the cache's sets alone.) Where there are more than `sums` has room for, each
+    cache, makes those terms of the sums of all rows, and adds up the sums of its own rows, part by part. (Parts by
+    columns would lie in some of the cache's sets alone.) Where there are more than a row of `sums` has room for, each
     makes its own rows.
+
+    `sums` has a row for each shard. They are the same parts, and so the same bits, whoever makes them.
     """
     worker, turns = team
-    workers, m, k, n = turns.shape[0], a.shape[0], a.shape[1], out.shape[1]
-    size = m * n
-    if workers == 1 or size * workers > sums.size:
-        gemm(rows(a, first, first + out.shape[0]), b, out, False)
+    shards, room = sums.shape
+    start, stop = own_shards(shards, worker, turns)
+    m, k, n = a.shape[0], a.shape[1], out.shape[1]
+    if shards == 1 or m * n > room:
+        for shard in range(start, stop):
+            begin, end = m * shard // shards, m * (shard + 1) // shards
+            gemm(rows(a, begin, end), b, rows(out, begin - first, end - first), False)
         return
     meet(worker, turns)
-    gemm_of_some(a, b, view(sums, size * worker, (m, n)), k * worker // workers, k * (worker + 1) // workers)
+    for shard in range(start, stop):
+        gemm_of_some(a, b, view(sums, room * shard, (m, n)), k * shard // shards, k * (shard + 1) // shards)
     meet(worker, turns)
     for i in range(out.shape[0]):
+        place = (first + i) * n
         for j in range(n):
-            out[i, j] = sums[(first + i) * n + j]
-        for other in range(1, workers):
+            out[i, j] = sums[0, place + j]
+        for shard in range(1, shards):
             for j in range(n):
-                out[i, j] += sums[size * other + (first + i) * n + j]
+                out[i, j] += sums[shard, place + j]
 
 
 def gemm_of_some(a, b, out, first, last):

@@ -1,4 +1,5 @@
-"""Workers of one step: where they wait for each other, and sums over all. A wait of a microsecond needs no lock."""
+"""Workers of one step: which shards of it are whose, where they wait for each other, and sums over all. A wait of a
+microsecond needs no lock."""
 
 # mypy: ignore-errors
 # Numba infers the types: the text of these functions is emitted as it stands.
@@ -17,6 +18,15 @@ from .view import view
 
 LAST_TURN = 2**62  # come to by who was interrupted: nobody waits for it any more
 AWAY, STAYS, CALLED = 0, 1, 2  # what a worker does between calls, in turns[worker, 2]
+
+
+@kernel
+def own_shards(shards, worker, turns):
+    """Which of so many shards a worker makes, the first and the one after the last: one, or several where there are
+    fewer workers. What they give depends on the shards, not on who makes them.
+    """
+    workers = turns.shape[0]
+    return shards * worker // workers, shards * (worker + 1) // workers
 
 
 @kernel
@@ -51,6 +61,24 @@ def joined(value, team):
         for other in range(1, turns.shape[0]):
             total += board[half, other, 0]
     return total
+
+
+@kernel
+def put_up(value, place, shard, team):
+    """Puts on the board what a shard adds to a sum."""
+    worker, board, turns = team
+    board[turns[worker, 1] % 2, shard, place] = value
+
+
+@kernel
+def added_up(place, team):
+    """What all shards add to a sum, in their order, once all have met."""
+    worker, board, turns = team
+    half = (turns[worker, 1] - 1) % 2
+    found = board[half, 0, place]
+    for shard in range(1, board.shape[1]):
+        found += board[half, shard, place]
+    return found
 
 
 @kernel
