@@ -74,9 +74,9 @@ LATE = 0.003
 a system lets another program run before it looks again. On an idle machine single calls lost up to 2.4 ms, of some ten
 thousand, and the others make up for that."""
 
-GUESSED_PACE = 2e-10
-"""Seconds for a multiply-add by one worker alone, until that was seen: more than most take, so that calls together are
-late for a guess only where they are slow by any measure."""
+GUESSED_PACE = 1.5e-11
+"""Seconds for a multiply-add by one worker alone, until that was seen: what a fast core takes for large products. A step
+that takes longer looks late at first, and is seen not to be by a few calls alone."""
 
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""
