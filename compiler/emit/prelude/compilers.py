@@ -6,15 +6,25 @@ steps of 0, for where each variable is last needed. A first step took twice as l
 """
 
 # mypy: ignore-errors
+import operator
+from collections import Counter
+from functools import cache
+
+from llvmlite.ir import IRBuilder
+from llvmlite.ir.instructions import InsertValue
 from numba import types
 from numba.core import cgutils, config
+from numba.core.analysis import compute_cfg_from_blocks, compute_use_defs
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
+from numba.core.ir import Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.typeinfer import TypeInferer
+from numba.core.typing.context import Context
 from numba.core.untyped_passes import ReconstructSSA
 
 from .array_field import array_field
@@ -24,7 +34,9 @@ from .array_of import array_of
 INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
-    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof", "post_block")),
+    *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
+    *((TypeInferer, "resolve_call"), (Context, "resolve_function_type")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
@@ -101,6 +113,49 @@ class Whole(JITCodeLibrary):
             config.OPT = level
 
 
+class Types:
+    """What Numba knows of types. What an operator makes of numbers is asked once: Numba tries dozens of meanings, those
+    for arrays and lists too, and would at every sum in a module."""
+
+    operators = frozenset((*filter(callable, vars(operator).values()), bool))
+
+    def __init__(self, context):
+        self.context = context
+
+    def __getattr__(self, name):
+        return getattr(self.context, name)
+
+    def resolve_function_type(self, function, given, named):
+        """The signature of a call."""
+        known = isinstance(function, types.Function) and function.typing_key in self.operators
+        if known and not named and all(isinstance(each, (types.Number, types.Boolean)) for each in given):
+            return signature_of(self.context, function, tuple(given))
+        return self.context.resolve_function_type(function, given, named)
+
+
+@cache
+def signature_of(context, function, given):
+    """The signature of an operator's call with these types."""
+    return context.resolve_function_type(function, given, {})
+
+
+class Builder(IRBuilder):
+    """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again."""
+
+    def extract_value(self, whole, place, name=""):
+        """What stands at a place of a value."""
+        wanted = list(place) if isinstance(place, (tuple, list)) else [place]
+        made = whole
+        while isinstance(made, InsertValue):
+            there, rest = list(made.indices), wanted[len(made.indices) :]
+            if there == wanted[: len(there)]:
+                return self.extract_value(made.value, rest) if rest else made.value
+            if wanted == there[: len(wanted)]:
+                break  # only a part of it was put in here
+            made = made.aggregate
+        return super().extract_value(whole, place, name)
+
+
 class Statements(Lower):
     """How statements become LLVM's: rounds of loops and numbers of arrays in a few lines, where Numba, which thinks of
     steps of 0 and of indices from the end, writes ten times as many for LLVM to read and to leave out."""
@@ -123,6 +178,31 @@ class Statements(Lower):
         if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
+
+    def setup_function(self, description):
+        """Begins a function."""
+        super().setup_function(description)
+        self.builder = Builder(self.entry_block)
+        self.call_helper = self.call_conv.init_call_helper(self.builder)
+
+    def _find_singly_assigned_variable(self):
+        """Finds the variables that are values in LLVM's text: assigned once, and before all that reads them. The others
+        are places in memory; to Numba so are all that another block reads."""
+        blocks = self.func_ir.blocks
+        assigned = [(each.target.name, place) for place, block in blocks.items() for each in block.find_insts(Assign)]
+        home, times = dict(assigned), Counter(name for name, _ in assigned)
+        before = compute_cfg_from_blocks(blocks).dominators()
+        values = {name for name in home if times[name] == 1}
+        for place, names in compute_use_defs(blocks).usemap.items():
+            written = {each for each in before[place] if each < place}  # when the block is written
+            values -= {name for name in names if home.get(name) not in written}
+        self._singly_assigned_vars, self._blk_local_varmap = values, {}
+
+    def post_block(self, block):
+        """Ends a block of the function, whose values remain."""
+        values = self._blk_local_varmap
+        super().post_block(block)
+        self._blk_local_varmap = values
 
     def struct(self, kind, values):
         """The value that is made of these."""
@@ -267,6 +347,7 @@ class Parts(Compiler):
         state, pipelines = self.state, super().define_pipelines()
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        state.typingctx = Types(state.typingctx)
         for each in pipelines:
             steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
             each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
