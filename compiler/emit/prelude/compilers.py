@@ -21,11 +21,12 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.ir import Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
+from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
 from numba.core.typeinfer import TypeInferer
 from numba.core.typing.context import Context
-from numba.core.untyped_passes import ReconstructSSA
+from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 
 from .array_field import array_field
 from .array_of import array_of
@@ -334,12 +335,37 @@ class Joined(PreLowerStripPhis):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Constants(GenericRewrites):
+    """The pass that finds constant indices and exponents, likewise."""
+
+    def run_pass(self, state):
+        """The function with these as such."""
+        blocks = state.func_ir.blocks
+        for rule in rewrite_registry.rewrites["before-inference"]:
+            found, waiting = rule(state), list(blocks.items())
+            while waiting:
+                place, block = waiting.pop()
+                if found.match(state.func_ir, block, state.typemap, state.calltypes):
+                    blocks[place] = found.apply()
+                    waiting.append((place, blocks[place]))
+        return True
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
-    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
-    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    idle = (
+        *("ir_processing", "with_lifting", "inline_closure_likes", "make_function_op_code_to_jit_function"),
+        *("inline_inlinables", "inline_overloads", "find_literally", "literal_unroll", "LiteralPropagation"),
+        *("nopython_rewrites", "ir_legalization", "dump_parfor_diagnostics"),
+    )
+    """Passes that look for `with`, for closures, for what is pasted in, for `literally`, for arithmetic of whole arrays,
+    and for where variables are needed."""
+    own = (
+        *((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined)),
+        (GenericRewrites, Constants),
+    )
     """Passes that are others here."""
 
     def define_pipelines(self):
