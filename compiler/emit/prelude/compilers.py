@@ -10,7 +10,7 @@ import operator
 from collections import Counter
 from functools import cache
 
-from llvmlite.ir import IRBuilder
+from llvmlite.ir import Constant, IRBuilder
 from llvmlite.ir.instructions import InsertValue
 from numba import types
 from numba.core import cgutils, config
@@ -141,7 +141,8 @@ def signature_of(context, function, given):
 
 
 class Builder(IRBuilder):
-    """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again."""
+    """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again, nor is the
+    product of two sizes left to be found."""
 
     def extract_value(self, whole, place, name=""):
         """What stands at a place of a value."""
@@ -155,6 +156,12 @@ class Builder(IRBuilder):
                 break  # only a part of it was put in here
             made = made.aggregate
         return super().extract_value(whole, place, name)
+
+    def mul(self, one, other, **how):
+        """A product of whole numbers."""
+        if all(isinstance(each, Constant) and isinstance(each.constant, int) for each in (one, other)):
+            return Constant(one.type, one.constant * other.constant)
+        return super().mul(one, other, **how)
 
 
 class Statements(Lower):
@@ -176,6 +183,9 @@ class Statements(Lower):
             return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
         if op in ("pair_first", "pair_second"):
             return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "getattr" and expr.attr == "T" and isinstance(self.typeof(expr.value.name), types.Array):
+            data, lengths, steps = self.fields(expr.value)
+            return array_of(self.context, builder, result, data, lengths[::-1], steps[::-1])
         if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
@@ -258,6 +268,14 @@ class Statements(Lower):
             place = builder.gep(data, [loop.index])
             self.context.pack_value(builder, kind.dtype, number, place, align=align)
 
+    def fields(self, array):
+        """The address of an array, and the lengths and steps of its axes."""
+        given, kind = self.loadvar(array.name), self.typeof(array.name)
+        data, *axes = (
+            array_field(self.context, self.builder, kind, given, name) for name in ("data", "shape", "strides")
+        )
+        return data, *(cgutils.unpack_tuple(self.builder, each) for each in axes)
+
     def indices(self, index):
         """The indices that an array is read or written at, and their types."""
         value, kind = self.loadvar(index.name), self.typeof(index.name)
@@ -281,11 +299,7 @@ class Statements(Lower):
         """The address of a part of an array, and the lengths and steps of the axes that it has left."""
         context, builder, kind = self.context, self.builder, self.typeof(array.name)
         given = self.loadvar(array.name)
-        data = array_field(context, builder, kind, given, "data")
-        lengths, steps = (
-            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
-            for name in ("shape", "strides")
-        )
+        data, lengths, steps = self.fields(array)
         values, kinds = self.indices(index)
         at = [
             context.cast(builder, each, of, types.intp)
