@@ -1,11 +1,14 @@
 """How Numba compiles emitted modules: each kernel once, as a function of its entry, with vectors in it."""
 
+import operator
 import re
 
 import numpy as np
 import pytest
+from numba import types
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
+from numba.core.typing.context import Context
 from support.emitted import load_compiled, load_plain
 
 from gradc import pipeline
@@ -118,3 +121,87 @@ def test_loops_and_places_are_as_in_python(tmp_path, aside):
         count = module.visit(*arrays)
         results.append([count, *(array.tolist() for array in arrays)])
     assert results[0] == results[1]
+
+
+BRANCHES = """
+
+@inlined
+def crossed(numbers, totals):
+    turned, pair = numbers.T, (numbers.shape, numbers[0, 0])
+    (height, width), first = pair
+    if first > 0.0:
+        late = 2 * height * 3
+    for j in range(width):
+        last = turned[j, height - 1]
+        for i in range(height):
+            if turned[j, i] > last:
+                totals[j] += i
+            totals[j] += turned[j, i] * last
+    if first > 0.0:
+        totals[0] += late
+    return turned[width - 1, 0], 2 * width, last
+
+
+@entry
+def cross(numbers, totals):
+    return crossed(numbers, totals)
+"""
+"""Variables that are read in other blocks than they are assigned in, one of them on some ways only; axes turned."""
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_variables_are_what_they_were_in_other_blocks(tmp_path, aside):
+    source = pipeline.emit(MODEL, file="small.grad") + BRANCHES
+    results = []
+    for module in (load_plain(source), load_compiled(source, tmp_path)):
+        numbers = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
+        totals = np.zeros(3)
+        values = module.cross(numbers[:, ::-1] if aside else numbers, totals)
+        results.append([*values, *totals.tolist()])
+    assert results[0] == results[1]
+
+
+OPERATORS = """
+
+@inlined
+def of_kinds(flag, small, whole, single, double):
+    return (
+        small + small, small * whole, whole - 1, whole // 2, -7 // whole, -7 % whole, whole / 2, single / 3, single * 2,
+        f4(whole) * single, single * double, single < double, whole == 3, flag == 1, flag & (whole > 1), -single,
+        single ** 2, double ** 0.5, (whole << 2) | small, bool(whole), not single
+    )  # fmt: skip
+
+
+@entry
+def kinds(flag, small, whole, single, double):
+    return of_kinds(flag, small, whole, single, double), of_kinds(flag, small, small, double, single)
+"""
+"""The operators, between numbers of several kinds."""
+
+
+def test_an_operator_has_a_meaning_for_each_kind_of_numbers(tmp_path):
+    source = pipeline.emit(MODEL, file="small.grad") + OPERATORS
+    numbers = True, np.int32(5), 3, np.float32(0.1), 0.7
+    plain, compiled = (module.kinds(*numbers) for module in (load_plain(source), load_compiled(source, tmp_path)))
+    for expected, found in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(np.array(found, float), np.array(expected, float), rtol=1e-6)
+
+
+def test_the_types_of_an_operator_are_found_once(tmp_path, monkeypatch):
+    asked = []
+    find = Context.resolve_function_type
+
+    def noted(context, function, given, named):
+        if getattr(function, "typing_key", None) is operator.mul and len(given) == 2:
+            asked.append(given)
+        return find(context, function, given, named)
+
+    monkeypatch.setattr(Context, "resolve_function_type", noted)
+    module = load_compiled(pipeline.emit(MODEL, file="small.grad"), tmp_path)
+    x = np.zeros((8, 24), np.float32)
+    params = module.init(seed=0)
+    module.train_step(params, module.init_state(params), x, x)
+    numbers = [given for given in asked if all(isinstance(each, types.Number) for each in given)]
+    assert len(numbers) > 3
+    # once by the module's own functions; entries, and what Numba compiles of its own, ask again
+    assert len(numbers) <= len(set(numbers)) + 3

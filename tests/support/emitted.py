@@ -112,19 +112,24 @@ TYPES = SimpleNamespace(**dict.fromkeys(KINDS))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None, config=None),
+    "numba.core.analysis": SimpleNamespace(compute_cfg_from_blocks=None, compute_use_defs=None),
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.core.compiler_machinery": SimpleNamespace(register_pass=lambda **_: _same),
     "numba.core.lowering": SimpleNamespace(Lower=object),
+    "numba.core.ir": SimpleNamespace(Assign=None),
     "numba.core.ir_utils": SimpleNamespace(build_definitions=None),
+    "numba.core.rewrites": SimpleNamespace(rewrite_registry=None),
     "numba.core.ssa": SimpleNamespace(reconstruct_ssa=None),
     "numba.core.typed_passes": SimpleNamespace(NativeLowering=object, PreLowerStripPhis=object),
-    "numba.core.untyped_passes": SimpleNamespace(ReconstructSSA=object),
+    "numba.core.untyped_passes": SimpleNamespace(GenericRewrites=object, ReconstructSSA=object),
     "numba.extending": SimpleNamespace(
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
     ),
     "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
     "llvmlite": SimpleNamespace(ir=None),
+    "llvmlite.ir": SimpleNamespace(Constant=None, IRBuilder=object),
+    "llvmlite.ir.instructions": SimpleNamespace(InsertValue=None),
     "llvmlite.binding": SimpleNamespace(add_symbol=_lowered, get_host_cpu_features=dict),
 }
 

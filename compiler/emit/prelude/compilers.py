@@ -24,8 +24,6 @@ from numba.core.lowering import Lower
 from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
-from numba.core.typeinfer import TypeInferer
-from numba.core.typing.context import Context
 from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 
 from .array_field import array_field
@@ -37,7 +35,6 @@ INNER = (
     (JITCodeLibrary, "_optimize_final_module"),
     *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof", "post_block")),
     *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
-    *((TypeInferer, "resolve_call"), (Context, "resolve_function_type")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
