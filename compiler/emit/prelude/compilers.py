@@ -295,7 +295,6 @@ class Statements(Lower):
     def part(self, array, index):
         """The address of a part of an array, and the lengths and steps of the axes that it has left."""
         context, builder, kind = self.context, self.builder, self.typeof(array.name)
-        given = self.loadvar(array.name)
         data, lengths, steps = self.fields(array)
         values, kinds = self.indices(index)
         at = [
@@ -371,8 +370,8 @@ class Parts(Compiler):
         *("inline_inlinables", "inline_overloads", "find_literally", "literal_unroll", "LiteralPropagation"),
         *("nopython_rewrites", "ir_legalization", "dump_parfor_diagnostics"),
     )
-    """Passes that look for `with`, for closures, for what is pasted in, for `literally`, for arithmetic of whole arrays,
-    and for where variables are needed."""
+    """Passes that look for `with`, closures, what is pasted in, `literally`, arithmetic of whole arrays, and for where
+    variables are needed."""
     own = (
         *((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined)),
         (GenericRewrites, Constants),
