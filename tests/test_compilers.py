@@ -71,6 +71,29 @@ def test_kernels_have_vectors(compiled):
     assert all(re.search(r"<\d+ x float>", text) for _, text in functions_of(module))
 
 
+RARE = """
+model rare
+dim count
+input x[count]
+predict y[n] = sin(x[n])
+loss sum(y)
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_rare_is_part_of_the_loop(tmp_path, dtype):
+    """A register calls nothing unless one of its numbers is in need of the C library, and then that one gets it."""
+    module = load_compiled(pipeline.emit(RARE, file="rare.grad", dtype=dtype), tmp_path)
+    x = np.linspace(0.1, 20, 100).astype(dtype)
+    x[[3, 50, 51, 70, 80, 99]] = 0, -1, np.inf, np.nan, 1e7, np.finfo(dtype).smallest_subnormal
+    with np.errstate(all="ignore"):
+        wanted = np.sin(x.astype("float64"))
+    np.testing.assert_allclose(module.predict(module.init(), x), wanted, rtol=1e-6, atol=1e-6)
+    (text,) = module.predict_entry.inspect_llvm().values()
+    assert re.search(r"define .*<\d+ x (float|double)> @rare", text)
+    assert not re.search(r"call .*<\d+ x (float|double)> @rare", text)
+
+
 def test_no_kernel_is_translated_alone(compiled):
     module, translated = compiled
     names = [library.name for library in translated]

@@ -127,7 +127,7 @@ NUMBA = {
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
     ),
     "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
-    "llvmlite": SimpleNamespace(ir=None),
+    "llvmlite": SimpleNamespace(ir=None, binding=None),
     "llvmlite.ir": SimpleNamespace(Constant=None, IRBuilder=object),
     "llvmlite.ir.instructions": SimpleNamespace(InsertValue=None),
     "llvmlite.binding": SimpleNamespace(add_symbol=_lowered, get_host_cpu_features=dict),

@@ -10,6 +10,7 @@ import operator
 from collections import Counter
 from functools import cache
 
+from llvmlite import binding
 from llvmlite.ir import Constant, IRBuilder
 from llvmlite.ir.instructions import InsertValue
 from numba import types
@@ -109,6 +110,11 @@ class Whole(JITCodeLibrary):
             super()._optimize_final_module()
         finally:
             config.OPT = level
+        if hasattr(self._codegen, "_pass_builder"):
+            # only now are there loops by registers, and calls in them of what is written for registers
+            passes = binding.create_new_module_pass_manager()
+            passes.add_always_inliner_pass()
+            passes.run(self._final_module, self._codegen._pass_builder())
 
 
 class Types:

@@ -1,10 +1,12 @@
 """A function of the C library for the few numbers that are in need of it, in loops that go on by registers of numbers.
 
 Such a loop cannot jump where one of its numbers would. But LLVM takes a function's form for registers where it has one:
-this form looks whether any number is in need of the function, and as a rule returns at once.
+this form looks whether any number is in need of the function. It becomes a part of the loop once that goes by registers
+(`Whole` in compilers.py), so what it costs is a comparison.
 """
 
 # mypy: ignore-errors
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -16,7 +18,8 @@ LANES = 2, 4, 8, 16
 
 def rare(function, x):
     """function(x), where that is called for but few x."""
-    return function(x)
+    with np.errstate(all="ignore"):
+        return function(x)
 
 
 @type_callable(rare)
@@ -31,7 +34,7 @@ def compiled_rare(_, builder, signature, arguments):
     name, x = signature.args[0].typing_key.__name__, arguments[1]
     whole, module = f"rare.{name}.{x.type}", builder.module
     if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]))
+        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
         inner.ret(by_library(inner, name, one.args[0]))
         forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
         names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
@@ -42,7 +45,8 @@ def compiled_rare(_, builder, signature, arguments):
 def for_register(module, name, function, number, lanes):
     """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
     vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
-    form, builder = pure(module, name, ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)]))
+    kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
+    form, builder = pure(module, name, kind, "alwaysinline")
     values, mask = form.args
     result = values
     with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
@@ -63,11 +67,11 @@ def by_library(builder, name, x):
     return value if x.type == double else builder.fptrunc(value, x.type)
 
 
-def pure(module, name, kind):
+def pure(module, name, kind, inlining):
     """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
     become loops by registers late."""
     function = ir.Function(module, kind, name)
     function.linkage = "weak_odr"
-    for attribute in ("noinline", "nounwind", "willreturn", "memory(none)"):
+    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
         set.add(function.attributes, attribute)  # llvmlite does not know all of them
     return function, ir.IRBuilder(function.append_basic_block())
