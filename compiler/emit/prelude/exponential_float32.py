@@ -4,7 +4,8 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 import numpy as np
 
-from .scope import f4, f8, i4, i8, vector
+from .rare import rare
+from .scope import f4, f8, i4, i8, u4, vector
 
 
 @vector
@@ -52,37 +53,35 @@ def expm1(x):
 
 @vector
 def log_of_normal(x):
-    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+    """ln x within 1 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), a minimax polynomial in r.
 
     1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
     """
     bits = f4(x).view(i4)
-    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
-    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
-    n = f4(i4(n))
-    s = f4(7.0376836292e-2)
-    s = s * r + f4(-1.1514610310e-1)
-    s = s * r + f4(1.1676998740e-1)
-    s = s * r + f4(-1.2420140846e-1)
-    s = s * r + f4(1.4249322787e-1)
-    s = s * r + f4(-1.6668057665e-1)
-    s = s * r + f4(2.0000714765e-1)
-    s = s * r + f4(-2.4999993993e-1)
-    s = s * r + f4(3.3333331174e-1)
-    square = r * r
-    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+    # 2^23 n, as the bits of a float have it
+    n = i4(i4(bits - i4(0x3F3504F3)) & i4(-0x800000))
+    r = i4(bits - n).view(f4) - f4(1.0)
+    s = f4(-7.635847e-2)
+    s = s * r + f4(1.276192e-1)
+    s = s * r + f4(-1.3159676e-1)
+    s = s * r + f4(1.4201622e-1)
+    s = s * r + f4(-1.6623408e-1)
+    s = s * r + f4(2.00012401e-1)
+    s = s * r + f4(-2.50008196e-1)
+    s = s * r + f4(3.33333313e-1)
+    s = s * r + f4(-0.5)
+    # 2^-23 ln 2, to more digits than a float has by chance
+    return s * (r * r) + r + f4(n) * f4(8.262958e-8)
 
 
 @vector
 def log(x):
-    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
-    y = max(x, f4(1e-45))
-    tiny = y < f4(1.17549435e-38)
-    # a denormal is first multiplied by 2^23
-    s = log_of_normal(y * f4(8388608.0) if tiny else y) - (f4(15.942385) if tiny else f4(0.0))
-    s = s if x < f4(np.inf) else x
-    s = s if x != f4(0.0) else f4(-np.inf)
-    return f4(np.nan) if x < f4(0.0) else s
+    """ln x within 1 ulp; of what is not positive, infinite, NaN or a denormal, by the C library."""
+    x = f4(x)
+    value = log_of_normal(x)
+    if u4(x.view(i4) - i4(0x00800000)) >= u4(0x7F000000):
+        value = rare(np.log, x)
+    return value
 
 
 @vector

@@ -4,7 +4,8 @@
 # Numba infers the types: the text of these functions is emitted as it stands.
 import numpy as np
 
-from .scope import f8, i8, vector
+from .rare import rare
+from .scope import f8, i8, u8, vector
 
 
 @vector
@@ -66,11 +67,12 @@ def log_of_normal(x):
     1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
     """
     bits = f8(x).view(i8)
-    n = (bits - i8(0x3FE6A09E667F3BCD)) >> i8(52)
-    r = i8(bits - (n << i8(52))).view(f8) - 1.0
+    n = bits - i8(0x3FE6A09E667F3BCD)
+    m = i8(bits - (n & i8(-0x10000000000000))).view(f8)
     # an integer becomes a float by way of its bits, which vectorises everywhere
-    n = i8(n + i8(0x4338000000000000)).view(f8) - 6755399441055744.0
-    s = r / (r + 2.0)
+    n = i8((n >> i8(52)) + i8(0x4338000000000000)).view(f8) - 6755399441055744.0
+    r = m - 1.0
+    s = r / (m + 1.0)
     square = s * s
     p = 0.14798198605116586
     p = p * square + 0.15313837699209373
@@ -80,19 +82,17 @@ def log_of_normal(x):
     p = p * square + 0.3999999999940942
     p = p * square + 0.6666666666666735
     half = 0.5 * r * r
-    return s * (half + p * square) + n * 1.9082149292705877e-10 - half + r + n * 0.6931471803691238
+    return s * (half + p * square) + (n * 1.9082149292705877e-10 - half) + r + n * 0.6931471803691238
 
 
 @vector
 def log(x):
-    """ln x within 1 ulp, without branches, so that loops over it vectorise."""
-    y = max(x, f8(5e-324))
-    tiny = y < f8(2.2250738585072014e-308)
-    # a denormal is first multiplied by 2^54
-    s = log_of_normal(y * 18014398509481984.0 if tiny else y) - (37.429947750237048 if tiny else 0.0)
-    s = s if x < f8(np.inf) else x
-    s = s if x != f8(0.0) else f8(-np.inf)
-    return f8(np.nan) if x < f8(0.0) else s
+    """ln x within 1 ulp; of what is not positive, infinite, NaN or a denormal, by the C library."""
+    x = f8(x)
+    value = log_of_normal(x)
+    if u8(x.view(i8) - i8(0x0010000000000000)) >= u8(0x7FE0000000000000):
+        value = rare(np.log, x)
+    return value
 
 
 @vector
