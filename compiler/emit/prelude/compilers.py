@@ -34,7 +34,7 @@ from .array_of import array_of
 INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
-    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof", "post_block")),
+    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
     *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
@@ -211,12 +211,6 @@ class Statements(Lower):
             written = {each for each in before[place] if each < place}  # when the block is written
             values -= {name for name in names if home.get(name) not in written}
         self._singly_assigned_vars, self._blk_local_varmap = values, {}
-
-    def post_block(self, block):
-        """Ends a block of the function, whose values remain."""
-        values = self._blk_local_varmap
-        super().post_block(block)
-        self._blk_local_varmap = values
 
     def struct(self, kind, values):
         """The value that is made of these."""
