@@ -19,6 +19,7 @@ from gradc.algebra.domains import DOMAINS, FACTOR
 from gradc.algebra.engine import Phase, Rewritten, Rule, rewrite
 from gradc.algebra.folding import FOLDING
 from gradc.algebra.normal import let_normal_form
+from gradc.algebra.quotients import QUOTIENTS
 from gradc.algebra.sharing import SHARING
 from gradc.algebra.simplify import simplified, simplify
 from gradc.algebra.stabilise import stabilise, stabilised
@@ -342,6 +343,12 @@ CASES = [
     elementwise(lambda: SQRT(Integer(2)) ** -4 * x + SQRT(ABS(x)) ** 2, "x[i]/4 + abs(x[i])", "square of root"),
     elementwise(lambda: SQRT(x) ** 2 + SQRT(ABS(x)) ** 3, "sqrt(abs(x[i]))^3 + sqrt(x[i])^2", ""),
     elementwise(lambda: STOP(x + y), "x[i] + y[i]", "stop_gradient"),
+    elementwise(lambda: y * x * scalar.SIGN(x), "abs(x[i])*y[i]", "magnitude"),
+    elementwise(lambda: y / (1 + ABS(x)) - ABS(x) * y / (1 + ABS(x)) ** 2, "y[i]/(abs(x[i]) + 1)^2",
+                "one denominator", exact=False),
+    elementwise(lambda: 1 / (1 + x**2) - 2 * x**2 / (1 + x**2) ** 2, "(1 - x[i]^2)/(x[i]^2 + 1)^2",
+                "one denominator", exact=False),
+    elementwise(lambda: x / (1 + y) + y / (1 + x) ** 2, "y[i]/(x[i] + 1)^2 + x[i]/(y[i] + 1)", ""),
     Case("copy", with_t(x, t + y), ["out[i] = x[i] + y[i]"]),
     Case("copy", lambda: base().write("r", (i, j), over, read("w", j, i)).write("out", (i,), over, read("r", i, j) * y),
          ["out[i] = sum[j](y[i]*w[j, i])"]),
@@ -521,7 +528,7 @@ def test_the_log_names_rule_tensor_and_line():
 
 
 def test_every_rule_is_told_and_tested():
-    simplifying = (*FOLDING, *DOMAINS, FACTOR, *SHARING)
+    simplifying = (*FOLDING, *QUOTIENTS, *DOMAINS, FACTOR, *SHARING)
     assert {rule.name for rule in simplifying} == {case.rule for case in CASES} - {""}
     fired = set()
     for body, _, _ in FUNCTIONS.values():

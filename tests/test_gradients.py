@@ -437,6 +437,21 @@ def test_a_gradient_that_is_0_everywhere_is_warned_of(lines: str, name: str) -> 
     assert loss == 3.0
 
 
+@pytest.mark.parametrize(
+    ("of", "slope"),
+    [
+        ("softsign(x)", lambda x: 1 / (1 + np.abs(x)) ** 2),
+        ("x / (1 + x^2)", lambda x: (1 - x**2) / (1 + x**2) ** 2),
+        ("2 / (1 + abs(x)) + x / (3 + x)", lambda x: 3 / (3 + x) ** 2 - 2 * np.sign(x) / (1 + np.abs(x)) ** 2),
+    ],
+)
+def test_slopes_of_quotients_keep_their_digits_far_from_0(of: str, slope: Callable[[Any], Any]) -> None:
+    text = f"dim n\ninput x[n]\ny = {of}\npredict slope = grad(y, x)\nloss sum(y)"
+    module = load_plain(emit(text, dtype="float32"))
+    x = np.array([-1e8, -1e5, -17, 0.5, 0, 40, 1e4, 1e5, 1e8], "float32")
+    np.testing.assert_allclose(module.predict(module.init(0), x), slope(x.astype("float64")), rtol=1e-5)
+
+
 def test_gradients_that_need_each_other_are_a_bug() -> None:
     small = Small().leaf("x", 3).tensor("a", 3).tensor("b", 3).tensor("g", 3).tensor("h", 3)
     small.write("a", [i], {"i": 3}, read("h", i)).write("b", [i], {"i": 3}, read("g", i))
