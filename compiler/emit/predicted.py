@@ -86,7 +86,7 @@ class Predicted:
             "worker, turns = team",
             f"{whole} = {cut[0][0]}.shape[0]",
             OWN_SHARDS,
-            f"{ends} = {whole} * start // shards, {whole} * stop // shards",
+            f"{ends} = {whole} * from_shard // shards, {whole} * to_shard // shards",
             f"{SUMS} = view({SUMS}, 0, (shards, {self.most_sums}))",
             *(f"{callers.names.of(tensor.name)} = rows({name}, {ends})" for name, tensor in cut),
             *(

@@ -38,8 +38,8 @@ def notes_of(
     return found, at
 
 
-OWN_SHARDS = "start, stop = own_shards(shards, worker, turns)"
-EACH_OWN = "for shard in range(start, stop):"
+OWN_SHARDS = "from_shard, to_shard = own_shards(shards, worker, turns)"
+EACH_OWN = "for shard in range(from_shard, to_shard):"
 """The shards that a worker makes."""
 
 

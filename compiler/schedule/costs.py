@@ -75,8 +75,8 @@ a system lets another program run before it looks again. On an idle machine sing
 thousand, and the others make up for that."""
 
 GUESSED_PACE = 1.5e-11
-"""Seconds for a multiply-add by one worker alone, until that was seen: what a fast core takes for large products. A
-step that takes longer looks late at first, and is seen not to be by a few calls alone."""
+"""Seconds for a multiply-add by one worker alone, until that was seen: what a fast core takes for large products. What
+takes longer looks late at first, and is seen not to be by a few calls alone."""
 
 MOST_ARRAYS = 12
 """Arrays in one nest: LLVM checks each pair for overlap before it vectorises, and gives up on many."""

@@ -28,15 +28,15 @@ def gemm_by_all(a, b, out, first, sums, team):
     """
     worker, turns = team
     shards, room = sums.shape
-    start, stop = own_shards(shards, worker, turns)
+    from_shard, to_shard = own_shards(shards, worker, turns)
     m, k, n = a.shape[0], a.shape[1], out.shape[1]
     if shards == 1 or m * n > room:
-        for shard in range(start, stop):
+        for shard in range(from_shard, to_shard):
             begin, end = m * shard // shards, m * (shard + 1) // shards
             gemm(rows(a, begin, end), b, rows(out, begin - first, end - first), False)
         return
     meet(worker, turns)
-    for shard in range(start, stop):
+    for shard in range(from_shard, to_shard):
         gemm_of_some(a, b, view(sums, room * shard, (m, n)), k * shard // shards, k * (shard + 1) // shards)
     meet(worker, turns)
     for i in range(out.shape[0]):
