@@ -503,6 +503,7 @@ def test_large_gradients_are_made_by_all_workers_together(clip, monkeypatch):
     rows = rows_of(program)
     assert rows is not None
     assert [gemm.equation.target for gemm in rows.joint] == ["d_h.weight", "d_a.weight"]
+    assert [gemm.b.tensor for gemm in rows.by_all] == ["a.weight", "h.weight"]
     assert rows.common == {"a", "d_h.dense", "d_a.dense"}
     assert {program.buffers[name].storage for name in rows.common} == {Storage.COMMON}
     module = load_plain(emit(text, dtype="float64"))

@@ -213,6 +213,10 @@ class Callers(Checks):
     def fresh_work(self, program: Program) -> list[str]:
         return [self.aligned(size, space) for space, size in program.work.items()]
 
+    def fresh_spaces(self, program: Program) -> list[str]:
+        """All arrays that one call of a gradient's entry needs for itself."""
+        return self.fresh_work(program)
+
     def aligned(self, size: IndexExpr, space: Space) -> str:
         """A new array for tensors to lie in."""
         return f"aligned(np.empty, {self.size(size)}, {self.dtype(space.kind)})"
@@ -412,7 +416,7 @@ class Callers(Checks):
         program = self.spec.gradient
         assert program is not None
         dims = [row for row in self.dims_of(program, "all") if self.work_needs(program, row)]
-        given = [*self.fresh_work(program), *self.called_seed(program), *self.passed("all")]
+        given = [*self.fresh_spaces(program), *self.called_seed(program), *self.passed("all")]
         filled = self.filled("gradients.flat")
         doc = "The loss and its gradient by every parameter, named as the parameters are."
         params = "params.flat"

@@ -156,6 +156,7 @@ class Driver:
     joint: Joint | None = None
     offsets: Mapping[str, int] = field(default_factory=dict)
     stepped: bool = False
+    by_all: tuple[Gemm, ...] = ()
     sites: list[CallSite] = field(default_factory=list)
     known: dict[Hashable, str] = field(default_factory=dict)
     """What matrices of one body are written as."""
@@ -184,6 +185,7 @@ class Driver:
         dims: dict[str, None] = {}
         around = self.surroundings(program.graph, dims)
         self.rows = rows.extent if rows is not None else None
+        self.by_all = joint.products if joint is not None else rows.by_all if rows is not None else ()
         program = replace(program, steps=rows.steps) if rows is not None else program
         flow = Flow(program, rows.after if rows is not None else ())
         self.sites, self.known = [], {}
@@ -197,7 +199,7 @@ class Driver:
             dims |= dict.fromkeys(size.dims)
         order = [name for name, tensor in program.graph.tensors.items() if tensor.role and name in flow.touched]
         multiplies = any(isinstance(step, Gemm) for step in plain_steps(program.steps))
-        calls = ("gemm", *(("gemm_by_all",) if joint else ())) if multiplies else ()
+        calls = ("gemm", *(("gemm_by_all",) if self.by_all else ())) if multiplies else ()
         self.rows = None
         return Body(tuple(lines), tuple(order), tuple(dims), tuple(program.work), calls, tuple(self.sites))
 
@@ -286,7 +288,7 @@ class Driver:
             if step.equation.target in self.offsets:
                 made = products.stepped if self.stepped else products.part
                 lines = made(step, site.around, self.offsets[step.equation.target])
-            elif self.joint and any(step is each for each in self.joint.products):
+            elif any(step is each for each in self.by_all):
                 lines = products.by_all(step, site.around, self.joint)
                 self.sites.append(CallSite("gemm_by_all", step))
                 return lines

@@ -161,8 +161,8 @@ class _Module:
             work_lines=callers.work_for(),
             is_cut=self.is_cut,
             has_teams=any(joint_of(program, callers) for program in self.predictions.values()),
-            has_steps=self.rows is not None and not self.rows.met,
-            has_steps_together=self.rows is not None and bool(self.rows.met),
+            has_steps=self.rows is not None and not self.rows.need_all,
+            has_steps_together=self.rows is not None and self.rows.need_all,
             blas_work=BLAS_WORK,
             late=LATE,
             guessed_pace=GUESSED_PACE,
@@ -329,13 +329,13 @@ class _Module:
         """The pass over a range of rows, what comes after all of them, and both for whole batches."""
         body = driver.body(program, rows=rows)
         labels = [f"gradient {p.name}" for p in self.spec.parameters]
-        given = [*(space.value for space in body.work), *self.callers.seed(program), *self.data_names()]
         late = {name for step in rows.after for name in (*written_by(step), *read_by(step))}
         self.finish = driver.body(replace(program, steps=rows.after, work=self.work_after(program, rows)))
         self.sites |= {"over_rows": body.sites, "of_sums": self.finish.sites}
         self.calls |= dict.fromkeys((*body.calls, *self.finish.calls))
         callers = self.callers
         assert isinstance(callers, ShardedCallers)
+        given = [*callers.work_names(program), *callers.seed(program), *self.data_names()]
         jointly = [label for label in labels if program.graph.outputs.get(label) in callers.joint]
         added = [label for label in labels if label not in jointly]
         over_rows = [

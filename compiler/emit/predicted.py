@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gradc.graph.index import ONE, IndexExpr
 from gradc.graph.nodes import Tensor
 from gradc.schedule.costs import FEWEST_ROWS, JOINT_TERMS, JOINT_WORK
+from gradc.schedule.few import most_sums
 from gradc.schedule.joint import rows_with_joint
 from gradc.schedule.program import Gemm, Program, Space
 from gradc.schedule.shard import work_of
@@ -25,6 +26,7 @@ from .teams import OWN_SHARDS, Notes, notes_of
 
 TEAM = ("worker", "turns")
 SUMS = "sums"
+ROWS_OF_SUMS = f"{SUMS} = view({SUMS}, 0, (shards, {SUMS}.size // shards))"
 
 
 def joint_of(program: Program, callers: Callers) -> Joint | None:
@@ -87,7 +89,7 @@ class Predicted:
             f"{whole} = {cut[0][0]}.shape[0]",
             OWN_SHARDS,
             f"{ends} = {whole} * from_shard // shards, {whole} * to_shard // shards",
-            f"{SUMS} = view({SUMS}, 0, (shards, {self.most_sums}))",
+            ROWS_OF_SUMS,
             *(f"{callers.names.of(tensor.name)} = rows({name}, {ends})" for name, tensor in cut),
             *(
                 [f"{room} = max(last - first, 1)  # where it has none, too, nothing lies on another"]
@@ -153,7 +155,7 @@ class Predicted:
         work = self.program.work
         own_sizes = [(callers.known_size(work[space], counted), callers.dtype(space.kind)) for space in self.own_spaces]
         common = [(callers.known_size(work[Space.COMMON], known), callers.real)] if Space.COMMON in work else []
-        common.append((f"{self.most_sums} * shards", callers.real))
+        common.append((f"{most_sums(self.joint.products, JOINT_TERMS)} * shards", callers.real))
         _, notes = self.notes()
         told = "bad, place = " if callers.bounded(self.label) else ""
         called = ["pace", "part", "workers", "work", callers.known_size(self.largest(), known), str(notes)]
@@ -181,12 +183,6 @@ class Predicted:
         """Multiply-adds of the largest of the joint products, which are the large ones."""
         return max((_work(gemm) for gemm in self.joint.products), key=lambda work: math.prod(c for _, c in work.terms))
 
-    @property
-    def most_sums(self) -> int:
-        """The most numbers that a worker has of a joint product: where it has more rows, workers make their own."""
-        sizes = [_product(gemm, gemm.b.rows) * _product(gemm, gemm.b.columns) for gemm in self.joint.products]
-        return max((size.constant or 0) // JOINT_TERMS for size in sizes)
-
 
 def part_name(label: str) -> str:
     """What the function is called that makes a worker's part."""
@@ -201,8 +197,3 @@ def sizes_text(sizes: Sequence[tuple[str, str]]) -> str:
 
 def _work(gemm: Gemm) -> IndexExpr:
     return math.prod((i.extent for i in gemm.equation.indices), start=ONE)
-
-
-def _product(gemm: Gemm, names: Sequence[str]) -> IndexExpr:
-    extents = {i.name: i.extent for i in gemm.equation.indices}
-    return math.prod((extents[name] for name in names), start=ONE)

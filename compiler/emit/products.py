@@ -152,13 +152,20 @@ class Products:
             ])),
         ]  # fmt: skip
 
-    def by_all(self, gemm: Gemm, around: Surroundings, joint: Joint) -> list[str]:
-        """A product that all workers make together, of the rows of all: each gets the rows that are its own."""
+    def by_all(self, gemm: Gemm, around: Surroundings, joint: Joint | None) -> list[str]:
+        """A product that all workers make together, of the rows of all: each gets the rows that are its own.
+
+        Args:
+            joint: of a prediction, in which a worker's rows are arrays of their own.
+        """
         extents = {i.name: i.extent for i in gemm.equation.indices}
         first, _ = RANGE
         offset = _size([dim(first), *(extents[name] for name in gemm.a.rows[1:])])
         plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
-        a = self.matrix(gemm.a, gemm, joint.of_all(around), alone=True, every=True)
+        if joint is not None:
+            a = self.matrix(gemm.a, gemm, joint.of_all(around), alone=True, every=True)
+        else:
+            a = replace(self, rows=None, known={}).matrix(gemm.a, gemm, around, alone=True)
         b, out = (self.matrix(part, gemm, around, alone=True) for part in (gemm.b, gemm.out))
         rows = call_rows("gemm_by_all", [a, b, out, index_text(offset, plain), "sums", "team"])
         comment = f"# {product_text(gemm, self.names)}"

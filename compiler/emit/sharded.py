@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from gradc.graph.index import ONE
 from gradc.graph.tensors import Role
-from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, USUAL_BATCH
+from gradc.schedule.costs import PART_WORK, SHARD_WORK, SHARDED_WORK, STEP_TERMS, USUAL_BATCH
+from gradc.schedule.few import most_sums
 from gradc.schedule.program import Program, Space
 from gradc.schedule.shard import Rows, row_by_row, work_of, work_per_row
 
@@ -20,7 +21,7 @@ from .callers import Callers, own
 from .definitions import function, unpacked
 from .driver import Body
 from .lines import INDENT, call_rows, list_rows
-from .predicted import Predicted, joint_of
+from .predicted import ROWS_OF_SUMS, SUMS, Predicted, joint_of
 from .rounds import RANGE
 from .teams import OWN_SHARDS, Notes, each_own, notes_of, share_of
 
@@ -91,6 +92,7 @@ class ShardedCallers(Callers):
             "worker, _, turns = team",
             "shards = shares.shape[0]",
             OWN_SHARDS,
+            *([ROWS_OF_SUMS] if self.rows.by_all else []),
             *each_own(self.over_rows(rows)),
             f"d_params = view(shares, 0, ({size},))",
             *(["meet(worker, turns)"] if self.sums else []),
@@ -173,8 +175,18 @@ class ShardedCallers(Callers):
 
     @property
     def team_of_rows(self) -> list[str]:
-        """What `over_rows` is told of the team: nothing, where no rows read sums over all."""
-        return ["team"] if self.rows.met else []
+        """What `over_rows` is told of the team: nothing, where its rows need nothing of other workers."""
+        return ["team"] if self.rows.need_all else []
+
+    def work_names(self, program: Program) -> list[str]:
+        """Of a step, with the sums of products that all make together last."""
+        names = [space.value for space in program.work]
+        return [*names, SUMS] if program is self.program and self.rows.by_all else names
+
+    def space_for_sums(self, workers: str) -> str:
+        """A new array for the sums of products that all make together."""
+        size = most_sums(self.rows.by_all, STEP_TERMS)
+        return f"aligned(np.empty, {size} * {workers}, {self.real})"
 
     # ------------------------------------------------------------ entries
 
@@ -254,6 +266,11 @@ class ShardedCallers(Callers):
 
     # ------------------------------------------------------------ for callers
 
+    def fresh_spaces(self, program: Program) -> list[str]:
+        """A worker that is alone needs none for sums."""
+        sums = [f"np.empty(0, {self.real})"] if program is self.program and self.rows.by_all else []
+        return [*self.fresh_work(program), *sums]
+
     def filled(self, gradient: str) -> list[str]:
         """The gradient as the only share, and a team of one."""
         return [f"{gradient}.reshape(1, SIZE)", f"*alone({len(self.sums)})"]
@@ -269,7 +286,10 @@ class ShardedCallers(Callers):
         fresh = dict(zip(sizes, self.fresh_work(self.program), strict=True))
         common = [f"{INDENT * 2}common = {fresh[Space.COMMON]}"] if Space.COMMON in fresh else []
         fresh |= {Space.COMMON: "common"} if common else {}
-        element = ", ".join(fresh.values()) + ("," if len(sizes) == 1 else "")
+        if self.rows.by_all:
+            common.append(f"{INDENT * 2}{SUMS} = {self.space_for_sums('workers')}")
+        spaces = [*fresh.values(), *([SUMS] if self.rows.by_all else [])]
+        element = ", ".join(spaces) + ("," if len(spaces) == 1 else "")
         _, length = self.notes()
         rows = [
             f"def work_for({', '.join(['self', 'params', 'workers', *map(self.names.of, dims)])}):",
@@ -296,8 +316,8 @@ class ShardedCallers(Callers):
                 "*spaces[worker]"]  # fmt: skip
         given = [*held, *self.called_seed(self.program, "state.seed"), *self.passed("all")]
         # a worker cannot make one shard after the other where they meet halfway
-        how = "step_together" if self.rows.met else "step"
-        steps = [] if self.rows.met else ["losses.size"]
+        how = "step_together" if self.rows.need_all else "step"
+        steps = [] if self.rows.need_all else ["losses.size"]
         return [
             f"work = {self.known_size(work, known)}",
             f"shards = shards_of({count}, work, {SHARD_WORK})",

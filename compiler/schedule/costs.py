@@ -50,6 +50,11 @@ JOINT_TERMS = 6
 """Terms for each row up to which rows are few: 784-512-512-10 for 128 examples takes both workers as long either way,
 550 µs, for 64 together 255 instead of 430 (2026-11)."""
 
+STEP_TERMS = 3
+"""The same in training steps, where each worker steps the part of the matrix that it reads (if that has JOINT_RESULT
+numbers), and has not to fetch the other's part from there: 784-400-20 for 64 examples 1.47 → 1.26 ms, for 128 2.35 →
+2.10, for 256 as long either way (2026-11, 2 cores of a server CPU)."""
+
 FEWEST_ROWS = 8
 """Rows of such a product that take about as long as one does."""
 

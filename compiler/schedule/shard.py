@@ -9,7 +9,8 @@ what only the results need (the loss of its sum, a penalty on the weights) comes
     for b in range(batch): …        becomes        for b in range(first, last): …
 
 A large sum over rows that is a product (the gradient of a large weight) is made when the rows are done, jointly: each
-worker makes some of its own rows, of all rows of the examples, and nothing has to be added.
+worker makes some of its own rows, of all rows of the examples, and nothing has to be added. What is made of rows with a
+large weight all make together, each with those rows of the weight.
 """
 
 import math
@@ -22,7 +23,8 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, dim
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
-from .costs import JOINT_RESULT
+from .costs import JOINT_RESULT, STEP_TERMS
+from .few import is_with_large
 from .program import (
     Gemm,
     Item,
@@ -49,7 +51,8 @@ class Rows:
     Attributes:
         partial: the scalars that the steps leave, to be added up over the workers.
         joint: products over all rows, of which each worker then makes a part.
-        common: the computed tensors that these read: all workers have them in one place.
+        by_all: those of the steps that all workers make together where rows are few.
+        common: the computed tensors that both read: all workers have them in one place.
         met: the sums that all workers have alike at the end: they are to be counted once.
         in_order: the steps of the whole program, each once, in the order in which they run where it is cut.
     """
@@ -58,6 +61,7 @@ class Rows:
     steps: tuple[Step, ...]
     after: tuple[Step, ...] = ()
     joint: tuple[Gemm, ...] = ()
+    by_all: tuple[Gemm, ...] = ()
     common: frozenset[str] = frozenset()
     partial: tuple[str, ...] = ()
     met: tuple[str, ...] = ()
@@ -68,6 +72,11 @@ class Rows:
         """The free dim that it is cut along."""
         (name,) = self.extent.dims
         return name
+
+    @property
+    def need_all(self) -> bool:
+        """Whether workers meet in the middle of their rows: then none can make the rows of several one after another."""
+        return bool(self.met or self.by_all)
 
 
 def rows_of(program: Program) -> Rows | None:
@@ -215,6 +224,10 @@ class _Cut:
         plain = not out.transposed and out.window is None and out.subscripts[0].bare == out.rows[0]
         return plain and any(map(self.along, step.equation.reduced)) and all(map(self.lies_by_rows, (step.a, step.b)))
 
+    def is_by_all(self, gemm: Gemm) -> bool:
+        """Whether all workers make a product together, each with the rows of the matrix that it also steps."""
+        return not gemm.b.transposed and is_with_large(gemm, self.graph, self.extent, JOINT_RESULT, STEP_TERMS)
+
     def lies_by_rows(self, operand: Operand) -> bool:
         """Whether it is an array of rows, made row by row or given."""
         made = operand.tensor in self.graph.writers
@@ -306,7 +319,9 @@ class _Cut:
         late = self.together([part for part in after if part not in of_each])
         alone = (step for step in steps if not isinstance(step, Meeting))
         joint = tuple(part.step for part in self.joint if isinstance(part.step, Gemm))
+        by_all = tuple(step for step in steps if isinstance(step, Gemm) and self.is_by_all(step))
         operands = {operand.tensor for gemm in joint for operand in (gemm.a, gemm.b)}
+        operands |= {gemm.a.tensor for gemm in by_all}
         in_order = (*alone, *joint, *(_starting(step, set(), both) for step in late))
         met = tuple(name for names in meetings.values() for name in names)
         return Rows(
@@ -314,6 +329,7 @@ class _Cut:
             tuple(steps),
             tuple(ended),
             joint,
+            by_all,
             frozenset(operands & set(self.graph.writers)),
             tuple(self.scalar_sums()),
             met,

@@ -17,16 +17,17 @@ from .view import view
 
 @kernel
 def gemm_by_all(a, b, out, first, sums, team):
-    """out = the rows of a @ b from `first` on: those of a worker, of the rows of all. A team is (which worker, turns).
+    """out = the rows of a @ b from `first` on: those of a worker, of the rows of all.
 
     Where there are few, reading b is what takes time: then each worker reads a part of it, which may stay in its own
     cache, makes those terms of the sums of all rows, and adds up the sums of its own rows, part by part. (Parts by
     columns would lie in some of the cache's sets alone.) Where there are more than a row of `sums` has room for, each
     makes its own rows.
 
-    `sums` has a row for each shard. They are the same parts, and so the same bits, whoever makes them.
+    `sums` has a row for each shard. They are the same parts, and so the same bits, whoever makes them. A team begins
+    with which worker it is and ends with the turns to wait for.
     """
-    worker, turns = team
+    worker, turns = team[0], team[-1]
     shards, room = sums.shape
     from_shard, to_shard = own_shards(shards, worker, turns)
     m, k, n = a.shape[0], a.shape[1], out.shape[1]
