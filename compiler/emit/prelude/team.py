@@ -129,9 +129,9 @@ def all_called(turns):
 
 @kernel
 def called_again(worker, turns):
-    """Stays for a while, some tenth of a millisecond, and says whether there was a call meanwhile."""
+    """Stays for a while, some tenths of a millisecond, and says whether there was a call meanwhile."""
     rounds = 0
-    while stays_uncalled(turns, worker) and rounds < 4608:
+    while stays_uncalled(turns, worker) and rounds < 6144:
         rounds += 1
         if rounds > 4096:
             give_way()
