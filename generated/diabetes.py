@@ -17,23 +17,30 @@ This file, all of it, is yours to use under any terms.
 
 import ctypes
 import math
+import operator
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from llvmlite.binding import add_symbol, get_host_cpu_features
+from llvmlite.ir import Constant, IRBuilder
+from llvmlite.ir.instructions import InsertValue
 from numba import njit, types
 from numba.core import cgutils, config
+from numba.core.analysis import compute_cfg_from_blocks, compute_use_defs
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
+from numba.core.ir import Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
+from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
-from numba.core.untyped_passes import ReconstructSSA
+from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
 
@@ -608,6 +615,7 @@ INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
     *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
@@ -682,6 +690,61 @@ class Whole(JITCodeLibrary):
             super()._optimize_final_module()
         finally:
             config.OPT = level
+        if hasattr(self._codegen, "_pass_builder"):
+            # only now are there loops by registers, and calls in them of what is written for registers
+            passes = binding.create_new_module_pass_manager()
+            passes.add_always_inliner_pass()
+            passes.run(self._final_module, self._codegen._pass_builder())
+
+
+class Types:
+    """What Numba knows of types. What an operator makes of numbers is asked once: Numba tries dozens of meanings, those
+    for arrays and lists too, and would at every sum in a module."""
+
+    operators = frozenset((*filter(callable, vars(operator).values()), bool))
+
+    def __init__(self, context):
+        self.context = context
+
+    def __getattr__(self, name):
+        return getattr(self.context, name)
+
+    def resolve_function_type(self, function, given, named):
+        """The signature of a call."""
+        known = isinstance(function, types.Function) and function.typing_key in self.operators
+        if known and not named and all(isinstance(each, (types.Number, types.Boolean)) for each in given):
+            return signature_of(self.context, function, tuple(given))
+        return self.context.resolve_function_type(function, given, named)
+
+
+@cache
+def signature_of(context, function, given):
+    """The signature of an operator's call with these types."""
+    return context.resolve_function_type(function, given, {})
+
+
+class Builder(IRBuilder):
+    """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again, nor is the
+    product of two sizes left to be found."""
+
+    def extract_value(self, whole, place, name=""):
+        """What stands at a place of a value."""
+        wanted = list(place) if isinstance(place, (tuple, list)) else [place]
+        made = whole
+        while isinstance(made, InsertValue):
+            there, rest = list(made.indices), wanted[len(made.indices) :]
+            if there == wanted[: len(there)]:
+                return self.extract_value(made.value, rest) if rest else made.value
+            if wanted == there[: len(wanted)]:
+                break  # only a part of it was put in here
+            made = made.aggregate
+        return super().extract_value(whole, place, name)
+
+    def mul(self, one, other, **how):
+        """A product of whole numbers."""
+        if all(isinstance(each, Constant) and isinstance(each.constant, int) for each in (one, other)):
+            return Constant(one.type, one.constant * other.constant)
+        return super().mul(one, other, **how)
 
 
 class Statements(Lower):
@@ -703,9 +766,31 @@ class Statements(Lower):
             return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
         if op in ("pair_first", "pair_second"):
             return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "getattr" and expr.attr == "T" and isinstance(self.typeof(expr.value.name), types.Array):
+            data, lengths, steps = self.fields(expr.value)
+            return array_of(self.context, builder, result, data, lengths[::-1], steps[::-1])
         if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
+
+    def setup_function(self, description):
+        """Begins a function."""
+        super().setup_function(description)
+        self.builder = Builder(self.entry_block)
+        self.call_helper = self.call_conv.init_call_helper(self.builder)
+
+    def _find_singly_assigned_variable(self):
+        """Finds the variables that are values in LLVM's text: assigned once, and before all that reads them. The others
+        are places in memory; to Numba so are all that another block reads."""
+        blocks = self.func_ir.blocks
+        assigned = [(each.target.name, place) for place, block in blocks.items() for each in block.find_insts(Assign)]
+        home, times = dict(assigned), Counter(name for name, _ in assigned)
+        before = compute_cfg_from_blocks(blocks).dominators()
+        values = {name for name in home if times[name] == 1}
+        for place, names in compute_use_defs(blocks).usemap.items():
+            written = {each for each in before[place] if each < place}  # when the block is written
+            values -= {name for name in names if home.get(name) not in written}
+        self._singly_assigned_vars, self._blk_local_varmap = values, {}
 
     def struct(self, kind, values):
         """The value that is made of these."""
@@ -760,6 +845,14 @@ class Statements(Lower):
             place = builder.gep(data, [loop.index])
             self.context.pack_value(builder, kind.dtype, number, place, align=align)
 
+    def fields(self, array):
+        """The address of an array, and the lengths and steps of its axes."""
+        given, kind = self.loadvar(array.name), self.typeof(array.name)
+        data, *axes = (
+            array_field(self.context, self.builder, kind, given, name) for name in ("data", "shape", "strides")
+        )
+        return data, *(cgutils.unpack_tuple(self.builder, each) for each in axes)
+
     def indices(self, index):
         """The indices that an array is read or written at, and their types."""
         value, kind = self.loadvar(index.name), self.typeof(index.name)
@@ -782,12 +875,7 @@ class Statements(Lower):
     def part(self, array, index):
         """The address of a part of an array, and the lengths and steps of the axes that it has left."""
         context, builder, kind = self.context, self.builder, self.typeof(array.name)
-        given = self.loadvar(array.name)
-        data = array_field(context, builder, kind, given, "data")
-        lengths, steps = (
-            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
-            for name in ("shape", "strides")
-        )
+        data, lengths, steps = self.fields(array)
         values, kinds = self.indices(index)
         at = [
             context.cast(builder, each, of, types.intp)
@@ -837,12 +925,37 @@ class Joined(PreLowerStripPhis):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Constants(GenericRewrites):
+    """The pass that finds constant indices and exponents, likewise."""
+
+    def run_pass(self, state):
+        """The function with these as such."""
+        blocks = state.func_ir.blocks
+        for rule in rewrite_registry.rewrites["before-inference"]:
+            found, waiting = rule(state), list(blocks.items())
+            while waiting:
+                place, block = waiting.pop()
+                if found.match(state.func_ir, block, state.typemap, state.calltypes):
+                    blocks[place] = found.apply()
+                    waiting.append((place, blocks[place]))
+        return True
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
-    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
-    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    idle = (
+        *("ir_processing", "with_lifting", "inline_closure_likes", "make_function_op_code_to_jit_function"),
+        *("inline_inlinables", "inline_overloads", "find_literally", "literal_unroll", "LiteralPropagation"),
+        *("nopython_rewrites", "ir_legalization", "dump_parfor_diagnostics"),
+    )
+    """Passes that look for `with`, closures, what is pasted in, `literally`, arithmetic of whole arrays, and for where
+    variables are needed."""
+    own = (
+        *((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined)),
+        (GenericRewrites, Constants),
+    )
     """Passes that are others here."""
 
     def define_pipelines(self):
@@ -850,6 +963,7 @@ class Parts(Compiler):
         state, pipelines = self.state, super().define_pipelines()
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        state.typingctx = Types(state.typingctx)
         for each in pipelines:
             steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
             each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]

@@ -31,28 +31,35 @@ This file, all of it, is yours to use under any terms.
 
 import ctypes
 import math
+import operator
 import os
 import sys
 import threading
+from collections import Counter
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
-from time import sleep
+from time import perf_counter, sleep
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from llvmlite.binding import add_symbol, get_host_cpu_features
+from llvmlite.ir import Constant, IRBuilder
+from llvmlite.ir.instructions import InsertValue
 from numba import njit, types
 from numba.core import cgutils, config
+from numba.core.analysis import compute_cfg_from_blocks, compute_use_defs
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
+from numba.core.ir import Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
+from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
-from numba.core.untyped_passes import ReconstructSSA
+from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
 
@@ -256,25 +263,25 @@ def exp(x):
 
 @vector
 def log_of_normal(x):
-    """ln x within 0.9 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), Cephes' polynomial in r.
+    """ln x within 1 ulp for what is positive, finite and no denormal: x = 2^n (1 + r), a minimax polynomial in r.
 
     1 + r runs from √½ to √2, so that near x = 1 there is n = 0 and nothing cancels.
     """
     bits = f4(x).view(i4)
-    n = i4(bits - i4(0x3F3504F3)) >> i4(23)
-    r = i4(bits - i4(n << i4(23))).view(f4) - f4(1.0)
-    n = f4(i4(n))
-    s = f4(7.0376836292e-2)
-    s = s * r + f4(-1.1514610310e-1)
-    s = s * r + f4(1.1676998740e-1)
-    s = s * r + f4(-1.2420140846e-1)
-    s = s * r + f4(1.4249322787e-1)
-    s = s * r + f4(-1.6668057665e-1)
-    s = s * r + f4(2.0000714765e-1)
-    s = s * r + f4(-2.4999993993e-1)
-    s = s * r + f4(3.3333331174e-1)
-    square = r * r
-    return s * r * square - n * f4(2.12194440e-4) - f4(0.5) * square + r + n * f4(0.693359375)
+    # 2^23 n, as the bits of a float have it
+    n = i4(i4(bits - i4(0x3F3504F3)) & i4(-0x800000))
+    r = i4(bits - n).view(f4) - f4(1.0)
+    s = f4(-7.635847e-2)
+    s = s * r + f4(1.276192e-1)
+    s = s * r + f4(-1.3159676e-1)
+    s = s * r + f4(1.4201622e-1)
+    s = s * r + f4(-1.6623408e-1)
+    s = s * r + f4(2.00012401e-1)
+    s = s * r + f4(-2.50008196e-1)
+    s = s * r + f4(3.33333313e-1)
+    s = s * r + f4(-0.5)
+    # 2^-23 ln 2, to more digits than a float has by chance
+    return s * (r * r) + r + f4(n) * f4(8.262958e-8)
 
 
 @vector
@@ -396,7 +403,8 @@ LANES = 2, 4, 8, 16
 
 def rare(function, x):
     """function(x), where that is called for but few x."""
-    return function(x)
+    with np.errstate(all="ignore"):
+        return function(x)
 
 
 @type_callable(rare)
@@ -411,7 +419,7 @@ def compiled_rare(_, builder, signature, arguments):
     name, x = signature.args[0].typing_key.__name__, arguments[1]
     whole, module = f"rare.{name}.{x.type}", builder.module
     if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]))
+        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
         inner.ret(by_library(inner, name, one.args[0]))
         forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
         names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
@@ -422,7 +430,8 @@ def compiled_rare(_, builder, signature, arguments):
 def for_register(module, name, function, number, lanes):
     """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
     vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
-    form, builder = pure(module, name, ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)]))
+    kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
+    form, builder = pure(module, name, kind, "alwaysinline")
     values, mask = form.args
     result = values
     with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
@@ -443,12 +452,12 @@ def by_library(builder, name, x):
     return value if x.type == double else builder.fptrunc(value, x.type)
 
 
-def pure(module, name, kind):
+def pure(module, name, kind, inlining):
     """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
     become loops by registers late."""
     function = ir.Function(module, kind, name)
     function.linkage = "weak_odr"
-    for attribute in ("noinline", "nounwind", "willreturn", "memory(none)"):
+    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
         set.add(function.attributes, attribute)  # llvmlite does not know all of them
     return function, ir.IRBuilder(function.append_basic_block())
 
@@ -1084,39 +1093,48 @@ def of_sums(d_params, batch, loss_sum):
 
 @inlined
 def differentiate(params, shares, team, work, seed, real):
-    """One forward and one backward pass by all workers of a team, each over its range of the rows:
+    """One forward and one backward pass by all workers of a team, each over the rows of its shards:
     returns the loss, fills the first of the shares.
     """
     batch = real.shape[0]
     worker, _, turns = team
-    first, last = batch * worker // turns.shape[0], batch * (worker + 1) // turns.shape[0]
-    d_params = view(shares, 9283 * worker, (9283,))
-    (loss_sum,) = over_rows(params, d_params, first, last, work, seed, real)
-    loss_sum = f4(joined(loss_sum, team))
+    shards = shares.shape[0]
+    from_shard, to_shard = own_shards(shards, worker, turns)
+    for shard in range(from_shard, to_shard):
+        first, last = batch * shard // shards, batch * (shard + 1) // shards
+        d_params = view(shares, 9283 * shard, (9283,))
+        (loss_sum,) = over_rows(params, d_params, first, last, work, seed, real)
+        put_up(loss_sum, 0, shard, team)
+    d_params = view(shares, 0, (9283,))
+    meet(worker, turns)
+    loss_sum = f4(added_up(0, team))
     loss = 0.0
     if worker == 0 and not is_left(turns):
         loss = of_sums(d_params, batch, loss_sum)
     loss = joined(loss, team)
-    begin, end = 9283 * worker // turns.shape[0], 9283 * (worker + 1) // turns.shape[0]
-    add_shares(shares, begin, end)
+    for shard in range(from_shard, to_shard):
+        begin, end = 9283 * shard // shards, 9283 * (shard + 1) // shards
+        add_shares(shares, begin, end)
     meet(worker, turns)
     return loss
 
 
 @inlined
 def update(params, d_params, moments, t, first, last):
-    """One step of adam, in place; t counts steps from 1."""
+    """One step of adam for the parameters first .. last - 1, in place, by their gradients d_params;
+    t counts steps from 1.
+    """
     begin = first
     end = max(begin, min(last, 4866))
     p = rows(params, begin, end)
-    g = rows(d_params, begin, end)
+    g = rows(d_params, begin - first, end - first)
     m = rows(moments, begin, end)
     v = rows(moments, begin + 4866, end + 4866)
     adam(m, g, v, p, t)
     begin = max(first, 4866)
     end = max(begin, min(last, 9283))
     p = rows(params, begin, end)
-    g = rows(d_params, begin, end)
+    g = rows(d_params, begin - first, end - first)
     m = rows(moments, begin + 4866, end + 4866)
     v = rows(moments, begin + 9283, end + 9283)
     adam(m, g, v, p, t)
@@ -1140,8 +1158,9 @@ def take_steps(params, shares, moments, t, losses, team, work, seed, real_rows):
     out of range or -1, its place in its batch, how many steps were taken, the loss of the last).
     """
     worker, _, turns = team
+    shards = shares.shape[0]
+    from_shard, to_shard = own_shards(shards, worker, turns)
     d_params = view(shares, 0, (9283,))
-    begin, end = 9283 * worker // turns.shape[0], 9283 * (worker + 1) // turns.shape[0]
     count = real_rows.shape[0] // losses.size
     loss = 0.0
     for step in range(losses.size):
@@ -1150,7 +1169,9 @@ def take_steps(params, shares, moments, t, losses, team, work, seed, real_rows):
         loss = differentiate(params, shares, team, work, random_key(seed, t), real)
         if is_left(turns):
             return -1, -1, step, 0.0
-        update(params, d_params, moments, float(t), begin, end)
+        for shard in range(from_shard, to_shard):
+            begin, end = 9283 * shard // shards, 9283 * (shard + 1) // shards
+            update(params, rows(d_params, begin, end), moments, float(t), begin, end)
         meet(worker, turns)
         if worker == 0:
             losses[step] = loss
@@ -1334,11 +1355,46 @@ class Worker(threading.Thread):
             self.idle.append(self)
 
 
+class Pace:
+    """Whether calls are made by a worker for each shard, or by one alone: on a processor that is busy with other
+    programs, workers wait for one that the system has taken off its core.
+
+    Where calls together lose more than a few milliseconds against what one alone has been seen to take, one alone makes
+    them for eight times as long as was lost, and twice as long each time that they are late again soon after.
+    """
+
+    def __init__(self, what, shards):
+        self.what, self.shards, self.calls = what, shards, 0
+        self.alone, self.is_guess = 1.5e-11, True  # seconds for a multiply-add by one worker
+        self.lost, self.rest, self.until = 0.0, 0.0, 0.0
+
+    def is_alone(self):
+        """Whether one worker makes the next call."""
+        return self.until > 0.0 and perf_counter() < self.until
+
+    def took(self, seconds, work, workers):
+        """Notes how long so many workers took for so many multiply-adds."""
+        self.calls += 1
+        if self.calls == 1:  # it may have been compiled first
+            return
+        if workers == 1:
+            self.alone = seconds / work if self.is_guess else min(self.alone, seconds / work)
+            self.is_guess = False
+            return
+        self.lost = max(0.0, self.lost + seconds - 1.5 * work * self.alone)
+        if self.lost > 0.003:
+            now, longest = perf_counter(), 128 * self.lost
+            soon = now < self.until + self.rest
+            self.rest = min(max(8 * self.lost, 2 * self.rest if soon else 0.0), longest)
+            self.lost, self.until = 0.0, now + self.rest
+
+
 class Workers:
     """Threads for shards, made when first needed, and made anew in a process that was forked."""
 
     def __init__(self):
         self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
+        self.paces = {}
 
     def hand(self, part, workers):
         """Has part(worker) done for each of the workers, by threads that do nothing else."""
@@ -1374,7 +1430,7 @@ class Workers:
                 raise error
         return [first, *(result for _, result, _ in rest)]
 
-    def meet(self, part, count, work, turns):
+    def meet(self, part, count, turns):
         """What part(0) gives; part(1) … part(count - 1) are done at the same time, and all meet by turns to the end.
 
         Who stays is called by part(0), who is away is handed a part. Nobody waits for who is interrupted: the turns
@@ -1394,28 +1450,52 @@ class Workers:
                 failed.append(error)
                 turns[worker, 0], turns[worker, 2] = LAST_TURN, AWAY
 
-        with self.limit(work):
-            try:
-                result = part(0, calling=True)
-                if result[0] == -2:
-                    self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY])
-                    result = part(0)
-            except BaseException:
-                turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
-                self.left = [(part, turns), *((kept, old) for kept, old in self.left if (old[1:, 2] != AWAY).any())]
-                raise
+        try:
+            result = part(0, calling=True)
+            if result[0] == -2:
+                self.hand(others, [worker for worker in range(1, count) if turns[worker, 2] == AWAY])
+                result = part(0)
+        except BaseException:
+            turns[:, 0] = LAST_TURN  # of those who have not begun, too; who has goes on telling its own
+            self.left = [(part, turns), *((kept, old) for kept, old in self.left if (old[1:, 2] != AWAY).any())]
+            raise
         if failed:
             raise failed[0]
         turns[0, 3] = os.getpid()
+        return result
+
+    def pace(self, what, shards, work):
+        """How fast calls of about so much work are made, that are cut into so many shards."""
+        key = what, shards, work.bit_length()
+        try:
+            return self.paces[key]
+        except KeyError:
+            return self.paces.setdefault(key, Pace(what, shards))
+
+    def step(self, part, shards, work, turns, steps):
+        """What part(turns, 0) gives, of steps whose shards a worker each makes, or all one alone where that is faster.
+
+        So many multiply-adds each.
+        """
+        if shards == 1:
+            return part(turns, 0)
+        pace = self.pace("step", shards, work)
+        workers = 1 if pace.is_alone() else shards
+        if workers == 1:
+            turns = np.zeros((1, 8), np.int64)
+        with self.limit(work):
+            start = perf_counter()
+            result = self.meet(partial(part, turns), workers, turns)
+            pace.took(perf_counter() - start, work * steps, workers)
         return result
 
 
 WORKERS = Workers()
 
 
-def alone():
-    """A team of one: which worker, a board to add up at, turns to wait for."""
-    return 0, np.empty((2, 1, 0), np.float64), np.zeros((1, 8), np.int64)
+def alone(sums):
+    """A team of one: which worker, a board for so many sums, turns to wait for."""
+    return 0, np.empty((2, 1, sums), np.float64), np.zeros((1, 8), np.int64)
 
 
 def aligned(make, size, kind):
@@ -1538,7 +1618,7 @@ def _steps(params, state, losses, real):
     # a worker may begin when an interrupt has ended the step: what is the state's then is another's
     shares, board, turns, calls, t = state.shares, state.board, state.turns, state.calls, state.step + 1
 
-    def part(worker, calling=False):
+    def part(turns, worker, calling=False):
         return step_entry(
             params.flat,
             shares,
@@ -1555,7 +1635,7 @@ def _steps(params, state, losses, real):
             real,
         )
 
-    _, _, done, loss = WORKERS.meet(part, shards, work, turns)
+    _, _, done, loss = WORKERS.step(part, shards, work, turns, losses.size)
     state.step += done
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss of step {state.step} is {loss}")
@@ -1570,7 +1650,7 @@ def loss_and_gradients(params, real, *, seed=0):
     _, _, loss = gradient_entry(
         params.flat,
         gradients.flat.reshape(1, SIZE),
-        *alone(),
+        *alone(1),
         aligned(np.empty, 717 * batch + 64, f4),
         _seed(seed),
         real,
@@ -1628,6 +1708,7 @@ INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
     *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
@@ -1702,6 +1783,61 @@ class Whole(JITCodeLibrary):
             super()._optimize_final_module()
         finally:
             config.OPT = level
+        if hasattr(self._codegen, "_pass_builder"):
+            # only now are there loops by registers, and calls in them of what is written for registers
+            passes = binding.create_new_module_pass_manager()
+            passes.add_always_inliner_pass()
+            passes.run(self._final_module, self._codegen._pass_builder())
+
+
+class Types:
+    """What Numba knows of types. What an operator makes of numbers is asked once: Numba tries dozens of meanings, those
+    for arrays and lists too, and would at every sum in a module."""
+
+    operators = frozenset((*filter(callable, vars(operator).values()), bool))
+
+    def __init__(self, context):
+        self.context = context
+
+    def __getattr__(self, name):
+        return getattr(self.context, name)
+
+    def resolve_function_type(self, function, given, named):
+        """The signature of a call."""
+        known = isinstance(function, types.Function) and function.typing_key in self.operators
+        if known and not named and all(isinstance(each, (types.Number, types.Boolean)) for each in given):
+            return signature_of(self.context, function, tuple(given))
+        return self.context.resolve_function_type(function, given, named)
+
+
+@cache
+def signature_of(context, function, given):
+    """The signature of an operator's call with these types."""
+    return context.resolve_function_type(function, given, {})
+
+
+class Builder(IRBuilder):
+    """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again, nor is the
+    product of two sizes left to be found."""
+
+    def extract_value(self, whole, place, name=""):
+        """What stands at a place of a value."""
+        wanted = list(place) if isinstance(place, (tuple, list)) else [place]
+        made = whole
+        while isinstance(made, InsertValue):
+            there, rest = list(made.indices), wanted[len(made.indices) :]
+            if there == wanted[: len(there)]:
+                return self.extract_value(made.value, rest) if rest else made.value
+            if wanted == there[: len(wanted)]:
+                break  # only a part of it was put in here
+            made = made.aggregate
+        return super().extract_value(whole, place, name)
+
+    def mul(self, one, other, **how):
+        """A product of whole numbers."""
+        if all(isinstance(each, Constant) and isinstance(each.constant, int) for each in (one, other)):
+            return Constant(one.type, one.constant * other.constant)
+        return super().mul(one, other, **how)
 
 
 class Statements(Lower):
@@ -1723,9 +1859,31 @@ class Statements(Lower):
             return self.struct(result, self.following(*cgutils.unpack_tuple(builder, self.loadvar(expr.value.name))))
         if op in ("pair_first", "pair_second"):
             return builder.extract_value(self.loadvar(expr.value.name), int(op == "pair_second"))
+        if op == "getattr" and expr.attr == "T" and isinstance(self.typeof(expr.value.name), types.Array):
+            data, lengths, steps = self.fields(expr.value)
+            return array_of(self.context, builder, result, data, lengths[::-1], steps[::-1])
         if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
+
+    def setup_function(self, description):
+        """Begins a function."""
+        super().setup_function(description)
+        self.builder = Builder(self.entry_block)
+        self.call_helper = self.call_conv.init_call_helper(self.builder)
+
+    def _find_singly_assigned_variable(self):
+        """Finds the variables that are values in LLVM's text: assigned once, and before all that reads them. The others
+        are places in memory; to Numba so are all that another block reads."""
+        blocks = self.func_ir.blocks
+        assigned = [(each.target.name, place) for place, block in blocks.items() for each in block.find_insts(Assign)]
+        home, times = dict(assigned), Counter(name for name, _ in assigned)
+        before = compute_cfg_from_blocks(blocks).dominators()
+        values = {name for name in home if times[name] == 1}
+        for place, names in compute_use_defs(blocks).usemap.items():
+            written = {each for each in before[place] if each < place}  # when the block is written
+            values -= {name for name in names if home.get(name) not in written}
+        self._singly_assigned_vars, self._blk_local_varmap = values, {}
 
     def struct(self, kind, values):
         """The value that is made of these."""
@@ -1780,6 +1938,14 @@ class Statements(Lower):
             place = builder.gep(data, [loop.index])
             self.context.pack_value(builder, kind.dtype, number, place, align=align)
 
+    def fields(self, array):
+        """The address of an array, and the lengths and steps of its axes."""
+        given, kind = self.loadvar(array.name), self.typeof(array.name)
+        data, *axes = (
+            array_field(self.context, self.builder, kind, given, name) for name in ("data", "shape", "strides")
+        )
+        return data, *(cgutils.unpack_tuple(self.builder, each) for each in axes)
+
     def indices(self, index):
         """The indices that an array is read or written at, and their types."""
         value, kind = self.loadvar(index.name), self.typeof(index.name)
@@ -1802,12 +1968,7 @@ class Statements(Lower):
     def part(self, array, index):
         """The address of a part of an array, and the lengths and steps of the axes that it has left."""
         context, builder, kind = self.context, self.builder, self.typeof(array.name)
-        given = self.loadvar(array.name)
-        data = array_field(context, builder, kind, given, "data")
-        lengths, steps = (
-            cgutils.unpack_tuple(builder, array_field(context, builder, kind, given, name))
-            for name in ("shape", "strides")
-        )
+        data, lengths, steps = self.fields(array)
         values, kinds = self.indices(index)
         at = [
             context.cast(builder, each, of, types.intp)
@@ -1857,12 +2018,37 @@ class Joined(PreLowerStripPhis):
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class Constants(GenericRewrites):
+    """The pass that finds constant indices and exponents, likewise."""
+
+    def run_pass(self, state):
+        """The function with these as such."""
+        blocks = state.func_ir.blocks
+        for rule in rewrite_registry.rewrites["before-inference"]:
+            found, waiting = rule(state), list(blocks.items())
+            while waiting:
+                place, block = waiting.pop()
+                if found.match(state.func_ir, block, state.typemap, state.calltypes):
+                    blocks[place] = found.apply()
+                    waiting.append((place, blocks[place]))
+        return True
+
+
 class Parts(Compiler):
     """How what entries call is compiled."""
 
-    idle = ("ir_processing", "with_lifting", "inline_closure_likes", "nopython_rewrites", "ir_legalization")
-    """Passes that look for `with`, for closures, for arithmetic of whole arrays, and for where variables are needed."""
-    own = ((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined))
+    idle = (
+        *("ir_processing", "with_lifting", "inline_closure_likes", "make_function_op_code_to_jit_function"),
+        *("inline_inlinables", "inline_overloads", "find_literally", "literal_unroll", "LiteralPropagation"),
+        *("nopython_rewrites", "ir_legalization", "dump_parfor_diagnostics"),
+    )
+    """Passes that look for `with`, closures, what is pasted in, `literally`, arithmetic of whole arrays, and for where
+    variables are needed."""
+    own = (
+        *((NativeLowering, Lowering), (ReconstructSSA, Assigned), (PreLowerStripPhis, Joined)),
+        (GenericRewrites, Constants),
+    )
     """Passes that are others here."""
 
     def define_pipelines(self):
@@ -1870,6 +2056,7 @@ class Parts(Compiler):
         state, pipelines = self.state, super().define_pipelines()
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
+        state.typingctx = Types(state.typingctx)
         for each in pipelines:
             steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
             each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
@@ -2438,6 +2625,15 @@ AWAY, STAYS, CALLED = 0, 1, 2  # what a worker does between calls, in turns[work
 
 
 @kernel
+def own_shards(shards, worker, turns):
+    """Which of so many shards a worker makes, the first and the one after the last: one, or several where there are
+    fewer workers. What they give depends on the shards, not on who makes them.
+    """
+    workers = turns.shape[0]
+    return shards * worker // workers, shards * (worker + 1) // workers
+
+
+@kernel
 def add_up(values, team):
     """Adds to an array what the others of a team hold in theirs, in their order; all wait for each other there.
 
@@ -2469,6 +2665,24 @@ def joined(value, team):
         for other in range(1, turns.shape[0]):
             total += board[half, other, 0]
     return total
+
+
+@kernel
+def put_up(value, place, shard, team):
+    """Puts on the board what a shard adds to a sum."""
+    worker, board, turns = team
+    board[turns[worker, 1] % 2, shard, place] = value
+
+
+@kernel
+def added_up(place, team):
+    """What all shards add to a sum, in their order, once all have met."""
+    worker, board, turns = team
+    half = (turns[worker, 1] - 1) % 2
+    found = board[half, 0, place]
+    for shard in range(1, board.shape[1]):
+        found += board[half, shard, place]
+    return found
 
 
 @kernel
@@ -2519,9 +2733,9 @@ def all_called(turns):
 
 @kernel
 def called_again(worker, turns):
-    """Stays for a while, some tenth of a millisecond, and says whether there was a call meanwhile."""
+    """Stays for a while, some tenths of a millisecond, and says whether there was a call meanwhile."""
     rounds = 0
-    while stays_uncalled(turns, worker) and rounds < 4608:
+    while stays_uncalled(turns, worker) and rounds < 6144:
         rounds += 1
         if rounds > 4096:
             give_way()

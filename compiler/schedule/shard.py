@@ -75,7 +75,7 @@ class Rows:
 
     @property
     def need_all(self) -> bool:
-        """Whether workers meet in the middle of their rows: then none can make the rows of several one after another."""
+        """Whether workers meet in the middle of their rows: then none can make those of several one after another."""
         return bool(self.met or self.by_all)
 
 
