@@ -38,7 +38,7 @@ from .layout import ModuleSpec, Parameter, UpdateProgram
 from .lines import HARD, INDENT, WIDTH, broken, columns, shape_text
 from .names import MODULE_NAMES, Names
 from .predicted import Predicted, joint_of, part_name
-from .prelude import WHOLE, prelude_imports, prelude_source
+from .prelude import prelude_imports, prelude_parts
 from .render import render
 from .rounds import RANGE
 from .sharded import ShardedCallers
@@ -138,8 +138,7 @@ class _Module:
         text = parts + kernels + drivers
         laid = (name for name in ("view", "rows", "windows") if f"{name}(" in text and re.search(rf"\b{name}\(", text))
         self.calls |= dict.fromkeys(laid)
-        vector = prelude_source((name for name in self.calls if name not in WHOLE), spec.dtype)
-        plumbing = prelude_source(("compilers", *(name for name in self.calls if name in WHOLE)), spec.dtype)
+        vector, plumbing = prelude_parts(("compilers", *self.calls), spec.dtype)
         wrappers = callers.text()
         return render(
             "module.py.j2",

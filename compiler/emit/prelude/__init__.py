@@ -27,7 +27,7 @@ AVAILABLE: tuple[str, ...] = (
 
 
 def prelude_source(names: Iterable[str], dtype: str) -> str:
-    """The definitions of `names` and of all that they use, each once, and each before those that use it.
+    """The definitions of `names` and of all that they use, each once: vector functions, then what is written for Numba.
 
     Two blank lines lie between definitions, and there is none at the ends. The text stands on the names `np`, `f4`,
     `f8`, `i4`, `i8`, `u4`, `u8` and `vector` (those of `scope.py`) and on what `prelude_imports` brings.
@@ -36,8 +36,17 @@ def prelude_source(names: Iterable[str], dtype: str) -> str:
         names: any of AVAILABLE.
         dtype: "float32" or "float64".
     """
+    return "\n\n\n".join(text for text in prelude_parts(names, dtype) if text)
+
+
+def prelude_parts(names: Iterable[str], dtype: str) -> tuple[str, str]:
+    """As `prelude_source`, in two: vector functions, which say what is computed, and what is written for Numba."""
     definitions = _definitions(dtype)
-    return "\n\n\n".join(definitions[name] for name in _with_what_they_use(names, definitions))
+    wanted = _with_what_they_use(names, definitions)
+    vector, for_numba = (
+        "\n\n\n".join(definitions[name] for name in wanted if (name in WHOLE) is whole) for whole in (False, True)
+    )
+    return vector, for_numba
 
 
 def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
@@ -53,7 +62,7 @@ def prelude_words(names: Iterable[str], dtype: str) -> tuple[str, ...]:
 
 
 def _with_what_they_use(names: Iterable[str], definitions: dict[str, str]) -> list[str]:
-    """In the order of the files, which define before they use."""
+    """In the order of the files."""
     wanted: set[str] = set()
     waiting = list(names)
     while waiting:

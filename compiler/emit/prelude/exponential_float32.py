@@ -5,7 +5,7 @@
 import numpy as np
 
 from .rare import rare
-from .scope import f4, f8, i4, i8, u4, vector
+from .scope import f4, f8, i4, i8, vector
 
 
 @vector
@@ -78,8 +78,8 @@ def log_of_normal(x):
 def log(x):
     """ln x within 1 ulp; of what is not positive, infinite, NaN or a denormal, by the C library."""
     x = f4(x)
-    value = log_of_normal(x)
-    if u4(x.view(i4) - i4(0x00800000)) >= u4(0x7F000000):
+    value = log_of_normal(abs(x))
+    if not f4(1.1754944e-38) <= x <= f4(3.4028235e38):
         value = rare(np.log, x)
     return value
 

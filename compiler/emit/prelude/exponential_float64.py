@@ -5,7 +5,7 @@
 import numpy as np
 
 from .rare import rare
-from .scope import f8, i8, u8, vector
+from .scope import f8, i8, vector
 
 
 @vector
@@ -89,8 +89,8 @@ def log_of_normal(x):
 def log(x):
     """ln x within 1 ulp; of what is not positive, infinite, NaN or a denormal, by the C library."""
     x = f8(x)
-    value = log_of_normal(x)
-    if u8(x.view(i8) - i8(0x0010000000000000)) >= u8(0x7FE0000000000000):
+    value = log_of_normal(abs(x))
+    if not f8(2.2250738585072014e-308) <= x <= f8(1.7976931348623157e308):
         value = rare(np.log, x)
     return value
 
