@@ -416,6 +416,11 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a frozen pattern for nothing": ("freeze head.*", "pattern-fits-nothing", "no parameter fits head.*"),
     "an unknown option": ("optimize sgd(lr = 1), clip = 2", "unknown-keyword", "optimize has no option clip"),
     "clipping by nothing": ("optimize sgd(lr = 1), clip_norm = 0", "wrong-argument", "clip_norm is a number above 0"),
+    "clipping by two lengths": (
+        "optimize sgd(lr = 1), clip_norm = 1\noptimize w with sgd(lr = 1), clip_norm = 2",
+        "several-limits",
+        "give it on one line; clip_value is of its own line",
+    ),
     "clipping by a tensor": (
         "optimize sgd(lr = 1), clip_value = c",
         "wrong-argument",

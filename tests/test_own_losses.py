@@ -105,3 +105,21 @@ def test_a_model_without_a_loss_has_no_others() -> None:
     text = "param w ~ ones\ninput x\na = w * x\npredict a\noptimize w with sgd(lr = 1) for a\n"
     with pytest.raises(gradc.GradcError, match="and the model has no loss"):
         emit(text)
+
+
+@pytest.mark.parametrize("line", [0, 1])
+def test_clipping_by_norm_is_over_all_gradients_whichever_line_says_it(line: int) -> None:
+    lines = GAME.splitlines()
+    lines[-2 + line] = lines[-2 + line].replace("0.1)", "0.1), clip_norm = 0.05").replace("0.2)", "0.2), clip_norm = 0.05")
+    module = load_plain(emit("\n".join(lines) + "\n", dtype="float64"))
+    rng = np.random.default_rng(1)
+    x, z = rng.normal(size=(2, 6, 2))
+    params = module.init(3)
+    _, gradients = module.loss_and_gradients(params, x, z)
+    scale = 0.05 / (np.sqrt(np.sum(np.array(gradients.flat) ** 2)) + 1e-6)
+    assert scale < 1
+    before = {name: np.array(params[name]) for name in module.PARAMS}
+    module.train_step(params, module.init_state(params), x, z)
+    for name, value in before.items():
+        rate = 0.2 if name in CRITIC else 0.1
+        assert_close(params[name], value - rate * scale * gradients[name], name)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from gradc.errors import Span
+from gradc.errors import Label, Span
 from gradc.graph.index import dim, number
 from gradc.nearest import did_you_mean
 
@@ -195,17 +195,20 @@ def _argument(world: World, name: str, value: Value, context: Context) -> Value:
 
 
 def _clip(world: World, group: Group, scope: Scope, model: Scope) -> None:
+    """Clips g: by norm, whichever line says so, since that is over all gradients; by value where its own line does."""
+    if group.scale:
+        g, span = syntax.Name(group.line.span, "g"), group.line.span
+        _next_gradient(world, scope, syntax.Binary(span, "*", g, syntax.Name(span, group.scale)))
     for option in group.line.options:
-        span = option.span
-        g = syntax.Name(span, "g")
-        if option.name == "clip_norm":
-            value: syntax.Expression = syntax.Binary(span, "*", g, syntax.Name(span, group.scale or ""))
-        else:
-            limit = syntax.Argument(span, None, literal(world, option, model))
-            value = syntax.Call(span, "clip_value", span, None, (syntax.Argument(span, None, g), limit))
-        # the rule's frame stands in the library, and this text in the model's file
-        name = world.unique("g")
-        whole_equation(world, scope, "g", (name, name), value, span)
+        if option.name == "clip_value":
+            g = syntax.Name(option.span, "g")
+            _next_gradient(world, scope, _call(option.span, "clip_value", g, literal(world, option, model)))
+
+
+def _next_gradient(world: World, scope: Scope, value: syntax.Expression) -> None:
+    """What `g` is from here on. The rule's frame stands in the library, and this text in the model's file."""
+    name = world.unique("g")
+    whole_equation(world, scope, "g", (name, name), value, value.span)
 
 
 def literal(world: World, option: syntax.Argument, model: Scope) -> syntax.Number:
@@ -270,15 +273,15 @@ def _result(
 # ---------------------------------------------------------------- clipping by norm
 
 
-def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
-                model: Scope) -> tuple[tuple[core.Tensor, ...], tuple[core.Equation, ...], dict[int, str]]:  # fmt: skip
-    """The scalars that clip by norm, from all gradients as one axis; their names, by the identity of the line."""
-    options = [(line, o) for line in lines for o in line.options if o.name == "clip_norm"]
-    names: dict[int, str] = {}
+def clip_scale(world: World, lines: Sequence[syntax.Optimize], total: int,
+               model: Scope) -> tuple[tuple[core.Tensor, ...], tuple[core.Equation, ...], str | None]:  # fmt: skip
+    """The scalar that clips by norm, from all gradients as one axis, and its name: of all lines, whichever says it."""
+    options = [option for line in lines for option in line.options if option.name == "clip_norm"]
     if not options:
-        return (), (), names
+        return (), (), None
+    limit = _one_limit(world, options, model)
     with rule_tables(world) as tables:
-        span = options[0][1].span
+        span = options[0].span
         scope = Scope(replace(model.frame, order=(0,)))
         axis = core.Axis("n", number(total))
         scope.define(GRADIENT, Given(tensor_value(span, GRADIENT, (axis,), Kind.REAL)))
@@ -287,14 +290,26 @@ def clip_scales(world: World, lines: Sequence[syntax.Optimize], total: int,
         squares = _call(span, "sum", syntax.Binary(span, "^", syntax.Name(span, GRADIENT), two))
         norm_name = world.unique("gradient_norm")
         whole_equation(world, scope, norm_name, (norm_name, norm_name), _call(span, "sqrt", squares), span)
-        for line, option in options:
-            name = world.unique("clip_scale")
-            norm = syntax.Name(option.span, "gradient_norm")
-            value = _call(option.span, "clip_norm_scale", norm, literal(world, option, model))
-            whole_equation(world, scope, name, (name, name), value, option.span)
-            names[id(line)] = name
+        name = world.unique("clip_scale")
+        value = _call(span, "clip_norm_scale", syntax.Name(span, norm_name), limit)
+        whole_equation(world, scope, name, (name, name), value, span)
         run(world, (), scope)
-        return ordered(tables.tensors), ordered(tables.equations), names
+        return ordered(tables.tensors), ordered(tables.equations), name
+
+
+def _one_limit(world: World, options: Sequence[syntax.Argument], model: Scope) -> syntax.Number:
+    """The limit that the lines give, which is that of all gradients together: several lines may only repeat it."""
+    limits = [literal(world, option, model) for option in options]
+    if any(limit.value != limits[0].value for limit in limits):
+        labels = [Label(option.span, str(decimal(limit.value))) for option, limit in zip(options, limits, strict=True)]
+        raise Refused(
+            "several-limits",
+            "clip_norm is over all gradients, whatever their line, and has several values here",
+            options[1].span,
+            labels,
+            help="give it on one line; clip_value is of its own line",
+        )
+    return limits[0]
 
 
 def _call(span: Span, function: str, *values: syntax.Expression) -> syntax.Call:

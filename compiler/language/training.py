@@ -14,7 +14,7 @@ from .load import leaves_folder
 from .outputs import tensor_name
 from .places import Context, Place
 from .refusal import Echo, Refused
-from .rules import Group, clip_scales, size_of_leaf, updates_of
+from .rules import Group, clip_scale, size_of_leaf, updates_of
 from .scopes import Given, Scope
 from .values import POISON, Element, described
 from .world import World, ordered
@@ -129,14 +129,14 @@ def _training(world: World, scope: Scope, lines: Sequence[syntax.Optimize], leav
     trained = [leaf for leaf in leaves if leaf.name not in frozen]
     owners = _owners(world, lines, leaves, trained, scope)
     total = sum(size_of_leaf(leaf) for leaf in trained)
-    tensors, equations, scales = clip_scales(world, lines, total, scope) if total else ((), (), {})
+    tensors, equations, scale = clip_scale(world, lines, total, scope) if total else ((), (), None)
     updates: list[core.Update] = []
     for line in lines:
         own = tuple(leaf for leaf in trained if owners.get(leaf.name) is line)
         text = world.text(line.span) if any(line is s for s in world.statements) else DEFAULT
         try:
             loss = _own_loss(world, line.loss, scope) if line.loss is not None else None
-            updates.extend(updates_of(world, Group(line, text, own, scales.get(id(line)), loss), scope))
+            updates.extend(updates_of(world, Group(line, text, own, scale, loss), scope))
         except Refused as refused:
             world.report(refused, scope.frame)
     return core.Training(tensors, equations, tuple(updates))
