@@ -349,6 +349,19 @@ def test_names_may_be_words_of_python() -> None:
     assert found.predictions[0].name == "None"
 
 
+def test_a_word_of_a_header_is_itself_beside_a_dim_or_function_of_its_name() -> None:
+    """`batch` is a dim of the file, `relu` a definition of the library: compared with words, both are words."""
+    lines = """def layer(x[b, i], norm = batch | none, act = relu | tanh):
+    if norm == batch: x = batch_norm(x)
+    if relu != act: return tanh(x)
+    else: return relu(x)
+h = layer(x)
+o = layer(h, norm = none, act = tanh)
+"""
+    assert parameters(lines) == ["h.x.gain", "h.x.offset"]
+    assert shape(lines) == "batch, 6"
+
+
 # ---------------------------------------------------------------- training
 
 

@@ -79,7 +79,7 @@ def _check_position(statement: syntax.Statement, scope: Scope) -> None:
             "after-return",
             "nothing comes after `return`",
             statement.span,
-            help="move it above the `return`, or delete it",
+            help="move it above the `return`, or delete it; where that stands in an `if`, into its `else:`",
         )
 
 

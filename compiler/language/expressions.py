@@ -5,6 +5,7 @@ tensors have files of their own.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import assert_never
 
 from . import core, syntax
@@ -13,7 +14,7 @@ from .calls import call_definition, call_over
 from .extents import REDUCERS
 from .gradients import gradient_value
 from .mends import AXIS_WORDS, over_index, signature
-from .naming import BUILT_IN, RANDOM, TENSOR_FUNCTIONS, name_value, unknown_function
+from .naming import BUILT_IN, RANDOM, TENSOR_FUNCTIONS, is_word, name_value, unknown_function
 from .places import Place
 from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
@@ -131,9 +132,9 @@ def _pipe(world: World, node: syntax.Binary, place: Place) -> Value:
 def _comparison(world: World, node: syntax.Comparison, place: Place) -> Value:
     left = world.value(node.operands[0], place)
     result: Value | None = None
-    for sign, operand in zip(node.operators, node.operands[1:], strict=True):
-        right = world.value(operand, _where_it_is(result, True, place) if isinstance(result, Element) else place)
-        pair, left = [left, right], right
+    for sign, nodes in zip(node.operators, pairwise(node.operands), strict=True):
+        right = world.value(nodes[1], _where_it_is(result, True, place) if isinstance(result, Element) else place)
+        pair, left = _words(nodes, [left, right], place), right
         part = _words_equal(sign, pair, node)
         if part is None:
             pair = pair[::-1] if sign in TURNED else pair
@@ -141,6 +142,18 @@ def _comparison(world: World, node: syntax.Comparison, place: Place) -> Value:
         result = part if result is None else by_element("and", [result, part], node, world, place)
     assert result is not None
     return result
+
+
+def _words(nodes: Sequence[syntax.Expression], pair: list[Value], place: Place) -> list[Value]:
+    """Beside a word, a name that the header lists is that word, whatever else has the name: `if norm == batch`."""
+    if not any(isinstance(value, Word) for value in pair):
+        return pair
+    return [
+        Word(node.name)
+        if not isinstance(value, Word) and isinstance(node, syntax.Name) and is_word(node.name, place)
+        else value
+        for node, value in zip(nodes, pair, strict=True)
+    ]
 
 
 def _words_equal(sign: str, pair: Sequence[Value], node: syntax.Comparison) -> Value | None:

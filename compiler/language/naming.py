@@ -47,7 +47,7 @@ def name_value(world: World, node: syntax.Name, place: Place) -> Value:
     definition = world.definition(name, node.span)
     if definition is not None or name in ARITY:
         return Function(name, definition)
-    if _is_word(name, place):
+    if is_word(name, place):
         return Word(name)
     if name in BUILT_IN:
         message = f"{name} is a function, and a value is wanted here"
@@ -55,7 +55,7 @@ def name_value(world: World, node: syntax.Name, place: Place) -> Value:
     raise unknown_name(world, node, place)
 
 
-def _is_word(name: str, place: Place) -> bool:
+def is_word(name: str, place: Place) -> bool:
     """Whether a name is one of the words that the header around it lists: `if padding == same`."""
     definition = place.context.frame.definition
     return definition is not None and any(name in parameter.choices for parameter in definition.parameters)
