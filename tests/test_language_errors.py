@@ -226,6 +226,11 @@ CASES: dict[str, tuple[str, str, str]] = {
         "cycle",
         "o depends on itself, and nothing else tells what index i runs over",
     ),
+    "a cycle of names that there were before": (
+        "u[i] = r[i]\nv[i] = r[i]\nrepeat 2:\n    u[i] = v[i] * 2\n    v[i] = u[i] + 1",
+        "cycle",
+        "keep it under another name, above these: old = v",
+    ),
     "a cycle through a whole tensor": ("a[i] = b[i] + r[i]\nu = tanh(a)\nb[i] = u[i]", "cycle", "depend on each other"),
     "a gradient in its own cycle": (
         "l = sum(r) + sum(grad(l, r))",

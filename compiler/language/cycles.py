@@ -5,7 +5,8 @@ elaborated, what depends on it in turn can be asked for: its extents are not tol
 wait until it is their turn.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from gradc.errors import Label, Span
 from gradc.graph.cycles import components
@@ -114,16 +115,18 @@ def waits_for(world: World, group: Group) -> bool:
 # ---------------------------------------------------------------- refusals
 
 
-def cycle_refusal(entry: Thunk | Group, unknown: Sequence[str] = ()) -> Refused:
+def cycle_refusal(entry: Thunk | Group, unknown: Mapping[str, Span] = MappingProxyType({})) -> Refused:
     """What is said of an equation that needs its own value before it has one, or its own extents to find those of the
-    indices `unknown`."""
+    indices `unknown`, which stand there."""
     way = way_to(entry, (entry,)) or [entry, entry]
     spans = [each.span if isinstance(each, Thunk) else each.equations[0].span for each in way[:-1]]
     names = [each.name for each in way]
     calls = nodes(*(root for each in way for root in _right_sides(each)))
     if any(isinstance(node, syntax.Call) and node.function == "grad" for node in calls):
         return _gradient_error(names, spans)
-    return _measure_error(names, spans, unknown) if unknown else _cycle_error(names, spans)
+    groups = sorted((each for each in way if isinstance(each, Group)), key=lambda each: each.equations[0].order)
+    again = _made_again((each.name, each.shown) for each in groups)
+    return _measure_error(names, spans, unknown, again) if unknown else _cycle_error(names, spans, again)
 
 
 def gradient_cycle(world: World, node: syntax.Call, place: Place) -> Refused | None:
@@ -141,17 +144,21 @@ def gradient_cycle(world: World, node: syntax.Call, place: Place) -> Refused | N
     return None
 
 
-def _measure_error(names: Sequence[str], spans: Sequence[Span], unknown: Sequence[str]) -> Refused:
-    indices = f"index {unknown[0]} runs" if len(unknown) == 1 else f"indices {' and '.join(unknown)} run"
+def _measure_error(
+    names: Sequence[str], spans: Sequence[Span], unknown: Mapping[str, Span], again: str | None
+) -> Refused:
+    indices = f"index {next(iter(unknown))} runs" if len(unknown) == 1 else f"indices {' and '.join(unknown)} run"
     who = f"{names[0]} depends on itself" if len(set(names)) == 1 else "these depend on each other"
     message = f"{who}, and nothing else tells what {indices} over: {' → '.join(names)}"
-    labels = [Label(span, "") for span in dict.fromkeys(spans)]
+    labels = [Label(span, "") for span in dict.fromkeys((*unknown.values(), *spans))]
     return Refused(
         "cycle",
         message,
-        spans[0],
+        labels[0].span,
         labels,
-        help=f"in a recurrence, where each reads what is earlier or later, state it: "
+        help=_kept_apart(again)
+        if again
+        else f"in a recurrence, where each reads what is earlier or later, state it: "
         f"[{', '.join(f'{index}: 10' for index in unknown)}]",
     )
 
@@ -166,7 +173,7 @@ def _gradient_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
     return Refused("cycle", f"a gradient is part of what it is of: {through}", spans[0], labels, help=STEPS_BY_REPEAT)
 
 
-def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
+def _cycle_error(names: Sequence[str], spans: Sequence[Span], again: str | None) -> Refused:
     through = " → ".join(names)
     if len(set(names)) == 1:
         message = f"{names[0]} depends on itself, and not at an earlier place of an index"
@@ -178,7 +185,9 @@ def _cycle_error(names: Sequence[str], spans: Sequence[Span]) -> Refused:
         message,
         spans[0],
         labels,
-        help=f"the cycle is {through}, each reading the next; a recurrence reads what is earlier or later along "
+        help=_kept_apart(again)
+        if again
+        else f"the cycle is {through}, each reading the next; a recurrence reads what is earlier or later along "
         "one index, as in h[b, t - 1, j], and never both ways",
     )
 
@@ -221,7 +230,22 @@ def _named(cycle: Sequence[Equation], known: Collection[str]) -> Refused:
     names = [name for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
     if len(names) > 1 and names[0] == names[-1]:
         names.pop()
-    return _cycle_error([*names, names[0]], [equation.origin.span for equation in cycle])
+    spans = [equation.origin.span for equation in cycle]
+    written = (equation.origin.text.partition("[")[0].strip() for equation in cycle)
+    again = _made_again(zip((_owner(equation.target, known) for equation in cycle), written, strict=True))
+    return _cycle_error([*names, names[0]], spans, again)
+
+
+def _made_again(cycle: Iterable[tuple[str, str]]) -> str | None:
+    """The last of the tensors, by name and as written, whose name there was above already: it has a count, `g_2`."""
+    return next((as_is for name, as_is in reversed([*cycle]) if name.rpartition(".")[2].startswith(f"{as_is}_")), None)
+
+
+def _kept_apart(again: str) -> str:
+    return (
+        f"index equations see those below them in their block: the {again} that is read is the one made here; "
+        f"for the one before, keep it under another name, above these: old = {again}"
+    )
 
 
 def _owner(name: str, known: Collection[str]) -> str:

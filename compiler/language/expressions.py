@@ -13,6 +13,7 @@ from .arithmetic import ARITY, needs_condition
 from .calls import call_definition, call_over
 from .extents import REDUCERS
 from .gradients import gradient_value
+from .indices import stray_binder
 from .mends import AXIS_WORDS, over_index, signature
 from .naming import BUILT_IN, RANDOM, TENSOR_FUNCTIONS, is_word, name_value, unknown_function
 from .places import Place
@@ -20,7 +21,6 @@ from .reads import read
 from .reductions import is_whole_reduction, of_whole, over_indices
 from .refusal import Refused
 from .scopes import Given
-from .unparse import unparse
 from .values import POISON, Array, Element, Function, Items, Value, Word, constant, described, truth
 from .whole import by_element, concat, product, reshape, transpose
 from .world import World
@@ -78,12 +78,7 @@ def _stray(node: syntax.Text | syntax.Ellipsis | syntax.Binder) -> Refused:
                 node.span,
                 help="write x[..., i], or mean[...](x[..., c])",
             )
-    return Refused(
-        "stray-binder",
-        f"the extent of {node.name} is stated on the left side or in a reduction",
-        node.span,
-        help=f"write y[{node.name}: {unparse(node.extent)}] = … or sum[{node.name}: {unparse(node.extent)}](…)",
-    )
+    return stray_binder(node)
 
 
 def _binary(world: World, node: syntax.Binary, place: Place) -> Value:

@@ -15,7 +15,7 @@ from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
 
 from . import core, syntax
 from .cycles import in_one_cycle, measuring
-from .indices import described_read, index_name, shown_base, two_dots, wrong_count
+from .indices import described_read, index_name, shown_base, stray_binder, two_dots, wrong_count
 from .places import Place
 from .refusal import Echo, Refused
 from .scopes import Group, Size, Thunk
@@ -143,17 +143,9 @@ class _Search:
         match node:
             case syntax.Subscript():
                 self._read(node, env)
-            case syntax.Call(function=function, indices=indices) if indices is not None and function in REDUCERS:
-                inner = self.variables(indices, env)
-                if len(inner) < sum(not isinstance(i, syntax.Ellipsis) for i in indices):
-                    raise Refused(
-                        "index-hides", f"{function}[…] lists an index twice", node.span, help="list each index once"
-                    )
-                self.reductions[id(node)] = list(inner.values())
-                self._walk_all([a.value for a in node.arguments], {**env, **inner})
-            case syntax.Call(indices=indices):
-                inner = self._over(indices or (), env)
-                if inner:
+            case syntax.Call():
+                inner = self._over(node, env)
+                if inner or (node.indices is not None and node.function in REDUCERS):
                     self.reductions[id(node)] = list(inner.values())
                 self._walk_all([a.value for a in node.arguments], {**env, **inner})
             case syntax.Unary(operand=operand):
@@ -169,10 +161,20 @@ class _Search:
                 self._conditional(node, env)
             case syntax.List(items=items):
                 self._walk_all(items, env)
+            case syntax.Binder():
+                raise stray_binder(node)
 
-    def _over(self, indices: Sequence[syntax.Expression], env: Env) -> dict[str, Variable]:
-        """The index that a definition reduces: `variance[k](x[i, k])`; one of the equation is not new."""
-        return self.variables([i for i in indices if isinstance(i, syntax.Name) and i.name not in env], env)
+    def _over(self, node: syntax.Call, env: Env) -> dict[str, Variable]:
+        """The indices that a call is over. A definition, `variance[k](x[i, k])`, may have one of the equation, which is
+        not new."""
+        indices = node.indices or ()
+        if node.indices is None or node.function not in REDUCERS:
+            return self.variables([i for i in indices if isinstance(i, syntax.Name) and i.name not in env], env)
+        inner = self.variables(indices, env)
+        if len(inner) < sum(not isinstance(i, syntax.Ellipsis) for i in indices):
+            what = f"{node.function}[…] lists an index twice"
+            raise Refused("index-hides", what, node.span, help="list each index once")
+        return inner
 
     def _walk_all(self, parts: Sequence[syntax.Expression], env: Env) -> None:
         for part in parts:

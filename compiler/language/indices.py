@@ -10,6 +10,7 @@ from . import core, syntax
 from .mends import LETTERS, missing_subscripts
 from .places import Context
 from .refusal import Refused
+from .unparse import unparse
 from .values import shown
 from .world import World
 
@@ -45,6 +46,17 @@ def described_read(world: World, node: syntax.Subscript, axes: tuple[core.Axis, 
     made = "declared" if any(leaf.name == tensor for _, leaf in world.tables.leaves) else "made"
     where = f"{span.line}:{span.column}" if span.file == node.span.file else str(span)
     return f"{name} is {made} at {where} as [{', '.join(axis.name or str(axis.extent) for axis in axes)}]"
+
+
+def stray_binder(node: syntax.Binder) -> Refused:
+    """What is said of `(i: 10)` on a right side, outside of what a reduction lists."""
+    extent = unparse(node.extent)
+    return Refused(
+        "stray-binder",
+        f"the extent of {node.name} is stated on the left side or in a reduction",
+        node.span,
+        help=f"write y[{node.name}: {extent}] = … or sum[{node.name}: {extent}](…)",
+    )
 
 
 def suggested_order(node: syntax.Subscript, axes: tuple[core.Axis, ...],

@@ -122,6 +122,17 @@ VALUES = (
         refuses=of("NUMBER PLUS RSQB"),
     ),
     Row(
+        "several-outputs",
+        "a comma stands between two values, and each of them has a line of its own",
+        "write the word again on the next line: predict a = …, then predict b = …",
+        ("predict mu, var", "predict p = softmax(x), q = x", "metric a = mean(x), b = max(x)", "predict x[0], y"),
+        at=of("COMMA"),
+        before=of("NAME FULL_NAME RPAR RSQB"),
+        starts=of("PREDICT METRIC"),
+        inside=("",),
+        label="",
+    ),
+    Row(
         "comma-in-number",
         "a comma stands between two values, and one is wanted here",
         "a number is written in one piece: 1500; several values stand in a list, [1, 500]",

@@ -56,8 +56,8 @@ class Settling:
         self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
-                unknown = dict.fromkeys(v.name for v in self.told.all if v.extent is None)
-                raise cycle_refusal(self.told.circular, tuple(unknown))
+                unknown = {v.name: v.span for v in self.told.all if v.extent is None}
+                raise cycle_refusal(self.told.circular, unknown)
             if variable.extent is None:
                 raise _undetermined(variable)
             self._check_extent(variable)
