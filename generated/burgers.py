@@ -255,71 +255,6 @@ def cos(x):
     return value
 
 
-# How many numbers a register may have.
-LANES = 2, 4, 8, 16
-
-
-def rare(function, x):
-    """function(x), where that is called for but few x."""
-    with np.errstate(all="ignore"):
-        return function(x)
-
-
-@type_callable(rare)
-def type_of_rare(_):
-    """What compiled code takes it for: a number like x."""
-    return lambda function, x: x
-
-
-@lower_builtin(rare, types.Any, types.Float)
-def compiled_rare(_, builder, signature, arguments):
-    """What it is in compiled code: a function with forms for registers."""
-    name, x = signature.args[0].typing_key.__name__, arguments[1]
-    whole, module = f"rare.{name}.{x.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
-        inner.ret(by_library(inner, name, one.args[0]))
-        forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [x])
-
-
-def for_register(module, name, function, number, lanes):
-    """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
-    vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
-    kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
-    form, builder = pure(module, name, kind, "alwaysinline")
-    values, mask = form.args
-    result = values
-    with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
-        for at in map(ir.IntType(32), range(lanes)):
-            value = by_library(builder, function, builder.extract_element(values, at))
-            result = builder.insert_element(result, value, at)
-        builder.ret(result)
-    builder.ret(values)
-    return form
-
-
-def by_library(builder, name, x):
-    """The library's function of a number, in float64."""
-    double = ir.DoubleType()
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double]), name)
-    wide = x if x.type == double else builder.fpext(x, double)
-    value = builder.call(function, [wide])
-    return value if x.type == double else builder.fptrunc(value, x.type)
-
-
-def pure(module, name, kind, inlining):
-    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
-    become loops by registers late."""
-    function = ir.Function(module, kind, name)
-    function.linkage = "weak_odr"
-    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
-        set.add(function.attributes, attribute)  # llvmlite does not know all of them
-    return function, ir.IRBuilder(function.append_basic_block())
-
-
 # ------------------------------------------------------------------ kernels
 
 
@@ -1907,6 +1842,71 @@ def with_room(call, argument):
 
 
 with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
+
+
+# How many numbers a register may have.
+LANES = 2, 4, 8, 16
+
+
+def rare(function, x):
+    """function(x), where that is called for but few x."""
+    with np.errstate(all="ignore"):
+        return function(x)
+
+
+@type_callable(rare)
+def type_of_rare(_):
+    """What compiled code takes it for: a number like x."""
+    return lambda function, x: x
+
+
+@lower_builtin(rare, types.Any, types.Float)
+def compiled_rare(_, builder, signature, arguments):
+    """What it is in compiled code: a function with forms for registers."""
+    name, x = signature.args[0].typing_key.__name__, arguments[1]
+    whole, module = f"rare.{name}.{x.type}", builder.module
+    if whole not in module.globals:
+        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
+        inner.ret(by_library(inner, name, one.args[0]))
+        forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
+        names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
+        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
+    return builder.call(module.globals[whole], [x])
+
+
+def for_register(module, name, function, number, lanes):
+    """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
+    vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
+    kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
+    form, builder = pure(module, name, kind, "alwaysinline")
+    values, mask = form.args
+    result = values
+    with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
+        for at in map(ir.IntType(32), range(lanes)):
+            value = by_library(builder, function, builder.extract_element(values, at))
+            result = builder.insert_element(result, value, at)
+        builder.ret(result)
+    builder.ret(values)
+    return form
+
+
+def by_library(builder, name, x):
+    """The library's function of a number, in float64."""
+    double = ir.DoubleType()
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double]), name)
+    wide = x if x.type == double else builder.fpext(x, double)
+    value = builder.call(function, [wide])
+    return value if x.type == double else builder.fptrunc(value, x.type)
+
+
+def pure(module, name, kind, inlining):
+    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
+    become loops by registers late."""
+    function = ir.Function(module, kind, name)
+    function.linkage = "weak_odr"
+    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
+        set.add(function.attributes, attribute)  # llvmlite does not know all of them
+    return function, ir.IRBuilder(function.append_basic_block())
 
 
 def array_field(context, builder, kind, array, name):
