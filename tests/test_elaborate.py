@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradc.errors import GradcError
-from gradc.graph.index import Ranges, never_negative
+from gradc.graph.ranges import Ranges, never_negative
 from gradc.language import core
 from gradc.language.elaborate import elaborate, elaborate_text
 from gradc.language.load import load

@@ -10,8 +10,9 @@ from sympy import Integer
 from gradc.errors import InternalError
 from gradc.graph import scalar
 from gradc.graph.conditions import NEVER, facts_of, guards_of, implied, index_of, negated, opposite, under
-from gradc.graph.index import ONE, ZERO, Either, Gather, Ranges, differs, dim, index, number, of_atom
+from gradc.graph.index import ONE, ZERO, Gather, dim, index, number, of_atom
 from gradc.graph.nodes import Guard, Read, Relation, Value
+from gradc.graph.ranges import Either, Ranges, differs
 from gradc.graph.verify import verify
 
 n = dim("n")

@@ -15,8 +15,9 @@ import sympy
 from sympy import Integer
 
 from gradc.graph.conditions import guards_of, opposite, under
-from gradc.graph.index import ZERO, IndexExpr, Ranges, index
+from gradc.graph.index import ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Read, Reducer, Relation, Value, leaves_of, rebuild, substitute
+from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import AND, NOT, WHERE
 from gradc.graph.tensors import Index, ranges_of
 

@@ -14,8 +14,8 @@ import sympy
 from gradc.errors import InternalError
 from gradc.graph import conditions
 from gradc.graph.conditions import facts_of
-from gradc.graph.index import Ranges
 from gradc.graph.nodes import Equation, Graph, Head, Origin
+from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import NOT
 from gradc.graph.verify import describe
 

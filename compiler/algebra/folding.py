@@ -12,8 +12,9 @@ import sympy
 from sympy import Integer, Rational
 
 from gradc.graph.conditions import condition_of, facts_of, guards_of, index_of, opposite
-from gradc.graph.index import Gather, Ranges
+from gradc.graph.index import Gather
 from gradc.graph.nodes import Equation, Guard, Head, Named, Read, Value, leaves_of
+from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import EQ, EXP, LE, LOG, LT, NE, NOT, POW, SQRT, STOP, WHERE, row_of
 from gradc.graph.tensors import Kind
 

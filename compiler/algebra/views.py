@@ -11,8 +11,9 @@ from math import prod
 import sympy
 from sympy import Integer
 
-from gradc.graph.index import IndexExpr, Ranges
+from gradc.graph.index import IndexExpr
 from gradc.graph.nodes import INF, Equation, Guard, Head, Read, Reducer, Relation, Value, leaves_of, rebuild
+from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import EXP, NOT, WHERE
 
 from .engine import Site

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import sympy
 
 from gradc.graph.conditions import under
-from gradc.graph.index import IndexExpr, Ranges, index
+from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, needs_of, substitute
+from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
 
 Answer = TypeVar("Answer")

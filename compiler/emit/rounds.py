@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from gradc.graph.index import IndexExpr, Ranges, index
+from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Relation
+from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Index, Kind
 from gradc.schedule.program import (
     Buffer,

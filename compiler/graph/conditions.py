@@ -11,8 +11,9 @@ from operator import mul
 
 import sympy
 
-from .index import ONE, ZERO, Fact, IndexExpr, Ranges, number, one_of
+from .index import ONE, ZERO, IndexExpr, number
 from .nodes import Guard, Head, Relation, Value
+from .ranges import Fact, Ranges, one_of
 from .scalar import AND, EQ, FLOORDIV, LE, LT, MOD, NE, NOT, OR, WHERE
 
 HIGHEST_POWER = 4  # of an index expression; a condition on more is left as it is

@@ -12,9 +12,10 @@ from random import Random
 import sympy
 
 from .conditions import facts_of, parts_of, under
-from .index import ZERO, IndexExpr, Ranges, index, never_negative, number
+from .index import ZERO, IndexExpr, index, number
 from .nodes import Equation, Graph, Guard, Head, Read, Relation, Value
 from .places import are_apart
+from .ranges import Ranges, never_negative
 from .scalar import WHERE
 from .tensors import Index, ranges_of
 

@@ -20,7 +20,8 @@ from sympy.core.expr import AtomicExpr
 from gradc.errors import Span
 
 from .cycles import components
-from .index import Fact, IndexExpr, Ranges, differs
+from .index import IndexExpr
+from .ranges import Fact, Ranges, differs
 from .tensors import Axis, Bounds, Gradient, Index, Kind, Role, ranges_of
 
 # ---------------------------------------------------------------- bodies

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from .index import Idx, IndexExpr, Ranges, number, split_multiple
+from .index import Idx, IndexExpr, number, split_multiple
+from .ranges import Ranges
 
 
 def are_apart(places: Sequence[IndexExpr], others: Sequence[IndexExpr], ranges: Ranges) -> bool:

@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 from .cycles import components
 from .dependence import Dependence, dependences, meeting_write, where_it_adds, written_at, written_in
-from .index import IndexExpr, Ranges, index
+from .index import IndexExpr, index
 from .nodes import Equation, Graph, Guard, Relation, substitute
+from .ranges import Ranges
 from .stepping import choices, turned
 from .tensors import Index
 

@@ -7,9 +7,9 @@ computed. What every stage of `gradc inspect` prints.
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from .index import Ranges
 from .nodes import Equation, Graph, Guard, Origin, Reducer, Relation, Tensor
 from .printing import TEXT, Level, Printer
+from .ranges import Ranges
 from .tensors import Index, Kind, Role
 
 NOTE_COLUMN = 100

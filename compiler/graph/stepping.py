@@ -13,8 +13,9 @@ from itertools import islice
 from typing import TypeAlias
 
 from .dependence import Dependence, written_in
-from .index import IndexExpr, Ranges, index, never_negative
+from .index import IndexExpr, index
 from .nodes import Equation, Reducer, substitute
+from .ranges import Ranges, never_negative
 from .tensors import Index
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from .index import IndexExpr, Ranges
+from .index import IndexExpr
+from .ranges import Ranges
 
 
 class Kind(Enum):

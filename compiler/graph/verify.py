@@ -12,8 +12,9 @@ import sympy
 from gradc.errors import InternalError
 
 from .conditions import facts_of, parts_of, under
-from .index import Gather, IndexExpr, Ranges
+from .index import Gather, IndexExpr
 from .nodes import Equation, Graph, Head, Named, Read, Tensor, Value
+from .ranges import Ranges
 from .recurrence import Unordered, arrange
 from .scalar import ROWS
 from .tensors import Kind, ranges_of

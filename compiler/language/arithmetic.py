@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 from gradc.errors import Span
-from gradc.graph.index import Fact, IndexExpr, Ranges, differs, number, one_of
+from gradc.graph.index import IndexExpr, number
+from gradc.graph.ranges import Fact, Ranges, differs, one_of
 
 from . import core
 from .core import Bounds, Kind

@@ -7,7 +7,8 @@ gets a name, its equations become equations of the model, named after the equati
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gradc.graph.index import Ranges, index
+from gradc.graph.index import index
+from gradc.graph.ranges import Ranges
 
 from . import core, syntax
 from .bind import Bound, bind

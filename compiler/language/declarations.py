@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from gradc.errors import Span
-from gradc.graph.index import ZERO, IndexExpr, dim, never_negative, number
+from gradc.graph.index import ZERO, IndexExpr, dim, number
+from gradc.graph.ranges import never_negative
 
 from . import core, syntax
 from .arithmetic import as_number

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TypeAlias
 
 from gradc.errors import Label
-from gradc.graph.index import ZERO, Gather, IndexExpr, Ranges, index, of_atom
+from gradc.graph.index import ZERO, Gather, IndexExpr, index, of_atom
+from gradc.graph.ranges import Ranges
 
 from . import core, syntax
 from .cycles import in_one_cycle, measuring

@@ -10,7 +10,8 @@ and makes the tensor real.
 from collections.abc import Sequence
 from itertools import chain
 
-from gradc.graph.index import ZERO, Ranges, never_negative, number
+from gradc.graph.index import ZERO, number
+from gradc.graph.ranges import Ranges, never_negative
 
 from . import syntax
 from .arithmetic import hull

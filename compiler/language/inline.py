@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gradc.errors import Label
-from gradc.graph.index import Ranges
+from gradc.graph.ranges import Ranges
 
 from . import core, syntax
 from .bind import Bound

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gradc.errors import Span
-from gradc.graph.index import Fact, Ranges
+from gradc.graph.ranges import Fact, Ranges
 
 from . import core
 from .scopes import Frame, Group, Scope

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gradc.errors import Span
-from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges, index
+from gradc.graph.index import ONE, ZERO, IndexExpr, index
+from gradc.graph.ranges import Ranges
 
 from . import core, syntax
 from .arithmetic import as_number

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gradc.errors import Label
-from gradc.graph.index import ZERO, IndexExpr, Ranges, never_negative
+from gradc.graph.index import ZERO, IndexExpr
+from gradc.graph.ranges import Ranges, never_negative
 
 from . import core, syntax
 from .cycles import cycle_refusal

@@ -5,7 +5,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from gradc.errors import Span
-from gradc.graph.index import Gather, IndexExpr, Ranges, index, number, of_atom
+from gradc.graph.index import Gather, IndexExpr, index, number, of_atom
+from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import ranges_of
 
 from . import core

@@ -11,7 +11,8 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from gradc.errors import Span
-from gradc.graph.index import Fact, IndexExpr, Ranges, number
+from gradc.graph.index import IndexExpr, number
+from gradc.graph.ranges import Fact, Ranges
 
 from . import core, syntax
 

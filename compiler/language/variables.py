@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gradc.errors import Span
-from gradc.graph.index import ONE, Idx, IndexExpr, Quotient, Ranges, index, of_atom
+from gradc.graph.index import ONE, Idx, IndexExpr, Quotient, index, of_atom
+from gradc.graph.ranges import Ranges
 
 from . import syntax
 from .scopes import Group, Thunk

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gradc.errors import Label, Span
-from gradc.graph.index import ONE, IndexExpr, Ranges, index, number, split_multiple
+from gradc.graph.index import ONE, IndexExpr, index, number, split_multiple
+from gradc.graph.ranges import Ranges
 
 from . import core, syntax
 from .arithmetic import apply, where

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from gradc.errors import Diagnostic, GradcError, Label, Span
-from gradc.graph.index import IndexExpr, often_nonnegative
+from gradc.graph.index import IndexExpr
+from gradc.graph.ranges import often_nonnegative
 
 from . import core, syntax
 from .places import Place

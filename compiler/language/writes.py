@@ -11,8 +11,9 @@ from itertools import combinations
 from typing import TypeAlias
 
 from gradc.errors import Label
-from gradc.graph.index import IndexExpr, Quotient, Ranges, Remainder, index, never_negative, number
+from gradc.graph.index import IndexExpr, Quotient, Remainder, index, number
 from gradc.graph.places import are_apart
+from gradc.graph.ranges import Ranges, never_negative
 from gradc.graph.tensors import ranges_of
 
 from . import core

@@ -27,8 +27,9 @@ from typing import TypeAlias
 import sympy
 
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import ONE, IndexExpr, Ranges, index
+from gradc.graph.index import ONE, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, reads_of
+from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gradc.graph.index import ONE, ZERO, IndexExpr, Ranges, index
+from gradc.graph.index import ONE, ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Relation, Tensor, substitute
+from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Index
 
 

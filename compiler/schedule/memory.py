@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from gradc.graph.index import ONE, ZERO, IndexExpr, never_negative
+from gradc.graph.index import ONE, ZERO, IndexExpr
 from gradc.graph.nodes import Equation, Graph
+from gradc.graph.ranges import never_negative
 
 from .program import (
     Buffer,

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gradc.errors import InternalError
-from gradc.graph.index import IndexExpr, Ranges
+from gradc.graph.index import IndexExpr
+from gradc.graph.ranges import Ranges
 from gradc.graph.recurrence import begins_late, near_reads
 from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph

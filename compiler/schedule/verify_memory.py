@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from gradc.errors import InternalError
-from gradc.graph.index import ONE, IndexExpr, Ranges
+from gradc.graph.index import ONE, IndexExpr
+from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Role
 
 from .program import Buffer, Program, Sequential, Storage
