@@ -2,62 +2,36 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gradc.graph.index import IndexExpr
-from gradc.graph.nodes import Tensor
-from gradc.graph.show import file_in_text
-from gradc.graph.tensors import Kind
 from gradc.schedule.costs import BLAS_WORK, GUESSED_PACE, LATE
 from gradc.schedule.program import Program, Space, Storage, read_by, written_by
 from gradc.schedule.shard import Rows, rows_along, rows_of
 
-from .breaking import laid_out
 from .callers import Callers, own
 from .definitions import (
-    WIDEST_EQUATION,
     assigned,
     docstring,
     filled_text,
     function,
-    quoted,
-    safe,
-    shortened,
-    source_text,
-    table,
-    tuple_of,
     unpacked,
     wrapped_tuple,
 )
 from .driver import Body, CallSite, Driver, KernelTable
 from .kernels import Kernel
 from .layout import ModuleSpec, Parameter, UpdateProgram
-from .lines import HARD, INDENT, WIDTH, broken, columns, shape_text
+from .lines import INDENT, broken, shape_text
 from .names import MODULE_NAMES, Names
 from .predicted import Predicted, joint_of, part_name
-from .prelude import prelude_imports, prelude_parts
+from .prelude import prelude_parts
 from .render import render
 from .rounds import RANGE
 from .sharded import ShardedCallers
+from .top import Top, constants, imports
 
-THREAD_IMPORTS = (
-    "import os",
-    "import threading",
-    "from contextlib import nullcontext",
-    "from functools import partial",
-    "from queue import SimpleQueue",
-    "from time import perf_counter",
-)
-OPTIONAL_IMPORTS = (
-    "",
-    "try:",
-    f"{INDENT}import threadpoolctl",
-    "except ImportError:  # then every step is one shard",
-    f"{INDENT}threadpoolctl = None",
-)
 WIDEST_TUPLE = 16
 """Parameters that are handed over in one tuple; Numba's work grows with the square of their number."""
 
@@ -140,18 +114,19 @@ class _Module:
         self.calls |= dict.fromkeys(laid)
         vector, plumbing = prelude_parts(("compilers", *self.calls), spec.dtype)
         wrappers = callers.text()
+        top = Top(spec, self.names)
         return render(
             "module.py.j2",
-            title=self.title(),
-            model=self.model_lines(),
-            legend=self.legend(),
-            provenance=self.provenance(),
-            imports=self.imports(),
-            constants=self.constants(vector + kernels + drivers),
+            title=top.title(),
+            model=top.model_lines(),
+            legend=top.legend(),
+            provenance=top.provenance(),
+            imports=imports(self.calls, self.is_cut),
+            constants=constants(vector + kernels + drivers, self.real),
             digest=spec.digest,
             dtype=spec.dtype,
             real=self.real,
-            interface=self.interface(),
+            interface=top.interface(),
             parts=parts,
             vector=vector,
             kernels=kernels,
@@ -169,96 +144,7 @@ class _Module:
             wrappers=wrappers,
         )
 
-    # ------------------------------------------------------------ the top
-
-    def title(self) -> str:
-        what = "its gradient and its training step" if self.spec.gradient is not None else "forward"
-        name, file = file_in_text(self.spec.name), self.spec.file
-        # the template has the quotes
-        return filled_text(f'"""{name}: the network of {file}, {what}, as loops and matrix products.', "")[3:]
-
-    def provenance(self) -> str:
-        spec = self.spec
-        first = f"Emitted by gradc {spec.version} from {spec.file}, sha256 {spec.digest}."
-        wrapped = filled_text(f"{first} It needs NumPy and Numba, not gradc.", "")
-        return wrapped + "\nThis file, all of it, is yours to use under any terms."
-
-    def model_lines(self) -> str:
-        room = min(WIDEST_EQUATION, WIDTH - 2 * len(INDENT) - len(f"{self.spec.file}:9999"))
-        shown = [(shortened(safe(text), room), f"{self.spec.file}:{line}") for text, line in self.spec.equations]
-        width = min(max((columns(text) for text, _ in shown), default=0) + len(INDENT), room + 2)
-        return "\n".join(f"    {text}{' ' * (width - columns(text))}{place}" for text, place in shown)
-
-    def legend(self) -> str:
-        spec = self.spec
-        sizes = [f"{name} = {size}" for name, size in spec.sizes]
-        free = [f"{name} (any size)" for name in spec.dims]
-        rows = []
-        if free or sizes:
-            rows.append(filled_text("Sizes       " + ", ".join([*free, *sizes]), " " * 12))
-        rows += self.legend_of_params()
-        nested = "; dY_dX is the derivative of Y's sum by X, too" if spec.nested else ""
-        rows.append(f"Names       d_X is ∂loss/∂X and has X's shape{nested}")
-        return "\n".join(rows)
-
-    def legend_of_params(self) -> list[str]:
-        """Parameters and states by name, and how long the buffer is that holds them all."""
-        shown: dict[str, list[str]] = {}
-        for p in self.spec.parameters:
-            title = "States" if p.is_state else "Parameters"
-            shown.setdefault(title, []).append(f"{self.names.of(p.name)}{list(p.shape)}")
-        titles = [title for title in ("Parameters", "States") if title in shown]
-        for title in titles[-1:]:
-            shown[title].append(f"({self.spec.size:,} {self.spec.dtype} numbers in one buffer)".replace(",", HARD))
-        rows = (filled_text("  ".join([title.ljust(10), *shown[title]]), " " * 12) for title in titles)
-        return [row.replace(HARD, " ") for row in rows]
-
-    def imports(self) -> tuple[str, ...]:
-        lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
-        lines |= {*prelude_imports(("compilers", *self.calls)), *(THREAD_IMPORTS if self.rows is not None else ())}
-        names: dict[str, set[str]] = {}
-        for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
-            module, _, imported = line.partition(" import ")
-            names.setdefault(module, set()).update(imported.split(", ") if imported else ())
-        rows = {
-            module: f"{module} import {', '.join(sorted(parts))}" if parts else module
-            for module, parts in names.items()
-        }
-        own = [module for module in rows if module.split()[1].partition(".")[0] in sys.stdlib_module_names]
-        others = [row for module, row in rows.items() if module not in own]
-        optional = OPTIONAL_IMPORTS if self.rows is not None else ()
-        return (*(rows[module] for module in own), "", "import numpy as np", *others, *optional)
-
-    def constants(self, text: str) -> tuple[str, ...]:
-        names = {"f": "float", "i": "int", "u": "uint"}
-        rows = {f"{k}{n}": f"{k}{n} = np.{name}{8 * n}" for k, name in names.items() for n in (4, 8)}
-        # a name that is nowhere in the text is found not to be a hundred times sooner without the expression
-        return tuple(
-            row for name, row in rows.items() if name == self.real or (name in text and re.search(rf"\b{name}\b", text))
-        )
-
-    def interface(self) -> str:
-        spec = self.spec
-        rows = [f"NAME = {quoted(spec.name)}", f"DTYPE = {quoted(spec.dtype)}", f"HASH = {quoted(spec.digest)}"]
-        rows.append(table("PARAMS", [(p.name, f"({p.offset}, {tuple_of(p.shape)})") for p in spec.parameters]))
-        rows.append(f"SIZE = {spec.size}")
-        moments = [(name, f"({offset}, {tuple_of(shape)})") for name, (offset, shape) in spec.moment_names.items()]
-        rows.append(table("MOMENTS", moments))
-        rows.append(table("INPUTS", [(t.name, self.described(t)) for t in spec.inputs]))
-        rows.append(table("TARGETS", [(t.name, self.described(t)) for t in spec.targets]))
-        whole = [t for t in (*spec.inputs, *spec.targets) if t.kind is Kind.WHOLE]
-        rows.append(table("RANGES", [(t.name, _limit(t)) for t in whole]))
-        rows.append(f"BATCH = {quoted(spec.batch) if spec.batch else None}")
-        rows.append(f"PREDICTIONS = {tuple_of(outputs_of(spec.predict, 'predict'))}")
-        rows.append(f"METRICS = {tuple_of(outputs_of(spec.evaluate, 'metric'))}")
-        rows.append(f"DATA = {quoted(spec.data) if spec.data else None}")
-        options = ", ".join(f"{quoted(name)}: {value!r}" for name, value in spec.fit.items())
-        rows.append(f"FIT = {{{options}}}")
-        return "\n".join([*laid_out(rows), f"SOURCE = {source_text(spec.source)}"])
-
-    def described(self, tensor: Tensor) -> str:
-        axes = tuple(a.constant if a.constant is not None else str(a) for a in tensor.extents)
-        return f"({tensor.kind.value!r}, {tuple_of(axes)})"
+    # ------------------------------------------------------------ functions
 
     def parts_text(self) -> str:
         if self.has_many:
@@ -270,8 +156,6 @@ class _Module:
         body = wrapped_tuple(views)
         doc = filled_text(f'"""{names}: views of the flat buffer p, or of its gradient."""', INDENT)
         return f"@inlined\ndef parts(p):\n{INDENT}{doc}\n{INDENT}return {body}"
-
-    # ------------------------------------------------------------ functions
 
     def kernel_text(self, kernel: Kernel) -> str:
         body = (*docstring(kernel.doc), *kernel.body)
@@ -607,13 +491,6 @@ class _Module:
 # ---------------------------------------------------------------- text
 
 
-def outputs_of(program: Program | None, role: str) -> tuple[str, ...]:
-    """The names of a program's outputs of one role."""
-    if program is None:
-        return ()
-    return tuple(label.removeprefix(f"{role} ") for label in program.graph.outputs if label.startswith(f"{role} "))
-
-
 def _view_of(parameter: Parameter, buffer: str) -> str:
     """A parameter, or its gradient, as a stretch of a buffer in its shape."""
     return f"view({buffer}, {parameter.offset}, {shape_text(map(str, parameter.shape or (1,)))})"
@@ -625,10 +502,3 @@ def _joins_nothing(update: UpdateProgram) -> bool:
     rows = rows_along(update.program, extents[0]) if extents and extents[0].constant is None else None
     alike = all(moment.shape == update.shape for moment in update.moments)
     return rows is not None and not rows.after and not rows.partial and not update.program.work and alike
-
-
-def _limit(tensor: Tensor) -> str:
-    if tensor.bounds is None:
-        return "None"
-    limit = tensor.bounds.high + 1
-    return str(limit.constant) if limit.constant is not None else f'"{limit}"'
