@@ -248,7 +248,9 @@ TILES = ((8, 5, 32), (13, 16, 16), (5, 17, 33), (17, 40, 50), (6, 257, 31), (25,
 MANY_COLUMNS, MANY_ROWS, MANY_TERMS = (9, 33, 1001), (2001, 32, 17), (9, 5003, 31)
 FEW_ROWS = ((1, 40, 77), (2, 258, 130), (3, 7, 64), (4, 300, 141), (0, 3, 70))
 BY_BLAS = ((1, 300, 600), (3, 700, 200), (520, 510, 530))
-SIZES = (*SMALL, *TILES, *FEW_ROWS, MANY_COLUMNS, MANY_ROWS, MANY_TERMS, *BY_BLAS)
+TURNED = ((16, 128, 256), (131, 300, 261), (150, 513, 256), (300, 140, 300), (72, 128, 128))
+"""Where rows of a transposed a are turned: one piece and several, of rows and of terms."""
+SIZES = (*SMALL, *TILES, *FEW_ROWS, MANY_COLUMNS, MANY_ROWS, MANY_TERMS, *TURNED, *BY_BLAS)
 
 
 def stored(rng: np.random.Generator, shape: tuple[int, int], how: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
-from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS
+from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
 from gradc.schedule.program import Gemm, Nest, Operand, Program
 from gradc.schedule.shard import Rows
 
@@ -137,7 +137,7 @@ class Products:
         extents = {i.name: i.extent for i in gemm.equation.indices}
         count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
         a, b = (self.matrix(part, gemm, around, alone=True) for part in (gemm.a, gemm.b))
-        some = max(STEPPED_NUMBERS // (width.constant or 1) // LEAST_ROWS, 1) * LEAST_ROWS
+        some = max(STEPPED_NUMBERS // (width.constant or 1) // LEAST_ROWS * LEAST_ROWS, STEPPED_ROWS)
         low = f"{offset} + " if offset else ""
         places = (f"{low}{width} * begin", f"{low}{width} * end")
         return [

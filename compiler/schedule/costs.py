@@ -41,6 +41,10 @@ STEPPED_NUMBERS = 2**16
 still in its cache then, where moments and parameters pass by. 784-400-20 at batch 128, 2 cores: 2.10 ms with 2^14 to
 2^17, 2.22 when all of the sum is there (2026-11)."""
 
+STEPPED_ROWS = 128
+"""Rows of it at the least, for which a column of tiles of the other factor is packed: 784-2048-2048-10 at batch 256 in
+one thread, 76 ms with 32, 73 with 64, 71 with 128, 73 with 256 (2026-11)."""
+
 JOINT_WEIGHTS = 2**16
 """Numbers of a matrix without rows of examples from which all workers make products with it together in predictions,
 where the rows are few: reading it takes longer than that they wait for each other twice. 784-512-512-10 for one
