@@ -1801,18 +1801,21 @@ def called_product(context, builder, signature, arguments, made, *more):
 def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
-    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often.
-    A few rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
-    BLAS takes what is very large, which it cuts for threads of its own, and a few rows times a large matrix that lies
-    transposed.
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often; so
+    are rows of a transposed a, whose numbers lie far apart, if they are read often. A few rows are made in wider tiles:
+    that is reading b, and longer stretches of it are fetched ahead.
+    BLAS takes what is very large and has many rows, which it cuts for threads of its own, and a few rows times a large
+    matrix that lies transposed.
     """
     item, deep = dtype.bitwidth // 8, 256
+    many = 2**17 // (deep * item)
     one = REGISTER // item
     two, four = 2 * one, 4 * one
-    by_blas, packed, panel_at, column_of_tiles = (
+    by_blas, packed, panel_at, rows_at, column_of_tiles = (
         blas_product(dtype),
         packing(dtype),
         room(deep * two * item),
+        room((many + one) * deep * item),
         tiles(dtype),
     )
 
@@ -1821,49 +1824,59 @@ def product_of(dtype):
         a, b, out = addresses
         a_row, a_column, b_row, b_column, out_row, _ = steps
         m, n, k = sizes
-        if m * n * k > 2**27 or (m < 4 and n * k > 2**17 and b_column != item):
+        if (m > 192 and m * n * k > 2**27) or (m < 4 and n * k > 2**17 and b_column != item):
             by_blas(addresses, steps, sizes, accumulate)
             return
         widest = four if m <= FEW and b_column == item else two
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
-        panel = panel_at()
+        turns = a_column != item and m >= one and n >= 8 * two and 2 * k >= deep
+        panel, rows_of_a = panel_at(), rows_at()
         for term in range(0, k if k > 0 else 1, deep):
             terms = deep if deep < k - term else k - term  # min would be compiled as a function
-            column = 0
-            while column < n:
-                left = n - column
-                width = widest if left >= widest else two if left >= two else one if left >= one else left
-                b_now, b_step = b + term * b_row + column * b_column, b_row
-                if packs:
-                    packed(b_now, b_row, b_column, terms, width, panel)
-                    b_now, b_step = panel, two * item
-                a_now, out_now = a + term * a_column, out + column * item
-                whole = (a_now, a_row, a_column, b_now, b_step, out_now, out_row, terms)
-                column_of_tiles(whole, m, width, accumulate or term > 0)
-                column += width
+            row = 0
+            while row < m:
+                count = many if turns and m - row >= many + one else m - row
+                a_now, a_step, a_next = a + row * a_row + term * a_column, a_row, a_column
+                if turns:
+                    packed((a_now, a_row, a_column), count, terms, rows_of_a, deep * item)
+                    a_now, a_step, a_next = rows_of_a, deep * item, item
+                column = 0
+                while column < n:
+                    left = n - column
+                    width = widest if left >= widest else two if left >= two else one if left >= one else left
+                    b_now, b_step = b + term * b_row + column * b_column, b_row
+                    if packs:
+                        packed((b_now, b_row, b_column), terms, width, panel, two * item)
+                        b_now, b_step = panel, two * item
+                    out_now = out + row * out_row + column * item
+                    whole = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
+                    column_of_tiles(whole, count, width, accumulate or term > 0)
+                    column += width
+                row += count
 
     return product
 
 
 def packing(dtype):
-    """Copies a part of b of two registers of columns, or of no more than one, row after row."""
+    """Copies a part of b, row after row: two registers of columns, no more than one, or what lies in columns."""
     item = dtype.bitwidth // 8
     one = REGISTER // item
     turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
 
-    @inlined
-    def pack(b, b_row, b_column, terms, width, panel):
-        panel_row, done = 2 * REGISTER, 0
+    @kernel
+    def pack(part, terms, width, panel, panel_row):
+        (b, b_row, b_column), done = part, 0
         if b_column == item and width == 2 * one:
             done = terms
             for term in range(terms):
                 moved((b + term * b_row, panel + term * panel_row))
-        elif b_row == item:
-            done = terms // one * one
+        elif b_row == item and terms >= one:
+            done = terms
             for column in range(0, width, one):
-                for term in range(0, done, one):
-                    place = panel + term * panel_row + column * item
-                    turned((b + term * item + column * b_column, b_column, width - column - 1, place, panel_row))
+                for term in range(0, terms, one):
+                    at = term if term < terms - one else terms - one
+                    place = panel + at * panel_row + column * item
+                    turned((b + at * item + column * b_column, b_column, width - column - 1, place, panel_row))
         for term in range(done, terms):
             for column in range(width):
                 moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))

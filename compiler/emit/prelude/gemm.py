@@ -105,7 +105,7 @@ def product_of(dtype):
                 count = many if turns and m - row >= many + one else m - row
                 a_now, a_step, a_next = a + row * a_row + term * a_column, a_row, a_column
                 if turns:
-                    packed(a_now, a_row, a_column, count, terms, rows_of_a, deep * item)
+                    packed((a_now, a_row, a_column), count, terms, rows_of_a, deep * item)
                     a_now, a_step, a_next = rows_of_a, deep * item, item
                 column = 0
                 while column < n:
@@ -113,7 +113,7 @@ def product_of(dtype):
                     width = widest if left >= widest else two if left >= two else one if left >= one else left
                     b_now, b_step = b + term * b_row + column * b_column, b_row
                     if packs:
-                        packed(b_now, b_row, b_column, terms, width, panel, two * item)
+                        packed((b_now, b_row, b_column), terms, width, panel, two * item)
                         b_now, b_step = panel, two * item
                     out_now = out + row * out_row + column * item
                     whole = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
@@ -131,8 +131,8 @@ def packing(dtype):
     turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
 
     @kernel
-    def pack(b, b_row, b_column, terms, width, panel, panel_row):
-        done = 0
+    def pack(part, terms, width, panel, panel_row):
+        (b, b_row, b_column), done = part, 0
         if b_column == item and width == 2 * one:
             done = terms
             for term in range(terms):
