@@ -375,6 +375,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a gradient in a law": ("param z[n] ~ grad(c, r)", "not-a-law", "a number at every place"),
     "a gradient of itself": ("o[i] = r[i] + grad(o, r)[i]", "cycle", "unfold the steps with `repeat`"),
     "a gradient in a cycle": ("o = c * u[0]\nu[i] = grad(o, r)[i]", "unknown-name", "only index equations see"),
+    "a name made below": ("o = s2 * 2\ns2 = r * c", "unknown-name", "put this line further down"),
+    "a whole tensor made below": ("o[i] = s2[i] * 2\ns2 = r * c", "unknown-name", "this one is of whole tensors"),
     "a gradient in a cycle of places": ("u[i] = grad(o, r)[i]\no[i] = u[i] * r[i]", "cycle", "a gradient is part of"),
     "a gradient in an optimizer": (
         "optimizer z(lr = 1): p = p - lr * grad(g, p)\noptimize z()",

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
-from gradc.errors import Span
+from gradc.errors import Label, Span
 from gradc.graph.index import Gather, index, number, of_atom
 from gradc.nearest import MUCH_LIKE, did_you_mean
 
@@ -14,7 +14,7 @@ from .mends import ATTRIBUTE, no_value
 from .places import Place
 from .reductions import LAST_AXIS, WHOLE_TENSOR
 from .refusal import Echo, Refused
-from .scopes import Entry, Given, Size
+from .scopes import Entry, Given, Group, Size, Thunk
 from .tensors import WIDEST, read_of
 from .values import Element, Function, Value, Word, truth, whole
 from .world import World
@@ -111,12 +111,28 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
         yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
+def _too_low(below: Thunk | Group, node: syntax.Name, place: Place) -> Refused:
+    """A name that is made below where it is looked for."""
+    made = below.equations[0] if isinstance(below, Group) else below
+    labels = [Label(node.span, ""), Label(made.span, "made here")]
+    help = "a name is looked for above: put this line further down; only index equations see those below them"
+    if isinstance(below, Thunk) and place.context.indexed:
+        help = (
+            "index equations see the index equations below them, and this one is of whole tensors: put this line "
+            f"further down; in a recurrence read an index equation of its value, as in {node.name}[i] = value[i]"
+        )
+    return Refused("unknown-name", f"unknown name {node.name}", node.span, labels, help=help)
+
+
 def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     """A name that means nothing here."""
     if place.scope.unseen(node.name) in world.forcing:
         return Refused("unknown-name", f"{node.name} is what this equation makes, and no {node.name} stands above",
                        node.span, help="a whole-tensor equation reads what is above; a recurrence is written with "
                        f"indices, as in {node.name}[t] = … {node.name}?[t - 1]")  # fmt: skip
+    below = place.scope.unseen(node.name)
+    if below is not None:
+        return _too_low(below, node, place)
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)
@@ -126,7 +142,7 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
     if help is None and node.name in world.made and place.context.frame.definition is not None:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
     elif help is None and node.name in world.made:
-        help = "a name is looked for above; only index equations see those below them"
+        help = "a name is looked for above, and not in blocks of others"
     elif help is None and place.context.indexed:
         said = f"an index stands on the left side or in a reduction, such as sum[{node.name}](…)"
         help = f"{said}; nothing is summed silently"
