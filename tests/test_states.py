@@ -164,6 +164,11 @@ MEANS = {
     "true, a scalar": ("state k ~ zeros\nupdate k = x[0, 0] > 0", "k", float(X[0, 0] > 0)),
     "a whole number": ("m[i] = x[0, i]\nstate k ~ zeros\nupdate k = argmax(m)", "k", X[0].argmax()),
     "its indices run over the state": ("state k[n] ~ zeros\nupdate k[i] = 2 * i", "k", 2.0 * np.arange(6)),
+    "its indices run over the state where they are read in arithmetic": (
+        "state k[i: n] ~ 1 + i\nupdate k[i] = if i < n - 1 then k[i + 1] else 9",
+        "k",
+        np.array([4.0, 5.0, 6.0, 9.0, 9.0, 9.0]),
+    ),
     "several equations": (
         "state k[3] ~ zeros\nupdate k[0] = k[0] + 1\nupdate k[(i: 2) + 1] = k[i]",
         "k",

@@ -49,6 +49,8 @@ class Settling:
         for variable in self.told.all:
             if variable.extent is None and (variable.bare or variable.dim is not None):
                 self._agree(variable)
+            if variable.extent is None:
+                variable.extent = variable.state
         self._by_arithmetic()
         for variable in self.told.all:
             if variable.extent is None and variable.guarded:

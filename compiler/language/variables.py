@@ -31,6 +31,8 @@ class Variable:
     span: Span
     stated: IndexExpr | None = None
     dim: IndexExpr | None = None
+    state: IndexExpr | None = None
+    """The extent of the state that it goes along on the left side of an update."""
     bare: list[Bare] = field(default_factory=list)
     guarded: list[IndexExpr] = field(default_factory=list)
     reads: list[tuple[IndexExpr, IndexExpr]] = field(default_factory=list)
