@@ -378,6 +378,16 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a name made below": ("o = s2 * 2\ns2 = r * c", "unknown-name", "put this line further down"),
     "a whole tensor made below": ("o[i] = s2[i] * 2\ns2 = r * c", "unknown-name", "this one is of whole tensors"),
     "a gradient in a cycle of places": ("u[i] = grad(o, r)[i]\no[i] = u[i] * r[i]", "cycle", "a gradient is part of"),
+    "a step of a tensor that nothing bounds": (
+        "h[0] = c\nh[t + 1] = h[t] * 0.5",
+        "undetermined-index",
+        "index t runs over",
+    ),
+    "a step of two that nothing bounds": (
+        "h[0] = c\no[0] = 0\nh[t + 1] = h[t] + o[t]\no[t + 1] = if h[t] > r[t] then 1 else 0",
+        "undetermined-index",
+        "state its extent, as in [t: 10]",
+    ),
     "a gradient in an optimizer": (
         "optimizer z(lr = 1): p = p - lr * grad(g, p)\noptimize z()",
         "not-here",
@@ -562,8 +572,9 @@ def test_what_a_wrong_equation_would_have_made_is_not_missed() -> None:
 
 
 CYCLES = {
-    "one index": ("a[i] = b[i]\nb[j] = d[j]\nd[k] = a[k]", "what index k runs over: a → b → d → a"),
+    "one index": ("a[i] = b[i]\nb[j] = d[j]\nd[k] = a[k]", "what index i runs over: a → b → d → a"),
     "two indices": ("a[i, j] = b[i, j]\nb[i, j] = a[i, j]", "what indices i and j run over: a → b → a"),
+    "through a whole tensor": ("a[i, t: 5] = e?[i, t - 1]\nd = tanh(a)\ne[i, t] = d[i, t]", "what index i runs over"),
     "a cycle in a cycle": (
         "a[i, t] = a?[i, t - 1] + b[i, t]\nb[i, t] = a[i, t] + d[i, t]\nd[i, t] = b?[i, t - 1]",
         "state it: [i: 10, t: 10]",

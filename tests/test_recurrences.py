@@ -549,6 +549,23 @@ h[i: n, j: m] = x[i, j] * w[0] + w[1] * (if i > 0 or j > 0 then h[0, 0] else 0.1
 g[i: n, j: m] = tanh(x[i, j] + h[i, j] + w[1] * (if j > 0 then h[i, 0] else 0.1))
 loss mean(h^2)
 """,
+    "extents told by one of its starts, asked for by way of others": """
+dim batch, time, s = 2
+input y[batch, time]
+param f[s, s] ~ normal() * 0.3
+param c[s] ~ normal()
+m[b: batch, 0, i: s] = 0
+p[b: batch, 0, i: s, j: s] = if i == j then 1 else 0
+mean_before[b, t: time, i] = sum[j](f[i, j] * m[b, t, j])
+fp[b, t: time, i, k] = sum[j](f[i, j] * p[b, t, j, k])
+before[b, t, i, l] = sum[k](fp[b, t, i, k] * f[l, k]) + (if i == l then 1 else 0)
+v[b, t] = sum[i, j](c[i] * before[b, t, i, j] * c[j]) + 0.5
+gain[b, t, i] = sum[j](before[b, t, i, j] * c[j]) / v[b, t]
+off[b, t] = y[b, t] - sum[i](c[i] * mean_before[b, t, i])
+m[b, t + 1, i] = mean_before[b, t, i] + gain[b, t, i] * off[b, t]
+p[b, t + 1, i, j] = before[b, t, i, j] - gain[b, t, i] * sum[k](c[k] * before[b, t, k, j])
+loss mean[b, t](log(v[b, t]) + off[b, t]^2 / v[b, t])
+""",
     "two that meet in sums alone": """
 dim batch, n
 input x[batch, n]

@@ -41,6 +41,12 @@ def in_one_cycle(world: World, entry: Entry | None, others: Collection[Entry]) -
     return any(other is entry or world.cycles.get(id(other), (None, None))[1] is own for other in others)
 
 
+def recurrence_of(world: World, group: Group) -> list[Group]:
+    """The index equations that are in one cycle with these, themselves too."""
+    own = _cycle_of(world, group)
+    return [entry for entry, known in [*world.cycles.values()] if known is own and isinstance(entry, Group)]
+
+
 def _cycle_of(world: World, start: Thunk | Group) -> Entry:
     """One for all that depend on each other; found once for all equations that there are by then."""
     if world.cycles_at != world.instances:

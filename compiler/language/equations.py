@@ -14,15 +14,17 @@ from . import core, syntax
 from .arithmetic import as_number, hull
 from .call_names import plan_calls
 from .core import Bounds, Kind
-from .cycles import cycle_refusal, waits_for
+from .cycles import cycle_refusal, in_one_cycle, measuring, recurrence_of, waits_for
 from .extents import solve
 from .foreseen import whole_range
 from .mends import no_tensor
 from .places import Context, Place
 from .refusal import Echo, Refused
 from .scopes import Entry, Given, Group, Part, Returning, Size, Thunk, Written
+from .settle import undetermined
 from .tensors import store, tensor_value
 from .values import POISON, Array, Element, Items, Several, Subscripts, Value, described
+from .variables import Variable
 from .walk import alone_in, has_dots, nodes, without_binders
 from .world import World
 from .writes import check_writes
@@ -30,13 +32,15 @@ from .writes import check_writes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """An index equation whose indices are known: where it writes, and the place of its right side."""
+    """An index equation whose indices are known: where it writes, the place of its right side, and those indices of
+    which only a tensor of its own recurrence told."""
 
     written: Written
     place: Place
     indices: tuple[core.Index, ...]
     write: Subscripts
     names: tuple[str, ...]
+    told: tuple[Variable, ...]
 
 
 def force(world: World, entry: Entry) -> Value:
@@ -147,31 +151,58 @@ def axes_of(world: World, entry: Entry) -> tuple[core.Axis, ...] | None:
         value = force(world, entry)
         return value.axes if isinstance(value, Array) else None
     if entry.state == "waiting":
-        entry.state = "measuring"
-        world.begin(entry)
-        try:
-            entry.axes = _measure(world, entry)
-        finally:
-            world.forcing.pop()
-            entry.state = "measured" if entry.axes is not None else "done"
+        _measure_in_turn(world, entry)
     return entry.axes
 
 
-def _measure(world: World, group: Group) -> tuple[core.Axis, ...] | None:
-    prepared = _prepared(world, group)
-    group.prepared = list(prepared)
-    if len(prepared) < len(group.equations):
-        return None
+def _measure_in_turn(world: World, group: Group) -> None:
+    """Its extents, for whichever of a recurrence they are asked first. Where they need those of a tensor that is being
+    measured, what asks goes by what is known of them meanwhile, and they wait for their turn; one whose turn it is lets
+    the others of its recurrence go first."""
+    if in_one_cycle(world, group, measuring(world)):
+        if group.tried < world.measured and _measure(world, group):
+            group.tried = world.measured
+        return
+    refused = _measure(world, group)
+    while refused:
+        others = [e for e in recurrence_of(world, group) if e is not group and e.state == "waiting"]
+        if all([_measure(world, other) for other in others]):
+            for each in (group, *others):
+                each.state = "done"
+            break
+        refused = _measure(world, group)
+    for written, error in refused:
+        world.report(error, written.scope.frame)
+
+
+def _measure(world: World, group: Group) -> list[tuple[Written, Refused]]:
+    """Finds its extents, unless they need others' of its own recurrence that are not known: then says which do."""
+    group.state = "measuring"
+    world.begin(group)
+    refused: list[tuple[Written, Refused]] = []
     try:
-        return check_writes(world, group.shown, [(p.written, p.place, p.indices, p.write, p.names) for p in prepared])
-    except Refused as refused:
-        world.report(refused, group.equations[0].scope.frame)
-        return None
+        prepared, refused = _prepared(world, group)
+        group.prepared = list(prepared)
+        group.axes = None if len(prepared) < len(group.equations) else check_writes(
+            world, group.shown, [(p.written, p.place, p.indices, p.write, p.names) for p in prepared])  # fmt: skip
+    except Refused as caught:
+        world.report(caught, group.equations[0].scope.frame)
+    finally:
+        world.forcing.pop()
+        group.state = "measured" if group.axes is not None else "done"
+    if refused and all(error.diagnostic.code == "cycle" for _, error in refused):
+        group.state = "waiting"
+        return refused
+    for written, error in refused:
+        world.report(error, written.scope.frame)
+    return []
 
 
-def _prepared(world: World, group: Group) -> list[Prepared]:
-    """The equations with their indices. One of a recurrence may be told of by another: it is tried again after that."""
+def _prepared(world: World, group: Group) -> tuple[list[Prepared], list[tuple[Written, Refused]]]:
+    """The equations with their indices, and those that are refused. One of a recurrence may be told of by another: it
+    is tried again after that."""
     found: dict[int, Prepared] = {}
+    group.ends.clear()
     waiting = list(enumerate(group.equations))
     while waiting:
         refused: list[tuple[int, Written, Refused]] = []
@@ -181,14 +212,14 @@ def _prepared(world: World, group: Group) -> list[Prepared]:
             except Refused as caught:
                 refused.append((at, written, caught))
             else:
+                world.measured += at not in group.known
+                group.known.add(at)
                 most = (found[at].place.ranges.most(place) for place in found[at].write)
                 group.ends.append(tuple(None if m is None or m.indices or m.gathers else m + 1 for m in most))
         if len(refused) == len(waiting):
-            for _, written, error in refused:
-                world.report(error, written.scope.frame)
-            break
+            return [found[at] for at in sorted(found)], [(written, error) for _, written, error in refused]
         waiting = [(at, written) for at, written, _ in refused]
-    return [found[at] for at in sorted(found)]
+    return [found[at] for at in sorted(found)], []
 
 
 def _prepare(world: World, group: Group, written: Written) -> Prepared:
@@ -208,7 +239,7 @@ def _prepare(world: World, group: Group, written: Written) -> Prepared:
     if dotted:
         place = _with_rest(place, solution.rest, written)
     write, shown_names = _write(world, written, place)
-    return Prepared(written, place, _in_order(solution.left, place, written), write, shown_names)
+    return Prepared(written, place, _in_order(solution.left, place, written), write, shown_names, solution.told)
 
 
 def _index_names(world: World, written: Written, place: Place) -> list[syntax.Expression]:
@@ -283,7 +314,7 @@ def _in_order(left: Mapping[str, core.Index], place: Place, written: Written) ->
 def _force_group(world: World, group: Group) -> Value:
     axes = axes_of(world, group)
     if group.state == "measuring":
-        raise cycle_refusal(group)
+        raise cycle_refusal(group, group.unknown)
     if group.state == "forcing" or (group.state == "measured" and axes is not None and waits_for(world, group)):
         # it reads itself: what it holds is known only when it is done
         bounds = whole_range(world, group, [(p.written.value, p.place) for p in _of(group)])
@@ -309,6 +340,8 @@ def _of(group: Group) -> list[Prepared]:
 
 def _values(world: World, group: Group, axes: tuple[core.Axis, ...]) -> Value:
     prepared = _of(group)
+    for one in prepared:
+        _check_told(world, one)
     elements = [_right_side(world, p) for p in prepared]
     if any(element is None for element in elements):
         return POISON
@@ -320,6 +353,15 @@ def _values(world: World, group: Group, axes: tuple[core.Axis, ...]) -> Value:
         world.add_equation(one.written.order, core.Equation(
             context.span, group.name, one.write, one.indices, element.expression, context.text))  # fmt: skip
     return tensor_value(span, group.name, axes, kind, bounds)
+
+
+def _check_told(world: World, one: Prepared) -> None:
+    """Refuses an index that goes as far as a tensor of its own recurrence did when only a part of that was known."""
+    for variable in one.told:
+        entry, at = variable.told_by or (None, 0)
+        axes = axes_of(world, entry) if isinstance(entry, Group) else None
+        if axes is not None and at < len(axes) and axes[at].extent != variable.extent:
+            raise undetermined(variable)
 
 
 def _right_side(world: World, one: Prepared) -> Element | None:

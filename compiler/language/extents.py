@@ -32,10 +32,12 @@ REDUCERS = {"sum", "prod", "mean", "max", "min", "logsumexp", "argmax", "argmin"
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The indices of an equation: of its left side by the name written, and those that `...` stands for."""
+    """The indices of an equation: of its left side by the name written, and those that `...` stands for; and of all
+    those of which only a tensor of its own recurrence told."""
 
     left: Mapping[str, core.Index]
     rest: tuple[core.Index, ...] | None
+    told: tuple[Variable, ...]
 
 
 Env: TypeAlias = Mapping[str, Variable]
@@ -65,7 +67,8 @@ def solve(world: World, place: Place, left: Sequence[syntax.Expression], left_na
     Settling(search).settle()
     for key, variables in search.reductions.items():
         place.context.reductions[key] = tuple(search.index(v) for v in variables)
-    return Solution({name: search.index(v) for name, v in env.items()}, rest)
+    told = tuple(variable for variable in search.all if variable.told_by is not None)
+    return Solution({name: search.index(v) for name, v in env.items()}, rest, told)
 
 
 class _Search:
@@ -270,7 +273,7 @@ class _Search:
         own = self.context.own
         for axis, subscript in zip(own.like if own else (), left, strict=False):
             if isinstance(subscript, syntax.Name) and subscript.name in env:
-                env[subscript.name].guarded.append(axis.extent)
+                env[subscript.name].state = axis.extent
 
     def _tensor(self, node: syntax.Subscript) -> str | None:
         """The name of the tensor that is read."""

@@ -130,6 +130,9 @@ class Group:
     Attributes:
         base: the full name by which its calls name what is theirs.
         ends: of each equation that is measured, how far it writes along each axis, where that can be told.
+        known: which of the equations have been measured at any time, by their numbers.
+        tried: how many equations had been, of all tensors, when this one was last found to need more of them.
+        unknown: indices whose extents only its own recurrence may tell, and where they stand.
         like: the axes of the state that it is the next value of.
     """
 
@@ -140,6 +143,9 @@ class Group:
     state: str = "waiting"
     prepared: list[object] = field(default_factory=list)
     ends: list[tuple[IndexExpr | None, ...]] = field(default_factory=list)
+    known: set[int] = field(default_factory=set)
+    tried: int = -1
+    unknown: dict[str, Span] = field(default_factory=dict)
     like: tuple[core.Axis, ...] = ()
     axes: tuple[core.Axis, ...] | None = None
     result: Value = POISON

@@ -56,13 +56,14 @@ class Settling:
             if variable.extent is None and variable.guarded:
                 self._by_guarded(variable)
         self._by_arithmetic()
+        self._note_unknown()
         self._by_own_recurrence()
         for variable in self.told.all:
             if variable.extent is None and self.told.circular is not None:
                 unknown = {v.name: v.span for v in self.told.all if v.extent is None}
                 raise cycle_refusal(self.told.circular, unknown)
             if variable.extent is None:
-                raise _undetermined(variable)
+                raise undetermined(variable)
             self._check_extent(variable)
 
     def _agree(self, variable: Variable) -> None:
@@ -115,6 +116,12 @@ class Settling:
                     variable.extent = self._reach(variable)
                     changed = changed or variable.extent is not None
 
+    def _note_unknown(self) -> None:
+        """What the others of the recurrence are asked for: for errors, where they ask in turn."""
+        around = self.told.world.forcing[-1]
+        if isinstance(around, Group):
+            around.unknown = {v.name: v.span for v in self.told.all if v.extent is None}
+
     def _by_own_recurrence(self) -> None:
         """An index that nothing else tells of runs over an axis of its own recurrence, as far as that is known."""
         changed = True
@@ -126,6 +133,7 @@ class Settling:
                         self._known_extent(entry, axis) if isinstance(entry, Group) else self._of_whole(entry, axis)
                     )
                     if variable.extent is not None:
+                        variable.told_by = entry, axis
                         changed = True
                         self._by_arithmetic()
                         break
@@ -133,9 +141,8 @@ class Settling:
     def _known_extent(self, group: Group, axis: int) -> IndexExpr | None:
         """How far an axis goes by what is known of the left sides of a tensor that is being measured, or by the whole
         of one that is not yet."""
-        if group.state == "waiting":
-            axes = self.told.world.axes(self.told.world, group)
-            return axes[axis].extent if axes and axis < len(axes) else None
+        if group.state == "waiting" and (axes := self.told.world.axes(self.told.world, group)):
+            return axes[axis].extent if axis < len(axes) else None
         ends = [end for own in group.ends if axis < len(own) and (end := own[axis]) is not None]
         if group is self.told.context.own and axis < len(self.told.written):
             written = self.told.written[axis]
@@ -182,7 +189,7 @@ class Settling:
                           help=f"an extent is at least {fewest} for all sizes of the free dims")  # fmt: skip
 
 
-def _undetermined(variable: Variable) -> Refused:
+def undetermined(variable: Variable) -> Refused:
     message = f"nothing says what index {variable.name} runs over"
     help = f"read a tensor at it, or state its extent, as in [{variable.name}: 10]"
     if variable.reads:

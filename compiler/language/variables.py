@@ -38,6 +38,8 @@ class Variable:
     reads: list[tuple[IndexExpr, IndexExpr]] = field(default_factory=list)
     own: list[tuple[Group | Thunk, int]] = field(default_factory=list)
     """Where it stands bare in tensors of its own recurrence: the tensor, and the axis."""
+    told_by: tuple[Group | Thunk, int] | None = None
+    """Which of these told, where nothing else did."""
     extent: IndexExpr | None = None
     fewest: int = 1
     """What its extent must be at least: 0 where an equation writes some places of a tensor and others write more."""

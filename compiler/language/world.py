@@ -146,6 +146,8 @@ class World:
     """How many calls of `uniform()` and `normal()` there are so far."""
     steps: int = 0
     instances: int = 0
+    measured: int = 0
+    """How many index equations have their extents so far."""
 
     # ------------------------------------------------------------ errors
 
