@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     # names
     "an unknown name": ("o = x + zz", "unknown-name", "unknown name zz"),
     "a name misspelt": ("hidden = x\no = hiden", "unknown-name", "did you mean hidden?"),
+    "a parameter of a name that counts up": ("x = dense(x, 3)\no = sum(x.weight)", "unknown-name", "mean x_2.weight?"),
     "an unknown function": ("o = rleu(x)", "unknown-function", "did you mean relu?"),
     "a tensor called": ("h = x\no = h(x)", "not-a-function", "h is no definition"),
     "a name from below": ("o = u\nu = x", "unknown-name", "looked for above"),

@@ -92,9 +92,10 @@ def _parameter(world: World, node: syntax.Name, place: Place) -> Value:
     if world.may_lack(node.name) or world.may_lack(inside):
         raise Echo
     close = did_you_mean(node.name, world.parameters)
-    first = node.name.split(".")[0]
+    first, _, rest = node.name.partition(".")
     own = [name for name in world.parameters if name.startswith(f"{first}.")]
-    if world.find(first, place) is not None and not own:
+    is_attribute = close is None or f".{rest}?" not in close  # not that of x_2, made from an input x
+    if world.find(first, place) is not None and not own and is_attribute:
         close = ATTRIBUTE
     elif own and close is None:
         close = f"{first} has {', '.join(own[:MOST_NAMES])}{', …' if len(own) > MOST_NAMES else ''}"
