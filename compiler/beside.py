@@ -17,7 +17,8 @@ def similar(path: Path, suffixes: tuple[str, ...]) -> str:
         names = sorted(child.name for child in path.parent.iterdir() if child.suffix.lower() in suffixes)
     except OSError:
         return f"the folder {path.parent.absolute()} cannot be looked into"
-    close = nearest(path.name, names)
+    stems = {Path(name).stem: name for name in names}  # what all names end in makes them no more alike
+    close = stems.get(path.stem) or stems.get(nearest(path.stem, stems) or "")
     if close:
         return f"did you mean {path.parent / close}?"
     shown = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")

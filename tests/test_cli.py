@@ -120,7 +120,9 @@ def test_files_that_are_no_models(tmp_path):
     fails(gradc_("train", "absent.grad"), "error: there is no file absent.grad")
     fails(gradc_("train", "."), "is a folder")
     fails(gradc_("inspect", "latin.grad"), "latin.grad:1:1: error: this file is not UTF-8")
-    fails(gradc_("check", "n.grad"), "did you mean m.grad?")
+    fails(gradc_("check", "mm.grad"), "did you mean m.grad?")
+    Path("power_of_two.grad").write_text("loss 1")
+    fails(gradc_("check", "other.grad"), "there are latin.grad, m.grad, power_of_two.grad")  # all end in .grad
 
 
 # ------------------------------------------------------------------ compile, new
