@@ -256,6 +256,14 @@ LINES = (
         wants=of("NUMBER"),
     ),
     Row(
+        "index-of-repeat",
+        "`repeat` has no name for its rounds",
+        "write for k in range(3): …",
+        ("repeat k in 3: x = x", "repeat k in range(3): x = x"),
+        at=of("IN"),
+        starts=of("REPEAT"),
+    ),
+    Row(
         "membership",
         "`in` stands only in for x in 1, 2: …",
         "compare with each: a == 1 or a == 2",
