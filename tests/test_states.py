@@ -183,6 +183,19 @@ MEANS = {
 }
 
 
+def test_an_equation_that_takes_the_name_of_a_state_that_never_changes() -> None:
+    text = """
+input x[3]
+param w ~ ones
+state m ~ zeros
+{}m = m + w
+loss sum(w * x) + m
+"""
+    with pytest.warns(UserWarning, match="write update m = … for its next value"):
+        emit(text.format(""))
+    emit(text.format("update "))
+
+
 @pytest.mark.parametrize("name", MEANS)
 def test_an_update_gives_a_state_its_next_value(name: str) -> None:
     body, state, wanted = MEANS[name]

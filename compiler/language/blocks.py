@@ -14,9 +14,11 @@ from .equations import axes_of, force
 from .naming import CONSTANTS
 from .refusal import Refused
 from .scopes import Entry, Given, Group, Part, Returning, Scope, Size, Thunk, Written
-from .states import NEXT, state_of
+from .states import NEXT, note_hidden, state_of
+from .values import POISON
 from .world import Updated, World
 
+BLOCKS = (syntax.For, syntax.Repeat, syntax.If)
 TRAINING = (syntax.Optimize, syntax.Freeze, syntax.Fit, syntax.Data)
 TOP_LEVEL = (syntax.Inputs, syntax.Output, syntax.Definition, syntax.Use, syntax.ModelName, *TRAINING)
 
@@ -92,6 +94,7 @@ def _equation(world: World, statement: syntax.Equation, scope: Scope) -> None:
         return
     for target in statement.targets:
         check_name(scope, target.name, target.span)
+        note_hidden(world, target, scope)
     if len(statement.targets) > 1:
         _several(world, statement, scope)
         return

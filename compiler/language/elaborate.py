@@ -23,7 +23,7 @@ from .load import Sources, load
 from .outputs import check_targets, collect
 from .refusal import OutOfBudget, Refused
 from .scopes import Frame, Group, Scope, Size
-from .states import next_values
+from .states import hidden_states, next_values
 from .training import Settings, settings
 from .world import World, ordered
 
@@ -146,7 +146,7 @@ def _model(world: World, file: syntax.File, scope: Scope, lr: float | None) -> c
         fit=chosen.fit,
         data=chosen.data,
         asks=world.asked,
-        doubts=tuple(world.doubts),
+        doubts=(*world.doubts, *hidden_states(world)),
     )
     cycle = None if world.diagnostics else check_cycles(model)
     if cycle is not None:

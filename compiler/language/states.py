@@ -10,7 +10,7 @@ A state is a leaf. Its update is an equation of a tensor of its own, `mean.next`
 import math
 from collections.abc import Iterator
 
-from gradc.errors import Label, Span
+from gradc.errors import Diagnostic, Label, Span
 
 from . import core, syntax
 from .arithmetic import as_number
@@ -57,6 +57,29 @@ def state_of(world: World, target: syntax.Target, scope: Scope) -> tuple[core.Le
     elif scope.frame.definition is not None:
         help += "; or take one as an argument"
     raise Refused("not-a-state", f"`update` is for states, and {name} {what}", target.span, labels, help=help)
+
+
+def note_hidden(world: World, target: syntax.Target, scope: Scope) -> None:
+    """Keeps in mind an equation that takes the name of a state, as `m = 0.9 * m + …` does in an optimizer."""
+    if world.tables.step:
+        return
+    _, leaf = _leaf(world, scope.find(target.name, scope.now, False))
+    if leaf is not None and leaf.role is Role.STATE:
+        world.hidden.setdefault(leaf.name, target)
+
+
+def hidden_states(world: World) -> Iterator[Diagnostic]:
+    """Warnings of states that never change, and whose name an equation has that may have been meant to change them."""
+    updated = {update.state.name for update in world.updates}
+    for name, target in world.hidden.items():
+        if name not in updated:
+            yield Diagnostic(
+                "state-without-update",
+                f"this is a new tensor {target.name}, and the state {target.name} keeps the value that it has",
+                target.span,
+                help=f"write update {target.name} = … for its next value; else take another name",
+                severity="warning",
+            )
 
 
 def _leaf(world: World, entry: Entry | None) -> tuple[str, core.Leaf | None]:

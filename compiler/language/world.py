@@ -125,6 +125,8 @@ class World:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     doubts: list[Diagnostic] = field(default_factory=list)
     """Warnings."""
+    hidden: dict[str, syntax.Target] = field(default_factory=dict)
+    """By the name of a state: the left side of an equation that has the state's name."""
     recursive: set[int] = field(default_factory=set)
     """Definitions known to call themselves, by their identity."""
     shared: dict[int, list[str]] = field(default_factory=dict)
