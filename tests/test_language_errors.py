@@ -36,6 +36,8 @@ CASES: dict[str, tuple[str, str, str]] = {
     "an unknown function": ("o = rleu(x)", "unknown-function", "did you mean relu?"),
     "a tensor called": ("h = x\no = h(x)", "not-a-function", "h is no definition"),
     "a name from below": ("o = u\nu = x", "unknown-name", "looked for above"),
+    "a parameter in a definition": ("def f(a) = a * w\no = f(x)", "unknown-name", "hand other tensors over"),
+    "a cycle of whole tensors": ("o = s2 + 1\ns2 = o * c", "unknown-name", "a recurrence is of index equations"),
     "another's tensor in a definition": (
         "u = x\ndef f(a) = a + u\no = f(x)",
         "unknown-name",
@@ -375,7 +377,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a gradient of an element": ("o[i] = grad(r[i], r)[i]", "depends-on-index", "without brackets: grad(u, x)[n, 0]"),
     "a gradient in a law": ("param z[n] ~ grad(c, r)", "not-a-law", "a number at every place"),
     "a gradient of itself": ("o[i] = r[i] + grad(o, r)[i]", "cycle", "unfold the steps with `repeat`"),
-    "a gradient in a cycle": ("o = c * u[0]\nu[i] = grad(o, r)[i]", "unknown-name", "only index equations see"),
+    "a gradient in a cycle": ("o = c * u[0]\nu[i] = grad(o, r)[i]", "unknown-name", "u is made of what this makes"),
     "a name made below": ("o = s2 * 2\ns2 = r * c", "unknown-name", "put this line further down"),
     "a whole tensor made below": ("o[i] = s2[i] * 2\ns2 = r * c", "unknown-name", "this one is of whole tensors"),
     "a gradient in a cycle of places": ("u[i] = grad(o, r)[i]\no[i] = u[i] * r[i]", "cycle", "a gradient is part of"),

@@ -112,15 +112,20 @@ def _makers(world: World, full: str) -> Iterator[Entry]:
         yield from (entry for entry in tuple(world.made.values()) if not depends(entry, world.forcing))
 
 
-def _too_low(below: Thunk | Group, node: syntax.Name, place: Place) -> Refused:
+def _too_low(world: World, below: Thunk | Group, node: syntax.Name, place: Place) -> Refused:
     """A name that is made below where it is looked for."""
     made = below.equations[0] if isinstance(below, Group) else below
     labels = [Label(node.span, ""), Label(made.span, "made here")]
     help = "a name is looked for above: put this line further down; only index equations see those below them"
-    if isinstance(below, Thunk) and place.context.indexed:
+    if depends(below, world.forcing):
+        help = (
+            f"{node.name} is made of what this makes: a recurrence is of index equations, which see those below them; "
+            f"where they need whole tensors, the last gives one's value to {node.name}[t] = value[t]"
+        )
+    elif isinstance(below, Thunk) and place.context.indexed:
         help = (
             "index equations see the index equations below them, and this one is of whole tensors: put this line "
-            f"further down; in a recurrence read an index equation of its value, as in {node.name}[i] = value[i]"
+            "further down"
         )
     return Refused("unknown-name", f"unknown name {node.name}", node.span, labels, help=help)
 
@@ -133,14 +138,15 @@ def unknown_name(world: World, node: syntax.Name, place: Place) -> Refused:
                        f"indices, as in {node.name}[t] = … {node.name}?[t - 1]")  # fmt: skip
     below = place.scope.unseen(node.name)
     if below is not None:
-        return _too_low(below, node, place)
+        return _too_low(world, below, node, place)
     known = place.scope.names() | set(place.indices) | CONSTANTS
     if place.context.own is not None:
         known.add(place.context.own.shown)
     # one letter is rather an index that nothing lists than another name misspelt
     help = did_you_mean(node.name, known) if len(node.name) > 1 else None
     message = f"unknown name {node.name}"
-    if help is None and node.name in world.made and place.context.frame.definition is not None:
+    home = place.scope.home
+    if help is None and place.context.frame.definition is not None and home is not None and node.name in home.entries:
         help = "a definition sees its arguments, its own names, dims and definitions; hand other tensors over"
     elif help is None and node.name in world.made:
         help = "a name is looked for above, and not in blocks of others"
