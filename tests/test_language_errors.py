@@ -564,6 +564,12 @@ def test_all_errors_at_once_and_no_echoes() -> None:
                                                    "wrong-argument"]  # fmt: skip
 
 
+@pytest.mark.parametrize("head", ["if c > 0:", "for k in range(time):", "repeat batch:"])
+def test_what_a_block_that_cannot_unfold_would_have_made_is_not_missed(head: str) -> None:
+    found = error(f"{head}\n    if n == 6: h = x\n    v[i] = r[i]\no = h + 1\np2[i] = v[i]")
+    assert [d.code for d in found.diagnostics] == ["not-known"]
+
+
 def test_what_a_wrong_equation_would_have_made_is_not_missed() -> None:
     found = error(
         "o = dense(x, 3, 4, 5)\nparam v[zz] ~ zeros\nh = sum(o.weight^2)\noptimize o.* with sgd()\n"

@@ -3,7 +3,7 @@
 A whole-tensor equation makes a new tensor under its name. The index equations of a name in one block make one tensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gradc.errors import Label, Span
 
@@ -43,6 +43,20 @@ def run_statements(world: World, statements: Sequence[syntax.Statement], scope: 
             _run_one(world, statement, scope)
         except Refused as refused:
             world.report(refused, scope.frame)
+            for name in _made_in([statement] if isinstance(statement, BLOCKS) else []):
+                scope.define(name, Given(POISON))
+
+
+def _made_in(statements: Sequence[syntax.Statement]) -> Iterator[str]:
+    """The names that equations make in these, and in the blocks among them."""
+    for statement in statements:
+        match statement:
+            case syntax.Equation(targets=targets):
+                yield from (target.name for target in targets)
+            case syntax.If(then=then, otherwise=otherwise):
+                yield from _made_in([*then, *otherwise])
+            case syntax.For(body=body) | syntax.Repeat(body=body):
+                yield from _made_in(body)
 
 
 def _run_one(world: World, statement: syntax.Statement, scope: Scope) -> None:
