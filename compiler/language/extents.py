@@ -268,8 +268,8 @@ class _Search:
                     env[subscript.name].own.append((entry, axis))
 
     def note_state(self, left: Sequence[syntax.Expression], env: Env) -> None:
-        """Where indices stand bare on the left side of an update: it gives every place of the state a value, so the state
-        tells where no bare read does."""
+        """Where indices stand bare on the left side of an update: it gives every place of the state a value, so the
+        state tells where no bare read does."""
         own = self.context.own
         for axis, subscript in zip(own.like if own else (), left, strict=False):
             if isinstance(subscript, syntax.Name) and subscript.name in env:
