@@ -566,6 +566,21 @@ m[b, t + 1, i] = mean_before[b, t, i] + gain[b, t, i] * off[b, t]
 p[b, t + 1, i, j] = before[b, t, i, j] - gain[b, t, i] * sum[k](c[k] * before[b, t, k, j])
 loss mean[b, t](log(v[b, t]) + off[b, t]^2 / v[b, t])
 """,
+    "whole numbers that tell of each other, read above where they are made": """
+dim batch, steps
+dim vocab = 3, width = 2
+input e[batch, steps, vocab]
+param a[vocab, vocab] ~ normal()
+s[b, t + 1, k] = c[b, t, at[b, t, k]]
+last[b, t + 1, k] = at[b, t, k] % vocab
+at[b: batch, t: steps, k: width] = if k == 0 then first[b, t] else second[b, t]
+second[b: batch, t: steps] = argmax[q](if q == first[b, t] then -inf else c[b, t, q])
+first[b: batch, t: steps] = argmax[q](c[b, t, q])
+c[b, t, q: width * vocab] = s[b, t, q // vocab] + a[last[b, t, q // vocab], q % vocab] + e[b, t, q % vocab]
+last[b: batch, 0, k: width] = 0
+s[b: batch, 0, k: width] = 0.1 * k
+loss mean(s^2)
+""",
     "two that meet in sums alone": """
 dim batch, n
 input x[batch, n]

@@ -317,7 +317,7 @@ def _force_group(world: World, group: Group) -> Value:
         raise cycle_refusal(group, group.unknown)
     if group.state == "forcing" or (group.state == "measured" and axes is not None and waits_for(world, group)):
         # it reads itself: what it holds is known only when it is done
-        bounds = whole_range(world, group, [(p.written.value, p.place) for p in _of(group)])
+        bounds = whole_range(world, group)
         kind = Kind.REAL if bounds is None else Kind.WHOLE
         return tensor_value(group.equations[0].span, group.name, axes or (), kind, bounds)
     if group.state == "measured" and axes is not None:
