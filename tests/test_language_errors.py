@@ -327,6 +327,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "a law that is a tensor": ("param z[n] ~ r", "not-a-law", "an initial law is a number"),
     "a law that reads": ("param z[n] ~ r[0]", "not-a-law", "reads no tensor"),
     "orthogonal with an argument": ("param z[n, m] ~ orthogonal(2)", "wrong-arity", "takes no arguments"),
+    "orthogonal with a factor": ("param z[n, m] ~ 2 * orthogonal", "not-a-law", "stands alone, ~ orthogonal"),
     "orthogonal of a vector": ("param z[n] ~ orthogonal", "not-a-law", "two axes or more"),
     "a law with an argument too many": ("param z[n] ~ normal(0, 1)", "wrong-arity", "mean + std * normal()"),
     "a condition of a tensor": ("if c > 0: o = x\nelse: o = y", "not-known", "if … then … else"),

@@ -19,6 +19,7 @@ from .seen import seen_in_call
 from .sizes import size_of
 from .tensors import WIDEST, tensor_value, tensors_read
 from .values import POISON, Array, Element, Value, described, shown
+from .walk import names_in
 from .world import World
 
 ORTHOGONAL = "orthogonal"
@@ -306,6 +307,9 @@ def law_of(world: World, statement: syntax.Param, indices: tuple[core.Index, ...
             return _orthogonal(node, indices, span, text)
         if isinstance(node, syntax.Name) and entry is None and called not in CONSTANTS | set(place.indices):
             node = syntax.Call(node.span, called, node.span, None, ())
+    if ORTHOGONAL in names_in(node) and world.find(ORTHOGONAL, place) is None:
+        raise Refused("not-a-law", "orthogonal is a law of all places together, and no number at each", node.span,
+                      help="it stands alone, ~ orthogonal; a factor stands where the parameter is used")  # fmt: skip
     value = world.value(node, place)
     if value is POISON:
         raise Echo
