@@ -515,6 +515,7 @@ CASES: dict[str, tuple[str, str, str]] = {
         "shapes-disagree",
         "y[i] = guess[i, 0] - free[i]",
     ),
+    "a law of a factor": ("param z[n] ~ 0.5 * ones", "wrong-kind", "call it: ones()"),
     "a definition without its arguments": ("o = relu", "not-a-tensor", "call it: relu(x)"),
     "a schedule as an optimizer": ("optimize cosine(1e-3)", "not-an-optimizer", "adam(lr = cosine(…))"),
     "an option that is nearly one": ("fit batch_size = 3", "unknown-keyword", "did you mean batch?"),

@@ -137,10 +137,18 @@ def joined_along(arrays: Sequence[Array]) -> str:
 def no_tensor(value: Value) -> str:
     """What to write in place of a value that makes no tensor."""
     if isinstance(value, Function):
-        return f"call it: {value.name}(x)"
+        return f"call it: {value.name}({_wanted(value)})"
     if isinstance(value, Items):
         return "write an equation for each number of the list: y[0] = 3"
     return "write a number or a tensor"
+
+
+def _wanted(function: Function) -> str:
+    """The arguments that a function cannot do without."""
+    if function.definition is None:
+        return "x"
+    wanted = [each for each in function.definition.parameters if each.default is None and not each.choices]
+    return ", ".join(parameter.name for parameter in wanted)
 
 
 def another_rank(parameter: syntax.Parameter, axes: Sequence[core.Axis], header: str) -> str:

@@ -11,7 +11,7 @@ from . import core, syntax
 from .arithmetic import apply, where
 from .conditions import meanings
 from .indices import indices_for
-from .mends import at_indices, joined_along, tensors_to_join
+from .mends import at_indices, joined_along, no_tensor, tensors_to_join
 from .places import Place
 from .reductions import reduced
 from .refusal import Refused
@@ -37,7 +37,7 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
             "wrong-kind",
             f"numbers are wanted here, and this is {described(wrong)}",
             node.span,
-            help="name a number or a tensor",
+            help=no_tensor(wrong),
         )
     arrays = [value for value in numbers if isinstance(value, Array)]
 
