@@ -1,6 +1,7 @@
 """Emitted lines stay within their width, however many arrays, dims, parameters and outputs a model has, and are set as
 ruff's formatter sets them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from support.emitted import load_plain
 
 from gradc.emit.breaking import laid_out
+from gradc.emit.lines import broken
 from gradc.pipeline import emit
 
 ROOT = Path(__file__).parent.parent
@@ -155,6 +157,10 @@ ROWS = [
         "for i in range(max(" + ", ".join(["some_name - 1"] * 6) + "), some_name + 1):",
         ["for i in range(", f"    max({', '.join(['some_name - 1'] * 6)}), some_name + 1", "):"],
     ),
+    (
+        f"x[{', '.join(['some_name'] * 12)}] += call(1, 2)",
+        ["x[", *["    some_name,"] * 12, "] += call(1, 2)"],
+    ),
     ('"""' + "word " * 30 + 'end."""', ['"""' + ("word " * 23).strip(), "word " * 7 + 'end."""']),
     (
         f"x = {'some_name * ' * 9}a  # {'a word ' * 4}".rstrip(),
@@ -167,6 +173,45 @@ ROWS = [
 def test_a_long_row_is_broken_in_its_brackets(row, rows):
     assert len(row) > WIDTH
     assert laid_out([row]) == rows
+
+
+STEPS = """
+dim batch, n, m
+input x[batch, n, 2], y[batch, m, 2]
+param w[2, 2] ~ normal()
+u[b, i, k] = sum[j](x[b, i, j] * w[j, k])
+c[b, i, q] = sum[k]((u[b, i, k] - y[b, q, k])^2)
+d[b: batch, 0, 0] = 0
+d[b: batch, (i: n) + 1, 0] = 100
+d[b: batch, 0, (q: m) + 1] = 100
+d[b, i + 1, q + 1] = c[b, i, q] - logsumexp[k: 3](
+    -(if k == 0 then d[b, i, q] else if k == 1 then d[b, i, q + 1] else d[b, i + 1, q]) / 0.7
+)
+loss mean[b](d[b, n + 0, m + 0])
+"""
+
+
+@pytest.mark.parametrize("letters", [10, 20, 30])
+def test_long_names_leave_values_as_they_are(letters: int) -> None:
+    names = {name: name * letters for name in "nmxywubijkcqd"}
+    text = re.sub(r"[^\W\d]\w*", lambda match: names.get(match[0], match[0]), STEPS)
+    results = []
+    for model in (STEPS, text):
+        source = emit(model)
+        assert max(map(len, source.splitlines())) <= WIDTH
+        module = load_plain(source)
+        params = module.init(0)
+        arrays = [np.random.default_rng(k).normal(size=(2, 3 + k, 2)).astype(np.float32) for k in (0, 1)]
+        loss, gradients = module.loss_and_gradients(params, *arrays)
+        results.append([loss, *np.ravel(gradients[next(iter(params))])])
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_call_is_broken_between_its_arguments() -> None:
+    """A comma holds less than any operator."""
+    least = "-(a_rather_long_name if another_one == 0 else a_third_of_them) * some_scale_of_it"
+    rows = broken("", f"largest = max(a_rather_long_name_of_a_maximum, {least})", WIDTH - 4)
+    assert rows == ["largest = max(", "    a_rather_long_name_of_a_maximum,", f"    {least},", ")"]
 
 
 def test_rows_of_docstrings_and_short_rows_stay():

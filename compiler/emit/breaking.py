@@ -14,7 +14,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from .lines import BRACES, HARD, INDENT, PAIR, STRING, WIDTH, opens, outermost, parts, wrapped
+from .lines import BRACES, HARD, INDENT, PAIR, STRING, WIDTH, elements, opens, outermost, parts, wrapped
 
 OPENING, CLOSING = "([{", ")]}"
 QUOTES = '"""'
@@ -54,7 +54,7 @@ def _row(indent: str, text: str, depth: int, before: str) -> list[str]:
         return [*_row(indent, sign + comment, depth, before), *_fit(indent, code, depth, before)]
     if not depth:
         return _statement(indent, text)
-    if before[-1:] in OPENING and _elements(text)[1:]:
+    if before[-1:] in OPENING and elements(text)[1:]:
         return _inside(indent, before, text)
     return _value(indent, text.removesuffix(","), "," if text.endswith(",") else "")
 
@@ -81,20 +81,30 @@ def _statement(indent: str, text: str) -> list[str]:
     rows = [] if value[-1] in OPENING else _headed(indent, target + sign, value, "")
     if rows and len(rows[0]) <= WIDTH:
         return rows
-    names = _elements(target)
+    names = elements(target)
     if not names[1:]:
-        return rows or [indent + text]
+        return _at_places(indent, target, sign, value) or rows or [indent + text]
     left = [f"{indent}(", *(f"{indent}{INDENT}{name}," for name in names)]
     return [*left, *(_headed(indent, f"){sign}", value, "") if rows else [f"{indent}){sign}{value}"])]
+
+
+def _at_places(indent: str, target: str, sign: str, value: str) -> list[str]:
+    """`target[i, j] = value`, whose subscripts are broken; none where it has no subscripts."""
+    if not target.endswith("]"):
+        return []
+    start, end = _brackets(target)[-1]
+    first, head = target[: start + 1], target[end:] + sign
+    rows = [indent + head + value] if value[-1] in OPENING else _headed(indent, head, value, "")
+    return [indent + first, *_inside(indent + INDENT, first, target[start + 1 : end]), *rows]
 
 
 def _headed(indent: str, head: str, value: str, tail: str) -> list[str]:
     """`return value`, `target = value`: in the value's own brackets if it has no looser operator, else in new ones."""
     if len(indent + head + value + tail) <= WIDTH:
         return [indent + head + value + tail]
-    elements = _elements(value)
-    if elements[1:]:
-        inner = [row for element in elements for row in _value(indent + INDENT, element, ",")]
+    items = elements(value)
+    if items[1:]:
+        inner = [row for element in items for row in _value(indent + INDENT, element, ",")]
     elif own := _in_brackets(indent, head, value, tail):
         return own
     elif not head:
@@ -135,23 +145,15 @@ def _inside(indent: str, before: str, inner: str) -> list[str]:
         before: what ends with the opening bracket.
     """
     bracket, calls = before[-1], len(before) > 1 and (before[-PAIR].isalnum() or before[-PAIR] in "_)]")
-    elements = _elements(inner)
+    items = elements(inner)
     if calls and len(indent + inner) <= WIDTH:
         return [indent + inner]
     if clauses := outermost(inner, " for "):
         return [*_value(indent, inner[: clauses[0]], ""), *_value(indent, inner[clauses[0] + 1 :], "")]
-    alone = not elements[1:] and not inner.endswith(",") and bracket != "{"
+    alone = not items[1:] and not inner.endswith(",") and bracket != "{"
     if alone and (STRING.fullmatch(inner) or not calls or bracket == "["):
         return _value(indent, inner, "," if bracket == "[" and not calls else "")
-    return [row for element in elements for row in _value(indent, element, ",")]
-
-
-def _elements(text: str) -> list[str]:
-    """What commas outside of brackets divide."""
-    text = text.removesuffix(",")
-    commas = outermost(text, ", ")
-    starts, ends = [0, *(at + PAIR for at in commas)], [*commas, len(text)]
-    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    return [row for element in items for row in _value(indent, element, ",")]
 
 
 def _brackets(value: str) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ PAIR = 2
 STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
 BRACES = re.compile(r"\{[^{}]*\}")
 SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
+ENDS = re.compile(r"([*,])")
 HARD = "\xa0"
 """Stands for a space at which no row ends."""
 SOFT = "\v"
@@ -30,7 +31,9 @@ def broken(indent: str, text: str, width: int = WIDTH - 4) -> list[str]:
     at = last_bracket(value)
     if at and len(indent + target + sign) + at < width and opens(value):
         held = value[at + 1 : -1]
-        held_rows = [inner + held] if len(inner + held) <= width else [inner + part for part in parts(held)]
+        items = elements(held)
+        rows = [f"{item}," for item in items] if items[1:] else parts(held)
+        held_rows = [inner + held] if len(inner + held) <= width else [inner + row for row in rows]
         return [f"{indent}{target}{sign}{value[: at + 1]}", *held_rows, indent + value[-1]]
     rows = [inner + value] if len(inner + value) <= width else [inner + part for part in parts(value)]
     return [f"{indent}{target}{sign}(", *rows, f"{indent})"]
@@ -43,14 +46,15 @@ def opens(value: str) -> bool:
 
 
 def wrapped(text: str, width: int, further: str) -> list[str]:
-    """A formula in rows, which end at spaces outside of subscripts, or in a long product at a `*`.
+    """A formula in rows, which end at spaces outside of subscripts, or in a long product at a `*`, in a long list of
+    indices at a comma.
 
     Args:
         width: the most columns of a row.
         further: what the second row and those after it begin with.
     """
     words = SUBSCRIPTS.sub(lambda match: match[0].replace(" ", HARD), text).split(" ")
-    whole = " ".join(word if len(further + word) <= width else word.replace("*", "*" + SOFT) for word in words)
+    whole = " ".join(word if len(further + word) <= width else ENDS.sub(rf"\1{SOFT}", word) for word in words)
     rows = textwrap.wrap(whole, width, subsequent_indent=further, break_long_words=False, replace_whitespace=False)
     return [row.replace(HARD, " ").replace(SOFT, "") for row in rows]
 
@@ -86,6 +90,14 @@ def parts(value: str) -> list[str]:
             ends = [*(at for at, _ in sorted(places)), len(value)]
             return [value[start:end] for start, end in zip(starts, ends, strict=True)]
     return [value]
+
+
+def elements(text: str) -> list[str]:
+    """What commas outside of brackets divide."""
+    text = text.removesuffix(",")
+    commas = outermost(text, ", ")
+    starts, ends = [0, *(at + PAIR for at in commas)], [*commas, len(text)]
+    return [text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def outermost(value: str, sign: str) -> list[int]:
