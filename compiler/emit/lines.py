@@ -11,11 +11,11 @@ PAIR = 2
 STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
 BRACES = re.compile(r"\{[^{}]*\}")
 SUBSCRIPTS = re.compile(r"\[[^\[\]]*\]")
-ENDS = re.compile(r"([*,])")
 HARD = "\xa0"
 """Stands for a space at which no row ends."""
 SOFT = "\v"
 """Stands where a row may end, though there is no space."""
+ENDS = re.compile(rf"(\*|,(?!{HARD}))")
 COMPARISONS = (" < ", " <= ", " > ", " >= ", " == ", " != ")
 LOOSEST_FIRST = ((" if ", " else "), (" or ",), (" and ",), COMPARISONS, (" + ", " - "), (" * ", " / "))
 
@@ -46,17 +46,25 @@ def opens(value: str) -> bool:
 
 
 def wrapped(text: str, width: int, further: str) -> list[str]:
-    """A formula in rows, which end at spaces outside of subscripts, or in a long product at a `*`, in a long list of
-    indices at a comma.
+    """A formula in rows, which end at spaces outside of subscripts, or in a long product at a `*`, in a long Σ_i,j,k
+    at a comma; in subscripts only where they are longer than a row.
 
     Args:
         width: the most columns of a row.
         further: what the second row and those after it begin with.
     """
     words = SUBSCRIPTS.sub(lambda match: match[0].replace(" ", HARD), text).split(" ")
-    whole = " ".join(word if len(further + word) <= width else ENDS.sub(rf"\1{SOFT}", word) for word in words)
+    whole = " ".join(_softened(word, width - len(further)) for word in words)
     rows = textwrap.wrap(whole, width, subsequent_indent=further, break_long_words=False, replace_whitespace=False)
     return [row.replace(HARD, " ").replace(SOFT, "") for row in rows]
+
+
+def _softened(word: str, room: int) -> str:
+    """A word with the places marked where it may be cut, if it is longer than there is room."""
+    if len(word) <= room:
+        return word
+    soft = ENDS.sub(rf"\1{SOFT}", word)
+    return soft if max(map(len, soft.split(SOFT))) <= room else soft.replace(f",{HARD}", f",{SOFT}")
 
 
 def list_rows(indent: str, target: str, element: str, clause: str, width: int = WIDTH - 4) -> list[str]:
