@@ -8,7 +8,7 @@ false), and the update rule of each group of parameters.
 
 import hashlib
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -331,8 +331,7 @@ def _alone(stages: Stages, in_parts: bool) -> dict[str, Alone]:
     parts: dict[str, tuple[Graph, tuple[Tensor, ...]]] = {}
     for label, name in stages.predict.outputs.items():
         graph = pruned(Graph(stages.predict.tensors, stages.predict.equations, {label: name}))
-        read = {source for equation in graph.equations for source in equation.sources()} | {name}
-        inputs = tuple(t for t in _leaves(stages.predict, Role.INPUT) if t.name in read or _tells_a_dim(t, graph))
+        inputs = _needed(graph, _leaves(stages.predict, Role.INPUT))
         parts[_alone_name(label.removeprefix("predict "), parts)] = (graph, inputs)
     if len({inputs for _, inputs in parts.values()}) <= 1:
         return {}
@@ -348,15 +347,24 @@ def _alone_name(prediction: str, others: Collection[str]) -> str:
     return name
 
 
-def _tells_a_dim(tensor: Tensor, graph: Graph) -> bool:
-    """Whether an input is needed for a free dim alone: nothing else that the graph reads stands over it."""
-    read = {source for equation in graph.equations for source in equation.sources()}
+def _needed(graph: Graph, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The inputs that a graph reads or hands out, and those that tell free dims: of what it makes, and of the axes and
+    ranges of the others."""
+    read = {source for equation in graph.equations for source in equation.sources()} | {*graph.outputs.values()}
+    needed = [tensor for tensor in inputs if tensor.name in read]
     used = {d for eq in graph.equations for e in eq.index_expressions() for d in e.dims}
     used |= {d for eq in graph.equations for i in eq.indices for d in i.high.dims}
-    inputs = [t for t in graph.tensors.values() if t.role is Role.INPUT]
-    told = {str(e) for t in inputs if t.name in read for e in t.extents}
-    first = {dim: next((t.name for t in inputs if dim in map(str, t.extents)), "") for dim in used - told}
-    return tensor.name in first.values()
+    used |= {d for eq in graph.equations for e in graph.tensors[eq.target].extents for d in e.dims}
+    more: list[Tensor] | None = None
+    while more is None or more:
+        for tensor in needed if more is None else more:
+            ranges = (tensor.bounds.low, tensor.bounds.high) if tensor.bounds is not None else ()
+            used |= {d for e in (*tensor.extents, *ranges) for d in e.dims}
+        missing = used - {str(extent) for tensor in needed for extent in tensor.extents}
+        tellers = (next((t for t in inputs if dim in map(str, t.extents)), None) for dim in missing)
+        more = [*{teller.name: teller for teller in tellers if teller is not None}.values()]
+        needed += more
+    return tuple(tensor for tensor in inputs if tensor in needed)
 
 
 def _leaves(graph: Graph, role: Role) -> tuple[Tensor, ...]:

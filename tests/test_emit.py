@@ -118,6 +118,32 @@ def test_predictions_with_different_inputs_stand_alone_too():
     np.testing.assert_array_equal(model.module.predict_b(model.params, z), both["b"])
 
 
+ALONE = """
+dim n, groups, kinds
+input g[n] : int(groups), about[groups] : int(kinds), name[kinds], x[n]
+param w ~ ones
+loss sum(x) * w
+"""
+
+
+@pytest.mark.parametrize(
+    ("equation", "arrays"),
+    [
+        ("c[q: groups] = sum[i](if g[i] == q then 1 else 0)", ["g", "about", "name"]),  # for its size, and for ranges
+        ("c = g * 2", ["g", "about", "name"]),
+        ("c = about + 1", ["about", "name"]),
+        ("c = groups * 2", ["about", "name"]),
+        ("c = name * w", ["name"]),
+    ],
+)
+def test_a_prediction_alone_gets_what_tells_its_dims(equation, arrays):
+    module = load_plain(emit(f"{ALONE}{equation}\npredict c\npredict d = x * w\n", dtype="float64"))
+    given = {"g": np.array([0, 2, 2]), "about": np.array([1, 0, 4]), "name": np.arange(5.0), "x": np.ones(3)}
+    params = module.init()
+    wanted = module.predict(params, *given.values())["c"]
+    np.testing.assert_array_equal(module.predict_c(params, **{name: given[name] for name in arrays}), wanted)
+
+
 def test_a_parameter_of_training_alone_is_refused():
     with pytest.raises(gradc.GradcError, match="where training is false"):
         emit(TINY.replace("z[b] = dense(x, 1)[b, 0]", "if training:\n    param w ~ ones\nz[b] = dense(x, 1)[b, 0]"))
