@@ -421,6 +421,16 @@ CASES: dict[str, tuple[str, str, str]] = {
         "predict-needs-target",
         "p → h → z",
     ),
+    "a prediction of a size that a target tells": (
+        "dim rows\ntarget z[rows]\npredict p = rows * c",
+        "predict-needs-target",
+        "the prediction p needs the size rows",
+    ),
+    "a range of an input that a target tells": (
+        "dim rows\ninput at[batch] : int(rows)\ntarget z[rows]\npredict p = c",
+        "predict-needs-target",
+        "at is checked in predict, and its range needs the size rows",
+    ),
     # training
     "an unknown optimizer": ("optimize adm(lr = 1)", "unknown-function", "did you mean adam?"),
     "no optimizer": ("optimize relu(lr = 1)", "not-an-optimizer", "relu is a definition"),

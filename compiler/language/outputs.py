@@ -1,6 +1,6 @@
 """Predictions, the loss and the metrics: each a tensor and the name it is handed out under."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from gradc.errors import Label, Span
 
@@ -80,11 +80,13 @@ def tensor_name(value: Element | Array) -> str | None:
     return value.expression.tensor if is_scalar_tensor(value) and isinstance(value.expression, core.Read) else None
 
 
-def check_targets(world: World, predictions: Iterable[core.Output], frame: Frame) -> None:
+def check_targets(world: World, predictions: Sequence[core.Output], frame: Frame) -> None:
     """No prediction may need a target: whoever predicts has none."""
     tables = world.tables
     reads = dependencies((tensor for _, tensor in tables.tensors), (equation for _, equation in tables.equations))
     leaves = {leaf.name: leaf for _, leaf in world.tables.leaves}
+    if predictions:
+        _check_ranges(world, frame)
     for output in predictions:
         path = _path_to_target(output.tensor, reads, leaves)
         if path:
@@ -107,26 +109,33 @@ def _check_sizes(world: World, output: core.Output, reads: Mapping[str, list[str
     needed = [output.tensor]
     for name in needed:
         needed += [other for other in reads.get(name, []) if other not in needed]
-    leaves = [leaf for _, leaf in world.tables.leaves]
     tensors = {tensor.name: tensor.axes for _, tensor in world.tables.tensors}
-    tensors |= {leaf.name: leaf.axes for leaf in leaves}
+    tensors |= {leaf.name: leaf.axes for _, leaf in world.tables.leaves}
     used = {dim for name in needed for axis in tensors.get(name, ()) for dim in axis.extent.dims}
-    used |= {
-        dim
-        for _, equation in world.tables.equations
-        if equation.target in needed
-        for index in equation.indices
-        for dim in (*index.low.dims, *index.high.dims)
-    }
+    equations = (equation for _, equation in world.tables.equations if equation.target in needed)
+    used |= {dim for equation in equations for dim in core.dims_in(equation)}
+    _report_sizes(world, f"{_called(output)} needs", used, output.span, frame)
+
+
+def _check_ranges(world: World, frame: Frame) -> None:
+    """The whole numbers that predict gets are checked there: their ranges are no sizes that only a target tells."""
+    for _, leaf in world.tables.leaves:
+        if leaf.role is Role.INPUT and leaf.bounds is not None:
+            dims = {*leaf.bounds.low.dims, *leaf.bounds.high.dims}
+            _report_sizes(world, f"{leaf.name} is checked in predict, and its range needs", dims, leaf.span, frame)
+
+
+def _report_sizes(world: World, who: str, dims: Collection[str], span: Span, frame: Frame) -> None:
+    """What is said of those of the sizes that only a target tells."""
+    leaves = [leaf for _, leaf in world.tables.leaves]
     told = {str(axis.extent): leaf for leaf in reversed(leaves) for axis in leaf.axes if leaf.role is Role.TARGET}
     inputs = {str(axis.extent) for leaf in leaves for axis in leaf.axes if leaf.role is Role.INPUT}
-    for dim in sorted(used - inputs):
-        if dim in told:
-            world.report(Refused(
-                "predict-needs-target", f"{_called(output)} needs the size {dim}", output.span,
-                [Label(output.span, f"over {dim}"), Label(told[dim].span, "only training has this, which tells it")],
-                help=f"let {dim} stand alone in the brackets of an input",
-            ), frame)  # fmt: skip
+    for dim in sorted({*dims} & {*told} - inputs):
+        world.report(Refused(
+            "predict-needs-target", f"{who} the size {dim}", span,
+            [Label(span, f"over {dim}"), Label(told[dim].span, "only training has this, which tells it")],
+            help=f"let {dim} stand alone in the brackets of an input",
+        ), frame)  # fmt: skip
 
 
 def _path_to_target(start: str, reads: Mapping[str, list[str]], leaves: Mapping[str, core.Leaf]) -> list[str] | None:
