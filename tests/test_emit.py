@@ -118,6 +118,18 @@ def test_predictions_with_different_inputs_stand_alone_too():
     np.testing.assert_array_equal(model.module.predict_b(model.params, z), both["b"])
 
 
+def test_a_guarded_read_of_conditions_is_one():
+    text = "dim n\ninput m[n] : bool, x[n]\nparam w ~ 2\n"
+    text += "k[t: n] = m?[t - 1] and not m[t]\nc[t: n] = m?[t + 1] + 2 * m?[t - 1]\n"
+    text += "z[t: n] = if m?[t - 1] then w * x[t] else 0\nloss sum(z)\npredict k\npredict c\npredict z\n"
+    module = load_plain(emit(text, dtype="float64"))
+    found = module.predict(module.init(), np.array([True, False, True, True]), np.arange(4.0))
+    np.testing.assert_array_equal(found["k"], [False, True, False, False])
+    assert found["k"].dtype == bool
+    np.testing.assert_array_equal(found["c"], [0, 3, 1, 2])
+    np.testing.assert_array_equal(found["z"], [0, 2, 0, 6])
+
+
 ALONE = """
 dim n, groups, kinds
 input g[n] : int(groups), about[groups] : int(kinds), name[kinds], x[n]

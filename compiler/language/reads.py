@@ -20,7 +20,7 @@ from .refusal import Refused
 from .scopes import Size
 from .tensors import place_of, settled
 from .unparse import unparse
-from .values import NO_RANGE, POISON, Array, Element, Items, Value, constant, decimal, described, shown
+from .values import NO_RANGE, POISON, Array, Element, Items, Value, constant, decimal, described, shown, truth
 from .walk import nodes
 from .world import World
 
@@ -295,8 +295,9 @@ def _guarded(base: Array, subscripts: tuple[IndexExpr, ...], node: syntax.Subscr
     condition = conditions[0]
     for more in conditions[1:]:
         condition = apply("and", [condition, more], span, place.ranges)
-    nothing = Element(core.Number(span, Fraction(0)), element.kind if element.kind is not core.Kind.BOOL
-                      else core.Kind.WHOLE, index=IndexExpr())  # fmt: skip
+    nothing = Element(core.Number(span, Fraction(0)), element.kind, index=IndexExpr())
+    if element.kind is core.Kind.BOOL:
+        nothing = truth(span, False)
     if condition.truth is not None:
         return element if condition.truth else nothing
     return where(condition, element, nothing, span, place.ranges)
