@@ -130,6 +130,28 @@ def test_a_guarded_read_of_conditions_is_one():
     np.testing.assert_array_equal(found["z"], [0, 2, 0, 6])
 
 
+def test_conditions_follow_from_conditions():
+    """What a recurrence holds is known before it is done, also of several tensors, whichever is asked first."""
+    for order in ("", "last[b] = if c[b, n - 1] then 1 else 0\n"):
+        module = load_plain(emit(
+            "dim b, n\ninput m[b, n] : bool, x[b, n]\nparam w ~ ones\n" + order +
+            "odd[b, t: n] = if m[b, t] then not odd?[b, t - 1] else odd?[b, t - 1]\n"
+            "a[b, t: n] = if m[b, t] then c?[b, t - 1] else a?[b, t - 1]\n"
+            "c[b, t: n] = not a[b, t] and x[b, t] > 0\n"
+            "y[b, t] = w * ((if odd[b, t] then x[b, t] else 0) + (if a[b, t] then 10 else 0))\n"
+            "predict y\nloss sum(y)\n"
+        ))  # fmt: skip
+        rng = np.random.default_rng(3)
+        m, x = rng.random((3, 6)) > 0.5, rng.normal(size=(3, 6)).astype(np.float32)
+        odd, a, c = (np.zeros(3, bool) for _ in range(3))
+        expected = np.empty((3, 6), np.float32)
+        for t in range(6):
+            odd, a = odd ^ m[:, t], np.where(m[:, t], c, a)
+            c = ~a & (x[:, t] > 0)
+            expected[:, t] = np.where(odd, x[:, t], 0) + np.where(a, 10, 0)
+        np.testing.assert_array_equal(module.predict(module.init(), m, x), expected)
+
+
 ALONE = """
 dim n, groups, kinds
 input g[n] : int(groups), about[groups] : int(kinds), name[kinds], x[n]

@@ -16,7 +16,7 @@ from .call_names import plan_calls
 from .core import Bounds, Kind
 from .cycles import cycle_refusal, in_one_cycle, measuring, recurrence_of, waits_for
 from .extents import solve
-from .foreseen import whole_range
+from .foreseen import foreseen
 from .mends import no_tensor
 from .places import Context, Place
 from .refusal import Echo, Refused
@@ -317,8 +317,7 @@ def _force_group(world: World, group: Group) -> Value:
         raise cycle_refusal(group, group.unknown)
     if group.state == "forcing" or (group.state == "measured" and axes is not None and waits_for(world, group)):
         # it reads itself: what it holds is known only when it is done
-        bounds = whole_range(world, group)
-        kind = Kind.REAL if bounds is None else Kind.WHOLE
+        kind, bounds = foreseen(world, group)
         return tensor_value(group.equations[0].span, group.name, axes or (), kind, bounds)
     if group.state == "measured" and axes is not None:
         group.state = "forcing"

@@ -1,4 +1,5 @@
-"""What a tensor that reads itself holds, where its equations tell without being elaborated: whole numbers, and which.
+"""What a tensor that reads itself holds, where its equations tell without being elaborated: conditions, or whole
+numbers, and which.
 
     path[b, t] = back[b, t, path[b, t + 1]]       back holds 0 .. tags - 1, so path does
 
@@ -20,7 +21,7 @@ from .arithmetic import hull
 from .core import Bounds, Kind
 from .cycles import in_one_cycle
 from .places import Place
-from .scopes import Given, Group, Size, Written
+from .scopes import Entry, Given, Group, Size, Written
 from .values import Array, Element, Value
 from .walk import names_in, nodes
 from .world import World
@@ -50,7 +51,45 @@ class Seen(NamedTuple):
     whole: list[Group]
 
 
-def whole_range(world: World, group: Group) -> Bounds | None:
+def foreseen(world: World, group: Group) -> tuple[Kind, Bounds | None]:
+    """The kind of what the equations of a measured tensor give, and the range of whole numbers."""
+    if _are_conditions(world, [group], group):
+        return Kind.BOOL, None
+    bounds = _whole_range(world, group)
+    return Kind.REAL if bounds is None else Kind.WHOLE, bounds
+
+
+def _are_conditions(world: World, seen: list[Group], group: Group) -> bool | None:
+    """Whether a tensor's equations give conditions; None where those seen before would have to tell."""
+    measured = [one for one in group.prepared if isinstance(one, Measured)]
+    return _all_conditions([_is_condition(world, seen, one.written.value, one.place) for one in measured])
+
+
+def _all_conditions(told: Sequence[bool | None]) -> bool | None:
+    return False if False in told else True if True in told else None
+
+
+def _is_condition(world: World, seen: list[Group], node: syntax.Expression, place: Place) -> bool | None:
+    """Whether an expression is a condition; None where the tensors seen before would have to tell."""
+    match node:
+        case syntax.Comparison() | syntax.Unary(operator="not") | syntax.Binary(operator="and" | "or"):
+            return True
+        case syntax.Conditional(then=then, otherwise=otherwise):
+            return _all_conditions([_is_condition(world, seen, part, place) for part in (then, otherwise)])
+        case syntax.Name(name="true" | "false"):
+            return True
+        case syntax.Subscript(base=syntax.Name(name=name)):
+            found = _sample(world, seen, world.find(name, place))
+            if not isinstance(found, Group):
+                return found is not None and found.kind is Kind.BOOL
+            if found in seen:
+                return None
+            seen.append(found)
+            return False if world.axes(world, found) is None else _are_conditions(world, seen, found)
+    return False
+
+
+def _whole_range(world: World, group: Group) -> Bounds | None:
     """The range of what the equations of a measured tensor give, if all of it is whole numbers; None otherwise."""
     ranges = _of_equations(world, Seen([group], [group]), group)
     if not ranges:
@@ -127,19 +166,25 @@ def _all_told(world: World, seen: Seen, parts: Sequence[syntax.Expression], plac
 
 def _held(world: World, seen: Seen, name: str, place: Place) -> list[Bounds] | None:
     """The range of what a tensor holds."""
-    entry = world.find(name, place)
-    if any(entry is each for each in seen.ranges):
-        return []
+    found = _sample(world, seen.ranges, world.find(name, place))
+    if isinstance(found, Group):
+        if found in seen.ranges:
+            return []
+        seen.ranges.append(found)
+        return None if world.axes(world, found) is None else _of_equations(world, seen, found)
+    if found is None or found.kind is not Kind.WHOLE:
+        return None
+    bounds = found.range(Ranges())
+    return None if bounds is None else [bounds]
+
+
+def _sample(world: World, seen: Sequence[Group], entry: Entry | None) -> Element | Group | None:
+    """A place of a tensor; of one that waits for those seen the index equations that make it, None if none do."""
     is_done = isinstance(entry, Group) and entry.state == "done"
-    waits = not is_done and in_one_cycle(world, entry, seen.ranges)
-    if waits and isinstance(entry, Group):
-        seen.ranges.append(entry)
-        return None if world.axes(world, entry) is None else _of_equations(world, seen, entry)
-    if entry is None or isinstance(entry, Size) or waits:
+    if not is_done and in_one_cycle(world, entry, seen):
+        return entry if isinstance(entry, Group) else None
+    if entry is None or isinstance(entry, Size):
         return None
     value: Value = entry.value if isinstance(entry, Given) else world.force(world, entry)
     sample = value.sample if isinstance(value, Array) else value
-    if not isinstance(sample, Element) or sample.kind is not Kind.WHOLE:
-        return None
-    bounds = sample.range(Ranges())
-    return None if bounds is None else [bounds]
+    return sample if isinstance(sample, Element) else None
