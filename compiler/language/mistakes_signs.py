@@ -67,7 +67,7 @@ SIGNS = (
     Row(
         "text-as-value",
         "text in quotes stands only after `use` and `data`",
-        "a word is written as it is: padding = same",
+        "a word is written as it is, padding = same, and a contraction by its indices, sum[i](x[b, i] * w[i, o])",
         ('y = conv2d(x, 3, padding = "same")', "y = f('same')", 'y = "a"', 'model "digits"'),
         at=of("STRING QUOTED"),
     ),
