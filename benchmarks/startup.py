@@ -1,7 +1,8 @@
 """The command `python -m benchmarks.startup`: the seconds from the start of a process to its first training step.
 
 Of the digits model: gradc with an empty cache folder and with a full one, PyTorch eager, JAX jit; then the stages of
-gradc's compiler. Each in fresh processes, in turn; the median and the least are written to startup.md.
+gradc's compiler. Of the rows of the benchmarks: gradc, likewise. Each in fresh processes, in turn; the median and the
+least are written to startup.md.
 """
 
 import json
@@ -20,12 +21,15 @@ import numpy as np
 
 from .machine import Machine, installed, this_machine
 from .report import busy
+from .rows import ROWS
+from .run import initial
 from .stages import STAGES
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "examples" / "digits.grad"
 TITLES = {"torch": "PyTorch eager", "jax": "JAX jit"}
 ROUNDS = 5
+ROUNDS_OF_ROWS = 2
 BATCH = 32
 
 
@@ -40,9 +44,9 @@ class Scratch:
         """One batch of digits."""
         return self.folder / "batch.npz"
 
-    def cache(self, number: int) -> Path:
-        """A cache folder of its own for each number."""
-        return self.folder / f"cache-{number}"
+    def cache(self, name: str) -> Path:
+        """A cache folder of its own for each name."""
+        return self.folder / f"cache-{name}"
 
 
 @click.command()
@@ -57,8 +61,9 @@ def main(rounds: int, python: tuple[str, ...], out: Path) -> None:
         np.savez(scratch.data, x=rng.random((BATCH, 64), dtype=np.float32), y=rng.integers(0, 10, BATCH))
         machine = this_machine()
         seconds = measure(scratch, rounds, dict(pair.split("=", 1) for pair in python))
+        rows = seconds_of_rows(scratch)
         stages = stage_seconds()
-    text = markdown(seconds, stages, machine)
+    text = markdown(seconds, rows, stages, machine)
     out.mkdir(parents=True, exist_ok=True)
     (out / "startup.md").write_text(text, encoding="utf-8")
     click.echo(text)
@@ -72,18 +77,32 @@ def measure(scratch: Scratch, rounds: int, pythons: Mapping[str, str]) -> dict[s
         scripts = {"gradc, compiled anew": "gradc", "gradc, from its cache": "gradc"}
         scripts |= {title: package for package, title in TITLES.items() if installed(package, chosen[package])}
         for who, package in scripts.items():
-            taken = start_to_step(package, chosen[package], scratch.data, scratch.cache(number))
+            files = (MODEL, scratch.data) if package == "gradc" else (scratch.data,)
+            taken = start_to_step(package, chosen[package], files, scratch.cache(str(number)))
             found.setdefault(who, []).append(taken)
     return found
 
 
-def start_to_step(package: str, python: str, data: Path, cache: Path) -> float:
-    """Runs a script of `starts/` and times it until it says that it is done.
+def seconds_of_rows(scratch: Scratch) -> dict[str, tuple[float, float]]:
+    """The median seconds from start to first step of each row, compiled anew and from the cache."""
+    found = {}
+    for row in ROWS:
+        files = scratch.folder / f"{row.name.replace('-', '_')}.grad", scratch.folder / f"{row.name}.npz"
+        files[0].write_text(row.text, encoding="utf-8")
+        np.savez(files[1], **initial(row).data)
+        caches = [scratch.cache(f"{row.name}-{number}") for number in range(ROUNDS_OF_ROWS)]
+        runs = [[start_to_step("gradc", sys.executable, files, cache) for cache in caches] for _ in ("anew", "again")]
+        found[row.title] = statistics.median(runs[0]), statistics.median(runs[1])
+    return found
+
+
+def start_to_step(package: str, python: str, files: Sequence[Path], cache: Path) -> float:
+    """Runs a script of `starts/` on these files and times it until it says that it is done.
 
     Raises:
         ClickException: it fails.
     """
-    command = [python, str(HERE / "starts" / f"start_{package}.py"), str(data)]
+    command = [python, str(HERE / "starts" / f"start_{package}.py"), *map(str, files)]
     start = time.perf_counter()
     environment = {**os.environ, "GRADC_CACHE": str(cache)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -110,9 +129,12 @@ def stage_seconds() -> dict[str, dict[str, float]]:
 
 
 def markdown(
-    seconds: Mapping[str, Sequence[float]], stages: Mapping[str, Mapping[str, float]], machine: Machine
+    seconds: Mapping[str, Sequence[float]],
+    rows: Mapping[str, tuple[float, float]],
+    stages: Mapping[str, Mapping[str, float]],
+    machine: Machine,
 ) -> str:
-    """Both tables."""
+    """The tables."""
     lines = ["| start of the process to the first step done, s | median | least |", "| --- | ---: | ---: |"]
     for who, runs in seconds.items():
         lines.append(f"| {who} | {statistics.median(runs):.2f} | {min(runs):.2f} |")
@@ -122,7 +144,10 @@ def markdown(
     for name, title in STAGES.items():
         lines.append(f"| {title} | {1e3 * first[name]:.0f} | {1e3 * again[name]:.0f} |")
     lines.append(f"| text to source | {1e3 * first['all']:.0f} | {1e3 * again['all']:.0f} |")
-    lines += ["", f"The digits model, batch {BATCH}. {machine}."]
+    lines += ["", f"The digits model, batch {BATCH}.", ""]
+    lines += ["| a row's first step, s | compiled anew | from the cache |", "| --- | ---: | ---: |"]
+    lines += [f"| {title} | {anew:.2f} | {again:.2f} |" for title, (anew, again) in rows.items()]
+    lines += ["", f"{machine}."]
     return "\n".join([*lines, *([busy(machine)] if machine.busy else []), ""])
 
 

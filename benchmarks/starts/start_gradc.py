@@ -1,14 +1,13 @@
-"""The first step of digits by gradc."""
+"""The first step of a model by gradc: `start_gradc.py MODEL DATA`."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
 import gradc
 
-model = gradc.compile(Path(__file__).parents[2] / "examples" / "digits.grad")
-with np.load(sys.argv[1]) as data:
-    model.train_step(data["x"], data["y"])
+model = gradc.compile(sys.argv[1])
+with np.load(sys.argv[2]) as data:
+    model.train_step(**data)
 sys.stdout.write("done\n")
 sys.stdout.flush()
