@@ -9,17 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import sympy
-
 from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Guard, Read, Reducer, Tensor
 from gradc.graph.printing import is_negative
-from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Kind
 from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential, Statement, Storage, plain_steps
 
-from .cases import cases_in, name_of_case
-from .lines import INDENT, broken, parts
+from .bodies import BodyWriter
+from .lines import INDENT
 from .names import Names
 from .rounds import (
     RANGE,
@@ -35,12 +32,8 @@ from .rounds import (
 from .style import BodyPrinter, Surroundings, body_printer, index_text, stretch
 from .text import equation_text, with_place
 
-WIDEST_ROW = 116
-"""Columns of a statement, before a function's body is indented."""
 LONG_ROW = 32
 """Numbers from which the largest of a row is found after it is made, in registers of many: shorter ones on the way."""
-LONGEST_CASES = 2 * WIDEST_ROW
-"""Letters of cases that are read as one expression; longer ones are cases of the statement."""
 ACCUMULATORS = {
     Reducer.SUM: "total", Reducer.PROD: "product", Reducer.MAX: "largest", Reducer.MIN: "smallest",
     Reducer.PEAK: "largest",
@@ -87,7 +80,7 @@ class _Accumulator:
 
 
 @dataclass
-class KernelWriter:
+class KernelWriter(BodyWriter):
     """Writes a nest, or a recurrence of nests alone, as a kernel.
 
     `rounds` are the indices of sequential loops around it, with the variables of the caller that hold them.
@@ -294,9 +287,6 @@ class KernelWriter:
         return f"{array}[{', '.join(index_text(s, self.around) for s in subscripts) or '0'}]"
 
     # ------------------------------------------------------------ loops
-
-    def emit(self, depth: int, text: str) -> None:
-        self.lines += broken(INDENT * (depth + self.indented), text)
 
     def items(self, items: tuple[Item, ...], path: tuple[str, ...], assumed: frozenset[Guard] = frozenset()) -> None:
         depth = len(path)
@@ -540,70 +530,12 @@ class KernelWriter:
             case Reducer.LOGSUMEXP:
                 raise AssertionError("logsumexp is written out before it is scheduled")
 
-    def assign(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
-        """`target = body`; cases that are too long for one expression are cases of the statement."""
-        text = self.with_named_cases(depth, target, body, printer)
-        rows = broken(INDENT * (depth + self.indented), target + text)
-        long = len(text) > LONGEST_CASES or any(len(row) > WIDEST_ROW for row in rows)
-        if long and isinstance(body, WHERE.head):
-            self.cases(depth, target, body, printer)
-            return
-        self.assignment(depth, target, text)
-
-    def with_named_cases(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> str:
-        """The body's text. Where it is too long for a row, cases among its factors and terms are named before."""
-        text = printer.print(body)
-        if len(broken(INDENT * (depth + self.indented), target + text)) == 1:
-            return text
-        for case in cases_in(body):
-            shown = f"({printer.print(case)})"
-            if shown in text:
-                name = self.local.fresh(name_of_case(case, self.around_nest, self.names))
-                self.assign(depth, f"{name} = ", case, printer)
-                text = text.replace(shown, name)
-        return text
-
-    def cases(self, depth: int, target: str, body: sympy.Expr, printer: BodyPrinter) -> None:
-        """`if … : target = …`, `elif … :`, `else:`. Where 0 is added there is nothing to do."""
-        word = "if"
-        while isinstance(body, WHERE.head):
-            condition, then, body = body.args
-            self.emit(depth, f"{word} {printer.print(condition)}:")
-            self.assign(depth + 1, target, then, printer)
-            word = "elif"
-        if body != 0 or "+=" not in target:
-            self.emit(depth, "else:")
-            self.assign(depth + 1, target, body, printer)
-
-    def assignment(self, depth: int, target: str, body: str) -> None:
-        """`target = body`; a sum with terms too long for a line is taken from named ones."""
-        indent = INDENT * (depth + self.indented)
-        rows = broken(indent, target + body)
-        terms = parts(body)
-        if any(len(row) > WIDEST_ROW for row in rows) and len(terms) > 1 and terms[1][0] in "+-":
-            for at, term in enumerate(terms):
-                sign, value = (term[0], term[2:]) if at else ("", term)
-                if len(value) > WIDEST_ROW // 2:
-                    name = self.local.fresh("term")
-                    self.lines += broken(indent, f"{name} = {value}")
-                    terms[at] = f"{sign} {name}".strip()
-            rows = broken(indent, target + " ".join(terms))
-        self.lines += rows
-
     def sign(self, statement: Statement) -> str:
         """How the body goes into the target."""
         if not statement.accumulates and statement.starts:
             return "="
         summed = statement.equation.reducer is Reducer.SUM
         return "-=" if summed and is_negative(statement.equation.body) else "+="
-
-    def extremum(self, depth: int, target: str, body: str, sign: str, real: bool) -> None:
-        """NaN passes on: once there, it stays."""
-        value = body if body.replace("_", "a").isalnum() else self.local.fresh("value")
-        if value != body:
-            self.emit(depth, f"{value} = {body}")
-        lost = f" or np.isnan({value})" if real else ""
-        self.emit(depth, f"{target} = {value} if {value} {sign} {target}{lost} else {target}")
 
     def argument(self, depth: int, accumulator: _Accumulator, body: str, equation: Equation) -> None:
         """The first of equals; NaN counts as beyond all."""

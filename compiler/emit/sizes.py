@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from .kernels import WIDEST_ROW, Kernel
+from .bodies import WIDEST_ROW
+from .kernels import Kernel
 from .lines import INDENT, wrapped
 from .names import WORDS
 from .text import DOC_WIDTH
