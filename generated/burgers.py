@@ -1848,6 +1848,16 @@ with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 LANES = 2, 4, 8, 16
 
 
+def pure(module, name, kind, inlining):
+    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
+    become loops by registers late."""
+    function = ir.Function(module, kind, name)
+    function.linkage = "weak_odr"
+    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
+        set.add(function.attributes, attribute)  # llvmlite does not know all of them
+    return function, ir.IRBuilder(function.append_basic_block())
+
+
 def rare(function, x):
     """function(x), where that is called for but few x."""
     with np.errstate(all="ignore"):
@@ -1897,16 +1907,6 @@ def by_library(builder, name, x):
     wide = x if x.type == double else builder.fpext(x, double)
     value = builder.call(function, [wide])
     return value if x.type == double else builder.fptrunc(value, x.type)
-
-
-def pure(module, name, kind, inlining):
-    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
-    become loops by registers late."""
-    function = ir.Function(module, kind, name)
-    function.linkage = "weak_odr"
-    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
-        set.add(function.attributes, attribute)  # llvmlite does not know all of them
-    return function, ir.IRBuilder(function.append_basic_block())
 
 
 def array_field(context, builder, kind, array, name):

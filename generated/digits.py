@@ -152,22 +152,17 @@ def parts(p):
 def exp(x):
     """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, a minimax polynomial for e^r."""
     y = min(max(x, f4(-104.0)), f4(89.0))
-    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 126
-    shifted = f4(y * f4(1.44269504) + f4(12583038.0))
-    n = shifted - f4(12583038.0)
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart
+    n = f4(y * f4(1.44269504) + f4(12582912.0)) - f4(12582912.0)
     r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
-    # 2 e^r, since 2^128 is no float
-    e = f4(2.762917208e-03)
-    e = e * r + f4(1.673743613e-02)
-    e = e * r + f4(8.333677662e-02)
-    e = e * r + f4(3.333304124e-01)
-    e = e * r + f4(9.999998689e-01)
-    e = e * r + f4(2.0)
-    e = e * r + f4(2.0)
-    # times 2^(n - 1), of which the sum's bits are the exponent; where that is a denormal, 2^(n + 31) and then 2^-32
-    small = y < f4(-86.0)
-    bits = shifted.view(i4) + (i4(32) if small else i4(0))
-    return e * i4(bits << i4(23)).view(f4) * (f4(2.3283064e-10) if small else f4(1.0))
+    e = f4(1.3814586e-03)
+    e = e * r + f4(8.368718e-03)
+    e = e * r + f4(4.166839e-02)
+    e = e * r + f4(1.6666521e-01)
+    e = e * r + f4(4.9999994e-01)
+    e = e * r + f4(1.0)
+    e = e * r + f4(1.0)
+    return scaled(e, n)
 
 
 @vector
@@ -1080,6 +1075,16 @@ with_room.__code__ = with_room.__code__.replace(co_stacksize=2**16)
 LANES = 2, 4, 8, 16
 
 
+def pure(module, name, kind, inlining):
+    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
+    become loops by registers late."""
+    function = ir.Function(module, kind, name)
+    function.linkage = "weak_odr"
+    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
+        set.add(function.attributes, attribute)  # llvmlite does not know all of them
+    return function, ir.IRBuilder(function.append_basic_block())
+
+
 def rare(function, x):
     """function(x), where that is called for but few x."""
     with np.errstate(all="ignore"):
@@ -1131,14 +1136,68 @@ def by_library(builder, name, x):
     return value if x.type == double else builder.fptrunc(value, x.type)
 
 
-def pure(module, name, kind, inlining):
-    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
-    become loops by registers late."""
-    function = ir.Function(module, kind, name)
-    function.linkage = "weak_odr"
-    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
-        set.add(function.attributes, attribute)  # llvmlite does not know all of them
-    return function, ir.IRBuilder(function.append_basic_block())
+def scaled(e, n):
+    """e·2^n for an e between ½ and 2: right where 2^n itself, or the result, is too large, too small or a denormal."""
+    with np.errstate(all="ignore"):
+        return np.ldexp(e, 0 if np.isnan(n) else np.int32(n))
+
+
+@type_callable(scaled)
+def type_of_scaled(_):
+    """What compiled code takes it for: a number like e."""
+    return lambda e, n: e
+
+
+@lower_builtin(scaled, types.Float, types.Float)
+def compiled_scaled(_, builder, signature, arguments):
+    """The same in compiled code."""
+    e, n = arguments
+    known = get_host_cpu_features().flatten() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    if not {"+avx512f", "+avx512vl"} <= {*known.split(",")}:
+        return by_bits(builder, e, n)
+    whole, module = f"scaled.{e.type}", builder.module
+    if whole not in module.globals:
+        one, inner = pure(module, whole, ir.FunctionType(e.type, [e.type] * 2), "noinline")
+        inner.ret(by_bits(inner, *one.args))
+        forms = {lanes: scaled_register(module, f"{whole}.{lanes}", ir.VectorType(e.type, lanes)) for lanes in LANES}
+        names = ",".join(f"_ZGV_LLVM_N{lanes}vv_{whole}({form.name})" for lanes, form in forms.items())
+        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
+    return builder.call(module.globals[whole], [e, n])
+
+
+def scaled_register(module, name, vector):
+    """The form for a register, or for several, whose numbers are scaled by bits."""
+    form, builder = pure(module, name, ir.FunctionType(vector, [vector] * 2), "alwaysinline")
+    single = vector.element == ir.FloatType()
+    bits = vector.count * (32 if single else 64)
+    if bits not in (128, 256, 512):
+        builder.ret(by_bits(builder, *form.args))
+        return form
+    as_usual = [ir.IntType(32)(4)] if bits == 512 else []  # the rounding
+    given = [*form.args, ir.Constant(vector, ir.Undefined), ir.IntType(max(vector.count, 8))(-1), *as_usual]
+    kind = ir.FunctionType(vector, [each.type for each in given])
+    scale = cgutils.get_or_insert_function(module, kind, f"llvm.x86.avx512.mask.scalef.p{'ds'[single]}.{bits}")
+    builder.ret(builder.call(scale, given))
+    return form
+
+
+def by_bits(builder, e, n):
+    """The same by a power whose bits are made of n, and where the result is a denormal by two."""
+    kind, count = e.type, getattr(e.type, "count", 1)
+    single = getattr(kind, "element", kind) == ir.FloatType()
+    size, digits, bias = (32, 23, 126) if single else (64, 52, 1022)
+    whole = ir.IntType(size) if count == 1 else ir.VectorType(ir.IntType(size), count)
+
+    def constant(of, value):
+        return ir.Constant(of, value if count == 1 else [value] * count)
+
+    small = builder.fcmp_ordered("<", n, constant(kind, 1.0 - bias))
+    more = builder.select(small, constant(kind, 64.0), constant(kind, 0.0))
+    # floats of the size of this sum lie 1 apart, and its last bits are those of the exponent
+    exponent = builder.fadd(builder.fadd(n, constant(kind, 1.5 * 2.0**digits + bias)), more)
+    power = builder.bitcast(builder.shl(builder.bitcast(exponent, whole), constant(whole, digits)), kind)
+    rest = builder.select(small, constant(kind, 2.0**-63), constant(kind, 2.0))
+    return builder.fmul(builder.fmul(e, power), rest)
 
 
 def array_field(context, builder, kind, array, name):

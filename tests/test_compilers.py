@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
@@ -92,6 +93,25 @@ def test_what_is_rare_is_part_of_the_loop(tmp_path, dtype):
     (text,) = module.predict_entry.inspect_llvm().values()
     assert re.search(r"define .*<\d+ x (float|double)> @rare", text)
     assert not re.search(r"call .*<\d+ x (float|double)> @rare", text)
+
+
+@pytest.mark.parametrize("by_bits", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_powers_of_two_are_the_processors(tmp_path, monkeypatch, dtype, by_bits):
+    """In registers and one by one, from what becomes 0 over denormals to infinity; and where the processor has none."""
+    monkeypatch.setattr(config, "CPU_FEATURES", "" if by_bits else None)
+    text = "dim count\ninput x[count]\npredict y[n] = exp(x[n])\nloss sum(y)\n"
+    module = load_compiled(pipeline.emit(text, file="powers.grad", dtype=dtype), tmp_path)
+    ends = [-np.inf, -746, -745, -709, -104, -103, -88, -87, 0, 88, 89, 709, 710, np.inf, np.nan]
+    x = np.array(2 * ends + [*np.linspace(-760, 720, 101)], dtype)
+    with np.errstate(all="ignore"):
+        wanted = np.exp(x.astype("float64")).astype(dtype)
+    np.testing.assert_allclose(module.predict(module.init(), x), wanted, rtol=4e-7 if dtype == "float32" else 4e-16,
+                               atol=2 * np.finfo(dtype).smallest_subnormal)  # fmt: skip
+    (text,) = module.predict_entry.inspect_llvm().values()
+    has_them = all(map(get_host_cpu_features().get, ("avx512f", "avx512vl"))) and not by_bits
+    assert bool(re.search(r"llvm\.x86\.avx512\.mask\.scalef", text)) == has_them
+    assert not re.search(r"call .*<\d+ x (float|double)> @scaled", text)
 
 
 def test_no_kernel_is_translated_alone(compiled):

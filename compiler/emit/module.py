@@ -121,7 +121,7 @@ class _Module:
             model=top.model_lines(),
             legend=top.legend(),
             provenance=top.provenance(),
-            imports=imports(self.calls, self.is_cut),
+            imports=imports(self.calls, spec.dtype, self.is_cut),
             constants=constants(vector + kernels + drivers, self.real),
             digest=spec.digest,
             dtype=spec.dtype,

@@ -112,10 +112,10 @@ class Top:
         return f"({tensor.kind.value!r}, {tuple_of(axes)})"
 
 
-def imports(calls: Iterable[str], is_cut: bool) -> tuple[str, ...]:
+def imports(calls: Iterable[str], dtype: str, is_cut: bool) -> tuple[str, ...]:
     """The import lines of a module that uses these functions of the prelude, blank ones between their groups."""
     lines = {"import math", "from numba import njit", "from numba.extending import register_jitable"}
-    lines |= {*prelude_imports(("compilers", *calls)), *(THREAD_IMPORTS if is_cut else ())}
+    lines |= {*prelude_imports(("compilers", *calls), dtype), *(THREAD_IMPORTS if is_cut else ())}
     names: dict[str, set[str]] = {}
     for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
         module, _, imported = line.partition(" import ")

@@ -12,7 +12,7 @@ from importlib.resources import files
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
 WHOLE = (
-    *("compilers", "rare", "array_field", "array_of", "view", "rows", "windows"),
+    *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "view", "rows", "windows"),
     *("tile", "gemm", "team", "gemm_by_all"),
 )
 """Each with a file of its own, which is one definition."""
@@ -49,9 +49,9 @@ def prelude_parts(names: Iterable[str], dtype: str) -> tuple[str, str]:
     return vector, for_numba
 
 
-def prelude_imports(names: Iterable[str]) -> tuple[str, ...]:
+def prelude_imports(names: Iterable[str], dtype: str) -> tuple[str, ...]:
     """The import lines that the definitions of `names` need besides those of `np` and `njit`, sorted."""
-    wanted = _with_what_they_use(names, _definitions("float32"))
+    wanted = _with_what_they_use(names, _definitions(dtype))
     lines = {line for name in WHOLE if name in wanted for line in _text(f"{name}.py").splitlines()}
     return tuple(sorted(line for line in lines if re.match(r"import (?!numpy)|from \w", line)))
 

@@ -5,6 +5,7 @@
 import numpy as np
 
 from .rare import rare
+from .scaled import scaled
 from .scope import f4, f8, i4, i8, vector
 
 
@@ -12,22 +13,17 @@ from .scope import f4, f8, i4, i8, vector
 def exp(x):
     """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, a minimax polynomial for e^r."""
     y = min(max(x, f4(-104.0)), f4(89.0))
-    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 126
-    shifted = f4(y * f4(1.44269504) + f4(12583038.0))
-    n = shifted - f4(12583038.0)
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart
+    n = f4(y * f4(1.44269504) + f4(12582912.0)) - f4(12582912.0)
     r = y - n * f4(0.693359375) + n * f4(2.12194440e-4)
-    # 2 e^r, since 2^128 is no float
-    e = f4(2.762917208e-03)
-    e = e * r + f4(1.673743613e-02)
-    e = e * r + f4(8.333677662e-02)
-    e = e * r + f4(3.333304124e-01)
-    e = e * r + f4(9.999998689e-01)
-    e = e * r + f4(2.0)
-    e = e * r + f4(2.0)
-    # times 2^(n - 1), of which the sum's bits are the exponent; where that is a denormal, 2^(n + 31) and then 2^-32
-    small = y < f4(-86.0)
-    bits = shifted.view(i4) + (i4(32) if small else i4(0))
-    return e * i4(bits << i4(23)).view(f4) * (f4(2.3283064e-10) if small else f4(1.0))
+    e = f4(1.3814586e-03)
+    e = e * r + f4(8.368718e-03)
+    e = e * r + f4(4.166839e-02)
+    e = e * r + f4(1.6666521e-01)
+    e = e * r + f4(4.9999994e-01)
+    e = e * r + f4(1.0)
+    e = e * r + f4(1.0)
+    return scaled(e, n)
 
 
 @vector

@@ -5,6 +5,7 @@
 import numpy as np
 
 from .rare import rare
+from .scaled import scaled
 from .scope import f8, i8, vector
 
 
@@ -12,27 +13,22 @@ from .scope import f8, i8, vector
 def exp(x):
     """e^x within 1.1 ulp, without branches, so that loops over it vectorise: 2^n e^r, a minimax polynomial for e^r."""
     y = min(max(x, f8(-746.0)), f8(710.0))
-    # x = n ln 2 + r: floats of the size of this sum lie 1 apart, and its last bits are n + 1022
-    shifted = f8(y * 1.4426950408889634 + 6755399441056766.0)
-    n = shifted - 6755399441056766.0
+    # x = n ln 2 + r: floats of the size of this sum lie 1 apart
+    n = f8(y * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
     r = y - n * 0.6931471803691238 - n * 1.9082149292705877e-10
-    # 2 e^r, since 2^1024 is no float
-    e = 5.000022819901072e-08
-    e = e * r + 5.526050231742312e-07
-    e = e * r + 5.511517245586464e-06
-    e = e * r + 4.9602986181042614e-05
-    e = e * r + 0.00039682539013423574
-    e = e * r + 0.0027777777887277736
-    e = e * r + 0.01666666666698884
-    e = e * r + 0.08333333333306024
-    e = e * r + 0.33333333333332826
-    e = e * r + 1.0000000000000022
-    e = e * r + 2.0
-    e = e * r + 2.0
-    # times 2^(n - 1), of which the sum's bits are the exponent; where that is a denormal, 2^(n + 63) and then 2^-64
-    small = y < f8(-707.0)
-    bits = shifted.view(i8) + (i8(64) if small else i8(0))
-    return e * i8(bits << i8(52)).view(f8) * (f8(5.421010862427522e-20) if small else f8(1.0))
+    e = 2.500011409950536e-08
+    e = e * r + 2.763025115871156e-07
+    e = e * r + 2.755758622793232e-06
+    e = e * r + 2.4801493090521307e-05
+    e = e * r + 0.00019841269506711787
+    e = e * r + 0.0013888888943638868
+    e = e * r + 0.00833333333349442
+    e = e * r + 0.04166666666653012
+    e = e * r + 0.16666666666666413
+    e = e * r + 0.5000000000000011
+    e = e * r + 1.0
+    e = e * r + 1.0
+    return scaled(e, n)
 
 
 @vector

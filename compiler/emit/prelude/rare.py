@@ -12,8 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
-# How many numbers a register may have.
-LANES = 2, 4, 8, 16
+from .pure import LANES, pure
 
 
 def rare(function, x):
@@ -65,13 +64,3 @@ def by_library(builder, name, x):
     wide = x if x.type == double else builder.fpext(x, double)
     value = builder.call(function, [wide])
     return value if x.type == double else builder.fptrunc(value, x.type)
-
-
-def pure(module, name, kind, inlining):
-    """A new function that looks at nothing but its arguments, and where it is written. It is kept, called or not: loops
-    become loops by registers late."""
-    function = ir.Function(module, kind, name)
-    function.linkage = "weak_odr"
-    for attribute in (inlining, "nounwind", "willreturn", "memory(none)"):
-        set.add(function.attributes, attribute)  # llvmlite does not know all of them
-    return function, ir.IRBuilder(function.append_basic_block())
