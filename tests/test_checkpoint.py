@@ -1,6 +1,8 @@
 """Weights on disk: what comes back, what resuming equals, and what is refused."""
 
+import copy
 import json
+import pickle
 import stat
 from pathlib import Path
 
@@ -46,6 +48,21 @@ def test_everything_comes_back(tmp_path):
     assert other.session.settings == Settings(8, 0.25, 5)
     assert other.session.examples == 30
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["w.safetensors"]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda line: pickle.loads(pickle.dumps(line))])
+def test_a_copy_goes_on_by_itself_from_where_the_model_is(again):
+    line = model(lr=0.02, seed=3)
+    line.fit(X, Y, epochs=2, seed=5, progress=Presses(5))
+    other = again(line)
+    same(line, other)
+    assert other.state.seed == 3
+    assert other.session.settings == line.session.settings
+    before = line.params.flat.copy()
+    other.fit(X, Y, epochs=2, seed=5)
+    np.testing.assert_array_equal(line.params.flat, before)
+    line.fit(X, Y, epochs=2, seed=5)
+    same(line, other)
 
 
 def test_other_tools_can_read_the_file(tmp_path):

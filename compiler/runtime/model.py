@@ -17,7 +17,7 @@ from . import checkpoint, data, files, training, weights
 from .build import Options, build, pipeline
 from .cache import Loaded
 from .interface import Array, ArraySpec, Emitted, Flat, State, array_specs, input_specs, renamed
-from .session import Session, Settings, start
+from .session import Session, Settings, Snapshot, go_to, snapshot, start
 from .training import History, Progress
 
 DEFAULT_EPOCHS = 10
@@ -56,6 +56,12 @@ def compile_text(
 
 def _compiled(text: str, file: Path, options: Options, seed: int | None) -> "Model":
     return Model(text, file, options, build(text, file, options), seed)
+
+
+def _unpickled(text: str, file: Path, options: Options, reached: Snapshot) -> "Model":
+    model = _compiled(text, file, options, None)
+    go_to(model.session, reached)
+    return model
 
 
 class Model:
@@ -111,6 +117,16 @@ class Model:
         takes = ", ".join(map(str, self.arrays))
         gives = ", ".join((*self.module.PREDICTIONS, "loss", *self.module.METRICS))
         return f"<gradc model {self.module.NAME}: {takes} -> {gives}; {size} parameters, {self.module.DTYPE}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Model":
+        """A model at the same place in training, which goes on apart from this one."""
+        model = Model(self._text, self._file, self._options, self._loaded)
+        go_to(model.session, snapshot(self._session))
+        return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The text and the numbers: where it is unpickled, the module is taken from the cache, or made again there."""
+        return _unpickled, (self._text, self._file, self._options, snapshot(self._session))
 
     # ------------------------------------------------------------------ single calls
 

@@ -49,6 +49,43 @@ class Session:
     lr: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of a session but its module: numbers of its own, which can be pickled."""
+
+    params: Array
+    moments: Array
+    step: int
+    state_seed: int
+    position: Position
+    settings: Settings
+    examples: int
+    data: str
+
+
+def snapshot(session: Session) -> Snapshot:
+    """A copy of what a session has reached."""
+    return Snapshot(
+        session.params.flat.copy(),
+        session.state.flat.copy(),
+        session.state.step,
+        session.state.seed,
+        session.position,
+        session.settings,
+        session.examples,
+        session.data,
+    )
+
+
+def go_to(session: Session, reached: Snapshot) -> None:
+    """A session of the same model text, moved to where another one was."""
+    np.copyto(session.params.flat, reached.params)
+    np.copyto(session.state.flat, reached.moments)
+    session.state.step, session.state.seed = reached.step, reached.state_seed
+    session.position, session.settings = reached.position, reached.settings
+    session.examples, session.data = reached.examples, reached.data
+
+
 def checked_seed(seed: Any) -> int:
     """The seed as Python's own number, which a file of weights can hold; NumPy's are taken, too.
 
