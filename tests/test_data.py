@@ -267,7 +267,7 @@ def test_what_is_wrong_with_a_file(tmp_path):
 def test_a_damaged_array(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f8', ")
-    with pytest.raises(GradcError, match="array x cannot be read"):
+    with pytest.raises(GradcError, match=r"array x cannot be read: .*\n.*the file is damaged: take another copy"):
         files.read(tmp_path / "a.npz", (X,))
 
 
@@ -305,6 +305,12 @@ def test_a_csv_is_read_by_columns(tmp_path, text):
     np.testing.assert_array_equal(found["y"], [0, 9])
 
 
+@pytest.mark.parametrize("names", ["0,1,2", "2024,2025,2026"])
+def test_columns_may_be_called_by_numbers(tmp_path, names):
+    found = csv(tmp_path, f"{names}\n7,8,9\n", specs=(X,))
+    np.testing.assert_array_equal(found["x"], [[7, 8, 9]])
+
+
 def test_a_csv_for_predict_leaves_targets_alone(tmp_path):
     found = csv(tmp_path, "a,b,c,y\n1,2,3,what\n", specs=(X,), others=("y",))
     np.testing.assert_array_equal(found["x"], [[1, 2, 3]])
@@ -320,9 +326,9 @@ def test_a_free_second_dim_takes_what_there_is(tmp_path):
     np.testing.assert_array_equal(found["mask"], [[1, 0]])
 
 
-def test_columns_that_do_not_fill_the_array_are_the_checks_business(tmp_path):
-    found = csv(tmp_path, "image_0,image_1,image_2\n1,2,3\n", specs=(IMAGE,))
-    assert found["image"].shape == (1, 3)
+def test_columns_that_are_too_many_are_the_checks_business(tmp_path):
+    found = csv(tmp_path, "image_0,image_1,image_2,image_3,image_4\n1,2,3,4,5\n", specs=(IMAGE,))
+    assert found["image"].shape == (1, 5)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +343,14 @@ def test_columns_that_do_not_fill_the_array_are_the_checks_business(tmp_path):
         ("a,b,y\n1,2,0\n", "a.csv: there are no columns for x[batch, 3]"),
         ("a,b,y\n1,2,0\n", "columns x_0 .. x_2, or 3 columns that belong to no other array; the file's other 2: a, b"),
         ("x_1,x_2,x_4,z\n1,2,0,1\n", "no columns for x[batch, 3]"),
+        ("x_0,x_1,z,y\n1,2,0,1\n", "no column x_2: x[batch, 3] has 3, the file 2\n     = one of the others (z) may"),
+        ("x1,x2,y\n1,2,0\n", "no column x3: x[batch, 3] has 3, the file 2\n     = if none is left out"),
+        ("1,2,2,0\n1,2,3,0\n", "a.csv:1: the first line is all numbers\n     = a line of column names comes first"),
+        ("1,2.5,3,0\n", "a.csv:1: the first line is all numbers"),
+        ("x_0,x_1,x_2,y\n1,NA,3,0\n", "column x_1: 'NA' is not a number\n     = leave such examples out"),
+        ("x_0,x_1,x_2,y\n1,2,,0\n", "there is nothing\n     = leave such examples out"),
+        ("x_0;x_1;x_2;y\n1;2,5;3;0\n", "column x_1: '2,5' is not a number\n     = a number has a point before"),
+        ("x_0,x_1,x_2,y\n1,2,2020_01,0\n", "column x_2: '2020_01' is not a number\n     = every field"),
         ('x_0,x_1,x_2,y\n1,2,3,"0\n', "unexpected end of data"),
     ],
 )

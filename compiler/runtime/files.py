@@ -119,8 +119,10 @@ def _read_npz(path: Path, specs: Sequence[ArraySpec]) -> dict[str, Array]:
             try:
                 arrays[spec.name] = archive[spec.name]
             except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                why = "it holds Python objects" if "pickle" in str(error) else str(error)
-                help = f"save it as an array of numbers: {spec.name}.astype(float)"
+                objects = "pickle" in str(error)
+                why = "it holds Python objects" if objects else str(error)
+                numbers = f"save it as an array of numbers: {spec.name}.astype(float)"
+                help = numbers if objects else "the file is damaged: take another copy of it, or write it again"
                 raise Source(path).wrong(
                     "damaged-data", f"array {spec.name} cannot be read: {why}", help, spec
                 ) from error
@@ -173,10 +175,11 @@ def read_columns(path: Path) -> Columns:
     except csv.Error as error:
         help = "a field with a quote or a line end in it stands between double quotes, each quote in it doubled"
         raise fail("damaged-data", f"{path}:{reader.line_num}: {error}", help) from error
+    names = [name.strip() for name in rows[0][1]] if rows else []
+    if _is_example(names):
+        raise fail("no-names", f"{path}:{rows[0][0]}: the first line is all numbers", NAMES_FIRST)
     if not rows[1:]:
-        help = "a line of column names comes first, then a row for each example"
-        raise fail("empty-data", f"{path} has no rows", help)
-    names = [name.strip() for name in rows[0][1]]
+        raise fail("empty-data", f"{path} has no rows", NAMES_FIRST)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise fail("column-twice", f"{path} has two columns named {twice[0]!r}", "give each a name of its own")
@@ -187,6 +190,15 @@ def read_columns(path: Path) -> Columns:
     fields = map(list, zip(*(row for _, row in rows[1:]), strict=True))
     source = Source(path, tuple(line for line, _ in rows[1:]))
     return Columns(dict(zip(names, fields, strict=True)), source)
+
+
+NAMES_FIRST = "a line of column names comes first, then a row for each example"
+
+
+def _is_example(names: Sequence[str]) -> bool:
+    """Whether numbers stand in the place of names. A column may be called 0, or 2026, but not 0.5."""
+    numbers = bool(names) and all(_number(name) is not None for name in names)
+    return numbers and not (all(map(str.isdigit, names)) and len(set(names)) == len(names))
 
 
 def from_columns(columns: Columns, specs: Sequence[ArraySpec], others: Sequence[str] = ()) -> dict[str, Array]:
@@ -210,6 +222,12 @@ def from_columns(columns: Columns, specs: Sequence[ArraySpec], others: Sequence[
         homeless = []
     for spec in homeless:
         raise source.wrong("missing-array", f"there are no columns for {spec}", _columns_help(spec, rest), spec)
+    for spec in specs:
+        there, width = found[spec.name], _width(spec)
+        if len(spec.axes) > 1 and width is not None and len(there) < width:
+            message = f"there is no column {_next(there)}: {spec} has {width}, the file {len(there)}"
+            others = f"one of the others ({_listed(rest)}) may be it; if none is" if rest else "if none is left out"
+            raise source.wrong("missing-array", message, f"{others}, declare as many as there are", spec)
     return {spec.name: _assembled(source, spec, {name: fields[name] for name in found[spec.name]}) for spec in specs}
 
 
@@ -224,6 +242,12 @@ def _columns_of(name: str, rank: int, columns: Mapping[str, list[str]]) -> list[
     first = min(numbered, default=0)
     complete = first in (0, 1) and sorted(numbered) == list(range(first, first + len(numbered)))
     return [numbered[n] for n in sorted(numbered)] if complete else []
+
+
+def _next(columns: Sequence[str]) -> str:
+    """The name that would come after numbered ones: x_2 after x_0 and x_1."""
+    stem = columns[-1].rstrip("0123456789")
+    return f"{stem}{int(columns[-1][len(stem) :]) + 1}"
 
 
 def _width(spec: ArraySpec) -> int | None:
@@ -258,18 +282,33 @@ def _assembled(source: Source, spec: ArraySpec, columns: Mapping[str, list[str]]
 
 
 WORDS = {"true": 1.0, "false": 0.0}
+MISSING = ("", "na", "n/a", "#n/a", "null", "none", "nil", "?", "-")
+"""How tables write that a number is not there."""
 
 
 def _numbers(source: Source, spec: ArraySpec, name: str, fields: list[str]) -> Array:
     numbers = np.empty(len(fields))
     for row, field in enumerate(fields):
-        try:
-            numbers[row] = float(field)
-        except ValueError:
+        number = _number(field)
+        if number is None:
             word = field.strip()
-            if word.lower() not in WORDS:
-                what = f"{word!r} is not a number" if word else "there is nothing"
-                help = "every field of a column that the model uses is a number; words are numbered, 0, 1, 2, …"
-                raise source.wrong("not-a-number", f"column {name}: {what}", help, spec, place=(row,)) from None
-            numbers[row] = WORDS[word.lower()]
+            what = f"{word!r} is not a number" if word else "there is nothing"
+            raise source.wrong("not-a-number", f"column {name}: {what}", _field_help(word), spec, place=(row,))
+        numbers[row] = number
     return numbers
+
+
+def _number(field: str) -> float | None:
+    """A field's number. Python reads `2020_01` as one, too; in a table it is a word."""
+    try:
+        return None if "_" in field else float(field)
+    except ValueError:
+        return WORDS.get(field.strip().lower())
+
+
+def _field_help(word: str) -> str:
+    if word.lower() in MISSING:
+        return "leave such examples out, or fill them in"
+    if "," in word and _number(word.replace(",", "")) is not None:
+        return "a number has a point before its decimals and no other separator: 1234.5"
+    return "every field of a column that the model uses is a number; words are numbered, 0, 1, 2, …"
