@@ -114,6 +114,10 @@ def test_what_compile_cannot_take():
             model(lr=lr)
     with pytest.raises(GradcError, match=r"digits\.grad is the path of a model, not its text"):
         gradc.compile_text("digits.grad")
+    with pytest.raises(GradcError, match=r"a model's text is a str, and this is of the type bytes"):
+        gradc.compile_text(b"line")
+    with pytest.raises(GradcError, match=r"this is a model's text, not its path\n     = gradc\.compile_text"):
+        gradc.compile("line\nmore")
 
 
 def test_arrays_by_name_and_from_the_data_line(tmp_path):
@@ -187,6 +191,8 @@ def test_arrays_are_left_alone():
         ({"batch_size": "8"}, "batch is a whole number, at least 1, not '8'"),
         ({"validation": "a fifth"}, "validation is a fraction from 0 to below 1, not 'a fifth'"),
         ({"seed": 1.5}, "seed is a whole number, at least 0, not 1.5"),
+        ({"progress": 1}, "progress is True, False or an object with start, steps, epoch, finish, not 1"),
+        ({"progress": "bar"}, "progress is True, False or an object with"),
     ],
 )
 def test_settings_that_make_no_sense(options, message):

@@ -184,6 +184,10 @@ def test_options_and_tables_that_are_none(line, tmp_path):
     (tmp_path / "t.bin").write_bytes(b"PK\3\4 what torch.save writes")
     for act, message in {
         lambda: line.load(file, missing="ignore"): 'missing is "error" or "init", not \'ignore\'',
+        lambda: line.load(file, only=3): "only is a pattern or a list of patterns, not 3",
+        lambda: line.load(file, only=["w", None]): "only is a pattern or a list of patterns, not",
+        lambda: line.load(file, ignore=True): "ignore is a pattern or a list of patterns, not True",
+        lambda: line.load(file, table=["w"]): "table is a dict or the path of a TOML file, not",
         lambda: line.load(file, table=tmp_path / "t.toml"): "t.toml is not TOML",
         lambda: line.load(file, table=tmp_path / "absent.toml"): "absent.toml cannot be read: No such file",
         lambda: line.load(file, table={"w": 3}): "the table's entry for w is 3, and not a text or a list of texts",

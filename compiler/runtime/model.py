@@ -35,6 +35,8 @@ def compile(path: str | Path, dtype: str = "float32", *, lr: float | None = None
     Raises:
         GradcError: the file cannot be read, or is not a model. `str(error)` shows all places that are wrong.
     """
+    if "\n" in str(path):
+        raise fail("not-a-path", "this is a model's text, not its path", "gradc.compile_text(text) compiles it")
     file = Path(path)
     return _compiled(read_model(file), file, Options(dtype, lr), seed)
 
@@ -47,6 +49,9 @@ def compile_text(
     Raises:
         GradcError: the text is not a model.
     """
+    if not isinstance(text, str):
+        message = f"a model's text is a str, and this is of the type {type(text).__name__}"
+        raise fail("not-a-text", message, "gradc.compile(path) compiles a file; bytes have .decode()")
     if text.endswith(".grad") and "\n" not in text:
         raise fail(
             "not-a-text", f"{text} is the path of a model, not its text", f"gradc.compile({text!r}) compiles a file"
@@ -198,7 +203,7 @@ class Model:
         batch_size: int | None = None,
         validation: float | None = None,
         seed: int | None = None,
-        progress: bool | Progress = True,
+        progress: bool | Progress | None = True,
         **named: Any,
     ) -> History:
         """Trains for some epochs, going on from where the last fit ended. Ctrl-C ends it after the call
@@ -337,12 +342,19 @@ class Model:
         return pipeline().derive(self._text, file=str(self._file), of=name)
 
 
-def _shown(progress: bool | Progress) -> Progress | None:
+TOLD = ("start", "steps", "epoch", "finish")
+"""What one who watches a fit is told."""
+
+
+def _shown(progress: bool | Progress | None) -> Progress | None:
     """A bar where someone can see it. Rich is imported only then."""
-    if isinstance(progress, bool):
-        if not progress:
-            return None
+    if progress is None or progress is False:
+        return None
+    if progress is True:
         console = importlib.import_module("rich.console").Console()
         visible = console.is_terminal or console.is_jupyter
         return importlib.import_module("gradc.runtime.bar").Bar(console) if visible else None
+    if not all(callable(getattr(progress, told, None)) for told in TOLD):
+        message = f"progress is True, False or an object with {', '.join(TOLD)}, not {progress!r}"
+        raise fail("bad-progress", message, "progress = False shows nothing")
     return progress

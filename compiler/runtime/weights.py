@@ -69,15 +69,20 @@ def choice(only: str | Sequence[str] | None, missing: str, ignore: str | Sequenc
     """
     if missing not in MISSING:
         raise fail("bad-option", f'missing is "error" or "init", not {missing!r}', '"init" draws what the file lacks')
-    patterns = ("*",) if only is None else _several(only)
+    patterns = ("*",) if only is None else _several("only", only)
     entries = {name: _sources(value) for name, value in _entries(table)}
     good = {name: entry for name, entry in entries.items() if not isinstance(entry, Malformed)}
     malformed = {name: entry for name, entry in entries.items() if isinstance(entry, Malformed)}
-    return Choice(patterns, "init" if missing == "init" else "error", _several(ignore), good, malformed)
+    return Choice(patterns, "init" if missing == "init" else "error", _several("ignore", ignore), good, malformed)
 
 
-def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+def _several(option: str, patterns: object) -> tuple[str, ...]:
+    several = tuple(patterns) if isinstance(patterns, Iterable) and not isinstance(patterns, str) else (patterns,)
+    texts = tuple(pattern for pattern in several if isinstance(pattern, str))
+    if len(texts) < len(several):
+        help = f'{option} = "backbone.*", or {option} = ["backbone.*", "head.bias"]'
+        raise fail("bad-option", f"{option} is a pattern or a list of patterns, not {patterns!r}", help)
+    return texts
 
 
 # ------------------------------------------------------------------ tables
@@ -86,6 +91,9 @@ def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
 def _entries(given: str | Path | Mapping[str, object] | None) -> Iterator[tuple[str, object]]:
     if given is None:
         return iter(())
+    if not isinstance(given, str | Path | Mapping):
+        help = 'table = {"h.weight": "fc1.weight: o i -> i o"}, or the same in a file, table = "names.toml"'
+        raise fail("bad-option", f"table is a dict or the path of a TOML file, not {given!r}", help)
     return _flat(given if isinstance(given, Mapping) else _read_toml(Path(given)))
 
 
