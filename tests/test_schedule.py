@@ -220,6 +220,31 @@ def test_windows_of_few_channels_are_packed_example_by_example():
     assert back.b.tensor == "g.weight.turned"
 
 
+UPWARDS = """
+dim batch
+input  x[batch, 4, 4, 40]
+param  s[40] ~ ones
+param  k[4, 4, 40, 32] ~ normal()
+h[b, i, j, c] = tanh(s[c] * x[b, i, j, c])
+y[b, p: 8, q: 8, o] = sum[c, i, u, j, v](
+    if 2*i + u == p + 1 and 2*j + v == q + 1 then h[b, i, j, c] * k[u, v, c, o] else 0
+)
+loss mean(y^2)
+"""
+
+
+def test_windows_are_packed_as_their_product_needs_them_whatever_order_the_model_has():
+    """Of the sum over i, u, j, v: the places are rows, what a window has at each of them are columns."""
+    for text in (UPWARDS, UPWARDS.replace("dim batch", "dim batch = 3")):
+        program = _gradient(text)
+        (back,) = (step for step in _products(program) if step.equation.target == "d_h")
+        assert back.packing is not None
+        assert [i.name for i in back.batch] == ["b"]
+        (packing,) = back.packing.statements()
+        assert [str(place) for place in packing.equation.write] == ["b", "i", "j", "u", "v", "o"]
+        assert not any(name.endswith("factor.turned") for name in program.buffers)
+
+
 def test_windows_of_a_free_picture_are_strips():
     text = """dim batch, n, m
 input x[batch, n, m, 8]

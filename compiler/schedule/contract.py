@@ -395,6 +395,9 @@ class _Splitter:
             return read
         if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in names_of(other)):
             return read
+        packing = next((made for made in self.made.equations if made.target == read.tensor), None)
+        if packing is not None and not self.window:
+            return self.packed_in_order(packing, (around, left, summed))
         order = (*around, *summed, *left)
         axes = tuple(Axis(name, domain[name].extent) for name in order)
         if any(axis.extent.constant is None or domain[axis.name].low.terms for axis in axes):
@@ -405,6 +408,23 @@ class _Splitter:
         self.tensors[name] = Tensor(name, axes, Kind.REAL, origin)
         self.made.equations.append(made)
         return Read(name, place)
+
+    def packed_in_order(self, packing: Equation, groups: tuple[list[str], list[str], list[str]]) -> Read:
+        """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand outside
+        of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
+        around, left, summed = groups
+        side_by_side = {read.subscripts[-1].bare for read in reads_of(packing.body) if self.is_window(read)}
+        summed_last = bool(summed) and summed[-1] in side_by_side
+        order = (*around, *left, *summed) if summed_last else (*around, *summed, *left)
+        given = self.tensors[packing.target]
+        axes = {axis.name: axis for axis in given.axes}
+        places = {i.name: index(i.name) - i.low for i in packing.indices}
+        domain = {i.name: i for i in packing.indices}
+        self.tensors[given.name] = replace(given, axes=tuple(axes[name] for name in order))
+        place = tuple(places[name] for name in order)
+        made = replace(packing, write=place, indices=tuple(domain[name] for name in order))
+        self.made.equations[self.made.equations.index(packing)] = made
+        return Read(packing.target, place)
 
     def order(self, read: Read) -> list[str]:
         """The indices that run along the axes of a factor."""
