@@ -17,7 +17,7 @@ import numpy as np
 
 from gradc import console
 from gradc.errors import Diagnostic, GradcWarning, fail, render, unwritable
-from gradc.runtime import checkpoint, data, files, training, weights
+from gradc.runtime import checkpoint, data, files, retreat, training, weights
 from gradc.runtime.build import pipeline
 from gradc.runtime.interface import Array
 from gradc.runtime.model import Model, compile
@@ -257,14 +257,16 @@ def _saved_before_it_broke(model: Model, out: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told_by_module(model: Model) -> Iterator[None]:
-    """What the emitted module itself raises is about the data, and is told as such. Any other exception is our bug."""
+    """What the emitted module itself raises is about the data, and is told as such, and so are weights that have become
+    NaN. Any other exception is our bug."""
     try:
         yield
     except (ValueError, TypeError, FloatingPointError) as error:
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
-        if trace is None or trace.tb_frame.f_code.co_filename != model.module.__file__:
+        told = (model.module.__file__, retreat.__file__)
+        if trace is None or trace.tb_frame.f_code.co_filename not in told:
             raise
         help = "\n".join(getattr(error, "__notes__", ())) or "give it what its input and target lines declare"
         raise fail("refused-by-model", str(error), help) from error

@@ -356,6 +356,15 @@ def test_what_the_module_refuses_is_told_without_a_traceback():
         fails(gradc_("train", "m.grad", "--lr", "1e30"), "error: the loss of step 3 is", "= a smaller learning rate")
 
 
+def test_weights_that_are_nan_behind_a_loss_that_is_finite_are_told_without_a_traceback():
+    with Path("m.grad").open("a") as text:
+        text.write("python counted = lambda state: setattr(state, 'step', state.step + 1)\n")
+        text.write("python lost = lambda params: params.__setitem__('w', float('nan'))\n")
+        text.write("python train_step = lambda params, state, x, y: (counted(state), lost(params), 1.0)[2]\n")
+    fails(gradc_("train", "m.grad", "--epochs", 2), "w is NaN (3 numbers of w), though the loss is finite",
+          "     = a root, a logarithm or a quotient at 0", "     = a smaller learning rate")  # fmt: skip
+
+
 def test_what_was_reached_before_a_loss_that_is_not_finite_is_saved():
     with Path("m.grad").open("a") as text:
         text.write("python plain, grown = train_step, lambda y, step: y if step < 219 else y * float('inf')\n")

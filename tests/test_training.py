@@ -239,8 +239,8 @@ def test_a_loss_that_is_not_finite_names_its_step():
 
 
 @pytest.mark.parametrize("poisoned", [False, True])
-def test_a_loss_that_is_not_finite_loses_nothing(poisoned):
-    """The fit goes back to the end of an epoch; not to one after which weights are NaN, which the loss may hide."""
+def test_what_is_not_finite_loses_nothing(poisoned):
+    """The fit goes back to the end of an epoch; before weights became NaN, too, which the loss may hide."""
     line, other = model(), model()
     other.fit(X, Y, epochs=50)
     step, params = line.module.train_step, line.params
@@ -256,14 +256,31 @@ def test_a_loss_that_is_not_finite_loses_nothing(poisoned):
 
     line.module.train_step = broken
     line.fit(X, Y, epochs=50)
-    with pytest.raises(FloatingPointError, match="step 411") as caught:
+    said = r"after step 400 b is NaN \(1 numbers of b\), though the loss is finite" if poisoned else "step 411"
+    with pytest.raises(FloatingPointError, match=said) as caught:
         line.fit(X, Y, epochs=60)
-    assert caught.value.__notes__ == [f"the parameters are again as they were after step {300 if poisoned else 400}"]
+    assert caught.value.__notes__[-1] == f"the parameters are again as they were after step {300 if poisoned else 400}"
     assert line.params is params
     line.module.train_step = step
     line.fit(X, Y, epochs=(100 if poisoned else 110) - line.session.position.epoch)
     other.fit(X, Y, epochs=50 if poisoned else 60)
     same(line, other)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_weights_that_are_nan_are_found_at_the_end_of_a_short_fit(epochs, monkeypatch):
+    line = model()
+    before = line.params.flat.copy()
+
+    def hiding(params, state, x, y):
+        params["w"] = np.nan
+        return _counted(state)
+
+    monkeypatch.setattr(line.module, "train_step", hiding)
+    with pytest.raises(FloatingPointError, match="w is NaN"):
+        line.fit(X, Y, epochs=epochs)
+    np.testing.assert_array_equal(line.params.flat, before)
+    assert line.state.step == line.session.position.epoch == 0
 
 
 def _counted(state) -> float:

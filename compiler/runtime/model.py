@@ -222,8 +222,9 @@ class Model:
         Raises:
             GradcError: arrays do not fit, hold NaN, infinity or whole numbers outside their range (nothing has been
                 changed), or a setting makes no sense.
-            FloatingPointError: the loss of a step is not finite. Parameters, state and place in training are again
-                what they were at the end of an epoch at most 100 steps and one epoch before.
+            FloatingPointError: the loss of a step is not finite, or weights have become NaN behind a loss that is.
+                Parameters, state and place in training are again what they were at the end of an epoch at most 100
+                steps and one epoch before.
         """
         ready = self._own_data() if not arrays and not named else None
         if ready is None:

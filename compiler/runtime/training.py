@@ -102,8 +102,8 @@ def fit(
 
     Raises:
         GradcError: the settings do not make sense for the data.
-        FloatingPointError: the loss of a step is not finite. The session is again as it was at the end of an epoch
-            before, or at the start: what a step with such a loss makes of the parameters is of no use.
+        FloatingPointError: the loss of a step is not finite, or weights have become NaN. The session is again as it was
+            at the end of an epoch before, or at the start: what such a step makes of the parameters is of no use.
     """
     if not isinstance(epochs, Integral) or epochs < 0:
         raise fail(
@@ -210,6 +210,8 @@ def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: I
         begin = time.perf_counter()
         try:
             loss = _train_epoch(session, cut, watch, interrupt, clock)
+            if loss is not None:
+                reached.keep(session, last=interrupt.requested or number == plan.last)
         except FloatingPointError as error:
             reached.back(session)
             error.add_note(f"the parameters are again as they were after step {reached.step}")
@@ -224,7 +226,6 @@ def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: I
         if interrupt.requested:
             history.interrupted = number < plan.last
             break
-        reached.keep(session)
     history.rate = clock.rate
     return history
 
