@@ -410,8 +410,8 @@ class _Splitter:
         return Read(name, place)
 
     def packed_in_order(self, packing: Equation, groups: tuple[list[str], list[str], list[str]]) -> Read:
-        """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand outside
-        of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
+        """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand
+        outside of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
         around, left, summed = groups
         side_by_side = {read.subscripts[-1].bare for read in reads_of(packing.body) if self.is_window(read)}
         summed_last = bool(summed) and summed[-1] in side_by_side
