@@ -9,6 +9,7 @@ axis, x[b] is copied with zeros around, for one b after the other. The gradients
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import sympy
 
@@ -96,7 +97,8 @@ def _padded(equation: Equation, read: Read, axis: int, window: Window, tensors: 
     loops = frozenset(leading.union(*(g.value.indices for g in guards)))
     if not about:
         return Strip(equation, window, loops, None, ())
-    first = read.subscripts[0].bare if axis else None
+    alone = takewhile(lambda each: each.bare is not None, read.subscripts[:axis])
+    rounds = tuple(each.bare for each in alone if each.bare is not None)
     length = step * (indices[window.outer].extent - 1) + indices[window.inner].extent
     offset = place - step * index(window.outer) - index(window.inner)
     unused = (name for name in "pqrsmn" if name not in indices)
@@ -114,7 +116,6 @@ def _padded(equation: Equation, read: Read, axis: int, window: Window, tensors: 
     tensor = Tensor(name, tuple(Axis(i.name, i.extent) for i in domain), Kind.REAL, equation.origin)
     moved = Read(name, (*read.subscripts[:axis], place - offset, *read.subscripts[axis + 1 :]))
     body = sympy.Mul(*(moved if part == read else part for part in sympy.Mul.make_args(equation.body)))
-    rounds = (first,) if first else ()
     return Strip(replace(equation, guards=guards, body=body), window, loops, (made, tensor), rounds)
 
 
