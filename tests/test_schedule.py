@@ -220,6 +220,18 @@ def test_windows_of_few_channels_are_packed_example_by_example():
     assert back.b.tensor == "g.weight.turned"
 
 
+def test_a_strip_is_padded_once_for_all_that_read_it() -> None:
+    """Of several axes before the windows: the loops along them are outermost, and those of the window inside."""
+    program = _gradient("""dim batch
+input x[batch, 5, 8, 8, 8]
+param w[5, 3, 3, 8, 8] ~ normal()
+y[g, b, i: 8, j: 8, o] = sum[u, v, k](x?[b, g, i + u - 1, j + v - 1, k] * w[g, u, v, k, o])
+loss sum(y^2)
+""")
+    back = next(step for step in _products(program) if step.equation.target == "d_w")
+    assert {i.name for i in back.packing_rounds} == {"b", "g"}
+
+
 UPWARDS = """
 dim batch
 input  x[batch, 4, 4, 40]
