@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 the model or the data is wrong, told on stderr; 2 the comm
 import errno
 import functools
 import importlib
-import math
 import signal
 import sys
 import warnings
@@ -104,14 +103,11 @@ class _Number(click.ParamType):  # type: ignore[type-arg]  # not generic in olde
         self.name = wanted
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number, or an error that says what is wanted. Click's ranges let NaN pass, which is less than nothing."""
+        """The number, or an error that says what is wanted."""
         try:
-            number = self.kind.convert(value, param, ctx)
+            return self.kind.convert(value, param, ctx)
         except click.BadParameter:
-            number = math.nan
-        if isinstance(number, float) and not math.isfinite(number):
             self.fail(f"{value!r} is not {self.name}.", param, ctx)
-        return number
 
 
 COUNT = _Number(click.IntRange(min=1), "a whole number of at least 1")
