@@ -35,7 +35,7 @@ def compile(path: str | Path, dtype: str = "float32", *, lr: float | None = None
     Raises:
         GradcError: the file cannot be read, or is not a model. `str(error)` shows all places that are wrong.
     """
-    if "\n" in str(path):
+    if "\n" in str(path) and not str(path).endswith(".grad"):
         raise fail("not-a-path", "this is a model's text, not its path", "gradc.compile_text(text) compiles it")
     file = Path(path)
     return _compiled(read_model(file), file, Options(dtype, lr), seed)
