@@ -19,7 +19,7 @@ import math
 import operator
 import sys
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -1079,6 +1079,22 @@ def pure(module, name, kind, inlining):
     return function, ir.IRBuilder(function.append_basic_block())
 
 
+def called(builder, name, arguments, one, form, masked):
+    """A call of a function of single numbers that has forms for registers, which LLVM takes where a loop goes on by these.
+
+    `one` writes what it is; `form` makes a form of that name for a register's type, where it is `masked` with a mask.
+    """
+    module, kinds = builder.module, [each.type for each in arguments]
+    if name not in module.globals:
+        function, inner = pure(module, name, ir.FunctionType(kinds[0], kinds), "noinline")
+        inner.ret(one(inner, *function.args))
+        forms = {lanes: form(module, f"{name}.{lanes}", ir.VectorType(kinds[0], lanes)) for lanes in LANES}
+        mask, given = "M" if masked else "N", "v" * len(kinds)
+        known = ",".join(f"_ZGV_LLVM_{mask}{lanes}{given}_{name}({form.name})" for lanes, form in forms.items())
+        set.add(function.attributes, f'"vector-function-abi-variant"="{known}"')
+    return builder.call(module.globals[name], arguments)
+
+
 def rare(function, x):
     """function(x), where that is called for but few x."""
     with np.errstate(all="ignore"):
@@ -1095,33 +1111,27 @@ def type_of_rare(_):
 def compiled_rare(_, builder, signature, arguments):
     """What it is in compiled code: a function with forms for registers."""
     name, x = signature.args[0].typing_key.__name__, arguments[1]
-    whole, module = f"rare.{name}.{x.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
-        inner.ret(by_library(inner, name, one.args[0]))
-        forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [x])
+    one, form = partial(by_library, name), partial(for_register, name)
+    return called(builder, f"rare.{name}.{x.type}", [x], one, form, masked=True)
 
 
-def for_register(module, name, function, number, lanes):
+def for_register(function, module, name, vector):
     """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
-    vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
+    lanes, bits = vector.count, ir.IntType(vector.count)
     kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
     form, builder = pure(module, name, kind, "alwaysinline")
     values, mask = form.args
     result = values
     with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
         for at in map(ir.IntType(32), range(lanes)):
-            value = by_library(builder, function, builder.extract_element(values, at))
+            value = by_library(function, builder, builder.extract_element(values, at))
             result = builder.insert_element(result, value, at)
         builder.ret(result)
     builder.ret(values)
     return form
 
 
-def by_library(builder, name, x):
+def by_library(name, builder, x):
     """The library's function of a number, in float64."""
     double = ir.DoubleType()
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double]), name)
@@ -1149,14 +1159,7 @@ def compiled_scaled(_, builder, signature, arguments):
     known = get_host_cpu_features().flatten() if config.CPU_FEATURES is None else config.CPU_FEATURES
     if not {"+avx512f", "+avx512vl"} <= {*known.split(",")}:
         return by_bits(builder, e, n)
-    whole, module = f"scaled.{e.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(e.type, [e.type] * 2), "noinline")
-        inner.ret(by_bits(inner, *one.args))
-        forms = {lanes: scaled_register(module, f"{whole}.{lanes}", ir.VectorType(e.type, lanes)) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_N{lanes}vv_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [e, n])
+    return called(builder, f"scaled.{e.type}", arguments, by_bits, scaled_register, masked=False)
 
 
 def scaled_register(module, name, vector):

@@ -1379,6 +1379,22 @@ def pure(module, name, kind, inlining):
     return function, ir.IRBuilder(function.append_basic_block())
 
 
+def called(builder, name, arguments, one, form, masked):
+    """A call of a function of single numbers that has forms for registers, which LLVM takes where a loop goes on by these.
+
+    `one` writes what it is; `form` makes a form of that name for a register's type, where it is `masked` with a mask.
+    """
+    module, kinds = builder.module, [each.type for each in arguments]
+    if name not in module.globals:
+        function, inner = pure(module, name, ir.FunctionType(kinds[0], kinds), "noinline")
+        inner.ret(one(inner, *function.args))
+        forms = {lanes: form(module, f"{name}.{lanes}", ir.VectorType(kinds[0], lanes)) for lanes in LANES}
+        mask, given = "M" if masked else "N", "v" * len(kinds)
+        known = ",".join(f"_ZGV_LLVM_{mask}{lanes}{given}_{name}({form.name})" for lanes, form in forms.items())
+        set.add(function.attributes, f'"vector-function-abi-variant"="{known}"')
+    return builder.call(module.globals[name], arguments)
+
+
 def scaled(e, n):
     """e·2^n for an e between ½ and 2: right where 2^n itself, or the result, is too large, too small or a denormal."""
     with np.errstate(all="ignore"):
@@ -1398,14 +1414,7 @@ def compiled_scaled(_, builder, signature, arguments):
     known = get_host_cpu_features().flatten() if config.CPU_FEATURES is None else config.CPU_FEATURES
     if not {"+avx512f", "+avx512vl"} <= {*known.split(",")}:
         return by_bits(builder, e, n)
-    whole, module = f"scaled.{e.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(e.type, [e.type] * 2), "noinline")
-        inner.ret(by_bits(inner, *one.args))
-        forms = {lanes: scaled_register(module, f"{whole}.{lanes}", ir.VectorType(e.type, lanes)) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_N{lanes}vv_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [e, n])
+    return called(builder, f"scaled.{e.type}", arguments, by_bits, scaled_register, masked=False)
 
 
 def scaled_register(module, name, vector):

@@ -6,13 +6,15 @@ this form looks whether any number is in need of the function. It becomes a part
 """
 
 # mypy: ignore-errors
+from functools import partial
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
-from .pure import LANES, pure
+from .pure import called, pure
 
 
 def rare(function, x):
@@ -31,33 +33,27 @@ def type_of_rare(_):
 def compiled_rare(_, builder, signature, arguments):
     """What it is in compiled code: a function with forms for registers."""
     name, x = signature.args[0].typing_key.__name__, arguments[1]
-    whole, module = f"rare.{name}.{x.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(x.type, [x.type]), "noinline")
-        inner.ret(by_library(inner, name, one.args[0]))
-        forms = {lanes: for_register(module, f"{whole}.{lanes}", name, x.type, lanes) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_M{lanes}v_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [x])
+    one, form = partial(by_library, name), partial(for_register, name)
+    return called(builder, f"rare.{name}.{x.type}", [x], one, form, masked=True)
 
 
-def for_register(module, name, function, number, lanes):
+def for_register(function, module, name, vector):
     """The form for a register: of the numbers that the mask has, or, where it has none, whatever there is."""
-    vector, bits = ir.VectorType(number, lanes), ir.IntType(lanes)
+    lanes, bits = vector.count, ir.IntType(vector.count)
     kind = ir.FunctionType(vector, [vector, ir.VectorType(ir.IntType(1), lanes)])
     form, builder = pure(module, name, kind, "alwaysinline")
     values, mask = form.args
     result = values
     with builder.if_then(builder.icmp_unsigned("!=", builder.bitcast(mask, bits), bits(0)), likely=False):
         for at in map(ir.IntType(32), range(lanes)):
-            value = by_library(builder, function, builder.extract_element(values, at))
+            value = by_library(function, builder, builder.extract_element(values, at))
             result = builder.insert_element(result, value, at)
         builder.ret(result)
     builder.ret(values)
     return form
 
 
-def by_library(builder, name, x):
+def by_library(name, builder, x):
     """The library's function of a number, in float64."""
     double = ir.DoubleType()
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(double, [double]), name)

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import lower_builtin, type_callable
 
-from .pure import LANES, pure
+from .pure import called, pure
 
 
 def scaled(e, n):
@@ -34,14 +34,7 @@ def compiled_scaled(_, builder, signature, arguments):
     known = get_host_cpu_features().flatten() if config.CPU_FEATURES is None else config.CPU_FEATURES
     if not {"+avx512f", "+avx512vl"} <= {*known.split(",")}:
         return by_bits(builder, e, n)
-    whole, module = f"scaled.{e.type}", builder.module
-    if whole not in module.globals:
-        one, inner = pure(module, whole, ir.FunctionType(e.type, [e.type] * 2), "noinline")
-        inner.ret(by_bits(inner, *one.args))
-        forms = {lanes: scaled_register(module, f"{whole}.{lanes}", ir.VectorType(e.type, lanes)) for lanes in LANES}
-        names = ",".join(f"_ZGV_LLVM_N{lanes}vv_{whole}({form.name})" for lanes, form in forms.items())
-        set.add(one.attributes, f'"vector-function-abi-variant"="{names}"')
-    return builder.call(module.globals[whole], [e, n])
+    return called(builder, f"scaled.{e.type}", arguments, by_bits, scaled_register, masked=False)
 
 
 def scaled_register(module, name, vector):
