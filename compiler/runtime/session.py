@@ -49,7 +49,7 @@ class Session:
     lr: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Snapshot:
     """All of a session but its module: numbers of its own, which can be pickled."""
 
@@ -62,18 +62,19 @@ class Snapshot:
     examples: int
     data: str
 
+    def follow(self, session: Session) -> None:
+        """Takes what the same session has reached since, within one fit, into the same memory."""
+        np.copyto(self.params, session.params.flat)
+        np.copyto(self.moments, session.state.flat)
+        self.step, self.position = session.state.step, session.position
+
 
 def snapshot(session: Session) -> Snapshot:
     """A copy of what a session has reached."""
+    state = session.state
     return Snapshot(
-        session.params.flat.copy(),
-        session.state.flat.copy(),
-        session.state.step,
-        session.state.seed,
-        session.position,
-        session.settings,
-        session.examples,
-        session.data,
+        *(session.params.flat.copy(), state.flat.copy(), state.step, state.seed),
+        *(session.position, session.settings, session.examples, session.data),
     )
 
 

@@ -214,7 +214,7 @@ def _train(session: Session, cut: Cut, plan: Plan, watch: Progress, interrupt: I
                 reached.keep(session, last=interrupt.requested or number == plan.last)
         except FloatingPointError as error:
             reached.back(session)
-            error.add_note(f"the parameters are again as they were after step {reached.step}")
+            error.add_note(f"the parameters are again as they were after step {reached.copy.step}")
             raise
         if loss is None:
             history.interrupted = True
