@@ -18,7 +18,7 @@ def pure(module, name, kind, inlining):
 
 
 def called(builder, name, arguments, one, form, masked):
-    """A call of a function of single numbers that has forms for registers, which LLVM takes where a loop goes on by these.
+    """A call of a function of single numbers with forms for registers, which LLVM takes where a loop goes on by these.
 
     `one` writes what it is; `form` makes a form of that name for a register's type, where it is `masked` with a mask.
     """
