@@ -59,7 +59,7 @@ def _sections(derivation: Chain) -> Iterator[tuple[str, list[str]]]:
     yield f"Forward: from {derivation.parameter} to {derivation.loss}", forward
     for rewritten in derivation.stabilised:
         rules = ", ".join(rewritten.rules)
-        yield f"Made stable by {rules}", [_given(equation) for equation in (*rewritten.before, *rewritten.after)]
+        yield f"Rewritten first, by {rules}", [_given(equation) for equation in (*rewritten.before, *rewritten.after)]
     for number, step in enumerate(derivation.steps, 1):
         yield f"{number}. The derivative by {step.tensor}", list(_step(step, derivation.loss))
     computed = [_row(equation, adds, place_in_text(equation.origin)) for equation, adds in signed(derivation.computed)]

@@ -90,7 +90,7 @@ class Chain:
         prefix: what the names of its derivatives begin with.
         file: the model's file.
         forward: the equations from the parameter to the loss.
-        stabilised: those that were made stable first.
+        stabilised: those that were rewritten first: made stable, or two factors at a time.
         steps: from the loss back to the parameter.
         computed: all that the emitted code computes for it in the backward pass.
         rules: the rules that fired, each once.

@@ -60,7 +60,7 @@ def _lines(derivation: Chain) -> Iterator[str]:
 
 def _stabilised(rewritten: Stabilised) -> Iterator[str]:
     yield ""
-    yield from _paragraph(f"Made stable before it is differentiated, by {_listed(rewritten.rules)}:", MARGIN)
+    yield from _paragraph(f"Rewritten before it is differentiated, by {_listed(rewritten.rules)}:", MARGIN)
     for label, equations in (("as written", rewritten.before), ("instead", rewritten.after)):
         for equation in equations:
             yield from _row(label, equation_text(equation), place_in_text(equation.origin))

@@ -266,13 +266,21 @@ def _fate(target: str, written: tuple[Equation, ...], constant: Equation | None)
 
 
 def _stabilised(way: set[str], written: Graph, stable: Graph, log: Sequence[Fired]) -> Iterator[Stabilised]:
-    """The equations on the way that were made stable, before and after."""
+    """The equations on the way that were rewritten before differentiation; after it with those that it needs more."""
     rules: dict[str, dict[str, None]] = {}
     for fired in log:
         rules.setdefault(fired.target, {})[fired.rule] = None
     for name in stable.order:
         if name in way and name in rules:
-            yield Stabilised(written.writers.get(name, ()), stable.writers[name], tuple(rules[name]))
+            yield Stabilised(written.writers.get(name, ()), tuple(_with_new(name, stable, written)), tuple(rules[name]))
+
+
+def _with_new(target: str, stable: Graph, written: Graph) -> Iterator[Equation]:
+    """The equations of a tensor, after those of the tensors that it reads and that were not there as written."""
+    for name in dict.fromkeys(read.tensor for equation in stable.writers[target] for read in equation.reads):
+        if name != target and name in stable.writers and name not in written.tensors:
+            yield from _with_new(name, stable, written)
+    yield from stable.writers[target]
 
 
 def _rules() -> Iterator[RuleNote]:

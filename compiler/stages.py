@@ -202,7 +202,7 @@ def _check_same_parameters(model: core.Model, plain: core.Model) -> None:
 
 
 def forward_graph(model: core.Model) -> Expanded:
-    """All of a model, made stable first, then with equations for every `grad(y, x)`."""
+    """All of a model, made stable and paired first, then with equations for every `grad(y, x)`."""
     lowered = stabilise(lower(model))
     found = expanded(lowered)
     if lowered.gradients:

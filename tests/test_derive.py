@@ -138,7 +138,7 @@ def test_what_is_made_stable_is_shown():
     rules = {rule for part in derivation.stabilised for rule in part.rules}
     assert rules
     text = str(derivation)
-    assert "Made stable before it is differentiated, by “" in text
+    assert "Rewritten before it is differentiated, by “" in text
     assert "as written" in text
     assert "instead" in text
     assert rules <= {rule.name for rule in derivation.rules}

@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "lark": {"language"},
     "jinja2": {"emit/render.py"},
     "numba": {"clock.py", "emit/prelude", "collection.py", "runtime/ready.py"},
+    "opt_einsum": {"algebra/pairs.py"},
     "sympy": {"graph", "calculus", "algebra", "schedule", "emit", "language/lower.py", "deriv", "held", "check"},
 }
 

@@ -4,7 +4,8 @@
     p[b, k] = exp(x[b, k] - l[b])                                 l[b] = logsumexp_j x[b, j]
 
 Differentiated first, log(1 + exp(x)) would give inf/inf. Every rule keeps the value where the form as written has one,
-and gives its limit where that overflows. The functions are in let-normal form afterwards, as lowering leaves them.
+and gives its limit where that overflows. The functions are in let-normal form afterwards, as lowering leaves them. Then
+sums of products become pairs (`pairs.py`).
 """
 
 from dataclasses import replace
@@ -18,6 +19,7 @@ from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH, 
 
 from .engine import BodyRule, Measure, Phase, Rewritten, Rule, Site, nodes_of, rewrite
 from .normal import let_normal_form
+from .pairs import PAIRS, unpaired
 from .views import behind, exponent_of, mentions, negative, same, sum_of_exponentials, two_exponents
 from .work import Work
 
@@ -338,7 +340,7 @@ def _weight(node: sympy.Expr, site: Site) -> int:
     return 0
 
 
-PHASES: tuple[Phase, ...] = (Phase("stabilise", unstable, bodies=RULES),)
+PHASES: tuple[Phase, ...] = (Phase("stabilise", unstable, bodies=RULES), Phase("pairs", unpaired, equations=(PAIRS,)))
 
 
 def _without_leftovers(graph: Graph, before: Graph) -> Graph:
