@@ -1545,6 +1545,10 @@ class Whole(JITCodeLibrary):
             passes = binding.create_new_module_pass_manager()
             passes.add_always_inliner_pass()
             passes.run(self._final_module, self._codegen._pass_builder())
+        for function in self.get_defined_functions():
+            # code that is linked later would call it for what has its name there: it is made for its callers here
+            if function.linkage.name == "internal":
+                function.name += f".{self.name}"
 
 
 class Types:

@@ -1139,6 +1139,10 @@ class Whole(JITCodeLibrary):
             passes = binding.create_new_module_pass_manager()
             passes.add_always_inliner_pass()
             passes.run(self._final_module, self._codegen._pass_builder())
+        for function in self.get_defined_functions():
+            # code that is linked later would call it for what has its name there: it is made for its callers here
+            if function.linkage.name == "internal":
+                function.name += f".{self.name}"
 
 
 class Types:
@@ -1561,7 +1565,8 @@ def by_bits(builder, e, n):
     def constant(of, value):
         return ir.Constant(of, value if count == 1 else [value] * count)
 
-    small = builder.fcmp_ordered("<", n, constant(kind, 1.0 - bias))
+    # e times half the power, which comes first, would be a denormal
+    small = builder.fcmp_ordered("<", n, constant(kind, 2.0 - bias))
     more = builder.select(small, constant(kind, 64.0), constant(kind, 0.0))
     # floats of the size of this sum lie 1 apart, and its last bits are those of the exponent
     exponent = builder.fadd(builder.fadd(n, constant(kind, 1.5 * 2.0**digits + bias)), more)
