@@ -66,10 +66,11 @@ BLAS_WORK = 2**25
 """Multiply-adds of a step from which BLAS is held at one thread while workers run: it is handed no products of smaller
 ones, and setting its limit and giving it back takes 7 to 16 µs."""
 
-SHARD_WORK = 3_000_000
+SHARD_WORK = 2_000_000
 """Multiply-adds for each worker from which a step is cut. Workers that stay between steps are called in a microsecond:
-256 points of a 2-32-32-32-1 with second derivatives, 6·10^6, 142 → 81 µs by two; 64 rows of 64-128-128-10, 5·10^6, 67 →
-62 µs, as half of its weights come from the other core's cache (2026-11, 2 cores of a server CPU)."""
+256 points of a 2-32-32-32-1 with second derivatives, 6·10^6, 142 → 81 µs by two; 64 rows of 64-128-128-10, 4·10^6, 67 →
+62 µs, as half of its weights come from the other core's cache, and without AVX-512 150 → 118 (2026-11, 2 cores of two
+server CPUs)."""
 
 PART_WORK = 10_000_000
 """The same of predictions, for which threads are woken: that takes 20 to 50 µs."""

@@ -15,7 +15,7 @@ from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
 from .scope import inlined, kernel
-from .tile import FEW, REGISTER, ROWS, move, room, tile, turn
+from .tile import FEW, LONG, REGISTER, ROWS, move, room, tile, turn
 
 
 def gemm(a, b, out, accumulate):
@@ -77,7 +77,7 @@ def product_of(dtype):
     item, deep = dtype.bitwidth // 8, 256
     many = 2**17 // (deep * item)
     one = REGISTER // item
-    two, four = 2 * one, 4 * one
+    two, few_wide, long = 2 * one, 4 * one, LONG * one
     by_blas, packed, panel_at, rows_at, column_of_tiles = (
         blas_product(dtype),
         packing(dtype),
@@ -94,7 +94,8 @@ def product_of(dtype):
         if (m > 192 and m * n * k > 2**27) or (m < 4 and n * k > 2**17 and b_column != item):
             by_blas(addresses, steps, sizes, accumulate)
             return
-        widest = four if m <= FEW and b_column == item else two
+        wide = long if m == 1 else few_wide
+        widest = wide if m <= FEW and b_column == item else two
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
         turns = a_column != item and m >= one and n >= 8 * two and 2 * k >= deep
         panel, rows_of_a = panel_at(), rows_at()
@@ -152,13 +153,14 @@ def packing(dtype):
 
 
 def tiles(dtype):
-    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one; for four of a
-    few rows."""
+    """Tile under tile over all rows of a product, for two registers of columns, or for no more than one; for more of a
+    few rows, and of a single one."""
     two = 2 * REGISTER * 8 // dtype.bitwidth
     most, narrow_most, narrow_twice = tile(dtype, ROWS, 2), tile(dtype, ROWS, 1), tile(dtype, 2 * ROWS, 1)
+    less = tile(dtype, ROWS - 1, 2)
     four, narrow_four = tile(dtype, 4, 2), tile(dtype, 4, 1)
     single, narrow_single = tile(dtype, 1, 2), tile(dtype, 1, 1)
-    wide_few, wide_single = tile(dtype, FEW, 4), tile(dtype, 1, 4)
+    few, long = tile(dtype, FEW, 4), tile(dtype, 1, LONG)
 
     @inlined
     def column_of_tiles(whole, m, width, accumulate):
@@ -169,11 +171,14 @@ def tiles(dtype):
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
             if width > two:
-                wide_few(operands) if last > 0 else wide_single(operands)
+                few(operands) if last > 0 else long(operands)
                 row += FEW
             elif width != two and last > ROWS:
                 narrow_twice(operands)
                 row += 2 * ROWS
+            elif last >= 4 and width == two and (last + 1) % ROWS != 0 and (last + 1) % ROWS != 4:
+                less(operands)  # so that no rows are left, or four
+                row += ROWS - 1
             elif last >= 4:
                 most(operands) if width == two else narrow_most(operands)
                 row += ROWS

@@ -9,9 +9,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 # A vector register has so many bytes, and so many rows of two registers each are summed up in registers; or so few of
-# four each.
+# four each; or one of so many.
 REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get_host_cpu_features().get(name)), 16)
-ROWS, FEW = (8, 4) if REGISTER == 64 else (6, 2)
+ROWS, FEW, LONG = (8, 4, 4) if REGISTER == 64 else (6, 2, 8)
 
 
 def tile(dtype, rows, vectors):
