@@ -14,8 +14,8 @@ from .prelude import AVAILABLE, prelude_words
 PRELUDE_NAMES = (*prelude_words((*AVAILABLE, "compilers"), "float32"), *prelude_words(AVAILABLE, "float64"))
 IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
-    *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LANES", "INNER", "WIDE", "EXACT"),
-    *("Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA", "GenericRewrites"),
+    *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LONG", "LANES"),
+    *("INNER", "WIDE", "EXACT", "Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA", "GenericRewrites"),
     *("build_definitions", "reconstruct_ssa", "register_pass", "rewrite_registry", "operator"),
     *("Assign", "Constant", "Counter", "IRBuilder", "binding", "InsertValue"),
     *("compute_cfg_from_blocks", "compute_use_defs"),
