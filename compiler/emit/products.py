@@ -9,7 +9,7 @@ from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
-from gradc.schedule.program import Gemm, Nest, Operand, Program
+from gradc.schedule.program import Gemm, Nest, Operand, Program, block_of
 from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
@@ -175,11 +175,16 @@ class Products:
         """The row that sets to 0 what the product writes in one round of these loops."""
         buffer = self.program.buffers[gemm.out.tensor]
         inner = {*gemm.out.rows, *gemm.out.columns, *(i.name for i in gemm.batch)} - {i.name for i in loops}
+        indices = {i.name: i for i in gemm.equation.indices}
         cuts = []
         for at, extent in zip(buffer.axes, buffer.extents, strict=True):
             place = gemm.out.subscripts[at]
+            block = block_of(place, extent, indices)
             whole = ":".join(RANGE.values()) if extent == self.rows else ":"
-            cuts.append(whole if inner & set(place.indices) else index_text(place, around))
+            if block and block[0] not in inner and block[1] in inner:
+                cuts.append(" : ".join(block_ends(place, indices[block[1]], around)))
+            else:
+                cuts.append(whole if inner & set(place.indices) else index_text(place, around))
         return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
     def matrix(self, operand: Operand, gemm: Gemm, around: Surroundings, alone: bool, every: bool = False) -> str:
@@ -204,32 +209,47 @@ class Products:
         if operand.window is not None:
             return self.windows(text, operand, gemm, stored, around)
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+        inner = {*operand.rows, *operand.columns}
         axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
         parts = list(_merged(axes, groups))
-        cut = self.rows is not None and axes[0][0].bare in {*groups[0], *groups[1]} and axes[0][1] == self.rows
-        leading = all(len(part) == 1 and part[0][0].bare not in {*groups[0], *groups[1]} for part in parts[:-2])
+        cut = self.rows is not None and axes[0][0].bare in inner and axes[0][1] == self.rows
+        leading = all(len(part) == 1 and inner.isdisjoint(part[0][0].indices) for part in parts[:-2])
+        first, last = map(dim, RANGE)
+        plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
+        ends = [first, last]
         if any(len(group) > 1 for group in groups) and not leading:
+            ends = [end * _product_of(parts[0][1:]) for end in ends]
             shape = [index_text(_product_of(part), around) for part in parts]
             text = f"view({text}, 0, {shape_text(shape)})"
             groups = (groups[0][:1], groups[1][:1])
-        places = [":" if part[0][0].bare in {*operand.rows, *operand.columns} else index_text(part[0][0], around)
-                  for part in parts]  # fmt: skip
+        places = [index_text(part[0][0], around) if inner.isdisjoint(part[0][0].indices) else ":" for part in parts]
         if cut:
-            places[0] = ":".join(RANGE.values())
+            cuts = [index_text(end, plain) for end in ends]
+            places[0] = (":" if cuts == [*RANGE.values()] else " : ").join(cuts)
         while places and places[-1] == ":":
             places.pop()
         if cut and len(places) == 1:
-            text = f"rows({text}, {', '.join(RANGE.values())})"
+            text = f"rows({text}, {', '.join(cuts)})"
         elif places:
             text += f"[{', '.join(places)}]"
         if any(len(group) > 1 for group in groups):
-            first, last = map(dim, RANGE)
-            plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
             sizes = [_product_of(part) for part in parts[-2:]]
             if cut:
                 sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
             text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
+        text = self.in_block(text, operand, gemm, around)
         return f"{text}.T" if operand.transposed else text
+
+    def in_block(self, text: str, operand: Operand, gemm: Gemm, around: Surroundings) -> str:
+        """Of a matrix, as it lies, the rows or the columns that are the block of an axis."""
+        tensor = self.program.graph.tensors[operand.tensor]
+        indices = {i.name: i for i in gemm.equation.indices}
+        for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
+            block = block_of(place, extent, indices)
+            if block and block[1] in {*operand.rows, *operand.columns}:
+                cut = "columns" if (block[1] in operand.columns) != operand.transposed else "rows"
+                text = f"{cut}({text}, {', '.join(block_ends(place, indices[block[1]], around))})"
+        return text
 
     def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
         """The array as a matrix whose rows, or columns, are windows along an axis."""
@@ -248,13 +268,22 @@ class Products:
 
 
 def _covering_loops(gemm: Gemm, graph: Graph) -> int:
-    """How many of the outermost loops run along an axis of the result from end to end: a round has its own part."""
-    bare = [place.bare for place in gemm.out.subscripts]
-    extents = dict(zip(bare, graph.tensors[gemm.out.tensor].extents, strict=True))
+    """How many of the outermost loops run along an axis of the result from end to end, or over all of its blocks: a
+    round has its own part."""
+    indices = {i.name: i for i in gemm.equation.indices}
+    places = list(zip(gemm.out.subscripts, graph.tensors[gemm.out.tensor].extents, strict=True))
+    extents = {place.bare: extent for place, extent in places}
+    blocks = {block[0] for place, extent in places if (block := block_of(place, extent, indices))}
     for depth, i in enumerate(gemm.batch):
-        if i.low.terms or i.high != extents.get(i.name):
+        if i.low.terms or (i.high != extents.get(i.name) and i.name not in blocks):
             return depth
     return len(gemm.batch)
+
+
+def block_ends(place: IndexExpr, inner: Index, around: Surroundings) -> tuple[str, str]:
+    """The range of an axis that a block is."""
+    start = place - index(inner.name)
+    return index_text(start, around), index_text(start + inner.high, around)
 
 
 def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[
@@ -263,7 +292,7 @@ def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ..
     """The axes, each with its extent, those of a group together."""
     left = list(axes)
     while left:
-        group = next((g for g in groups if left[0][0].bare in g), ())
+        group = next((g for g in groups if not set(g).isdisjoint(left[0][0].indices)), ())
         count = max(len(group), 1)
         yield left[:count]
         left = left[count:]

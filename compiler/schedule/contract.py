@@ -14,6 +14,10 @@ Where they lie side by side along an axis they are one (`strips.py`). Of few cha
 have in one example is packed, one after the other, and multiplied at once; of hardly any channels, all windows are
 copied, if that takes little space.
 
+An axis may be cut into blocks, as the channels of a grouped convolution are; then there is a product for each block:
+
+    y[b, g·O + o] = Σ_k x[b, g·I + k] · w[g, k, o]        for each g
+
 What is no matrix product (a dot product, a sum) stays an equation and becomes a loop.
 """
 
@@ -45,7 +49,7 @@ from .costs import (
 from .factors import Factor, at_least, grouped, mentioned
 from .gather import gathered, longest
 from .matrices import gemm_of, names_of, with_loops
-from .program import Gemm, Operand, Window, guards_of_rounds, order_of
+from .program import Gemm, Operand, Window, along, block_of, guards_of_rounds, order_of
 from .strips import strip_of
 
 
@@ -136,7 +140,8 @@ class _Made:
 
 class _Splitter:
     """Splits one equation; adds to the tables of tensors and of what was copied out of windows, which several products
-    may read. `fixed` are the indices of sequential loops around it; a factor may have windows along an axis."""
+    may read. `fixed` are the indices of loops around it; a factor may have windows along an axis. `blocks` are those of
+    the loops that say in which block of an axis, or of several, a product is."""
 
     def __init__(
         self,
@@ -145,6 +150,7 @@ class _Splitter:
         equation: Equation,
         fixed: frozenset[str],
         window: Window | None = None,
+        blocks: frozenset[str] = frozenset(),
     ) -> None:
         self.tensors = tensors
         self.copies = copies
@@ -152,6 +158,7 @@ class _Splitter:
         self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
         self.window = window
+        self.blocks = blocks
         self.made = _Made([], {})
 
     def split(self) -> _Made:
@@ -160,12 +167,7 @@ class _Splitter:
         if equation.reducer is not Reducer.SUM or not equation.reduced or not real:
             return _Made([equation], {})
         terms = equation.body.args if isinstance(equation.body, sympy.Add) else (equation.body,)
-        ways: list[Callable[[sympy.Expr], bool]]
-        if self.is_scattered():
-            ways = [self.gathered_product, self.window_product, self.product]
-        else:
-            ways = [self.product, self.strip_product, self.packed_product, self.window_product, self.copied_product]
-        loops: list[sympy.Expr] = [term for term in terms if not any(way(term) for way in ways)]
+        loops: list[sympy.Expr] = [term for term in terms if not self.some_product(term)]
         if not self.made.products:
             return _Made([self.given], {})
         if loops:
@@ -173,6 +175,48 @@ class _Splitter:
         return self.made
 
     # ------------------------------------------------------------ a term
+
+    def some_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product in the first way that it is one."""
+        ways: list[Callable[[sympy.Expr], bool]]
+        if self.is_scattered():
+            ways = [self.gathered_product, self.window_product, self.product]
+        else:
+            ways = [self.product, self.strip_product, self.packed_product, self.window_product, self.copied_product]
+        return any(way(term) for way in (self.block_product, *ways))
+
+    def block_product(self, term: sympy.Expr) -> bool:
+        """Makes the term a product for each block of the axes that are cut into blocks by an index of both factors."""
+        loops = self.numbers_of_blocks(term)
+        if not loops:
+            return False
+        inner = _Splitter(
+            self.tensors,
+            self.copies,
+            replace(self.given, body=term),
+            self.fixed | loops,
+            blocks=self.blocks | loops,
+        )
+        if not inner.some_product(inner.equation.body):
+            return False
+        self.made.equations += inner.made.equations
+        self.made.products |= {made: with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
+        self.made.packed |= inner.made.packed
+        return True
+
+    def numbers_of_blocks(self, term: sympy.Expr) -> frozenset[str]:
+        """The indices of both factors that are the numbers of blocks along axes."""
+        reduced = {i.name for i in self.equation.reduced} - self.fixed
+        inner = [factor for factor in grouped(self.factors(term)) if factor.indices & reduced]
+        if len(inner) != 2:  # noqa: PLR2004  (a product has two factors)
+            return frozenset()
+        indices = {i.name: i for i in self.equation.indices}
+        found = set()
+        for read in (*reads_of(term), Read(self.equation.target, self.equation.write)):
+            for place, extent in zip(read.subscripts, self.tensors[read.tensor].extents, strict=True):
+                block = block_of(place, extent, indices)
+                found |= {block[0]} if block else set()
+        return frozenset(found & inner[0].indices & inner[1].indices - reduced)
 
     def product(self, term: sympy.Expr, copied: int | None = 1) -> bool:
         """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
@@ -221,7 +265,8 @@ class _Splitter:
             for at, place in enumerate(read.subscripts):
                 loops |= set() if self.runs_whole(read, at) else set(place.indices)
         loops -= self.fixed
-        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), self.fixed | loops)
+        around = self.fixed | loops
+        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), around, blocks=self.blocks)
         if not loops or not inner.product(inner.equation.body):
             return False
         if inner.made.equations[-1] not in inner.made.products and self.is_scattered():
@@ -259,22 +304,22 @@ class _Splitter:
         """Makes the term a product for each of the first places of a window's tensor: what all windows have there is
         packed, one after the other."""
         windows = [read for factor in self.factors(term) for read in reads_of(factor.body) if self.is_window(read)]
-        if self.fixed or len(windows) != 1 or not self.is_thin(windows[0]):
+        if self.fixed - self.blocks or len(windows) != 1 or not (self.blocks or self.is_thin(windows[0])):
             return False
-        along = [longest(place, self.equation) for place in windows[0].subscripts]
-        for count in range(1, len(along) - 1):
-            rounds = frozenset(name for name in along[:count] if name)
+        names = [longest(place, self.equation) for place in windows[0].subscripts]
+        for count in range(1, len(names) - 1):
+            rounds = self.blocks.union(name for name in names[:count] if name)
             numbers = self.places(names_of(windows[0]) - rounds).constant
-            if (numbers is None and count == len(along) - 2) or (numbers is not None and numbers <= PACKED_NUMBERS):
+            if (numbers is None and count == len(names) - 2) or (numbers is not None and numbers <= PACKED_NUMBERS):
                 return self.packed_in_rounds(term, rounds)
         return False
 
     def gathered_product(self, term: sympy.Expr) -> bool:
         """Makes the term, which windows scatter, a product of packed windows of what goes into each place."""
-        equation = gathered(replace(self.given, body=term), self.tensors)
+        equation = gathered(replace(self.given, body=term), self.tensors, self.fixed)
         if equation is None:
             return False
-        inner = _Splitter(self.tensors, self.copies, equation, self.fixed)
+        inner = _Splitter(self.tensors, self.copies, equation, self.fixed, blocks=self.blocks)
         if not inner.strip_product(equation.body) and not inner.packed_product(equation.body):
             return False
         self.made.equations += inner.made.equations
@@ -291,7 +336,7 @@ class _Splitter:
         return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
 
     def packed_in_rounds(self, term: sympy.Expr, rounds: frozenset[str]) -> bool:
-        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), rounds)
+        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), rounds, blocks=self.blocks)
         if not inner.product(inner.equation.body, None):
             return False
         ((made, gemm),) = inner.made.products.items()
@@ -310,10 +355,18 @@ class _Splitter:
 
     def is_scattered(self) -> bool:
         """Whether several indices together say where the result goes: a product of its own would be much larger."""
-        return any(place.bare is None and not self.is_fixed(place) for place in self.equation.write)
+        target = self.tensors[self.equation.target]
+        places = zip(self.equation.write, target.extents, strict=True)
+        return any(not self.runs(place, extent) and not self.is_fixed(place) for place, extent in places)
+
+    def runs(self, place: IndexExpr, extent: IndexExpr) -> str | None:
+        """The index that runs along an axis, or along the block of it that the loops around are at."""
+        block = block_of(place, extent, {i.name: i for i in self.equation.indices}) if self.blocks else None
+        return block[1] if block and block[0] in self.blocks else place.bare
 
     def bare_write(self) -> bool:
-        names = [place.bare for place in self.equation.write if not self.is_fixed(place)]
+        places = zip(self.equation.write, self.tensors[self.equation.target].extents, strict=True)
+        names = [self.runs(place, extent) for place, extent in places if not self.is_fixed(place)]
         return None not in names and len(set(names)) == len(names)
 
     def is_fixed(self, place: IndexExpr) -> bool:
@@ -343,7 +396,7 @@ class _Splitter:
         sizes = {i.name: i.extent for i in self.equation.indices}
         groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
         extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
-        if not self.fixed and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
+        if self.fixed == self.blocks and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
             return all(at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
         return all(at_least(group, THINNEST_PRODUCT) for group in extents)
 
@@ -365,7 +418,7 @@ class _Splitter:
         used = mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
         if copied is None:  # what lies side by side in the window's tensor is packed so
-            innermost = {read.subscripts[-1].bare for read in reads_of(body) if self.is_window(read)}
+            innermost = {along(read.subscripts[-1], self.fixed) for read in reads_of(body) if self.is_window(read)}
             domain = tuple(sorted(domain, key=lambda i: i.name in innermost))
         place = tuple(index(i.name) - i.low for i in domain)
         if any(p.bare is None for p in place):
@@ -413,7 +466,8 @@ class _Splitter:
         """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand
         outside of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
         around, left, summed = groups
-        side_by_side = {read.subscripts[-1].bare for read in reads_of(packing.body) if self.is_window(read)}
+        windows = filter(self.is_window, reads_of(packing.body))
+        side_by_side = {along(read.subscripts[-1], self.fixed) for read in windows}
         summed_last = bool(summed) and summed[-1] in side_by_side
         order = (*around, *left, *summed) if summed_last else (*around, *summed, *left)
         given = self.tensors[packing.target]
@@ -429,7 +483,7 @@ class _Splitter:
     def order(self, read: Read) -> list[str]:
         """The indices that run along the axes of a factor."""
         window = self.window if self.window and self.window.within(read.subscripts) else None
-        return list(order_of(read.subscripts, window))
+        return list(order_of(read.subscripts, window, self.fixed))
 
     def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
         """Whether one factor has at most so many times the places that the other has, or, where it may have more of
@@ -456,13 +510,14 @@ class _Splitter:
         return only_place or self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
 
     def extent_is_whole(self, read: Read, at: int) -> bool:
-        """Whether the axis is run along by one index of its own, from end to end."""
-        name = read.subscripts[at].bare
-        if name is None or [p.bare for p in read.subscripts].count(name) > 1:
+        """Whether the axis, or a block of it, is run along by one index of its own, from end to end."""
+        tensor = self.tensors[read.tensor]
+        names = [self.runs(place, extent) for place, extent in zip(read.subscripts, tensor.extents, strict=True)]
+        name = names[at]
+        if name is None or names.count(name) > 1 or tensor.kind is not Kind.REAL:
             return False
         found = next(i for i in self.equation.indices if i.name == name)
-        tensor = self.tensors[read.tensor]
-        return not found.low.terms and found.high == tensor.extents[at] and tensor.kind is Kind.REAL
+        return read.subscripts[at].bare is None or (not found.low.terms and found.high == tensor.extents[at])
 
     def fresh(self, name: str) -> str:
         count, candidate = 1, name

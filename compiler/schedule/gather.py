@@ -9,10 +9,13 @@ from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Index
 
 
-def gathered(equation: Equation, tensors: Mapping[str, Tensor]) -> Equation | None:
+def gathered(equation: Equation, tensors: Mapping[str, Tensor], fixed: frozenset[str]) -> Equation | None:
     """The equation with an index for each axis of its target, if for each there is one place that comes to it.
 
     y[i + u - 1] = Σ x[i]·w[u]     becomes     y[i] = Σ x[i - u + 1]·w[u] where i - u + 1 is a place of x
+
+    Args:
+        fixed: the indices of loops around, whose axes stay as they are.
     """
     extents = tensors[equation.target].extents
     indices = {i.name: i for i in equation.indices}
@@ -20,7 +23,7 @@ def gathered(equation: Equation, tensors: Mapping[str, Tensor]) -> Equation | No
     guards = list(equation.guards)
     for at, (place, extent) in enumerate(zip(equation.write, extents, strict=True)):
         name = longest(place, equation)
-        if place.bare is not None or not name:
+        if place.bare is not None or not name or fixed & set(place.indices):
             continue
         elsewhere = {other for k, p in enumerate(equation.write) if k != at for other in p.indices}
         if place.coefficient(name) != ONE or name in elsewhere:

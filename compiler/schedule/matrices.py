@@ -13,19 +13,19 @@ def gemm_of(equation: Equation, factors: tuple[Read, Read], shared: set[str], fi
           window: Window | None) -> Gemm | None:  # fmt: skip
     """The product of matrices, or None where the axes lie so that it is none."""
     first, second = factors
-    out = tuple(place.bare for place in equation.write if place.bare and place.bare not in fixed)
+    out = tuple(name for name in order_of(equation.write, None, fixed) if name and name not in fixed)
     summed = ({i.name for i in equation.reduced} & shared) - fixed
     batch = [name for name in out if name in shared]
     for a, b in ((first, second), (second, first)):
         rows = [name for name in out if name in names_of(a) and name not in batch]
         columns = [name for name in out if name in names_of(b) and name not in batch]
-        target = _operand(Read(equation.target, equation.write), rows, columns, None)
+        target = _operand(Read(equation.target, equation.write), rows, columns, None, fixed)
         if target is None or target.transposed:
             continue
         a_window, b_window = (window if window and window.within(each.subscripts) else None for each in (a, b))
-        order = [name for name in order_of(a.subscripts, a_window) if name in summed]
-        left = _operand(a, rows, order, a_window)
-        right = _operand(b, order, columns, b_window)
+        order = [name for name in order_of(a.subscripts, a_window, fixed) if name in summed]
+        left = _operand(a, rows, order, a_window, fixed)
+        right = _operand(b, order, columns, b_window, fixed)
         if left is None or right is None:
             continue
         indices = {i.name: i for i in equation.indices}
@@ -78,10 +78,12 @@ def _runs_whole(operand: Operand, equation: Equation, tensors: Mapping[str, Tens
     return all(i.low == ZERO and i.high == extent for i, extent in found)
 
 
-def _operand(read: Read, rows: list[str], columns: list[str], window: Window | None) -> Operand | None:
+def _operand(read: Read, rows: list[str], columns: list[str], window: Window | None,
+             fixed: Collection[str]) -> Operand | None:  # fmt: skip
     """The tensor as a matrix with these rows and columns, if each group's axes are adjacent and in this order. Of the
-    indices of a window, one is alone in its group, and the other begins the other group, which is all that follows."""
-    order = list(order_of(read.subscripts, window))
+    indices of a window, one is alone in its group, and the other begins the other group, which is all that follows.
+    What runs along a block of an axis is alone in its group."""
+    order = list(order_of(read.subscripts, window, fixed))
     kept = [name for name in order if name in rows or name in columns]
     if kept == [*rows, *columns]:
         transposed = False
@@ -91,6 +93,9 @@ def _operand(read: Read, rows: list[str], columns: list[str], window: Window | N
         return None
     groups = (rows, columns)
     if any(not _adjacent(order, group) for group in groups if len(group) > 1):
+        return None
+    in_blocks = {name for place in read.subscripts if place.bare is None for name in place.indices} - set(fixed)
+    if window is None and any(in_blocks.intersection(group) for group in groups if len(group) > 1):
         return None
     if window is not None:
         within = next(group for group in groups if window.inner in group)

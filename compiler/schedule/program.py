@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from gradc.graph.conditions import under
-from gradc.graph.index import IndexExpr
+from gradc.graph.index import ONE, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Reducer, Tensor
 from gradc.graph.tensors import Index, Kind, ranges_of
 
@@ -189,7 +189,8 @@ class Operand:
 
     Attributes:
         tensor: its name.
-        subscripts: for each axis the index that runs along it; or a place, in the indices of loops around the product.
+        subscripts: for each axis the index that runs along it, or along one block of it; or a place, in the indices of
+            loops around the product.
         rows, columns: those of the indices that make the rows and the columns, in the order of the axes.
         transposed: the columns come before the rows in the tensor.
         window: two indices run along one axis, and rows, or columns, overlap.
@@ -204,8 +205,10 @@ class Operand:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The indices that run along the axes, one after the other; '' for an axis that is at one place."""
-        return order_of(self.subscripts, self.window)
+        """The rows and columns that run along the axes, one after the other; '' for an axis that is at one place."""
+        inner = {*self.rows, *self.columns}
+        around = {name for place in self.subscripts for name in place.indices if name not in inner}
+        return order_of(self.subscripts, self.window, around)
 
 
 def outermost(loops: tuple[Index, ...], names: Collection[str]) -> tuple[Index, ...]:
@@ -213,12 +216,37 @@ def outermost(loops: tuple[Index, ...], names: Collection[str]) -> tuple[Index, 
     return loops[: max((at + 1 for at, loop in enumerate(loops) if loop.name in names), default=0)]
 
 
-def order_of(subscripts: Iterable[IndexExpr], window: Window | None) -> tuple[str, ...]:
-    """The indices that run along axes, one after the other; '' for an axis that is at one place."""
+def order_of(subscripts: Iterable[IndexExpr], window: Window | None, around: Collection[str]) -> tuple[str, ...]:
+    """The indices that run along axes, one after the other; '' for an axis that is at one place.
+
+    Args:
+        around: indices of loops around, in each round of which they run.
+    """
     order: list[str] = []
     for at, place in enumerate(subscripts):
-        order += (window.outer, window.inner) if window and window.axis == at else (place.bare or "",)
+        order += (window.outer, window.inner) if window and window.axis == at else (along(place, around),)
     return tuple(order)
+
+
+def along(place: IndexExpr, around: Collection[str]) -> str:
+    """The index that runs along an axis, or along a part of it, where those around stand still; '' if none does."""
+    if place.bare is not None:
+        return place.bare
+    own = [name for name in place.indices if name not in around]
+    return own[0] if len(own) == 1 and place.coefficient(own[0]) == ONE else ""
+
+
+def block_of(place: IndexExpr, extent: IndexExpr, indices: Mapping[str, Index]) -> tuple[str, str] | None:
+    """Of a place `g*size + i` the number of the block and the place in it, g and i, where the blocks are all of the
+    axis."""
+    if place.bare is not None or len(place.indices) != 2:  # noqa: PLR2004  (a block, and a place in it)
+        return None
+    for number, inner in (place.indices, place.indices[::-1]):
+        ends = indices[number], indices[inner]
+        whole = not any(each.low.terms for each in ends) and ends[0].high * ends[1].high == extent
+        if whole and place == index(number) * ends[1].high + index(inner):
+            return number, inner
+    return None
 
 
 @dataclass(frozen=True)

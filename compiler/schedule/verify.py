@@ -16,7 +16,7 @@ from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 
 from .matrices import used_in
-from .program import Gemm, Operand, Program, Sequential, Step, plain_steps
+from .program import Gemm, Operand, Program, Sequential, Step, block_of, plain_steps
 from .runs import Run, Runs, Subscripts, runs_of, shared_loops
 from .verify_memory import root_of, verify_memory
 
@@ -188,6 +188,10 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
         raise InternalError(f"{describe(gemm.equation)}: {operand.tensor}[{', '.join(kept)}] is no such matrix")
     for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
         name = place.bare
+        if operand.window is None and name is None and inner & set(place.indices):
+            block = block_of(place, extent, ends)
+            if block is None or block[0] not in batch or not any(group == (block[1],) for group in groups):
+                raise InternalError(f"{describe(gemm.equation)}: {place} is no block of an axis of {operand.tensor}")
         if name not in inner:
             continue
         if ends[name].low.terms or ends[name].high != extent:
