@@ -170,7 +170,7 @@ def _kept(function: ast.FunctionDef, wanted: set[str]) -> list[ast.stmt]:
 def _is_view(statement: ast.Assign) -> bool:
     """`h = view(work, …)`, `h_weight, h_bias = parts(params)`, `start_2 = start_1 + batch`: no tensor is computed."""
     calls = {ast.unparse(node.func) for node in ast.walk(statement.value) if isinstance(node, ast.Call)}
-    return calls <= {"parts", "view", "rows", "columns"}
+    return calls <= {"parts", "view", "rows", "columns_of"}
 
 
 def _assigned(statement: ast.Assign) -> set[str]:

@@ -303,10 +303,12 @@ def forward_g_y_factor(h, g_y_factor, b):
         for j in range(4):
             for u in range(3):
                 for v in range(3):
-                    for k in range(32):
-                        g_y_factor[i, j, u, v, k] = f4(0.0)
-                        if i + u > 0 and i + u <= 4 and j + v > 0 and j + v <= 4:
+                    if i + u > 0 and i + u <= 4 and j + v > 0 and j + v <= 4:
+                        for k in range(32):
                             g_y_factor[i, j, u, v, k] = h[b, i + u - 1, j + v - 1, k]
+                    else:
+                        for k in range(32):
+                            g_y_factor[i, j, u, v, k] = f4(0.0)
 
 
 @kernel
@@ -435,10 +437,12 @@ def backward_h_factor(d_g_conv2d, d_h_factor, b):
         for j in range(4):
             for u in range(3):
                 for v in range(3):
-                    for o in range(64):
-                        d_h_factor[i, j, u, v, o] = f4(0.0)
-                        if i + 1 >= u and u + 2 >= i and j + 1 >= v and v + 2 >= j:
+                    if i + 1 >= u and u + 2 >= i and j + 1 >= v and v + 2 >= j:
+                        for o in range(64):
                             d_h_factor[i, j, u, v, o] = d_g_conv2d[b, i + 1 - u, j + 1 - v, o]
+                    else:
+                        for o in range(64):
+                            d_h_factor[i, j, u, v, o] = f4(0.0)
 
 
 @kernel

@@ -312,10 +312,12 @@ def forward_logits_sum_factor(h, logits_sum_factor, d_h_wh_factor, first, last):
         for i in range(64):
             logits_sum_factor[b, i] = h[b, 7, i]
         for t in range(8):
-            for k in range(64):
-                d_h_wh_factor[b, t, k] = f4(0.0)
-                if t > 0:
+            if t > 0:
+                for k in range(64):
                     d_h_wh_factor[b, t, k] = h[b, t - 1, k]
+            else:
+                for k in range(64):
+                    d_h_wh_factor[b, t, k] = f4(0.0)
 
 
 @kernel

@@ -326,10 +326,12 @@ def loss_and_d_off(y, counted, d_off, d_y):
                 loss_sum += off * off
                 d_off[t, i] = f4(2.0) * off / f4(32 * stories)
         for t in range(17):
-            for i in range(2):
-                d_y[b, t, i] = f4(0.0)
-                if t > 0:
+            if t > 0:
+                for i in range(2):
                     d_y[b, t, i] = d_off[t - 1, i]
+            else:
+                for i in range(2):
+                    d_y[b, t, i] = f4(0.0)
     loss = loss_sum / (32 * stories)
     return loss
 
@@ -381,10 +383,12 @@ def backward_y_runge_kutta_k4(
     d_y_runge_kutta_k4[:, 16:] = f4(0.0)
     for k in range(16, -1, -1):
         for b in range(stories):
-            for i in range(2):
-                d_y_runge_kutta_k4[b, k, i] = f4(0.0)
-                if k <= 15:
+            if k <= 15:
+                for i in range(2):
                     d_y_runge_kutta_k4[b, k, i] = d_y[b, k + 1, i] / f4(12.0)
+            else:
+                for i in range(2):
+                    d_y_runge_kutta_k4[b, k, i] = f4(0.0)
             for i in range(32):
                 d_slope_4_h = f4(0.0)
                 for o in range(2):

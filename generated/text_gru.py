@@ -455,15 +455,19 @@ def backward_h_gru_wh_factor(h, d_h_gru_s, d_h_gru_wh_factor, d_h_gru_wh_factor_
     time = h.shape[1]
     for b in range(first, last):
         for t in range(time):
-            for k in range(128):
-                d_h_gru_wh_factor[b, t, k] = f4(0.0)
-                if t > 0:
+            if t > 0:
+                for k in range(128):
                     d_h_gru_wh_factor[b, t, k] = h[b, t - 1, k]
+            else:
+                for k in range(128):
+                    d_h_gru_wh_factor[b, t, k] = f4(0.0)
             for g in range(3):
-                for j in range(128):
-                    d_h_gru_wh_factor_2[b, t, g, j] = f4(0.0)
-                    if t > 0:
+                if t > 0:
+                    for j in range(128):
                         d_h_gru_wh_factor_2[b, t, g, j] = d_h_gru_s[b, t, g, j]
+                else:
+                    for j in range(128):
+                        d_h_gru_wh_factor_2[b, t, g, j] = f4(0.0)
 
 
 @kernel

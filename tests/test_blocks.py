@@ -64,8 +64,8 @@ def test_blocks_are_read_and_written_where_they_lie():
     text = LAYER.format(blocks=4, inner=8, outer=6, inputs=32, outputs=24)
     source = emit(text)
     calls = re.findall(r"gemm\((.*)\)$", source, flags=re.MULTILINE)
-    assert "columns(x, 8 * g, 8 * g + 8), w[g], columns(y, 6 * g, 6 * g + 6), False" in calls
-    assert "columns(x, 8 * g, 8 * g + 8).T, columns(d_y, 6 * g, 6 * g + 6), d_w[g], False" in calls
+    assert "columns_of(x, 8 * g, 8 * g + 8), w[g], columns_of(y, 6 * g, 6 * g + 6), False" in calls
+    assert "columns_of(x, 8 * g, 8 * g + 8).T, columns_of(d_y, 6 * g, 6 * g + 6), d_w[g], False" in calls
     assert ".factor" not in source.split("# ---")[0]
 
 

@@ -354,6 +354,10 @@ class KernelWriter(BodyWriter):
     def loop(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> None:
         name = loop.index.name
         self.loops[name] = self.local.fresh(name) if name not in self.loops else self.loops[name]
+        conditions = self.conditions_of_a_fill(loop, path, assumed)
+        if conditions:
+            self.fill(loop, path, assumed, conditions)
+            return
         outside = [g for g in self.common_guards(loop, len(path)) - assumed if set(g.value.indices) <= self.known(path)]
         if outside:
             self.emit(len(path), f"if {conditions_text(sorted(outside, key=str), self.around)}:")
@@ -364,6 +368,35 @@ class KernelWriter(BodyWriter):
         self.emit(len(path), f"for {self.loops[name]} in range({ends}):")
         self.items(loop.body, (*path, name), assumed | taken)
         self.indented -= bool(outside)
+
+    def conditions_of_a_fill(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> list[Guard]:
+        """What an innermost loop writes under these conditions, the same in all of its rounds, is 0 elsewhere. None if
+        it does anything else."""
+        if len(loop.body) > 1 or not isinstance(loop.body[0], Statement):
+            return []
+        statement = loop.body[0]
+        guards = [guard for guard in statement.equation.guards if guard not in assumed | self.holding]
+        same = all(set(guard.value.indices) <= self.known(path) for guard in guards)
+        fills = statement.starts and not statement.accumulates
+        inside = self.opening_depth(statement) == len(path) + 1
+        return guards if same and fills and inside else []
+
+    def fill(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard], conditions: list[Guard]) -> None:
+        """A loop for where the conditions hold, and one for where not: LLVM would ask for them in every round."""
+        (statement,) = loop.body
+        assert isinstance(statement, Statement)
+        equation, holding = statement.equation, self.holding
+        self.emit(len(path), f"if {conditions_text(conditions, self.around)}:")
+        self.indented += 1
+        self.holding = holding.union(conditions)
+        self.loop(loop, path, assumed.union(conditions))
+        self.holding = holding
+        self.indented -= 1
+        self.emit(len(path), "else:")
+        low, high, _ = narrowed(loop.index, set(), self.known(path), self.around, self.rows if not path else None)
+        ends = high if low == "0" else f"{low}, {high}"
+        self.emit(len(path) + 1, f"for {self.loops[loop.index.name]} in range({ends}):")
+        self.emit(len(path) + 2, f"{self.read(equation.target, equation.write)} = {self.identity(equation)}")
 
     def known(self, path: tuple[str, ...]) -> set[str]:
         """The indices whose values are known in a loop: of those around it, sequential ones too."""

@@ -110,7 +110,7 @@ class _Module:
             self.calls |= dict.fromkeys(kernel.calls)
         parts = self.parts_text()
         text = parts + kernels + drivers
-        laid = ("view", "rows", "columns", "windows")
+        laid = ("view", "rows", "columns_of", "windows")
         laid = (name for name in laid if f"{name}(" in text and re.search(rf"\b{name}\(", text))
         self.calls |= dict.fromkeys(laid)
         vector, plumbing = prelude_parts(("compilers", *self.calls), spec.dtype)

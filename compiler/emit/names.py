@@ -30,7 +30,7 @@ LIKE_DIGITS = ("l", "I", "O")
 MODULE_NAMES = (
     *("first", "last", "rows", "shards", "share", "shares", "sums", "begin", "end", "worker", "done", "WORKERS"),
     *("team", "workers", "turns", "part", "spaces", "shard", "from_shard", "to_shard", "partial"),
-    *("nullcontext", "sleep", "calls", "calling", "columns"),
+    *("nullcontext", "sleep", "calls", "calling"),
     *("held", "take_steps", "aligned", "common", "own", "part_of_predict", "Team", "AWAY", "STAYS", "CALLED"),
     *("os", "threading", "SimpleQueue", "alone", "board", "Worker", "LAST_TURN", "Pace", "pace", "perf_counter"),
     *("over_rows", "of_sums", "shards_of", "OneBlasThread", "Workers"),

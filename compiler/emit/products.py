@@ -247,7 +247,7 @@ class Products:
         for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
             block = block_of(place, extent, indices)
             if block and block[1] in {*operand.rows, *operand.columns}:
-                cut = "columns" if (block[1] in operand.columns) != operand.transposed else "rows"
+                cut = "columns_of" if (block[1] in operand.columns) != operand.transposed else "rows"
                 text = f"{cut}({text}, {', '.join(block_ends(place, indices[block[1]], around))})"
         return text
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
 WHOLE = (
-    *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "view", "rows", "columns"),
+    *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "view", "rows", "columns_of"),
     "windows",
     *("tile", "gemm", "team", "gemm_by_all"),
 )
@@ -21,7 +21,7 @@ WHOLE = (
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "view", "rows", "windows", "gemm"),
-    "columns",
+    "columns_of",
     "team",
     "gemm_by_all",
     *("random_key", "uniform", "normal"),

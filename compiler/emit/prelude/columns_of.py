@@ -10,20 +10,20 @@ from .array_field import array_field
 from .array_of import array_of
 
 
-def columns(matrix, first, last):
+def columns_of(matrix, first, last):
     """matrix[:, first:last], of which there have to be so many."""
     return matrix[:, first:last]
 
 
-@type_callable(columns)
-def type_of_columns(_):
+@type_callable(columns_of)
+def type_of_columns_of(_):
     """What compiled code takes some columns for: a matrix whose rows lie apart."""
     return lambda matrix, first, last: matrix.copy(layout="A")
 
 
-@lower_builtin(columns, types.Array, types.Integer, types.Integer)
-def compiled_columns(context, builder, signature, arguments):
-    """What columns is in compiled code: another address and one other length."""
+@lower_builtin(columns_of, types.Array, types.Integer, types.Integer)
+def compiled_columns_of(context, builder, signature, arguments):
+    """What columns_of is in compiled code: another address and one other length."""
     kind = signature.args[0]
     given, first, last = arguments
     data, shape, strides = (array_field(context, builder, kind, given, name) for name in ("data", "shape", "strides"))
