@@ -256,6 +256,16 @@ def test_an_entry_from_the_disk_gives_the_bits_of_one_compiled_here(tmp_path):
     assert said[0][0] == said[1][0]
 
 
+def test_conditions_that_a_loop_has_in_all_rounds_stand_around_it():
+    """In it, LLVM asks for them in every round, and what packs windows takes three times as long."""
+    source = emit("dim n\ninput x[n, 9, 16]\ny = conv1d(x, 16, 3, padding = same)\nloss mean(y^2)\n")
+    rows = [row.strip() for row in source.splitlines()]
+    at = next(at for at, row in enumerate(rows) if row.startswith("if ") and row.endswith(":") and "p > 0" in row)
+    assert rows[at + 1].startswith("for k in range(16)")
+    assert rows[at + 3 : at + 5] == ["else:", "for k in range(16):"]
+    assert rows[at + 5].endswith("= f4(0.0)")
+
+
 def test_a_numba_that_is_made_otherwise_compiles_the_same(tmp_path):
     source = emit("dim n\ninput x[n, 40]\npredict p = tanh(dense(x, 30))\nloss mean(p^2)\n", dtype="float64")
     usual, other = (load_compiled(source, tmp_path) for _ in range(2))

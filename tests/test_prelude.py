@@ -328,7 +328,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     exec("\n".join([HEAD, PLAIN, *prelude_imports([name], dtype), prelude_source([name], dtype)]), scope)
     one = np.ones((1, 1), dtype)
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
-    arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "windows": (one, 1, 1, 1)}
+    arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "columns_of": (one, 0, 1), "windows": (one, 1, 1, 1)}
     arguments |= {"team": (one[0, 0], (0, one, np.zeros((1, 8), int)))}
     arguments |= {"gemm_by_all": (one, one, one.copy(), 0, one, (0, np.zeros((1, 8), int)))}
     row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
@@ -367,21 +367,26 @@ def test_a_numpy_without_blas_is_refused(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("dtype", WIDTHS)
 def test_views_are_slices_and_reshapes(dtype: str) -> None:
-    view, rows = (prelude(dtype, compiled=True)[name] for name in ("view", "rows"))
+    view, rows, columns_of = (prelude(dtype, compiled=True)[name] for name in ("view", "rows", "columns_of"))
 
     @njit
     def run(buffer: Any, n: int) -> Any:
         cube = view(buffer, 3 * n, (n, 2, 3))
         some = rows(cube, 1, n)
-        return cube.copy(), some.copy(), view(some, 3, ((n - 1) * 2 - 1, 3)).T.copy(), rows(cube, 2, 2).size
+        matrix = view(buffer, 3, (n, 5))
+        parts = columns_of(matrix, 1, n).copy(), columns_of(rows(matrix, 1, 3).T, 0, 2).copy()
+        return cube.copy(), some.copy(), view(some, 3, ((n - 1) * 2 - 1, 3)).T.copy(), rows(cube, 2, 2).size, parts
 
     buffer = np.arange(60).astype(dtype)
-    cube, some, turned, none = run(buffer, 4)
+    cube, some, turned, none, parts = run(buffer, 4)
     expected = buffer[12:36].reshape(4, 2, 3)
     np.testing.assert_array_equal(cube, expected)
     np.testing.assert_array_equal(some, expected[1:4])
     np.testing.assert_array_equal(turned, expected[1:4].reshape(6, 3)[1:].T)
     assert none == 0
+    matrix = buffer[3:23].reshape(4, 5)
+    np.testing.assert_array_equal(parts[0], matrix[:, 1:4])
+    np.testing.assert_array_equal(parts[1], matrix[1:3].T[:, :2])
     buffer.flags.writeable = False
     np.testing.assert_array_equal(run(buffer, 4)[0], expected)
     plain = prelude(dtype, compiled=False)

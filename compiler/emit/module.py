@@ -110,9 +110,9 @@ class _Module:
             self.calls |= dict.fromkeys(kernel.calls)
         parts = self.parts_text()
         text = parts + kernels + drivers
-        laid = ("view", "rows", "columns_of", "windows")
-        laid = (name for name in laid if f"{name}(" in text and re.search(rf"\b{name}\(", text))
-        self.calls |= dict.fromkeys(laid)
+        for name in ("view", "rows", "columns_of", "windows"):
+            if f"{name}(" in text and re.search(rf"\b{name}\(", text):
+                self.calls.setdefault(name)
         vector, plumbing = prelude_parts(("compilers", *self.calls), spec.dtype)
         wrappers = callers.text()
         top = Top(spec, self.names)
