@@ -141,7 +141,7 @@ loss sum(y) + sum(z)
 
 
 def test_recurrences_become_pairs():
-    """A multiplicative recurrent net, whose loop has two sums of three factors."""
+    """A multiplicative recurrent net, whose loop has a sum of three factors."""
     text = """
 dim batch, time
 input x[batch, time, 6]
