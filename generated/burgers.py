@@ -342,7 +342,8 @@ def forward_du_dv_(du_dv, q):
 def forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, dux_dv):
     """du_dh_3[j, i] = v_weight[i, 0]*du_dv[j, 0]                                            burgers.grad:20
     du_dh_3_dense[j, i] = du_dh_3[j, i]*(1 - h_3[j, i]^2)                                    burgers.grad:19
-    dux_dv[j, 0] = 2*dux_ddu_dq[j - n, 0]*q[j - n, 0]*q[j - n, 1]  where n <= j              burgers.grad:21
+    dux_dv[j, 0] = 2*dux_ddu_dq[j - n, 0]*q[j - n, 0]*q[j - n, 1] - dux_ddu_dq[j - n, 1]*(1 -
+            q[j - n, 0]^2)  where n <= j                                                     burgers.grad:21
     """
     n = dux_ddu_dq.shape[0]
     for j in range(2 * n):
@@ -351,7 +352,9 @@ def forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, 
             du_dh_3_dense[j, i] = du_dh_3[j, i] * (f4(1.0) - h_3[j, i] * h_3[j, i])
         dux_dv[j] = f4(0.0)
         if j >= n:
-            dux_dv[j] = f4(2.0) * dux_ddu_dq[j - n, 0] * q[j - n, 0] * q[j - n, 1]
+            dux_dv[j] = f4(2.0) * dux_ddu_dq[j - n, 0] * q[j - n, 0] * q[j - n, 1] - dux_ddu_dq[j - n, 1] * (
+                f4(1.0) - q[j - n, 0] * q[j - n, 0]
+            )
 
 
 @kernel
@@ -365,19 +368,17 @@ def forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n):
 @kernel
 def forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq):
     """du_dq[r, c] = if c == 0 then -du_dh_dense_x[n + r, c] else du_dh_dense_x[n + r, c]    burgers.grad:16
-    du_dq[r, 0] += -2*q[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                                burgers.grad:21
+    du_dq[r, 0] += -pi*cos(pi*q[r, 0]) - 2*q[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])           burgers.grad:21
     du_dq[r, 1] += (1 - q[r, 0]^2)*(v[r, 0] - v[n + r, 0])                                   burgers.grad:21
-    du_dq[r, 0] += -pi*cos(pi*q[r, 0])                                                       burgers.grad:21
-    dux_dv[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 0]*q[r, 1]                                      burgers.grad:21
+    dux_dv[r, 0] += dux_ddu_dq[r, 1]*(1 - q[r, 0]^2) - 2*dux_ddu_dq[r, 0]*q[r, 0]*q[r, 1]    burgers.grad:21
     """
     n = q.shape[0]
     for r in range(n):
         for c in range(2):
             du_dq[r, c] = -du_dh_dense_x[n + r, c] if c == 0 else du_dh_dense_x[n + r, c]
-        du_dq[r, 0] -= f4(2.0) * q[r, 0] * q[r, 1] * (v[r] - v[n + r])
+        du_dq[r, 0] += -f4(np.pi) * cos(f4(np.pi) * q[r, 0]) - f4(2.0) * q[r, 0] * q[r, 1] * (v[r] - v[n + r])
         du_dq[r, 1] += (f4(1.0) - q[r, 0] * q[r, 0]) * (v[r] - v[n + r])
-        du_dq[r, 0] -= f4(np.pi) * cos(f4(np.pi) * q[r, 0])
-        dux_dv[r] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * q[r, 1]
+        dux_dv[r] += dux_ddu_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) - f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * q[r, 1]
 
 
 @kernel
@@ -416,72 +417,62 @@ def forward_dux_dh(dux_ddu_dh_dense_sum, h, du_dh, dux_ddu_dh, dux_dh, n):
 
 
 @kernel
-def forward_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, dux_ddu_dh_3, n):
+def forward_dux_dh_3_dense(
+    dux_ddu_dh_3_dense_sum,
+    h_3,
+    v_weight,
+    dux_dv,
+    du_dh_3,
+    dux_ddu_dv_sum,
+    dux_ddu_dh_3,
+    dux_dh_3,
+    dux_dh_3_dense,
+    n,
+):
     """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
     dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
+    dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
+            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                           burgers.grad:19
+    dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
         total = f4(0.0)
         for o in range(24):
             dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
             total += dux_ddu_dh_3[i, o] * v_weight[o, 0]
-        dux_ddu_dv_sum[i] = total
-
-
-@kernel
-def forward_dux_dv_2(dux_dv, dux_ddu_dq, q):
-    """dux_dv[r, 0] += -dux_ddu_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r               burgers.grad:21"""
-    n = dux_ddu_dq.shape[0]
-    for r in range(n, 2 * n):
-        dux_dv[r] -= dux_ddu_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
-
-
-@kernel
-def forward_dux_dv_3(dux_dv, dux_ddu_dq, q):
-    """dux_dv[r, 0] += dux_ddu_dq[r, 1]*(1 - q[r, 0]^2)                                      burgers.grad:21"""
-    n = dux_ddu_dq.shape[0]
-    for r in range(n):
-        dux_dv[r] += dux_ddu_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
-
-
-@kernel
-def forward_dux_dh_3_dense(dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3, dux_dh_3_dense, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
-            2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                           burgers.grad:19
-    dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
-    """
-    for i in range(2 * n):
-        for o in range(24):
             dux_dh_3[i, o] = (
                 dux_dv[i] * v_weight[o, 0] - f4(2.0) * du_dh_3[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
             )
             dux_dh_3_dense[i, o] = dux_dh_3[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+        dux_ddu_dv_sum[i] = total
 
 
 @kernel
-def forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq):
+def forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, u_sin, q, dux_ddu_dv_sum, v, dux_dq):
     """dux_dq[r, c] = if c == 0 then -dux_dh_dense_x[n + r, c] else dux_dh_dense_x[n + r, c]  burgers.grad:16
-    dux_dq[r, 0] += -2*dux_ddu_dq[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
-    dux_dq[r, 1] += -2*dux_ddu_dq[r, 0]*q[r, 0]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
-    dux_dq[r, 0] += -2*dux_ddu_dq[r, 1]*q[r, 0]*(v[r, 0] - v[n + r, 0])                      burgers.grad:21
-    dux_dq[r, 0] += pi^2*dux_ddu_dq[r, 0]*u_sin[r]                                           burgers.grad:21
-    dux_dq[r, 0] += 2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[n + r, 0]                               burgers.grad:21
-    dux_dq[r, 1] += -dux_ddu_dv_sum[n + r, 0]*(1 - q[r, 0]^2)                                burgers.grad:21
-    dux_dq[r, 0] += -2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[r, 0]                                  burgers.grad:21
-    dux_dq[r, 1] += dux_ddu_dv_sum[r, 0]*(1 - q[r, 0]^2)                                     burgers.grad:21
+    dux_dq[r, 0] += pi^2*dux_ddu_dq[r, 0]*u_sin[r] + 2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[n + r, 0] -
+            2*dux_ddu_dq[r, 0]*q[r, 1]*(v[r, 0] - v[n + r, 0]) -
+            2*dux_ddu_dq[r, 1]*q[r, 0]*(v[r, 0] - v[n + r, 0]) -
+            2*q[r, 0]*q[r, 1]*dux_ddu_dv_sum[r, 0]                                           burgers.grad:21
+    dux_dq[r, 1] += dux_ddu_dv_sum[r, 0]*(1 - q[r, 0]^2) - 2*dux_ddu_dq[r, 0]*q[r, 0]*(v[r, 0] -
+            v[n + r, 0]) - dux_ddu_dv_sum[n + r, 0]*(1 - q[r, 0]^2)                          burgers.grad:21
     """
     n = dux_ddu_dq.shape[0]
     for r in range(n):
         for c in range(2):
             dux_dq[r, c] = -dux_dh_dense_x[n + r, c] if c == 0 else dux_dh_dense_x[n + r, c]
-        dux_dq[r, 0] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 1] * (v[r] - v[n + r])
-        dux_dq[r, 1] -= f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * (v[r] - v[n + r])
-        dux_dq[r, 0] -= f4(2.0) * dux_ddu_dq[r, 1] * q[r, 0] * (v[r] - v[n + r])
-        dux_dq[r, 0] += (f4(np.pi) * f4(np.pi)) * dux_ddu_dq[r, 0] * u_sin[r]
-        dux_dq[r, 0] += f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[n + r]
-        dux_dq[r, 1] -= dux_ddu_dv_sum[n + r] * (f4(1.0) - q[r, 0] * q[r, 0])
-        dux_dq[r, 0] -= f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[r]
-        dux_dq[r, 1] += dux_ddu_dv_sum[r] * (f4(1.0) - q[r, 0] * q[r, 0])
+        dux_dq[r, 0] += (
+            (f4(np.pi) * f4(np.pi)) * dux_ddu_dq[r, 0] * u_sin[r]
+            + f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[n + r]
+            - f4(2.0) * dux_ddu_dq[r, 0] * q[r, 1] * (v[r] - v[n + r])
+            - f4(2.0) * dux_ddu_dq[r, 1] * q[r, 0] * (v[r] - v[n + r])
+            - f4(2.0) * q[r, 0] * q[r, 1] * dux_ddu_dv_sum[r]
+        )
+        dux_dq[r, 1] += (
+            dux_ddu_dv_sum[r] * (f4(1.0) - q[r, 0] * q[r, 0])
+            - f4(2.0) * dux_ddu_dq[r, 0] * q[r, 0] * (v[r] - v[n + r])
+            - dux_ddu_dv_sum[n + r] * (f4(1.0) - q[r, 0] * q[r, 0])
+        )
 
 
 @kernel
@@ -521,110 +512,65 @@ def loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du
 
 
 @kernel
-def backward_v(d_dux_dq, dux_ddu_dq, q, d_v):
-    """d_v[r, 0] = 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21"""
+def backward_v(d_dux_dq, dux_ddu_dq, q, d_du_dq, d_u, d_v):
+    """d_v[r, 0] = 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 0]*q[r - n, 1] +
+    2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0] +
+    2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0] +
+    2*q[r - n, 0]*q[r - n, 1]*d_du_dq[r - n, 0] - d_du_dq[r - n, 1]*(1 - q[r - n, 0]^2) -
+    q[r - n, 1]*d_u[r - n]*(1 - q[r - n, 0]^2)  where n <= r                                 burgers.grad:21
+    """
     n = d_dux_dq.shape[0]
     for r in range(2 * n):
         d_v[r] = f4(0.0)
         if r >= n:
-            d_v[r] = f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 0] * q[r - n, 1]
+            d_v[r] = (
+                f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 0] * q[r - n, 1]
+                + f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 1] * q[r - n, 0]
+                + f4(2.0) * d_dux_dq[r - n, 1] * dux_ddu_dq[r - n, 0] * q[r - n, 0]
+                + f4(2.0) * q[r - n, 0] * q[r - n, 1] * d_du_dq[r - n, 0]
+                - d_du_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+                - q[r - n, 1] * d_u[r - n] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+            )
 
 
 @kernel
-def backward_v_of_dux_dq(d_v, d_dux_dq, dux_ddu_dq, q):
-    """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 0]*q[r, 1]                               burgers.grad:21"""
-    n = d_dux_dq.shape[0]
-    for r in range(n):
-        d_v[r] -= f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 0] * q[r, 1]
-
-
-@kernel
-def backward_v_(d_v, d_dux_dq, dux_ddu_dq, q):
-    """d_v[r, 0] += 2*d_dux_dq[r - n, 1]*dux_ddu_dq[r - n, 0]*q[r - n, 0]  where n <= r      burgers.grad:21"""
-    n = d_dux_dq.shape[0]
-    for r in range(n, 2 * n):
-        d_v[r] += f4(2.0) * d_dux_dq[r - n, 1] * dux_ddu_dq[r - n, 0] * q[r - n, 0]
-
-
-@kernel
-def backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q):
-    """d_v[r, 0] += -2*d_dux_dq[r, 1]*dux_ddu_dq[r, 0]*q[r, 0]                               burgers.grad:21"""
-    n = d_dux_dq.shape[0]
-    for r in range(n):
-        d_v[r] -= f4(2.0) * d_dux_dq[r, 1] * dux_ddu_dq[r, 0] * q[r, 0]
-
-
-@kernel
-def backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q):
-    """d_v[r, 0] += 2*d_dux_dq[r - n, 0]*dux_ddu_dq[r - n, 1]*q[r - n, 0]  where n <= r      burgers.grad:21"""
-    n = d_dux_dq.shape[0]
-    for r in range(n, 2 * n):
-        d_v[r] += f4(2.0) * d_dux_dq[r - n, 0] * dux_ddu_dq[r - n, 1] * q[r - n, 0]
-
-
-@kernel
-def backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q):
-    """d_v[r, 0] += -2*d_dux_dq[r, 0]*dux_ddu_dq[r, 1]*q[r, 0]                               burgers.grad:21"""
-    n = d_dux_dq.shape[0]
-    for r in range(n):
-        d_v[r] -= f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 1] * q[r, 0]
-
-
-@kernel
-def backward_v_of_du_dq(d_v, d_du_dq, q):
-    """d_v[r, 0] += 2*d_du_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r                burgers.grad:21"""
-    n = d_du_dq.shape[0]
-    for r in range(n, 2 * n):
-        d_v[r] += f4(2.0) * d_du_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
-
-
-@kernel
-def backward_v_5(d_v, d_du_dq, q):
-    """d_v[r, 0] += -2*d_du_dq[r, 0]*q[r, 0]*q[r, 1]                                         burgers.grad:21"""
+def backward_v_of_du_dq(d_v, d_du_dq, q, d_u, d_dux_dq, dux_ddu_dq):
+    """d_v[r, 0] += d_du_dq[r, 1]*(1 - q[r, 0]^2) + q[r, 1]*d_u[r]*(1 - q[r, 0]^2) -
+    2*d_dux_dq[r, 0]*dux_ddu_dq[r, 0]*q[r, 1] - 2*d_dux_dq[r, 0]*dux_ddu_dq[r, 1]*q[r, 0] -
+    2*d_dux_dq[r, 1]*dux_ddu_dq[r, 0]*q[r, 0] - 2*q[r, 0]*q[r, 1]*d_du_dq[r, 0]              burgers.grad:21
+    """
     n = d_du_dq.shape[0]
     for r in range(n):
-        d_v[r] -= f4(2.0) * d_du_dq[r, 0] * q[r, 0] * q[r, 1]
-
-
-@kernel
-def backward_v_of_u(d_v, d_u, q):
-    """d_v[r, 0] += -d_u[r - n]*q[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r                burgers.grad:21"""
-    n = d_u.shape[0]
-    for r in range(n, 2 * n):
-        d_v[r] -= d_u[r - n] * q[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
-
-
-@kernel
-def backward_v_6(d_v, d_u, q):
-    """d_v[r, 0] += d_u[r]*q[r, 1]*(1 - q[r, 0]^2)                                           burgers.grad:21"""
-    n = d_u.shape[0]
-    for r in range(n):
-        d_v[r] += d_u[r] * q[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+        d_v[r] += (
+            d_du_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+            + q[r, 1] * d_u[r] * (f4(1.0) - q[r, 0] * q[r, 0])
+            - f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 0] * q[r, 1]
+            - f4(2.0) * d_dux_dq[r, 0] * dux_ddu_dq[r, 1] * q[r, 0]
+            - f4(2.0) * d_dux_dq[r, 1] * dux_ddu_dq[r, 0] * q[r, 0]
+            - f4(2.0) * q[r, 0] * q[r, 1] * d_du_dq[r, 0]
+        )
 
 
 @kernel
 def backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv):
-    """d_dux_ddu_dv[r, 0] = 2*d_dux_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1]  where n <= r       burgers.grad:21
-    d_dux_ddu_dv[r, 0] += -d_dux_dq[r - n, 1]*(1 - q[r - n, 0]^2)  where n <= r              burgers.grad:21
+    """d_dux_ddu_dv[r, 0] = 2*d_dux_dq[r - n, 0]*q[r - n, 0]*q[r - n, 1] - d_dux_dq[r - n, 1]*(1 -
+    q[r - n, 0]^2)  where n <= r                                                             burgers.grad:21
     """
     n = d_dux_dq.shape[0]
     for r in range(2 * n):
         d_dux_ddu_dv[r] = f4(0.0)
         if r >= n:
-            d_dux_ddu_dv[r] = f4(2.0) * d_dux_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1]
-        if r >= n:
-            d_dux_ddu_dv[r] -= d_dux_dq[r - n, 1] * (f4(1.0) - q[r - n, 0] * q[r - n, 0])
+            d_dux_ddu_dv[r] = f4(2.0) * d_dux_dq[r - n, 0] * q[r - n, 0] * q[r - n, 1] - d_dux_dq[r - n, 1] * (
+                f4(1.0) - q[r - n, 0] * q[r - n, 0]
+            )
 
 
 @kernel
 def backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q):
-    """d_dux_ddu_dv[r, 0] += -2*d_dux_dq[r, 0]*q[r, 0]*q[r, 1]                               burgers.grad:21
-    d_dux_ddu_dv[r, 0] += d_dux_dq[r, 1]*(1 - q[r, 0]^2)                                     burgers.grad:21
-    """
+    """d_dux_ddu_dv[r, 0] += d_dux_dq[r, 1]*(1 - q[r, 0]^2) - 2*d_dux_dq[r, 0]*q[r, 0]*q[r, 1]  burgers.grad:21"""
     n = d_dux_dq.shape[0]
     for r in range(n):
-        d_dux_ddu_dv[r] -= f4(2.0) * d_dux_dq[r, 0] * q[r, 0] * q[r, 1]
-        d_dux_ddu_dv[r] += d_dux_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0])
+        d_dux_ddu_dv[r] += d_dux_dq[r, 1] * (f4(1.0) - q[r, 0] * q[r, 0]) - f4(2.0) * d_dux_dq[r, 0] * q[r, 0] * q[r, 1]
 
 
 @kernel
@@ -880,30 +826,21 @@ def forward_dux_ddu_dh(dux_dh_dense, h, du_dh, dux_ddu_dh, n):
 
 
 @kernel
-def evaluate_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n):
+def evaluate_dux_dh_3_dense(dux_dh_3_dense, h_3, v_weight, dux_dv, du_dh_3, dux_ddu_dv_sum, n):
     """dux_ddu_dh_3[i, o] = dux_ddu_dh_3_dense_sum[i, o]*(1 - h_3[i, o]^2)                   burgers.grad:19
     dux_ddu_dv_sum[i, 0] = Σ_o dux_ddu_dh_3[i, o]*v_weight[o, 0]                             burgers.grad:20
-    """
-    for i in range(2 * n):
-        total = f4(0.0)
-        for o in range(24):
-            dux_ddu_dh_3 = dux_ddu_dh_3_dense_sum[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
-            total += dux_ddu_dh_3 * v_weight[o, 0]
-        dux_ddu_dv_sum[i] = total
-
-
-@kernel
-def evaluate_dux_dh_3_dense(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n):
-    """dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
+    dux_dh_3[i, o] = dux_dv[i, 0]*v_weight[o, 0] -
             2*du_dh_3[i, o]*dux_ddu_dh_3_dense_sum[i, o]*h_3[i, o]                           burgers.grad:19
     dux_dh_3_dense[i, o] = dux_dh_3[i, o]*(1 - h_3[i, o]^2)                                  burgers.grad:19
     """
     for i in range(2 * n):
+        total = f4(0.0)
         for o in range(24):
-            dux_dh_3 = (
-                dux_dv[i] * v_weight[o, 0] - f4(2.0) * dux_dh_3_dense[i, o] * dux_ddu_dh_3_dense_sum[i, o] * h_3[i, o]
-            )
+            dux_ddu_dh_3 = dux_dh_3_dense[i, o] * (f4(1.0) - h_3[i, o] * h_3[i, o])
+            total += dux_ddu_dh_3 * v_weight[o, 0]
+            dux_dh_3 = dux_dv[i] * v_weight[o, 0] - f4(2.0) * du_dh_3[i, o] * dux_dh_3_dense[i, o] * h_3[i, o]
             dux_dh_3_dense[i, o] = dux_dh_3 * (f4(1.0) - h_3[i, o] * h_3[i, o])
+        dux_ddu_dv_sum[i] = total
 
 
 @kernel
@@ -1030,33 +967,31 @@ def differentiate(params, d_params, work, q, known):
     forward_dux_dh(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
-    forward_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, dux_ddu_dh_3, n)
-    forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
-    forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
-    forward_dux_dh_3_dense(dux_dv, v_weight, du_dh_3, dux_ddu_dh_3_dense_sum, h_3, dux_dh_3, dux_dh_3_dense, n)
+    forward_dux_dh_3_dense(
+        dux_ddu_dh_3_dense_sum,
+        h_3,
+        v_weight,
+        dux_dv,
+        du_dh_3,
+        dux_ddu_dv_sum,
+        dux_ddu_dh_3,
+        dux_dh_3,
+        dux_dh_3_dense,
+        n,
+    )
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2, True)  # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(dux_dh_2, h_2, dux_dh_2_dense, n)
     gemm(dux_dh_2_dense, h_2_weight.T, dux_dh, True)  # dux_dh[j, i] += Σ_o dux_dh_2_dense[j, o] h_2_weight[i, o]
     forward_du_dh_2_dense(dux_dh, h, dux_dh_dense, n)
     # dux_dh_dense_x[j, i] = Σ_o dux_dh_dense[j, o] h_weight[i, o]
     gemm(dux_dh_dense, h_weight.T, dux_dh_dense_x, False)
-    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq)
+    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, u_sin, q, dux_ddu_dv_sum, v, dux_dq)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = loss_and_d_u(u, du_dq, dux_dq, d_u, d_dux_dq, d_du_dq, d_dux_dmirrored, d_du_dmirrored)
 
     # backward
-    backward_v(d_dux_dq, dux_ddu_dq, q, d_v)
-    backward_v_of_dux_dq(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_2(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_3(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_4(d_v, d_dux_dq, dux_ddu_dq, q)
-    backward_v_of_du_dq(d_v, d_du_dq, q)
-    backward_v_5(d_v, d_du_dq, q)
-    forward_dux_dv_2(d_v, d_du_dq, q)
-    forward_dux_dv_3(d_v, d_du_dq, q)
-    backward_v_of_u(d_v, d_u, q)
-    backward_v_6(d_v, d_u, q)
+    backward_v(d_dux_dq, dux_ddu_dq, q, d_du_dq, d_u, d_v)
+    backward_v_of_du_dq(d_v, d_du_dq, q, d_u, d_dux_dq, dux_ddu_dq)
     backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv)
     backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q)
     forward_dux_ddu_dh_dense_x(d_dux_dq, d_dux_dmirrored, d_dux_dh_dense_x)
@@ -1227,24 +1162,24 @@ def evaluate_entry(params, work, q, known):
     v = view(work, 0, (2 * n,))
     u = view(work, 7 * n, (n,))
     du_dv = view(work, 155 * n, (2 * n,))
-    du_dh_3_dense = view(work, 157 * n, (2 * n, 24))
-    dux_dv = view(work, 205 * n, (2 * n,))
+    du_dh_3 = view(work, 157 * n, (2 * n, 24))
+    du_dh_3_dense = view(work, 205 * n, (2 * n, 24))
+    dux_dv = view(work, 253 * n, (2 * n,))
     du_dh_2 = view(work, 255 * n, (2 * n, 24))
-    du_dh_2_dense = view(work, 157 * n, (2 * n, 24))
+    du_dh_2_dense = view(work, 205 * n, (2 * n, 24))
     du_dh = view(work, 303 * n, (2 * n, 24))
-    du_dh_dense = view(work, 157 * n, (2 * n, 24))
+    du_dh_dense = view(work, 205 * n, (2 * n, 24))
     du_dh_dense_x = view(work, 351 * n, (2 * n, 2))
     du_dq = view(work, 155 * n, (n, 2))
     dux_ddu_dh_dense_x = view(work, 351 * n, (2 * n, 2))
     dux_ddu_dh = view(work, 355 * n, (2 * n, 24))
     dux_ddu_dh_2 = view(work, 355 * n, (2 * n, 24))
-    dux_ddu_dh_3_dense_sum = view(work, 255 * n, (2 * n, 24))
     dux_ddu_dv_sum = view(work, 5 * n, (2 * n,))
-    dux_dh_3_dense = view(work, 207 * n, (2 * n, 24))
+    dux_dh_3_dense = view(work, 255 * n, (2 * n, 24))
     dux_dh_2_dense = view(work, 303 * n, (2 * n, 24))
-    dux_dh_dense = view(work, 157 * n, (2 * n, 24))
+    dux_dh_dense = view(work, 205 * n, (2 * n, 24))
     dux_dh_dense_x = view(work, 351 * n, (2 * n, 2))
-    dux_dq = view(work, 205 * n, (n, 2))
+    dux_dq = view(work, 253 * n, (n, 2))
     forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
     forward_h_dense_x(q, mirrored_, h_dense_x)
     gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
@@ -1256,7 +1191,7 @@ def evaluate_entry(params, work, q, known):
     error = forward_error(q, v, u_sin, known, u)
     forward_du_dv(q, du_dv)
     forward_du_dv_(du_dv, q)
-    forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, dux_dh_3_dense, du_dh_3_dense, dux_dv)
+    forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, dux_dv)
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n)
     gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
@@ -1272,11 +1207,8 @@ def evaluate_entry(params, work, q, known):
     gemm(dux_ddu_dh, h_2_weight, dux_dh_2_dense, False)
     forward_dux_ddu_dh(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
-    gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
-    evaluate_dux_ddu_dv_sum(dux_ddu_dh_3_dense_sum, h_3, v_weight, dux_ddu_dv_sum, n)
-    forward_dux_dv_2(dux_dv, dux_ddu_dq, q)
-    forward_dux_dv_3(dux_dv, dux_ddu_dq, q)
-    evaluate_dux_dh_3_dense(dux_dv, v_weight, dux_dh_3_dense, dux_ddu_dh_3_dense_sum, h_3, n)
+    gemm(dux_ddu_dh_2, h_3_weight, dux_dh_3_dense, False)
+    evaluate_dux_dh_3_dense(dux_dh_3_dense, h_3, v_weight, dux_dv, du_dh_3, dux_ddu_dv_sum, n)
     # dux_dh_2[j, i] += Σ_o dux_dh_3_dense[j, o] h_3_weight[i, o]
     gemm(dux_dh_3_dense, h_3_weight.T, dux_dh_2_dense, True)
     forward_dux_dh_2_dense(dux_dh_2_dense, h_2, n)
@@ -1284,7 +1216,7 @@ def evaluate_entry(params, work, q, known):
     forward_dux_dh_2_dense(dux_dh_dense, h, n)
     # dux_dh_dense_x[j, i] = Σ_o dux_dh_dense[j, o] h_weight[i, o]
     gemm(dux_dh_dense, h_weight.T, dux_dh_dense_x, False)
-    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, q, v, u_sin, dux_ddu_dv_sum, dux_dq)
+    forward_dux_dq(dux_dh_dense_x, dux_ddu_dq, u_sin, q, dux_ddu_dv_sum, v, dux_dq)
     forward_du_dq(dux_dq, dux_dh_dense_x)
     loss = forward_loss(u, du_dq, dux_dq)
     return -1, -1, loss, error

@@ -519,18 +519,18 @@ def forward_h_2_attended_seen_rotary_positions_2(
             cos(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
     h_2_attended_seen_rotary_positions_1_sin[t, n] =
             sin(h_2_attended_seen_rotary_positions_1_turn[t, n])                    text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] +=
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n] =
             h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_2_attended_q[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] += h_2_attended_q[b, t, h, 2*
+    h_2_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] = h_2_attended_q[b, t, h, 2*
             n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             h_2_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] +=
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n] =
             h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_2_attended_k[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
-    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n + 1] += h_2_attended_k[b, t, h, 2*
+    h_2_attended_seen_rotary_positions_2[b, t, h, 2*n + 1] = h_2_attended_k[b, t, h, 2*
             n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             h_2_attended_k[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     """
@@ -543,24 +543,20 @@ def forward_h_2_attended_seen_rotary_positions_2(
             h_2_attended_seen_rotary_positions_1_sin[t, n] = sin(h_2_attended_seen_rotary_positions_1_turn)
         for b in range(batch):
             for h in range(4):
-                h_2_attended_seen_rotary_positions_1[b, t, h, ...] = f4(0.0)
                 for n in range(8):
-                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n] += (
+                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n] = (
                         h_2_attended_q[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         - h_2_attended_q[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
-                h_2_attended_seen_rotary_positions_2[b, t, h, ...] = f4(0.0)
-                for n in range(8):
-                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] += (
+                    h_2_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] = (
                         h_2_attended_q[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         + h_2_attended_q[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
-                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n] += (
+                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n] = (
                         h_2_attended_k[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         - h_2_attended_k[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
-                for n in range(8):
-                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1] += (
+                    h_2_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1] = (
                         h_2_attended_k[b, t, h, 2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         + h_2_attended_k[b, t, h, 2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
@@ -683,11 +679,11 @@ def forward_h_3_attended_seen_rotary_positions_1(
 ):
     """h_3_attended_q[b, t, h, d] = h_3_attended_q_sum[b, t, h, d] +
             h_3_attended_q_bias[h, d]                                               text_transformer.grad:14
-    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] +=
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n] =
             h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_cos[t, n] -
             h_3_attended_q[b, t, h, 2*n + 1]*
             h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
-    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] += h_3_attended_q[b, t, h, 2*
+    h_3_attended_seen_rotary_positions_1[b, t, h, 2*n + 1] = h_3_attended_q[b, t, h, 2*
             n + 1]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             h_3_attended_q[b, t, h, 2*n]*h_2_attended_seen_rotary_positions_1_sin[t, n]  text_transformer.grad:14
     """
@@ -698,14 +694,12 @@ def forward_h_3_attended_seen_rotary_positions_1(
             for h in range(4):
                 for d in range(16):
                     h_3_attended_q[d] = h_3_attended_q_sum[b, t, h, d] + h_3_attended_q_bias[h, d]
-                h_3_attended_seen_rotary_positions_1[b, t, h, ...] = f4(0.0)
                 for n in range(8):
-                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n] += (
+                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n] = (
                         h_3_attended_q[2 * n] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         - h_3_attended_q[2 * n + 1] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
-                for n in range(8):
-                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] += (
+                    h_3_attended_seen_rotary_positions_1[b, t, h, 2 * n + 1] = (
                         h_3_attended_q[2 * n + 1] * h_2_attended_seen_rotary_positions_1_cos[t, n]
                         + h_3_attended_q[2 * n] * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
@@ -1000,16 +994,15 @@ def backward_h_3_attended_k(
     d_h_3_attended_k_bias,
     d_h_3_attended_k,
 ):
-    """d_h_3_attended_k[b, t, h, 2*n] += d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
-            n]*h_2_attended_seen_rotary_positions_1_cos[t, n]                       text_transformer.grad:14
-    d_h_3_attended_k[b, t, h, 2*n + 1] +=
-            -d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*
-            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
-    d_h_3_attended_k[b, t, h, 2*n] += d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
-            n + 1]*h_2_attended_seen_rotary_positions_1_sin[t, n]                   text_transformer.grad:14
-    d_h_3_attended_k[b, t, h, 2*n + 1] +=
+    """d_h_3_attended_k[b, t, h, 2*n] = d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*
+            n]*h_2_attended_seen_rotary_positions_1_cos[t, n] +
             d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*
-            h_2_attended_seen_rotary_positions_1_cos[t, n]                          text_transformer.grad:14
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
+    d_h_3_attended_k[b, t, h, 2*n + 1] =
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n + 1]*
+            h_2_attended_seen_rotary_positions_1_cos[t, n] -
+            d_h_3_attended_seen_rotary_positions_2[b, t, h, 2*n]*
+            h_2_attended_seen_rotary_positions_1_sin[t, n]                          text_transformer.grad:14
     d_h_3_attended_k_bias[h, d] = Σ_b,t d_h_3_attended_k[b, t, h, d]                text_transformer.grad:14
     """
     batch = d_h_3_attended_seen_rotary_positions_2.shape[0]
@@ -1018,27 +1011,25 @@ def backward_h_3_attended_k(
     for b in range(batch):
         for t in range(time):
             for h in range(4):
-                d_h_3_attended_k[b, t, h, ...] = f4(0.0)
                 for n in range(8):
-                    d_h_3_attended_k[b, t, h, 2 * n] += (
+                    term = (
                         d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n]
                         * h_2_attended_seen_rotary_positions_1_cos[t, n]
                     )
-                for n in range(8):
-                    d_h_3_attended_k[b, t, h, 2 * n + 1] -= (
-                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n]
-                        * h_2_attended_seen_rotary_positions_1_sin[t, n]
-                    )
-                for n in range(8):
-                    d_h_3_attended_k[b, t, h, 2 * n] += (
+                    term_ = (
                         d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1]
                         * h_2_attended_seen_rotary_positions_1_sin[t, n]
                     )
-                for n in range(8):
-                    d_h_3_attended_k[b, t, h, 2 * n + 1] += (
+                    d_h_3_attended_k[b, t, h, 2 * n] = term + term_
+                    term_2 = (
                         d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n + 1]
                         * h_2_attended_seen_rotary_positions_1_cos[t, n]
                     )
+                    term_3 = (
+                        d_h_3_attended_seen_rotary_positions_2[b, t, h, 2 * n]
+                        * h_2_attended_seen_rotary_positions_1_sin[t, n]
+                    )
+                    d_h_3_attended_k[b, t, h, 2 * n + 1] = term_2 - term_3
                 for d in range(16):
                     d_h_3_attended_k_bias[h, d] += d_h_3_attended_k[b, t, h, d]
 

@@ -57,23 +57,23 @@ class _Step:
 
 def unpaired(work: Work) -> Measure:
     """Terms of sums that take less as pairs."""
-    return (sum(work.remembered(_unpaired, equation) for equation in work.equations()),)
+    return (sum(len(work.remembered(_plan, equation)) for equation in work.equations()),)
 
 
-def _unpaired(equation: Equation) -> int:
-    return sum(_steps(each) != () for each in _terms(equation))
-
-
-def _terms(equation: Equation) -> tuple[Equation, ...]:
-    return tuple(replace(equation, body=term) for term in sympy.Add.make_args(equation.body))
+def _plan(equation: Equation) -> dict[Equation, tuple[_Step, ...]]:
+    """The terms of a sum that take less as pairs, each as an equation, and their steps."""
+    terms = (replace(equation, body=term) for term in sympy.Add.make_args(equation.body))
+    steps = {term: _steps(term) for term in terms} if equation.reducer is Reducer.SUM else {}
+    return {term: taken for term, taken in steps.items() if taken}
 
 
 def _pairs(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
-    terms = {each: work.remembered(_steps, each) for each in _terms(equation)}
-    if not any(terms.values()):
+    plan = work.remembered(_plan, equation)
+    if not plan:
         return None
-    rest = [each.body for each, steps in terms.items() if not steps]
-    paired = [_paired(each, steps, work) for each, steps in terms.items() if steps]
+    paired = [_paired(each, steps, work) for each, steps in plan.items()]
+    split = {each.body for each in plan}
+    rest = [term for term in sympy.Add.make_args(equation.body) if term not in split]
     return (*paired, *([replace(equation, body=sympy.Add(*rest))] if rest else []))
 
 
@@ -97,7 +97,7 @@ def _paired(equation: Equation, steps: Iterable[_Step], work: Work) -> Equation:
 
 def _steps(equation: Equation) -> tuple[_Step, ...]:
     """The steps but the last, which the equation itself is; none where it would not take less by them."""
-    if equation.reducer is not Reducer.SUM or not equation.reduced or equation.guards:
+    if not equation.reduced or equation.guards:
         return ()
     _, factors = _factors(equation.body)
     sizes = {each.name: _size(each.extent) for each in equation.indices}

@@ -179,19 +179,27 @@ def _merged(equations: Sequence[Equation], work: Work) -> list[Equation]:
 
 
 def _domain_of(equation: Equation) -> object | None:
-    """What equations must share to be joined: the write is bare, nothing is reduced."""
-    bare = [place.bare for place in equation.write]
-    if equation.reducer is not Reducer.SUM or equation.reduced or None in bare or len(set(bare)) != len(bare):
+    """What equations must share to be joined: where they write, each place once, and nothing is reduced."""
+    if equation.reducer is not Reducer.SUM or equation.reduced or not _writes_once(equation):
         return None
     values, ranges = _numbered(equation)
-    return ranges, frozenset(guard.substitute(values) for guard in equation.guards)
+    places = tuple(place.substitute(values) for place in equation.write)
+    return places, ranges, frozenset(guard.substitute(values) for guard in equation.guards)
+
+
+def _writes_once(equation: Equation) -> bool:
+    """Whether each axis is at one place, or has an index of its own that comes to each but once: `i`, `2*n + 1`."""
+    names = [name for place in equation.write for name in place.indices]
+    alone = all(len(place.indices) <= 1 and not place.gathers for place in equation.write)
+    factors = (place.coefficient(name) for place in equation.write for name in place.indices)
+    return alone and len(set(names)) == len(names) and all(factor and factor.constant for factor in factors)
 
 
 def _joined(group: Sequence[Equation]) -> Equation:
     first, *others = group
     bodies = [first.body]
     for other in others:
-        values = {a.bare or "": b for a, b in zip(other.write, first.write, strict=True)}
+        values = {theirs: index(ours) for theirs, ours in zip(other.written, first.written, strict=True)}
         bodies.append(substitute(other.body, values))
     origin = first.origin.after(CONTRIBUTIONS.name) if others else first.origin
     return replace(first, body=sympy.Add(*bodies), origin=origin) if others else first

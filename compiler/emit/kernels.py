@@ -18,15 +18,14 @@ from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential
 from .bodies import BodyWriter
 from .lines import INDENT
 from .names import Names
+from .openings import covers, diagonal_loops, opening_depth
 from .rounds import (
     RANGE,
     conditions_text,
     narrowed,
     otherwise,
-    passing,
     round_of,
     rounds_row,
-    running_along,
     uncovered,
 )
 from .style import BodyPrinter, Surroundings, body_printer, index_text, stretch
@@ -318,7 +317,7 @@ class KernelWriter(BodyWriter):
                 plain = statement.starts and self.is_variable(statement.equation.target)
                 later = Nest(loop.body[at + 1 :]).statements()
                 lies = not any(self.writes_where(statement.equation, other) for other in later)
-                found += [statement] if plain and lies and self.opening_depth(statement) == len(path) else []
+                found += [statement] if plain and lies and opening_depth(statement, self.program) == len(path) else []
         return found
 
     def goes_along_row(self, equation: Equation, loop: Loop) -> bool:
@@ -378,7 +377,7 @@ class KernelWriter(BodyWriter):
         guards = [guard for guard in statement.equation.guards if guard not in assumed | self.holding]
         same = all(set(guard.value.indices) <= self.known(path) for guard in guards)
         fills = statement.starts and not statement.accumulates
-        inside = self.opening_depth(statement) == len(path) + 1
+        inside = opening_depth(statement, self.program) == len(path) + 1
         return guards if same and fills and inside else []
 
     def fill(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard], conditions: list[Guard]) -> None:
@@ -411,78 +410,21 @@ class KernelWriter(BodyWriter):
     def common_guards(self, loop: Loop, depth: int) -> set[Guard]:
         """The guards that all statements in the loop share, if none of them has to zero something inside it."""
         inside = list(Nest((loop,)).statements())
-        if any(s.starts and self.opening_depth(s) > depth for s in inside):
+        if any(s.starts and opening_depth(s, self.program) > depth for s in inside):
             return set()
         return set.intersection(*(set(s.equation.guards) for s in inside))
 
     # ------------------------------------------------------------ statements
 
-    def opening_depth(self, statement: Statement) -> int:
-        """How many outer loops run along an axis of the target from end to end: what is below them starts at 0, in one
-        stretch where an axis before has but some places written."""
-        places = [place.bare for place in statement.equation.write]
-        extents = self.tensor(statement.equation.target).extents
-        without, diagonal = passing(statement.equation, self.filled(statement)), self.diagonal_loops(statement)
-        parted = self.first_in_part(statement)
-        for depth, name in enumerate(statement.path):
-            if name in without:
-                continue
-            if places.count(name) != 1 or diagonal.intersection(statement.path[:depth]):
-                return depth
-            if places.index(name) > parted:
-                return depth
-            found = next(i for i in statement.equation.indices if i.name == name)
-            if found.low.terms or found.high != extents[places.index(name)]:
-                return depth
-        return len(statement.path)
-
-    def first_in_part(self, statement: Statement) -> int:
-        """The first axis of the target that the statement goes along neither from place to place nor from round to
-        round, as in `z[t, 3, j]`, unless others see to the other places."""
-        equation, rounds = statement.equation, set(statement.around)
-        extents = self.tensor(equation.target).extents
-        whole = (
-            bool(place.bare)
-            or extent.constant == 1
-            or bool(place.indices and rounds.issuperset(place.indices))
-            or at == statement.parts
-            for at, (place, extent) in enumerate(zip(equation.write, extents, strict=True))
-        )
-        return next((at for at, is_whole in enumerate(whole) if not is_whole), len(extents))
-
-    def filled(self, statement: Statement) -> Buffer:
-        """The buffer that it writes."""
-        buffer = self.buffer(statement.equation.target)
-        assert buffer is not None, "a leaf is never written"
-        return buffer
-
-    def diagonal_loops(self, statement: Statement) -> set[str]:
-        """Those of the passing ones on which an axis of the buffer depends too, as in `d[k, k]` or `d[k // 2, k]`: a
-        round writes one place of many."""
-        buffer = self.filled(statement)
-        return passing(statement.equation, buffer) & running_along(statement.equation, buffer)
-
     def opens_at(self, statement: Statement, depth: int) -> bool:
-        if self.opening_depth(statement) != depth:
+        if opening_depth(statement, self.program) != depth:
             return False
-        return statement.accumulates or (statement.starts and not self.covers(statement))
-
-    def covers(self, statement: Statement) -> bool:
-        """Whether the statement alone writes every place its loops reach, and those are all."""
-        equation = statement.equation
-        extents = self.tensor(equation.target).extents
-        fixed = set(statement.around)
-        bare = all(
-            p.bare or e.constant == 1 or (p.indices and fixed.issuperset(p.indices)) or at == statement.parts
-            for at, (p, e) in enumerate(zip(equation.write, extents, strict=True))
-        )
-        bare = bare and not self.diagonal_loops(statement)
-        return bare and not set(equation.guards) - self.holding and self.opening_depth(statement) == len(statement.path)
+        return statement.accumulates or (statement.starts and not covers(statement, self.program, self.holding))
 
     def open(self, statement: Statement, depth: int) -> None:
         """What must stand before the loop: a variable to accumulate in, or zeros."""
-        equation, buffer = statement.equation, self.filled(statement)
-        diagonal = self.diagonal_loops(statement)
+        equation, buffer = statement.equation, self.program.buffers[statement.equation.target]
+        diagonal = diagonal_loops(statement, buffer)
         outer = set(statement.path[:depth]) - diagonal
         rounds = set(statement.around) - diagonal
         kept = [equation.write[at] for at in buffer.axes]

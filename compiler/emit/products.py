@@ -9,7 +9,7 @@ from gradc.graph.index import ONE, IndexExpr, dim, index
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
-from gradc.schedule.program import Gemm, Nest, Operand, Program, block_of
+from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, block_of, blocks_of
 from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
@@ -181,8 +181,8 @@ class Products:
             place = gemm.out.subscripts[at]
             block = block_of(place, extent, indices)
             whole = ":".join(RANGE.values()) if extent == self.rows else ":"
-            if block and block[0] not in inner and block[1] in inner:
-                cuts.append(" : ".join(block_ends(place, indices[block[1]], around)))
+            if block and block.number not in inner and block.within in inner:
+                cuts.append(" : ".join(_ends(block, around)))
             else:
                 cuts.append(whole if inner & set(place.indices) else index_text(place, around))
         return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
@@ -244,11 +244,10 @@ class Products:
         """Of a matrix, as it lies, the rows or the columns that are the block of an axis."""
         tensor = self.program.graph.tensors[operand.tensor]
         indices = {i.name: i for i in gemm.equation.indices}
-        for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
-            block = block_of(place, extent, indices)
-            if block and block[1] in {*operand.rows, *operand.columns}:
-                cut = "columns_of" if (block[1] in operand.columns) != operand.transposed else "rows"
-                text = f"{cut}({text}, {', '.join(block_ends(place, indices[block[1]], around))})"
+        for block in blocks_of(operand.subscripts, tensor.extents, indices):
+            if block.within in {*operand.rows, *operand.columns}:
+                cut = "columns_of" if (block.within in operand.columns) != operand.transposed else "rows"
+                text = f"{cut}({text}, {', '.join(_ends(block, around))})"
         return text
 
     def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
@@ -271,19 +270,17 @@ def _covering_loops(gemm: Gemm, graph: Graph) -> int:
     """How many of the outermost loops run along an axis of the result from end to end, or over all of its blocks: a
     round has its own part."""
     indices = {i.name: i for i in gemm.equation.indices}
-    places = list(zip(gemm.out.subscripts, graph.tensors[gemm.out.tensor].extents, strict=True))
-    extents = {place.bare: extent for place, extent in places}
-    blocks = {block[0] for place, extent in places if (block := block_of(place, extent, indices))}
+    axes = gemm.out.subscripts, graph.tensors[gemm.out.tensor].extents
+    extents = {place.bare: extent for place, extent in zip(*axes, strict=True)}
+    blocks = {block.number for block in blocks_of(*axes, indices)}
     for depth, i in enumerate(gemm.batch):
         if i.low.terms or (i.high != extents.get(i.name) and i.name not in blocks):
             return depth
     return len(gemm.batch)
 
 
-def block_ends(place: IndexExpr, inner: Index, around: Surroundings) -> tuple[str, str]:
-    """The range of an axis that a block is."""
-    start = place - index(inner.name)
-    return index_text(start, around), index_text(start + inner.high, around)
+def _ends(block: Block, around: Surroundings) -> tuple[str, str]:
+    return index_text(block.begin, around), index_text(block.end, around)
 
 
 def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[

@@ -21,35 +21,24 @@ An axis may be cut into blocks, as the channels of a grouped convolution are; th
 What is no matrix product (a dot product, a sum) stays an equation and becomes a loop.
 """
 
-import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import mul
 from typing import TypeAlias
 
 import sympy
 
 from gradc.graph.conditions import guards_of
-from gradc.graph.index import ONE, IndexExpr, index
+from gradc.graph.index import IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, reads_of
-from gradc.graph.ranges import Ranges
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 
-from .costs import (
-    COPIED_WINDOW,
-    LEAST_ROWS,
-    PACKED_CHANNELS,
-    PACKED_NUMBERS,
-    THINNEST_BESIDE_WIDE,
-    THINNEST_PRODUCT,
-    WIDE_ENOUGH,
-)
-from .factors import Factor, at_least, grouped, mentioned
+from .costs import COPIED_WINDOW, LEAST_ROWS, PACKED_NUMBERS
+from .factors import Factor, grouped, mentioned
 from .gather import gathered, longest
 from .matrices import gemm_of, names_of, with_loops
-from .program import Gemm, Operand, Window, along, block_of, guards_of_rounds, order_of
+from .program import Gemm, Operand, Window, along
+from .standing import Standing
 from .strips import strip_of
 
 
@@ -140,8 +129,7 @@ class _Made:
 
 class _Splitter:
     """Splits one equation; adds to the tables of tensors and of what was copied out of windows, which several products
-    may read. `fixed` are the indices of loops around it; a factor may have windows along an axis. `blocks` are those of
-    the loops that say in which block of an axis, or of several, a product is."""
+    may read. The other arguments are `Standing`'s."""
 
     def __init__(
         self,
@@ -157,9 +145,19 @@ class _Splitter:
         self.given = equation
         self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
-        self.window = window
-        self.blocks = blocks
+        self.here = Standing(self.equation, tensors, fixed, window, blocks)
         self.made = _Made([], {})
+
+    def within(self, equation: Equation, fixed: frozenset[str], window: Window | None = None) -> "_Splitter":
+        """One for a term in further loops."""
+        return _Splitter(self.tensors, self.copies, equation, fixed, window, self.here.blocks)
+
+    def take(self, inner: "_Splitter", loops: Collection[str] = (), first: Collection[str] = ()) -> bool:
+        """Takes over what was made of a term: its products are for each value of these indices too (`with_loops`)."""
+        self.made.equations += inner.made.equations
+        self.made.products |= {made: with_loops(gemm, loops, first) for made, gemm in inner.made.products.items()}
+        self.made.packed |= inner.made.packed
+        return True
 
     def split(self) -> _Made:
         equation = self.equation
@@ -179,7 +177,7 @@ class _Splitter:
     def some_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product in the first way that it is one."""
         ways: list[Callable[[sympy.Expr], bool]]
-        if self.is_scattered():
+        if self.here.is_scattered():
             ways = [self.gathered_product, self.window_product, self.product]
         else:
             ways = [self.product, self.strip_product, self.packed_product, self.window_product, self.copied_product]
@@ -187,54 +185,29 @@ class _Splitter:
 
     def block_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product for each block of the axes that are cut into blocks by an index of both factors."""
-        loops = self.numbers_of_blocks(term)
+        loops = self.here.numbers_of_blocks(term)
         if not loops:
             return False
-        inner = _Splitter(
-            self.tensors,
-            self.copies,
-            replace(self.given, body=term),
-            self.fixed | loops,
-            blocks=self.blocks | loops,
-        )
-        if not inner.some_product(inner.equation.body):
-            return False
-        self.made.equations += inner.made.equations
-        self.made.products |= {made: with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
-        self.made.packed |= inner.made.packed
-        return True
-
-    def numbers_of_blocks(self, term: sympy.Expr) -> frozenset[str]:
-        """The indices of both factors that are the numbers of blocks along axes."""
-        reduced = {i.name for i in self.equation.reduced} - self.fixed
-        inner = [factor for factor in grouped(self.factors(term)) if factor.indices & reduced]
-        if len(inner) != 2:  # noqa: PLR2004  (a product has two factors)
-            return frozenset()
-        indices = {i.name: i for i in self.equation.indices}
-        found = set()
-        for read in (*reads_of(term), Read(self.equation.target, self.equation.write)):
-            for place, extent in zip(read.subscripts, self.tensors[read.tensor].extents, strict=True):
-                block = block_of(place, extent, indices)
-                found |= {block[0]} if block else set()
-        return frozenset(found & inner[0].indices & inner[1].indices - reduced)
+        around, blocks = self.fixed | loops, self.here.blocks | loops
+        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), around, blocks=blocks)
+        return inner.some_product(inner.equation.body) and self.take(inner, loops)
 
     def product(self, term: sympy.Expr, copied: int | None = 1) -> bool:
         """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
-        factors = grouped(self.factors(term))
-        reduced = {i.name for i in self.equation.reduced} - self.fixed
+        factors = grouped(self.here.factors(term))
+        reduced = self.here.summed
         outer = [f for f in factors if not f.indices & reduced]
         inner = [f for f in factors if f.indices & reduced]
         if len(inner) != 2 or self.scaled_by_an_index(outer):  # noqa: PLR2004  (a product has two factors)
             return False
         if not reduced <= inner[0].indices & inner[1].indices:
             return False
-        if not self.guards_fit(inner) or not self.thick_enough(inner[0], inner[1]):
+        if not self.here.guards_fit(inner) or not self.here.thick_enough(inner[0], inner[1]):
             return False
         before = len(self.made.equations)
-        first, second = (
-            self.stored(self.guarded(f, copied), other, copied) for f, other in zip(inner, inner[::-1], strict=True)
-        )
-        if first is not None and second is not None and (copied is None or self.window):
+        guarded = [self.here.guarded(factor, copied) for factor in inner]
+        first, second = (self.stored(f, other, copied) for f, other in zip(guarded, inner[::-1], strict=True))
+        if first is not None and second is not None and (copied is None or self.here.window):
             first, second = self.turned(first, second), self.turned(second, first)
         if first is None or second is None or not self.add(first, second, outer):
             for made in self.made.equations[before:]:
@@ -255,7 +228,7 @@ class _Splitter:
         """Makes the term a product for each place of a window: the indices of such places are loops around it."""
         equation = self.equation
         parts = sympy.Mul.make_args(term)
-        if any(self.is_window(leaf) for part in parts if not isinstance(part, Read) for leaf in reads_of(part)):
+        if any(self.here.is_window(leaf) for part in parts if not isinstance(part, Read) for leaf in reads_of(part)):
             return False
         extents = self.tensors[equation.target].extents
         if any(not p.indices and e.constant != 1 for p, e in zip(equation.write, extents, strict=True)):
@@ -263,17 +236,14 @@ class _Splitter:
         loops = {name for guard in equation.guards for name in guard.value.indices}
         for read in (*(part for part in parts if isinstance(part, Read)), Read(equation.target, equation.write)):
             for at, place in enumerate(read.subscripts):
-                loops |= set() if self.runs_whole(read, at) else set(place.indices)
+                loops |= set() if self.here.runs_whole(read, at) else set(place.indices)
         loops -= self.fixed
-        around = self.fixed | loops
-        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), around, blocks=self.blocks)
+        inner = self.within(replace(self.given, body=term), self.fixed | loops)
         if not loops or not inner.product(inner.equation.body):
             return False
-        if inner.made.equations[-1] not in inner.made.products and self.is_scattered():
+        if inner.made.equations[-1] not in inner.made.products and self.here.is_scattered():
             return False
-        self.made.equations += inner.made.equations
-        self.made.products |= {made: with_loops(gemm, loops) for made, gemm in inner.made.products.items()}
-        return True
+        return self.take(inner, loops)
 
     def strip_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product of what windows that follow each other along an axis read (`strips.py`)."""
@@ -290,26 +260,23 @@ class _Splitter:
         if not inner.product(strip.equation.body):
             self.tensors.pop(name, None)
             return False
-        ((made, gemm),) = inner.made.products.items()
-        if strip.padded is not None and not strip.rounds:
-            self.made.equations.append(strip.padded[0])
-        if strip.padded is not None and strip.rounds:
-            self.made.packed[made] = strip.padded[0]
-            self.made.equations.append(strip.padded[0])
-        self.made.equations += inner.made.equations
-        self.made.products[made] = with_loops(gemm, strip.loops, strip.rounds)
-        return True
+        if strip.padded is not None:
+            padding, _ = strip.padded
+            self.made.equations.append(padding)
+            self.made.packed |= dict.fromkeys(inner.made.products if strip.rounds else (), padding)
+        return self.take(inner, strip.loops, strip.rounds)
 
     def packed_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product for each of the first places of a window's tensor: what all windows have there is
         packed, one after the other."""
-        windows = [read for factor in self.factors(term) for read in reads_of(factor.body) if self.is_window(read)]
-        if self.fixed - self.blocks or len(windows) != 1 or not (self.blocks or self.is_thin(windows[0])):
+        here, blocks = self.here, self.here.blocks
+        windows = [read for factor in here.factors(term) for read in reads_of(factor.body) if here.is_window(read)]
+        if self.fixed - blocks or len(windows) != 1 or not (blocks or here.is_thin(windows[0])):
             return False
         names = [longest(place, self.equation) for place in windows[0].subscripts]
         for count in range(1, len(names) - 1):
-            rounds = self.blocks.union(name for name in names[:count] if name)
-            numbers = self.places(names_of(windows[0]) - rounds).constant
+            rounds = blocks.union(name for name in names[:count] if name)
+            numbers = here.places(names_of(windows[0]) - rounds).constant
             if (numbers is None and count == len(names) - 2) or (numbers is not None and numbers <= PACKED_NUMBERS):
                 return self.packed_in_rounds(term, rounds)
         return False
@@ -319,91 +286,19 @@ class _Splitter:
         equation = gathered(replace(self.given, body=term), self.tensors, self.fixed)
         if equation is None:
             return False
-        inner = _Splitter(self.tensors, self.copies, equation, self.fixed, blocks=self.blocks)
-        if not inner.strip_product(equation.body) and not inner.packed_product(equation.body):
-            return False
-        self.made.equations += inner.made.equations
-        self.made.products |= inner.made.products
-        self.made.packed |= inner.made.packed
-        return True
-
-    def is_thin(self, window: Read) -> bool:
-        """Whether a product for each place of the window would be of few numbers, though not of hardly any."""
-        places = {name for place in window.subscripts if place.bare is None for name in place.indices}
-        names = {i.name for i in self.equation.indices} - places - set(window.subscripts[0].indices)
-        sizes = [i.extent.constant for i in self.equation.indices if i.name in names]
-        numbers = [size for size in sizes if size is not None and size >= THINNEST_PRODUCT]
-        return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
+        inner = self.within(equation, self.fixed)
+        return any(way(equation.body) for way in (inner.strip_product, inner.packed_product)) and self.take(inner)
 
     def packed_in_rounds(self, term: sympy.Expr, rounds: frozenset[str]) -> bool:
-        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), rounds, blocks=self.blocks)
+        inner = self.within(replace(self.given, body=term), rounds)
         if not inner.product(inner.equation.body, None):
             return False
-        ((made, gemm),) = inner.made.products.items()
-        (packing,) = (made for made in inner.made.equations if any(map(self.is_window, made.reads)))
-        self.made.equations += inner.made.equations
-        self.made.products[made] = with_loops(gemm, rounds)
-        self.made.packed[made] = packing
-        return True
-
-    def factors(self, term: sympy.Expr) -> list[Factor]:
-        parts = term.args if isinstance(term, sympy.Mul) else (term,)
-        return [Factor(part, frozenset(mentioned(part)) - self.fixed) for part in parts]
+        (packing,) = (made for made in inner.made.equations if any(map(self.here.is_window, made.reads)))
+        self.made.packed |= dict.fromkeys(inner.made.products, packing)
+        return self.take(inner, rounds)
 
     def scaled_by_an_index(self, outer: Iterable[Factor]) -> bool:
-        return any(f.indices for f in outer) and not self.bare_write()
-
-    def is_scattered(self) -> bool:
-        """Whether several indices together say where the result goes: a product of its own would be much larger."""
-        target = self.tensors[self.equation.target]
-        places = zip(self.equation.write, target.extents, strict=True)
-        return any(not self.runs(place, extent) and not self.is_fixed(place) for place, extent in places)
-
-    def runs(self, place: IndexExpr, extent: IndexExpr) -> str | None:
-        """The index that runs along an axis, or along the block of it that the loops around are at."""
-        block = block_of(place, extent, {i.name: i for i in self.equation.indices}) if self.blocks else None
-        return block[1] if block and block[0] in self.blocks else place.bare
-
-    def bare_write(self) -> bool:
-        places = zip(self.equation.write, self.tensors[self.equation.target].extents, strict=True)
-        names = [self.runs(place, extent) for place, extent in places if not self.is_fixed(place)]
-        return None not in names and len(set(names)) == len(names)
-
-    def is_fixed(self, place: IndexExpr) -> bool:
-        """Whether a place is the same for all of one round of the loops around."""
-        return bool(self.fixed) and self.fixed.issuperset(place.indices)
-
-    def of_rounds(self) -> tuple[Guard, ...]:
-        """The guards on the rounds of the loops around alone: they are the product's."""
-        return guards_of_rounds(self.equation, self.fixed)
-
-    def inner_guards(self) -> tuple[Guard, ...]:
-        outer = self.of_rounds()
-        return tuple(g for g in self.equation.guards if g not in outer)
-
-    def guards_fit(self, inner: list[Factor]) -> bool:
-        return all(any(set(g.value.indices) - self.fixed <= f.indices for f in inner) for g in self.inner_guards())
-
-    def guarded(self, factor: Factor, copied: int | None) -> Factor:
-        """The factor with the guards that are about its indices; where windows are packed, they alone have them."""
-        if copied is None and not any(map(self.is_window, reads_of(factor.body))):
-            return factor
-        mine = tuple(g for g in self.inner_guards() if set(g.value.indices) - self.fixed <= factor.indices)
-        return replace(factor, guards=mine) if mine else factor
-
-    def thick_enough(self, first: Factor, second: Factor) -> bool:
-        """Whether rows, columns and the summed extent are each worth a product."""
-        sizes = {i.name: i.extent for i in self.equation.indices}
-        groups = (first.indices - second.indices, second.indices - first.indices, self._summed(first, second))
-        extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
-        if self.fixed == self.blocks and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
-            return all(at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
-        return all(at_least(group, THINNEST_PRODUCT) for group in extents)
-
-    def _summed(self, first: Factor, second: Factor) -> frozenset[str]:
-        return first.indices & second.indices & {i.name for i in self.equation.reduced}
-
-    # ------------------------------------------------------------ operands
+        return any(f.indices for f in outer) and not self.here.bare_write()
 
     def stored(self, factor: Factor, other: Factor, copied: int | None) -> Read | None:
         """The factor as a bare read: itself, or a tensor made for it. None for a window, all of whose places one after
@@ -411,14 +306,14 @@ class _Splitter:
         body = factor.body
         if isinstance(body, Read) and not factor.guards:
             whole: Read = body
-            if all(self.runs_whole(whole, at) for at in range(len(whole.subscripts))):
+            if all(self.here.runs_whole(whole, at) for at in range(len(whole.subscripts))):
                 return whole
-        if any(map(self.is_window, reads_of(factor.body))) and not self.is_small(factor, other, copied):
+        if any(map(self.here.is_window, reads_of(factor.body))) and not self.here.is_small(factor, other, copied):
             return None
         used = mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
         if copied is None:  # what lies side by side in the window's tensor is packed so
-            innermost = {along(read.subscripts[-1], self.fixed) for read in reads_of(body) if self.is_window(read)}
+            innermost = {along(read.subscripts[-1], self.fixed) for read in reads_of(body) if self.here.is_window(read)}
             domain = tuple(sorted(domain, key=lambda i: i.name in innermost))
         place = tuple(index(i.name) - i.low for i in domain)
         if any(p.bare is None for p in place):
@@ -436,20 +331,21 @@ class _Splitter:
     def turned(self, read: Read, other: Read) -> Read:
         """A factor of fixed size with its axes as the product with the other needs them: of the loops around, then
         the summed ones, in the other's order, then what is left. Any other factor as it is."""
+        here, window = self.here, self.here.window
         own = [name for place in read.subscripts for name in place.indices]
         domain = {i.name: i for i in self.equation.indices}
         around = [name for name in own if name in self.fixed]
-        summed = [name for name in self.order(other) if name in own and name in {i.name for i in self.equation.reduced}]
-        summed = [name for name in summed if name not in self.fixed]
+        summed = [name for name in here.order(other) if name in here.summed.intersection(own)]
         left = [name for name in own if name not in {*around, *summed}]
         is_plain = all(place.bare for place in read.subscripts)
-        fits = self.order(read) in ([*around, *summed, *left], *([] if self.window else [[*around, *left, *summed]]))
-        if self.window and self.window.within(read.subscripts):
+        fits = here.order(read) == [*around, *summed, *left]
+        fits = fits or (not window and here.order(read) == [*around, *left, *summed])
+        if window and window.within(read.subscripts):
             return read
         if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in names_of(other)):
             return read
         packing = next((made for made in self.made.equations if made.target == read.tensor), None)
-        if packing is not None and not self.window:
+        if packing is not None and not window:
             return self.packed_in_order(packing, (around, left, summed))
         order = (*around, *summed, *left)
         axes = tuple(Axis(name, domain[name].extent) for name in order)
@@ -466,7 +362,7 @@ class _Splitter:
         """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand
         outside of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
         around, left, summed = groups
-        windows = filter(self.is_window, reads_of(packing.body))
+        windows = filter(self.here.is_window, reads_of(packing.body))
         side_by_side = {along(read.subscripts[-1], self.fixed) for read in windows}
         summed_last = bool(summed) and summed[-1] in side_by_side
         order = (*around, *left, *summed) if summed_last else (*around, *summed, *left)
@@ -479,45 +375,6 @@ class _Splitter:
         made = replace(packing, write=place, indices=tuple(domain[name] for name in order))
         self.made.equations[self.made.equations.index(packing)] = made
         return Read(packing.target, place)
-
-    def order(self, read: Read) -> list[str]:
-        """The indices that run along the axes of a factor."""
-        window = self.window if self.window and self.window.within(read.subscripts) else None
-        return list(order_of(read.subscripts, window, self.fixed))
-
-    def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
-        """Whether one factor has at most so many times the places that the other has, or, where it may have more of
-        them, the result; whatever the free dims are. None: it may have any number."""
-        if copied is None:
-            return True
-        against = (other.indices, self.equation.written) if copied > 1 else (other.indices,)
-        own = self.places(factor.indices)
-        return any(Ranges().nonnegative(copied * self.places(names) - own) for names in against)
-
-    def places(self, names: Collection[str]) -> IndexExpr:
-        """How many there are for these indices."""
-        return reduce(mul, (i.extent for i in self.equation.indices if i.name in names), ONE)
-
-    def is_window(self, read: Read) -> bool:
-        return any(len(set(place.indices) - self.fixed) > 1 for place in read.subscripts)
-
-    def runs_whole(self, read: Read, at: int) -> bool:
-        """Whether the axis is run along from end to end, or is at one place in a round of the loops around, or has but
-        one."""
-        only_place = not read.subscripts[at].terms and self.tensors[read.tensor].extents[at].constant == 1
-        if self.window and self.window.axis == at and self.window.within(read.subscripts):
-            return True
-        return only_place or self.is_fixed(read.subscripts[at]) or self.extent_is_whole(read, at)
-
-    def extent_is_whole(self, read: Read, at: int) -> bool:
-        """Whether the axis, or a block of it, is run along by one index of its own, from end to end."""
-        tensor = self.tensors[read.tensor]
-        names = [self.runs(place, extent) for place, extent in zip(read.subscripts, tensor.extents, strict=True)]
-        name = names[at]
-        if name is None or names.count(name) > 1 or tensor.kind is not Kind.REAL:
-            return False
-        found = next(i for i in self.equation.indices if i.name == name)
-        return read.subscripts[at].bare is None or (not found.low.terms and found.high == tensor.extents[at])
 
     def fresh(self, name: str) -> str:
         count, candidate = 1, name
@@ -534,11 +391,11 @@ class _Splitter:
         mentioned = names_of(first) | names_of(second) | self.fixed
         if not {i.name for i in equation.reduced} <= mentioned:
             return False
-        plain = not outer and all(self.runs_whole(target, at) for at in range(len(equation.write)))
+        plain = not outer and all(self.here.runs_whole(target, at) for at in range(len(equation.write)))
         plain = plain and all(i.name in mentioned for i in equation.indices)
         names = (names_of(first) & names_of(second)) - self.fixed
         made = self.of_factors(first, second) if plain else self.into_own_tensor(first, second)
-        gemm = gemm_of(made, (first, second), names, self.fixed, self.window)
+        gemm = gemm_of(made, (first, second), names, self.fixed, self.here.window)
         if gemm is None:
             return False
         self.made.equations.append(made)
@@ -549,12 +406,12 @@ class _Splitter:
             written = {name for p in equation.write for name in p.indices}
             free = tuple(i for i in equation.indices if i.name in written)
             body = scale * Read(made.target, place)
-            self.made.equations.append(replace(equation, indices=free, guards=self.of_rounds(), body=body))
+            self.made.equations.append(replace(equation, indices=free, guards=self.here.of_rounds(), body=body))
         return True
 
     def of_factors(self, first: Read, second: Read) -> Equation:
         """The equation itself as a product of these."""
-        body, guards = self.equation.body, self.of_rounds()
+        body, guards = self.equation.body, self.here.of_rounds()
         if not (isinstance(body, sympy.Mul) and set(body.args) == {first, second}):
             body = first * second
         return self.equation if (body, guards) == (self.equation.body, self.equation.guards) else replace(
@@ -572,7 +429,7 @@ class _Splitter:
         axes = tuple(Axis(i.name, i.extent) for i in free)
         self.tensors[name] = Tensor(name, axes, Kind.REAL, equation.origin)
         place = tuple(index(i.name) - i.low for i in free)
-        guards = self.of_rounds()
+        guards = self.here.of_rounds()
         return replace(equation, target=name, write=place, indices=indices, guards=guards, body=first * second)
 
 

@@ -325,12 +325,16 @@ class _Insertion:
             target = statement.equation.target
             if self.overwrites(statement.equation) and not self.overwrites_along(statement.equation, loop, name):
                 return False
-            if target not in self.needs:
+            if target not in self.needs or self.writes_beside(target):
                 continue
             places = [at for at, place in enumerate(statement.equation.write) if place.bare == loop.index.name]
             if not places or any(subscripts[places[0]].bare != name for subscripts in uses_of(target, self.equation)):
                 return False
         return True
+
+    def writes_beside(self, target: str) -> bool:
+        """Whether it writes a part of the tensor, and needs nothing of the others."""
+        return target == self.equation.target and self.site.parts is not None and target not in self.equation.sources()
 
     def overwrites_along(self, other: Equation, loop: _Loop, name: str) -> bool:
         """Whether the other equation reads of the leaf only what this one writes in the same round of the loop."""

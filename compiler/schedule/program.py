@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from gradc.graph.conditions import under
-from gradc.graph.index import ONE, IndexExpr, index
+from gradc.graph.index import ONE, ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Reducer, Tensor
 from gradc.graph.tensors import Index, Kind, ranges_of
 
@@ -94,11 +94,19 @@ class Statement:
     parts: int | None = None
 
     @property
+    def runs(self) -> tuple[str | None, ...]:
+        """For each axis of the target the index by which it goes along it, from place to place or within its part."""
+        return tuple(
+            next(iter(place.indices), None) if at == self.parts else place.bare
+            for at, place in enumerate(self.equation.write)
+        )
+
+    @property
     def free_prefix(self) -> int:
-        """How many of the outermost loops are written bare: below them the target is accumulated."""
-        bare = {place.bare for place in self.equation.write}
+        """How many of the outermost loops go along an axis of the target: below them it is accumulated."""
+        along = set(self.runs)
         for depth, name in enumerate(self.path):
-            if name not in bare:
+            if name not in along:
                 return depth
         return len(self.path)
 
@@ -110,8 +118,8 @@ class Statement:
     @property
     def spreads(self) -> bool:
         """Whether it writes at places that other values of its indices may give too: `dA[i + u]`, `dw[ids[b]]`."""
-        own = (place for place in self.equation.write if not set(place.indices) <= set(self.around))
-        return any(not place.bare for place in own)
+        places = zip(self.runs, self.equation.write, strict=True)
+        return any(name is None and not set(place.indices) <= set(self.around) for name, place in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,17 +244,40 @@ def along(place: IndexExpr, around: Collection[str]) -> str:
     return own[0] if len(own) == 1 and place.coefficient(own[0]) == ONE else ""
 
 
-def block_of(place: IndexExpr, extent: IndexExpr, indices: Mapping[str, Index]) -> tuple[str, str] | None:
-    """Of a place `g*size + i` the number of the block and the place in it, g and i, where the blocks are all of the
-    axis."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of an axis that is cut into such.
+
+    Attributes:
+        number: the index that says which block it is.
+        within: the index that runs from end to end of it.
+        begin, end: the places of the axis that it is.
+    """
+
+    number: str
+    within: str
+    begin: IndexExpr
+    end: IndexExpr
+
+
+def block_of(place: IndexExpr, extent: IndexExpr, indices: Mapping[str, Index]) -> Block | None:
+    """The block that a place `g*size + i` is in, where the blocks are all of the axis."""
     if place.bare is not None or len(place.indices) != 2:  # noqa: PLR2004  (a block, and a place in it)
         return None
     for number, inner in (place.indices, place.indices[::-1]):
         ends = indices[number], indices[inner]
         whole = not any(each.low.terms for each in ends) and ends[0].high * ends[1].high == extent
         if whole and place == index(number) * ends[1].high + index(inner):
-            return number, inner
+            begin = place - index(inner)
+            return Block(number, inner, begin, begin + ends[1].high)
     return None
+
+
+def blocks_of(
+    places: Iterable[IndexExpr], extents: Iterable[IndexExpr], indices: Mapping[str, Index]
+) -> Iterator[Block]:
+    """The blocks that the places along several axes are in."""
+    return filter(None, (block_of(*each, indices) for each in zip(places, extents, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -360,18 +391,63 @@ def may_be_idle(equation: Equation, guards: Sequence[Guard], begins: Tensor | No
     )
 
 
-def axis_of_parts(writers: Sequence[Equation], tensor: Tensor) -> int | None:
-    """The axis along which each of the equations writes one part of a tensor, all of it: z[b, 0, j] = …, z[b, 1, j] = …
-    where the axis has two places. None where there is no such axis."""
-    if any(each.reducer is not Reducer.SUM or each.reduced or each.guards for each in writers):
+def axis_of_parts(writers: Sequence[Equation], tensor: Tensor, stepping: Collection[str] = ()) -> int | None:
+    """The axis along which each of the equations writes one part of a tensor, all of it: one after the other, as a[i]
+    and b[j] in z[i] = a[i], z[n + j] = b[j], or in turn, as in z[2*i] = a[i], z[2*i + 1] = b[i]. None where there is no
+    such axis.
+
+    Args:
+        stepping: the indices of sequential loops: what is written in their rounds is no part.
+    """
+    if len(writers) == 1 or any(each.reducer is not Reducer.SUM or each.reduced or each.guards for each in writers):
         return None
     for axis, extent in enumerate(tensor.extents):
-        parts = {each.write[axis].constant for each in writers}
-        if len(writers) == extent.constant and parts == set(range(len(writers))):
+        if any(set(each.write[axis].indices).intersection(stepping) for each in writers):
+            continue
+        if _follow_each_other(writers, axis, extent) or _take_turns(writers, axis, extent):
             others = [at for at in range(len(tensor.extents)) if at != axis]
             axes = ([(each.write[at], tensor.extents[at]) for at in others] for each in writers)
             return axis if all(map(runs_whole, writers, axes)) else None
     return None
+
+
+def _follow_each_other(writers: Sequence[Equation], axis: int, extent: IndexExpr) -> bool:
+    """Whether the places along an axis are ranges that come one after the other, from its first to its last."""
+    ends: dict[IndexExpr, IndexExpr] = {}
+    for each in writers:
+        place = each.write[axis]
+        own = [i for i in each.indices if i.name in place.indices]
+        if not own:
+            ends[place] = place + 1
+            continue
+        before = place - index(own[0].name)
+        if before.indices or own[0].name in _elsewhere(each, axis):
+            return False
+        ends[before + own[0].low] = before + own[0].high
+    at: IndexExpr | None = ZERO
+    for _ in ends:
+        at = ends.get(at) if at is not None else None
+    return at == extent and len(ends) == len(writers)
+
+
+def _take_turns(writers: Sequence[Equation], axis: int, extent: IndexExpr) -> bool:
+    """Whether the first of so many equations writes the first place of an axis, the second the next, and so on round
+    after round."""
+    turns = set()
+    for each in writers:
+        place = each.write[axis]
+        own = [i for i in each.indices if i.name in place.indices]
+        if len(own) != 1 or own[0].low.terms or len(writers) * own[0].high != extent:
+            return False
+        turns.add((place - len(writers) * index(own[0].name)).constant)
+        if own[0].name in _elsewhere(each, axis):
+            return False
+    return turns == set(range(len(writers)))
+
+
+def _elsewhere(equation: Equation, axis: int) -> set[str]:
+    """The indices along the other axes that it writes."""
+    return {name for at, place in enumerate(equation.write) if at != axis for name in place.indices}
 
 
 def runs_whole(equation: Equation, axes: Iterable[tuple[IndexExpr, IndexExpr]]) -> bool:

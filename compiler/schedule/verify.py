@@ -77,7 +77,7 @@ def _order(run: Run, program: Program, runs: Runs) -> None:
     in_parts = run.statement is not None and run.statement.parts is not None
     if run.starts != (run is first or in_parts):
         raise InternalError(f"{run}: it is{' not' if run.starts else ''} the first that writes {run.equation.target}")
-    if run is not first:
+    if run is not first and not in_parts:
         _complete(first, run, [run.equation.write], begun=True)
         if begins_late(first.equation, run.equation, _rounds_around(first, run)):
             raise InternalError(f"{run}: it writes {run.equation.target} in a round before {first} sets it to 0")
@@ -190,7 +190,7 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
         name = place.bare
         if operand.window is None and name is None and inner & set(place.indices):
             block = block_of(place, extent, ends)
-            if block is None or block[0] not in batch or not any(group == (block[1],) for group in groups):
+            if block is None or block.number not in batch or not any(group == (block.within,) for group in groups):
                 raise InternalError(f"{describe(gemm.equation)}: {place} is no block of an axis of {operand.tensor}")
         if name not in inner:
             continue
