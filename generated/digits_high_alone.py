@@ -523,7 +523,7 @@ def aligned(make, size, kind):
     """np.empty or np.zeros of so many numbers, from the start of a line of the cache on: from there, registers as long
     as a line are loaded at up to twice the speed. Of few numbers that is not worth looking for.
     """
-    if size < 16384:
+    if size < 65536:
         return make(size, kind)
     found = make(size + 64, kind)
     start = -found.ctypes.data % 64 // found.itemsize
@@ -1298,11 +1298,12 @@ REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get
 ROWS, FEW, LONG = (8, 4, 4) if REGISTER == 64 else (6, 2, 8)
 
 
-def tile(dtype, rows, vectors):
+def tile(dtype, rows, vectors, packs=False):
     """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
+    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
     stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
@@ -1311,8 +1312,8 @@ def tile(dtype, rows, vectors):
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate = operands
-        a, b, out = (pointer(builder, address) for address in (a, b, out))
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel = operands
+        a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
         count = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
@@ -1320,16 +1321,19 @@ def tile(dtype, rows, vectors):
         kind = ir.FunctionType(vector, [vector] * 3)
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
-        def following(a_now, b_now, *sums):
+        def following(a_now, b_now, panel_now, *sums):
             columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            for v in range(vectors if packs else 0):
+                store(builder, columns[v], behind(builder, panel_now, v * REGISTER))
             factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
             factors = [spread(builder, factor, vector) for factor in factors]
             products = zip(places, sums, strict=True)
             grown = [builder.call(fused, [factors[r], columns[v], total]) for (r, v), total in products]
-            return [behind(builder, a_now, a_term), behind(builder, b_now, b_term), *grown]
+            nexts = (a_now, a_term), (b_now, b_term), (panel_now, vectors * REGISTER if packs else 0)
+            return [*(behind(builder, *place) for place in nexts), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
-        _, _, *totals = repeated(builder, terms, [a, b, *zeros], following)
+        _, _, _, *totals = repeated(builder, terms, [a, b, panel, *zeros], following)
         with builder.if_else(accumulate) as (add, put):
             with add:
                 # all are read before any is written: a row that stands for others is written several times
@@ -1340,7 +1344,7 @@ def tile(dtype, rows, vectors):
                 for place, total in zip(targets, totals, strict=True):
                     store(builder, total, place, count)
 
-    return once(f"tile.{rows}.{vectors}.{suffix_of(vector)}", body)
+    return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
 
 def turn(dtype):
@@ -1367,15 +1371,15 @@ def turn(dtype):
     return once(f"turn.{suffix_of(vector)}", body)
 
 
-def move(dtype, count):
-    """out[j] = b[j] for so many numbers that lie side by side."""
-    vector = ir.VectorType(register_of(dtype)[1], count)
+def move(dtype):
+    """Copies a number from one address to another."""
+    _, number = register_of(dtype)
 
     def body(builder, *addresses):
         b, out = (pointer(builder, address) for address in addresses)
-        store(builder, load(builder, vector, b), out)
+        store(builder, load(builder, number, b), out)
 
-    return once(f"move.{suffix_of(vector)}", body)
+    return once(f"move.f{8 * item_of(number)}", body)
 
 
 def once(name, body):
@@ -1562,9 +1566,9 @@ def called_product(context, builder, signature, arguments, made, *more):
 def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
-    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often; so
-    are rows of a transposed a, whose numbers lie far apart, if they are read often. A few rows are made in wider tiles:
-    that is reading b, and longer stretches of it are fetched ahead.
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so, or by the first of
+    them if it is read often; so are rows of a transposed a, whose numbers lie far apart, if they are read often. A few
+    rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
     BLAS takes what is very large and has many rows, which it cuts for threads of its own, and a few rows times a large
     matrix that lies transposed.
     """
@@ -1579,6 +1583,7 @@ def product_of(dtype):
         room((many + one) * deep * item),
         tiles(dtype),
     )
+    first = tile(dtype, ROWS, 2, packs=True)
 
     @kernel
     def product(addresses, steps, sizes, accumulate):
@@ -1606,13 +1611,18 @@ def product_of(dtype):
                 while column < n:
                     left = n - column
                     width = widest if left >= widest else two if left >= two else one if left >= one else left
-                    b_now, b_step = b + term * b_row + column * b_column, b_row
-                    if packs:
+                    b_now, b_step, done = b + term * b_row + column * b_column, b_row, 0
+                    out_now, adds = out + row * out_row + column * item, accumulate or term > 0
+                    if packs and b_column != item:
                         packed((b_now, b_row, b_column), terms, width, panel, two * item)
                         b_now, b_step = panel, two * item
-                    out_now = out + row * out_row + column * item
-                    whole = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
-                    column_of_tiles(whole, count, width, accumulate or term > 0)
+                    elif packs and width == two:
+                        top = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
+                        first((*top, ROWS - 1, two, adds, panel))
+                        b_now, b_step, done = panel, two * item, ROWS
+                    a_left, out_left = a_now + done * a_step, out_now + done * out_row
+                    whole = (a_left, a_step, a_next, b_now, b_step, out_left, out_row, terms)
+                    column_of_tiles(whole, count - done, width, adds)
                     column += width
                 row += count
 
@@ -1620,19 +1630,15 @@ def product_of(dtype):
 
 
 def packing(dtype):
-    """Copies a part of b, row after row: two registers of columns, no more than one, or what lies in columns."""
+    """Copies a part of b, row after row: what lies in columns, or is no more than one register of them."""
     item = dtype.bitwidth // 8
     one = REGISTER // item
-    turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
+    turned, moved = turn(dtype), move(dtype)
 
     @kernel
     def pack(part, terms, width, panel, panel_row):
         (b, b_row, b_column), done = part, 0
-        if b_column == item and width == 2 * one:
-            done = terms
-            for term in range(terms):
-                moved((b + term * b_row, panel + term * panel_row))
-        elif b_row == item and terms >= one:
+        if b_row == item and terms >= one:
             done = terms
             for column in range(0, width, one):
                 for term in range(0, terms, one):
@@ -1641,7 +1647,7 @@ def packing(dtype):
                     turned((b + at * item + column * b_column, b_column, width - column - 1, place, panel_row))
         for term in range(done, terms):
             for column in range(width):
-                moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
+                moved((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
 
     return pack
 
@@ -1663,7 +1669,7 @@ def tiles(dtype):
         while row < m:
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
-            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0)
             if width > two:
                 few(operands) if last > 0 else long(operands)
                 row += FEW

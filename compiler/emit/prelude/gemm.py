@@ -68,9 +68,9 @@ def called_product(context, builder, signature, arguments, made, *more):
 def product_of(dtype):
     """The product of matrices of this type, given by their addresses, steps in bytes and sizes: tile by tile.
 
-    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so or is read often; so
-    are rows of a transposed a, whose numbers lie far apart, if they are read often. A few rows are made in wider tiles:
-    that is reading b, and longer stretches of it are fetched ahead.
+    What a column of tiles needs of b is packed on the stack, row after row, if it does not lie so, or by the first of
+    them if it is read often; so are rows of a transposed a, whose numbers lie far apart, if they are read often. A few
+    rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
     BLAS takes what is very large and has many rows, which it cuts for threads of its own, and a few rows times a large
     matrix that lies transposed.
     """
@@ -85,6 +85,7 @@ def product_of(dtype):
         room((many + one) * deep * item),
         tiles(dtype),
     )
+    first = tile(dtype, ROWS, 2, packs=True)
 
     @kernel
     def product(addresses, steps, sizes, accumulate):
@@ -112,13 +113,18 @@ def product_of(dtype):
                 while column < n:
                     left = n - column
                     width = widest if left >= widest else two if left >= two else one if left >= one else left
-                    b_now, b_step = b + term * b_row + column * b_column, b_row
-                    if packs:
+                    b_now, b_step, done = b + term * b_row + column * b_column, b_row, 0
+                    out_now, adds = out + row * out_row + column * item, accumulate or term > 0
+                    if packs and b_column != item:
                         packed((b_now, b_row, b_column), terms, width, panel, two * item)
                         b_now, b_step = panel, two * item
-                    out_now = out + row * out_row + column * item
-                    whole = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
-                    column_of_tiles(whole, count, width, accumulate or term > 0)
+                    elif packs and width == two:
+                        top = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
+                        first((*top, ROWS - 1, two, adds, panel))
+                        b_now, b_step, done = panel, two * item, ROWS
+                    a_left, out_left = a_now + done * a_step, out_now + done * out_row
+                    whole = (a_left, a_step, a_next, b_now, b_step, out_left, out_row, terms)
+                    column_of_tiles(whole, count - done, width, adds)
                     column += width
                 row += count
 
@@ -126,19 +132,15 @@ def product_of(dtype):
 
 
 def packing(dtype):
-    """Copies a part of b, row after row: two registers of columns, no more than one, or what lies in columns."""
+    """Copies a part of b, row after row: what lies in columns, or is no more than one register of them."""
     item = dtype.bitwidth // 8
     one = REGISTER // item
-    turned, moved, moved_number = turn(dtype), move(dtype, 2 * one), move(dtype, 1)
+    turned, moved = turn(dtype), move(dtype)
 
     @kernel
     def pack(part, terms, width, panel, panel_row):
         (b, b_row, b_column), done = part, 0
-        if b_column == item and width == 2 * one:
-            done = terms
-            for term in range(terms):
-                moved((b + term * b_row, panel + term * panel_row))
-        elif b_row == item and terms >= one:
+        if b_row == item and terms >= one:
             done = terms
             for column in range(0, width, one):
                 for term in range(0, terms, one):
@@ -147,7 +149,7 @@ def packing(dtype):
                     turned((b + at * item + column * b_column, b_column, width - column - 1, place, panel_row))
         for term in range(done, terms):
             for column in range(width):
-                moved_number((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
+                moved((b + term * b_row + column * b_column, panel + term * panel_row + column * item))
 
     return pack
 
@@ -169,7 +171,7 @@ def tiles(dtype):
         while row < m:
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
-            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate)
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0)
             if width > two:
                 few(operands) if last > 0 else long(operands)
                 row += FEW

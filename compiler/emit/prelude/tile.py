@@ -14,11 +14,12 @@ REGISTER = next((width for name, width in (("avx512f", 64), ("avx2", 32)) if get
 ROWS, FEW, LONG = (8, 4, 4) if REGISTER == 64 else (6, 2, 8)
 
 
-def tile(dtype, rows, vectors):
+def tile(dtype, rows, vectors, packs=False):
     """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
+    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
     stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
@@ -27,8 +28,8 @@ def tile(dtype, rows, vectors):
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate = operands
-        a, b, out = (pointer(builder, address) for address in (a, b, out))
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel = operands
+        a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
         count = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
@@ -36,16 +37,19 @@ def tile(dtype, rows, vectors):
         kind = ir.FunctionType(vector, [vector] * 3)
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
-        def following(a_now, b_now, *sums):
+        def following(a_now, b_now, panel_now, *sums):
             columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            for v in range(vectors if packs else 0):
+                store(builder, columns[v], behind(builder, panel_now, v * REGISTER))
             factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
             factors = [spread(builder, factor, vector) for factor in factors]
             products = zip(places, sums, strict=True)
             grown = [builder.call(fused, [factors[r], columns[v], total]) for (r, v), total in products]
-            return [behind(builder, a_now, a_term), behind(builder, b_now, b_term), *grown]
+            nexts = (a_now, a_term), (b_now, b_term), (panel_now, vectors * REGISTER if packs else 0)
+            return [*(behind(builder, *place) for place in nexts), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
-        _, _, *totals = repeated(builder, terms, [a, b, *zeros], following)
+        _, _, _, *totals = repeated(builder, terms, [a, b, panel, *zeros], following)
         with builder.if_else(accumulate) as (add, put):
             with add:
                 # all are read before any is written: a row that stands for others is written several times
@@ -56,7 +60,7 @@ def tile(dtype, rows, vectors):
                 for place, total in zip(targets, totals, strict=True):
                     store(builder, total, place, count)
 
-    return once(f"tile.{rows}.{vectors}.{suffix_of(vector)}", body)
+    return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
 
 def turn(dtype):
@@ -83,15 +87,15 @@ def turn(dtype):
     return once(f"turn.{suffix_of(vector)}", body)
 
 
-def move(dtype, count):
-    """out[j] = b[j] for so many numbers that lie side by side."""
-    vector = ir.VectorType(register_of(dtype)[1], count)
+def move(dtype):
+    """Copies a number from one address to another."""
+    _, number = register_of(dtype)
 
     def body(builder, *addresses):
         b, out = (pointer(builder, address) for address in addresses)
-        store(builder, load(builder, vector, b), out)
+        store(builder, load(builder, number, b), out)
 
-    return once(f"move.{suffix_of(vector)}", body)
+    return once(f"move.f{8 * item_of(number)}", body)
 
 
 def once(name, body):
