@@ -523,7 +523,7 @@ def aligned(make, size, kind):
     """np.empty or np.zeros of so many numbers, from the start of a line of the cache on: from there, registers as long
     as a line are loaded at up to twice the speed. Of few numbers that is not worth looking for.
     """
-    if size < 65536:
+    if size < 16384:
         return make(size, kind)
     found = make(size + 64, kind)
     start = -found.ctypes.data % 64 // found.itemsize

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from gradc.graph.index import ONE, IndexExpr, dim, index
+from gradc.graph.index import ONE, IndexExpr, dim, index, number
 from gradc.graph.nodes import Graph
 from gradc.graph.tensors import Index
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
-from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, block_of, blocks_of
+from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, block_of, blocks_of, turn_of
 from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
@@ -20,6 +20,8 @@ from .teams import share_of
 
 ARRAY = "\0"
 """Stands for an array's name."""
+_Axis: TypeAlias = tuple[IndexExpr, IndexExpr]
+"""Where along an axis, and how long that is."""
 Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
 
 
@@ -211,13 +213,15 @@ class Products:
         groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
         inner = {*operand.rows, *operand.columns}
         axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
+        apart = _with_turns_apart(axes, {i.name: i for i in gemm.equation.indices if i.name in inner})
+        in_turns, axes = apart != axes, apart
         parts = list(_merged(axes, groups))
         cut = self.rows is not None and axes[0][0].bare in inner and axes[0][1] == self.rows
         leading = all(len(part) == 1 and inner.isdisjoint(part[0][0].indices) for part in parts[:-2])
         first, last = map(dim, RANGE)
         plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
         ends = [first, last]
-        if any(len(group) > 1 for group in groups) and not leading:
+        if in_turns or (any(len(group) > 1 for group in groups) and not leading):
             ends = [end * _product_of(parts[0][1:]) for end in ends]
             shape = [index_text(_product_of(part), around) for part in parts]
             text = f"view({text}, 0, {shape_text(shape)})"
@@ -283,9 +287,19 @@ def _ends(block: Block, around: Surroundings) -> tuple[str, str]:
     return index_text(block.begin, around), index_text(block.end, around)
 
 
-def _merged(axes: list[tuple[IndexExpr, IndexExpr]], groups: tuple[tuple[str, ...], ...]) -> Iterator[
-    list[tuple[IndexExpr, IndexExpr]]
-]:  # fmt: skip
+def _with_turns_apart(axes: Iterable[_Axis], inner: Mapping[str, Index]) -> list[_Axis]:
+    """The axes, each with its extent; one of which a product writes a turn, as its rounds and the places in a round."""
+    apart: list[_Axis] = []
+    for place, extent in axes:
+        turn = turn_of(place, extent, inner) if inner.keys() & set(place.indices) else None
+        if turn is None:
+            apart.append((place, extent))
+        else:
+            apart += [(index(turn.index), inner[turn.index].extent), (number(turn.first), number(turn.step))]
+    return apart
+
+
+def _merged(axes: list[_Axis], groups: tuple[tuple[str, ...], ...]) -> Iterator[list[_Axis]]:
     """The axes, each with its extent, those of a group together."""
     left = list(axes)
     while left:
@@ -299,7 +313,7 @@ def _size(extents: Iterable[IndexExpr]) -> IndexExpr:
     return math.prod(extents, start=ONE)
 
 
-def _product_of(part: list[tuple[IndexExpr, IndexExpr]]) -> IndexExpr:
+def _product_of(part: list[_Axis]) -> IndexExpr:
     return _size(extent for _, extent in part)
 
 

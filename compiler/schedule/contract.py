@@ -60,27 +60,26 @@ def contract(graph: Graph, fixed: Mapping[Equation, frozenset[str]] | None = Non
     Args:
         fixed: for equations in recurrences the indices of the loops around them.
     """
-    tensors = dict(graph.tensors)
+    tables = _Tables(dict(graph.tensors))
     equations: list[Equation] = []
     products: dict[Equation, Gemm] = {}
     packed: dict[Equation, Equation] = {}
-    copies: dict[_Form, Read] = {}
     known: dict[Hashable, tuple[Equation, Gemm | None]] = {}
     with sympy.core.parameters.distribute(False):
         for equation in graph.equations:
             around = fixed.get(equation, frozenset()) if fixed else frozenset()
-            kind = _kind(equation, tensors, around)
+            kind = _kind(equation, tables.tensors, around)
             if kind in known:
                 equations.append(equation)
                 products |= _like(*known[kind], equation)
                 continue
-            made = _Splitter(tensors, copies, equation, around).split()
+            made = _Splitter(tables, equation, around).split()
             if kind is not None and made.equations == [equation]:
                 known[kind] = equation, made.products.get(equation)
             equations += made.equations
             products |= made.products
             packed |= made.packed
-    return Contracted(Graph(tensors, tuple(equations), graph.outputs), products, packed)
+    return Contracted(Graph(tables.tensors, tuple(equations), graph.outputs), products, packed)
 
 
 def _kind(equation: Equation, tensors: Mapping[str, Tensor], around: frozenset[str]) -> Hashable | None:
@@ -127,30 +126,47 @@ class _Made:
     packed: dict[Equation, Equation] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Tables:
+    """The tensors there are, and what was copied out of windows, which several products may read."""
+
+    tensors: dict[str, Tensor]
+    copies: dict[_Form, Read] = field(default_factory=dict)
+
+    def as_they_are(self) -> "_Tables":
+        return _Tables(dict(self.tensors), dict(self.copies))
+
+    def go_back(self, before: "_Tables") -> None:
+        """To what they were."""
+        for name in self.tensors.keys() - before.tensors.keys():
+            del self.tensors[name]
+        for form in self.copies.keys() - before.copies.keys():
+            del self.copies[form]
+
+
 class _Splitter:
-    """Splits one equation; adds to the tables of tensors and of what was copied out of windows, which several products
-    may read. The other arguments are `Standing`'s."""
+    """Splits one equation; adds to the tables. The other arguments are `Standing`'s."""
 
     def __init__(
         self,
-        tensors: dict[str, Tensor],
-        copies: "dict[_Form, Read]",
+        tables: _Tables,
         equation: Equation,
         fixed: frozenset[str],
         window: Window | None = None,
         blocks: frozenset[str] = frozenset(),
+        in_turns: bool = False,
     ) -> None:
-        self.tensors = tensors
-        self.copies = copies
+        self.tables = tables
+        self.tensors, self.copies = tables.tensors, tables.copies
         self.given = equation
         self.equation = _with_guards_of_rounds(equation, fixed)
         self.fixed = fixed
-        self.here = Standing(self.equation, tensors, fixed, window, blocks)
+        self.here = Standing(self.equation, self.tensors, fixed, window, blocks, in_turns)
         self.made = _Made([], {})
 
     def within(self, equation: Equation, fixed: frozenset[str], window: Window | None = None) -> "_Splitter":
         """One for a term in further loops."""
-        return _Splitter(self.tensors, self.copies, equation, fixed, window, self.here.blocks)
+        return _Splitter(self.tables, equation, fixed, window, self.here.blocks, self.here.in_turns)
 
     def take(self, inner: "_Splitter", loops: Collection[str] = (), first: Collection[str] = ()) -> bool:
         """Takes over what was made of a term: its products are for each value of these indices too (`with_loops`)."""
@@ -189,11 +205,12 @@ class _Splitter:
         if not loops:
             return False
         around, blocks = self.fixed | loops, self.here.blocks | loops
-        inner = _Splitter(self.tensors, self.copies, replace(self.given, body=term), around, blocks=blocks)
+        inner = _Splitter(self.tables, replace(self.given, body=term), around, blocks=blocks)
         return inner.some_product(inner.equation.body) and self.take(inner, loops)
 
-    def product(self, term: sympy.Expr, copied: int | None = 1) -> bool:
-        """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`)."""
+    def product(self, term: sympy.Expr, copied: int | None = 1, repeated: bool = False) -> bool:
+        """Makes the term a matrix product, if it is one. `copied` says how large a window may become (`is_small`);
+        `repeated`, that a factor of fixed size is read in many rounds."""
         factors = grouped(self.here.factors(term))
         reduced = self.here.summed
         outer = [f for f in factors if not f.indices & reduced]
@@ -207,7 +224,7 @@ class _Splitter:
         before = len(self.made.equations)
         guarded = [self.here.guarded(factor, copied) for factor in inner]
         first, second = (self.stored(f, other, copied) for f, other in zip(guarded, inner[::-1], strict=True))
-        if first is not None and second is not None and (copied is None or self.here.window):
+        if first is not None and second is not None and (copied is None or self.here.window or repeated):
             first, second = self.turned(first, second), self.turned(second, first)
         if first is None or second is None or not self.add(first, second, outer):
             for made in self.made.equations[before:]:
@@ -256,7 +273,7 @@ class _Splitter:
             return False
         if strip.padded is not None:
             self.tensors[name] = strip.padded[1]
-        inner = _Splitter(self.tensors, self.copies, strip.equation, strip.loops, strip.window)
+        inner = self.within(strip.equation, strip.loops, strip.window)
         if not inner.product(strip.equation.body):
             self.tensors.pop(name, None)
             return False
@@ -282,12 +299,29 @@ class _Splitter:
         return False
 
     def gathered_product(self, term: sympy.Expr) -> bool:
-        """Makes the term, which windows scatter, a product of packed windows of what goes into each place."""
-        equation = gathered(replace(self.given, body=term), self.tensors, self.fixed)
-        if equation is None:
+        """Makes the term, which windows scatter, a product of what goes into each place, or one for each turn."""
+        before = self.tables.as_they_are()
+        made = [
+            _Splitter(self.tables, each, self.fixed, blocks=self.here.blocks, in_turns=True)
+            for each in gathered(replace(self.given, body=term), self.tensors, self.fixed)
+        ]
+        ways = (_Splitter.strip_product, _Splitter.packed_product, _Splitter.turn_product)
+        if all(any(way(inner, inner.equation.body) for way in ways) for inner in made):
+            return bool(made) and all(map(self.take, made))
+        self.tables.go_back(before)
+        return False
+
+    def turn_product(self, term: sympy.Expr) -> bool:
+        """Makes the term, which is written in turns, a product for each place along the axes before the last that is,
+        and each place of a window."""
+        places = self.equation.write
+        last = max((at for at, place in enumerate(places) if place.bare is None), default=None)
+        if last is None:
             return False
-        inner = self.within(equation, self.fixed)
-        return any(way(equation.body) for way in (inner.strip_product, inner.packed_product)) and self.take(inner)
+        windows = (place for read in reads_of(term) for place in read.subscripts if len(place.indices) > 1)
+        loops = frozenset(name for place in (*places[:last], *windows) for name in place.indices) - self.fixed
+        inner = self.within(replace(self.given, body=term), self.fixed | loops)
+        return inner.product(inner.equation.body, repeated=True) and self.take(inner, loops)
 
     def packed_in_rounds(self, term: sympy.Expr, rounds: frozenset[str]) -> bool:
         inner = self.within(replace(self.given, body=term), rounds)
@@ -339,7 +373,8 @@ class _Splitter:
         left = [name for name in own if name not in {*around, *summed}]
         is_plain = all(place.bare for place in read.subscripts)
         fits = here.order(read) == [*around, *summed, *left]
-        fits = fits or (not window and here.order(read) == [*around, *left, *summed])
+        is_left_factor = not set(self.equation.write[-1].indices).intersection(left)
+        fits = fits or (not window and is_left_factor and here.order(read) == [*around, *left, *summed])
         if window and window.within(read.subscripts):
             return read
         if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in names_of(other)):

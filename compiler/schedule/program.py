@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from gradc.graph.conditions import under
-from gradc.graph.index import ONE, ZERO, IndexExpr, index
+from gradc.graph.index import ZERO, IndexExpr, index
 from gradc.graph.nodes import Equation, Graph, Guard, Reducer, Tensor
 from gradc.graph.tensors import Index, Kind, ranges_of
 
@@ -241,7 +241,8 @@ def along(place: IndexExpr, around: Collection[str]) -> str:
     if place.bare is not None:
         return place.bare
     own = [name for name in place.indices if name not in around]
-    return own[0] if len(own) == 1 and place.coefficient(own[0]) == ONE else ""
+    factor = place.coefficient(own[0]) if len(own) == 1 else None
+    return own[0] if factor is not None and factor.constant is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,28 @@ def block_of(place: IndexExpr, extent: IndexExpr, indices: Mapping[str, Index]) 
             begin = place - index(inner)
             return Block(number, inner, begin, begin + ends[1].high)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Every so many-th place of an axis, from its first to its last: `step*index + first`."""
+
+    index: str
+    step: int
+    first: int
+
+
+def turn_of(place: IndexExpr, extent: IndexExpr, indices: Mapping[str, Index]) -> Turn | None:
+    """The turn that a place is of."""
+    if len(place.indices) != 1:
+        return None
+    own = indices[place.indices[0]]
+    factor = place.coefficient(own.name)
+    step = factor.constant if factor is not None else None
+    if step is None or step <= 1 or own.low.terms or step * own.high != extent:
+        return None
+    first = (place - step * index(own.name)).constant
+    return Turn(own.name, step, first) if first is not None and 0 <= first < step else None
 
 
 def blocks_of(
@@ -433,16 +456,10 @@ def _follow_each_other(writers: Sequence[Equation], axis: int, extent: IndexExpr
 def _take_turns(writers: Sequence[Equation], axis: int, extent: IndexExpr) -> bool:
     """Whether the first of so many equations writes the first place of an axis, the second the next, and so on round
     after round."""
-    turns = set()
-    for each in writers:
-        place = each.write[axis]
-        own = [i for i in each.indices if i.name in place.indices]
-        if len(own) != 1 or own[0].low.terms or len(writers) * own[0].high != extent:
-            return False
-        turns.add((place - len(writers) * index(own[0].name)).constant)
-        if own[0].name in _elsewhere(each, axis):
-            return False
-    return turns == set(range(len(writers)))
+    turns = [turn_of(each.write[axis], extent, {i.name: i for i in each.indices}) for each in writers]
+    known = [(turn.step, turn.first) for turn in turns if turn is not None]
+    alone = all(_elsewhere(each, axis).isdisjoint(each.write[axis].indices) for each in writers)
+    return alone and sorted(known) == [(len(writers), first) for first in range(len(writers))]
 
 
 def _elsewhere(equation: Equation, axis: int) -> set[str]:

@@ -15,7 +15,7 @@ from gradc.graph.tensors import Kind
 
 from .costs import PACKED_CHANNELS, THINNEST_BESIDE_WIDE, THINNEST_PRODUCT, WIDE_ENOUGH
 from .factors import Factor, at_least, grouped, mentioned
-from .program import Window, block_of, blocks_of, guards_of_rounds, order_of
+from .program import Window, block_of, blocks_of, guards_of_rounds, order_of, turn_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Standing:
         fixed: the indices of the loops around it.
         window: a factor may have windows along an axis.
         blocks: those of the loops that say in which block of an axis, or of several, a product is.
+        in_turns: each round writes every so many-th place along some axes of the target.
     """
 
     equation: Equation
@@ -33,6 +34,7 @@ class Standing:
     fixed: frozenset[str]
     window: Window | None = None
     blocks: frozenset[str] = frozenset()
+    in_turns: bool = False
 
     @property
     def summed(self) -> frozenset[str]:
@@ -53,9 +55,13 @@ class Standing:
         return bool(self.fixed) and self.fixed.issuperset(place.indices)
 
     def runs(self, place: IndexExpr, extent: IndexExpr) -> str | None:
-        """The index that runs along an axis, or along the block of it that the loops around are at."""
-        block = block_of(place, extent, {i.name: i for i in self.equation.indices}) if self.blocks else None
-        return block.within if block and block.number in self.blocks else place.bare
+        """The index that runs along an axis, or along the block or the turn of it that the loops around are at."""
+        if place.bare is not None or not (self.blocks or self.in_turns):
+            return place.bare
+        indices = {i.name: i for i in self.equation.indices}
+        turn = turn_of(place, extent, indices) if self.in_turns and place in self.equation.write else None
+        block = block_of(place, extent, indices)
+        return turn.index if turn else block.within if block and block.number in self.blocks else None
 
     def runs_whole(self, read: Read, at: int) -> bool:
         """Whether the axis is run along from end to end, or is at one place in a round of the loops around, or has but

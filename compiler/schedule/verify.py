@@ -16,7 +16,7 @@ from gradc.graph.verify import describe
 from gradc.graph.verify import verify as verify_graph
 
 from .matrices import used_in
-from .program import Gemm, Operand, Program, Sequential, Step, block_of, plain_steps
+from .program import Gemm, Operand, Program, Sequential, Step, block_of, plain_steps, turn_of
 from .runs import Run, Runs, Subscripts, runs_of, shared_loops
 from .verify_memory import root_of, verify_memory
 
@@ -189,6 +189,8 @@ def _operand(gemm: Gemm, operand: Operand, batch: set[str], program: Program) ->
     for place, extent in zip(operand.subscripts, tensor.extents, strict=True):
         name = place.bare
         if operand.window is None and name is None and inner & set(place.indices):
+            if turn_of(place, extent, ends) is not None and any(group == place.indices for group in groups):
+                continue
             block = block_of(place, extent, ends)
             if block is None or block.number not in batch or not any(group == (block.within,) for group in groups):
                 raise InternalError(f"{describe(gemm.equation)}: {place} is no block of an axis of {operand.tensor}")
