@@ -241,22 +241,26 @@ def log(x):
 
 
 @kernel
-def forward_h_y_factor(x, picture, h_y_factor, first, last):
-    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
-    h_y_factor[b, i, j, u, v] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
-            <= 8 and j + v >= 1 and j + v <= 8                                            digits_cnn.grad:13
-    """
+def forward_picture(x, picture, first, last):
+    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11"""
     for b in range(first, last):
         for i in range(8):
             for j in range(8):
-                picture[i, j] = x[b, 8 * i + j]
-        for i in range(8):
-            for j in range(8):
-                for u in range(3):
-                    for v in range(3):
-                        h_y_factor[b, i, j, u, v] = f4(0.0)
-                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
-                            h_y_factor[b, i, j, u, v] = picture[i + u - 1, j + v - 1]
+                picture[b, i, j] = x[b, 8 * i + j]
+
+
+@kernel
+def forward_h_y_factor(picture, h_y_factor, b):
+    """h_y_factor[b, u, v, i, j] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
+    <= 8 and j + v >= 1 and j + v <= 8                                                    digits_cnn.grad:13
+    """
+    for u in range(3):
+        for v in range(3):
+            for i in range(8):
+                for j in range(8):
+                    h_y_factor[u, v, i, j] = f4(0.0)
+                    if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
+                        h_y_factor[u, v, i, j] = picture[b, i + u - 1, j + v - 1]
 
 
 @kernel
@@ -502,23 +506,13 @@ def adamw(m, g_, v, p, t):
 
 
 @kernel
-def predict_h_y_factor(x, picture, h_y_factor):
-    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11
-    h_y_factor[b, i, j, u, v] = picture[b, i + u - 1, j + v - 1, 0]  where i + u >= 1 and i + u
-            <= 8 and j + v >= 1 and j + v <= 8                                            digits_cnn.grad:13
-    """
+def predict_picture(x, picture):
+    """picture[b, i, j, 0] = x[b, 8*i + j]                                                digits_cnn.grad:11"""
     batch = x.shape[0]
     for b in range(batch):
         for i in range(8):
             for j in range(8):
-                picture[i, j] = x[b, 8 * i + j]
-        for i in range(8):
-            for j in range(8):
-                for u in range(3):
-                    for v in range(3):
-                        h_y_factor[b, i, j, u, v] = f4(0.0)
-                        if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
-                            h_y_factor[b, i, j, u, v] = picture[i + u - 1, j + v - 1]
+                picture[b, i, j] = x[b, 8 * i + j]
 
 
 @kernel
@@ -671,37 +665,37 @@ def over_rows(params, d_params, first, last, work, places, x, y):
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
     d_h_weight, d_h_bias, d_g_weight, d_g_bias, d_f_weight, d_f_bias, d_logits_weight, d_logits_bias = parts(d_params)
-    picture = view(work, 0, (8, 8))
-    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))  # kept for d_h_weight
-    h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))  # kept for d_g_weight_factor
+    picture = view(work, 0, (batch, 8, 8))  # kept for d_h_weight_factor
+    h_y_factor = view(work, 64 * batch, (3, 3, 8, 8))
+    h = view(work, 2112 * batch + 576, (batch, 4, 4, 32))  # kept for d_g_weight_factor
     h_arg = view(places, 0, (batch, 4, 4, 32))  # kept for d_h_max_pool2d_x
-    g_y_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
-    f_dense_x = view(work, 4160 * batch + 4672, (batch, 1024))  # kept for d_f_weight
-    f = view(work, 5184 * batch + 4672, (batch, 64))  # kept for d_logits_weight and d_f_dense
-    logits_sum = view(work, 5248 * batch + 4672, (batch, 10))
-    logits = view(work, 0, (10,))
-    logits_exp = view(work, 3136 * batch + 64, (10,))
-    d_logits = view(work, 5258 * batch + 4672, (batch, 10))
-    d_f_dense = view(work, 5268 * batch + 4672, (batch, 64))
-    d_f_dense_x = view(work, 5332 * batch + 4672, (batch, 1024))
-    d_g = view(work, 3136 * batch + 64, (4, 4, 64))
-    d_g_conv2d = view(work, 3136 * batch + 4672, (batch, 4, 4, 64))
-    d_g_weight_factor = view(work, 3136 * batch + 64, (4, 4, 3, 3, 32))
-    g_weight_turned = view(work, 6356 * batch + 4672, (3, 3, 64, 32))  # kept for d_h
-    d_h_factor = view(work, 6356 * batch + 23104, (4, 4, 3, 3, 64))
-    d_h = view(work, 2624 * batch + 64, (batch, 4, 4, 32))
-    d_h_max_pool2d_x = view(work, 3136 * batch + 64, (8, 8, 32))
-    d_h_conv2d = view(work, 576 * batch + 64, (batch, 8, 8, 32))
+    g_y_factor = view(work, 2624 * batch + 576, (4, 4, 3, 3, 32))
+    f_dense_x = view(work, 3648 * batch + 5184, (batch, 1024))  # kept for d_f_weight
+    f = view(work, 4672 * batch + 5184, (batch, 64))  # kept for d_logits_weight and d_f_dense
+    logits_sum = view(work, 4736 * batch + 5184, (batch, 10))
+    logits = view(work, 64 * batch, (10,))
+    logits_exp = view(work, 2624 * batch + 576, (10,))
+    d_logits = view(work, 4746 * batch + 5184, (batch, 10))
+    d_f_dense = view(work, 4756 * batch + 5184, (batch, 64))
+    d_f_dense_x = view(work, 4820 * batch + 5184, (batch, 1024))
+    d_g = view(work, 2624 * batch + 576, (4, 4, 64))
+    d_g_conv2d = view(work, 2624 * batch + 5184, (batch, 4, 4, 64))
+    d_g_weight_factor = view(work, 2624 * batch + 576, (4, 4, 3, 3, 32))
+    g_weight_turned = view(work, 5844 * batch + 5184, (3, 3, 64, 32))  # kept for d_h
+    d_h_factor = view(work, 5844 * batch + 23616, (4, 4, 3, 3, 64))
+    d_h = view(work, 2112 * batch + 576, (batch, 4, 4, 32))
+    d_h_max_pool2d_x = view(work, 2624 * batch + 576, (8, 8, 32))
+    d_h_conv2d = view(work, 64 * batch + 576, (batch, 8, 8, 32))
+    d_h_weight_factor = view(work, 64 * batch, (3, 3, 8, 8))
 
     # forward
-    forward_h_y_factor(x, picture, h_y_factor, first, last)
-    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
-    gemm(
-        view(rows(h_y_factor, first, last), 0, (64 * last - 64 * first, 9)),
-        view(h_weight, 0, (9, 1, 32))[:, 0],
-        view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
-        False,
-    )
+    forward_picture(x, picture, first, last)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, u, v, i, j] h_weight[u, v, 0, o]
+    for b in range(first, last):
+        forward_h_y_factor(picture, h_y_factor, b)
+        gemm(
+            view(h_y_factor, 0, (9, 64)).T, view(h_weight, 0, (9, 1, 32))[:, 0], view(d_h_conv2d[b], 0, (64, 32)), False
+        )
     forward_h_arg(d_h_conv2d, h_bias, h, h_arg, first, last)
     # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
     for b in range(first, last):
@@ -744,13 +738,16 @@ def over_rows(params, d_params, first, last, work, places, x, y):
         backward_h_factor(d_g_conv2d, d_h_factor, b)
         gemm(view(d_h_factor, 0, (16, 576)), view(g_weight_turned, 0, (576, 32)), view(d_h[b], 0, (16, 32)), False)
     backward_h_max_pool2d_x(h_arg, d_h, d_h_conv2d, d_h_bias, d_h_max_pool2d_x, first, last)
-    # d_h_weight[u, v, 0, o] = Σ_b,i,j h_y_factor[b, i, j, u, v] d_h_conv2d[b, i, j, o]
-    gemm(
-        view(rows(h_y_factor, first, last), 0, (64 * last - 64 * first, 9)).T,
-        view(rows(d_h_conv2d, first, last), 0, (64 * last - 64 * first, 32)),
-        view(d_h_weight, 0, (9, 1, 32))[:, 0],
-        False,
-    )
+    # d_h_weight[u, v, 0, o] = Σ_b,i,j d_h_weight_factor[b, u, v, i, j] d_h_conv2d[b, i, j, o]
+    d_h_weight[:, :, 0, ...] = f4(0.0)
+    for b in range(first, last):
+        forward_h_y_factor(picture, d_h_weight_factor, b)
+        gemm(
+            view(d_h_weight_factor, 0, (9, 64)),
+            view(d_h_conv2d[b], 0, (64, 32)),
+            view(d_h_weight, 0, (9, 1, 32))[:, 0],
+            True,
+        )
     return (loss_sum,)
 
 
@@ -882,24 +879,24 @@ def predict_entry(params, work, x, p):
         raise ValueError("params are of another model: init() makes those of this one")
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
-    picture = view(work, 0, (8, 8))
-    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))
-    h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
-    h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
-    h = view(work, 64, (batch, 4, 4, 32))
-    g_y_factor = view(work, 2624 * batch + 2112, (4, 4, 3, 3, 32))
-    g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
-    g = view(work, 2624 * batch + 64, (4, 4, 64))
-    f_dense_x = view(work, 2624 * batch + 6720, (batch, 1024))
-    f = view(work, 64, (batch, 64))
-    logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
+    picture = view(work, 0, (batch, 8, 8))
+    h_y_factor = view(work, 64 * batch, (3, 3, 8, 8))
+    h_y = view(work, 64 * batch + 576, (batch, 8, 8, 32))
+    h_max_pool2d_x = view(work, 2112 * batch + 576, (8, 8, 32))
+    h = view(work, 2112 * batch + 2624, (batch, 4, 4, 32))
+    g_y_factor = view(work, 2624 * batch + 2624, (4, 4, 3, 3, 32))
+    g_y = view(work, 64 * batch + 576, (batch, 4, 4, 64))
+    g = view(work, 2112 * batch + 576, (4, 4, 64))
+    f_dense_x = view(work, 2624 * batch + 7232, (batch, 1024))
+    f = view(work, 0, (batch, 64))
+    logits_sum = view(work, 2112 * batch + 2624, (batch, 10))
     logits = view(work, 0, (10,))
-    logits_exp = view(work, 64, (10,))
-    predict_h_y_factor(x, picture, h_y_factor)
-    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
-    gemm(
-        view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
-    )
+    logits_exp = view(work, 64 * batch, (10,))
+    predict_picture(x, picture)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, u, v, i, j] h_weight[u, v, 0, o]
+    for b in range(batch):
+        forward_h_y_factor(picture, h_y_factor, b)
+        gemm(view(h_y_factor, 0, (9, 64)).T, view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y[b], 0, (64, 32)), False)
     forward_h(h_y, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
     for b in range(batch):
@@ -923,23 +920,23 @@ def evaluate_entry(params, work, x, y):
         return 1, place, 0.0, 0.0
     batch = x.shape[0]
     h_weight, h_bias, g_weight, g_bias, f_weight, f_bias, logits_weight, logits_bias = parts(params)
-    picture = view(work, 0, (8, 8))
-    h_y_factor = view(work, 64, (batch, 8, 8, 3, 3))
-    h_y = view(work, 576 * batch + 64, (batch, 8, 8, 32))
-    h_max_pool2d_x = view(work, 2624 * batch + 64, (8, 8, 32))
-    h = view(work, 64, (batch, 4, 4, 32))
-    g_y_factor = view(work, 2624 * batch + 2112, (4, 4, 3, 3, 32))
-    g_y = view(work, 576 * batch + 64, (batch, 4, 4, 64))
-    g = view(work, 2624 * batch + 64, (4, 4, 64))
-    f_dense_x = view(work, 2624 * batch + 6720, (batch, 1024))
-    f = view(work, 64, (batch, 64))
-    logits_sum = view(work, 2624 * batch + 6720, (batch, 10))
+    picture = view(work, 0, (batch, 8, 8))
+    h_y_factor = view(work, 64 * batch, (3, 3, 8, 8))
+    h_y = view(work, 64 * batch + 576, (batch, 8, 8, 32))
+    h_max_pool2d_x = view(work, 2112 * batch + 576, (8, 8, 32))
+    h = view(work, 2112 * batch + 2624, (batch, 4, 4, 32))
+    g_y_factor = view(work, 2624 * batch + 2624, (4, 4, 3, 3, 32))
+    g_y = view(work, 64 * batch + 576, (batch, 4, 4, 64))
+    g = view(work, 2112 * batch + 576, (4, 4, 64))
+    f_dense_x = view(work, 2624 * batch + 7232, (batch, 1024))
+    f = view(work, 0, (batch, 64))
+    logits_sum = view(work, 2112 * batch + 2624, (batch, 10))
     logits = view(work, 0, (10,))
-    predict_h_y_factor(x, picture, h_y_factor)
-    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, i, j, u, v] h_weight[u, v, 0, o]
-    gemm(
-        view(h_y_factor, 0, (64 * batch, 9)), view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y, 0, (64 * batch, 32)), False
-    )
+    predict_picture(x, picture)
+    # h_y[b, i, j, o] = Σ_u,v h_y_factor[b, u, v, i, j] h_weight[u, v, 0, o]
+    for b in range(batch):
+        forward_h_y_factor(picture, h_y_factor, b)
+        gemm(view(h_y_factor, 0, (9, 64)).T, view(h_weight, 0, (9, 1, 32))[:, 0], view(h_y[b], 0, (64, 32)), False)
     forward_h(h_y, h_bias, h_max_pool2d_x, h)
     # g_y[b, i, j, o] = Σ_u,v,k g_y_factor[b, i, j, u, v, k] g_weight[u, v, k, o]
     for b in range(batch):
@@ -1214,11 +1211,11 @@ class State:
             or self.turns[0, 3] < 0
             or self.held[0] is not params.flat
             or self.held[1] is not self.flat
-            or self.work[0][0].size < 6356 * batch + 32320
+            or self.work[0][0].size < 5844 * batch + 32832
             or self.work[0][1].size < 512 * batch
         ):
             self.work = [
-                (aligned(np.empty, 6356 * batch + 32320, f4), aligned(np.empty, 512 * batch, np.int64))
+                (aligned(np.empty, 5844 * batch + 32832, f4), aligned(np.empty, 512 * batch, np.int64))
                 for _ in range(workers)
             ]
             self.shares = np.empty((workers, SIZE), f4)
@@ -1297,7 +1294,7 @@ def loss_and_gradients(params, x, y, *, seed=0):
         params.flat,
         gradients.flat.reshape(1, SIZE),
         *alone(1),
-        aligned(np.empty, 6356 * batch + 32320, f4),
+        aligned(np.empty, 5844 * batch + 32832, f4),
         aligned(np.empty, 512 * batch, np.int64),
         x,
         y,
@@ -1318,12 +1315,12 @@ def predict(params, x, *, seed=0):
         def part(worker):
             first, last = batch * worker // shards, batch * (worker + 1) // shards
             count = last - first
-            return predict_entry(params.flat, aligned(np.empty, 3648 * count + 6720, f4), x[first:last], p[first:last])
+            return predict_entry(params.flat, aligned(np.empty, 3648 * count + 7232, f4), x[first:last], p[first:last])
 
         WORKERS.run(part, shards, work)
         return p
 
-    predict_entry(params.flat, aligned(np.empty, 3648 * batch + 6720, f4), x, p)
+    predict_entry(params.flat, aligned(np.empty, 3648 * batch + 7232, f4), x, p)
     return p
 
 
@@ -1331,7 +1328,7 @@ def evaluate(params, x, y, *, seed=0):
     """The loss and the metrics, without changing anything."""
     x, y = _checked(x, y)
     batch = x.shape[0]
-    bad, place, loss, accuracy = evaluate_entry(params.flat, aligned(np.empty, 3648 * batch + 6720, f4), x, y)
+    bad, place, loss, accuracy = evaluate_entry(params.flat, aligned(np.empty, 3648 * batch + 7232, f4), x, y)
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
     return {"loss": float(loss), "accuracy": float(accuracy)}

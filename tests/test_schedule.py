@@ -297,11 +297,16 @@ def test_a_convolution_of_many_channels_is_a_product_for_each_place_of_its_windo
     assert len(forward.equation.guards) == 4
 
 
-def test_a_window_of_one_channel_is_copied_once_for_two_products():
+def test_a_window_of_one_channel_is_packed_place_for_place():
+    """What lies side by side is copied so, for an example at a time: the places of the window are its outer axes."""
     products = {step.equation.target: step for step in _products(_gradient(CONVOLUTIONS))}
-    copy = products["h.y"].a.tensor
-    assert copy == "h.y.factor"
-    assert products["d_h.weight"].a.tensor == copy
+    for name in ("h.y", "d_h.weight"):
+        packing = products[name].packing
+        assert packing is not None
+        (statement,) = packing.statements()
+        assert statement.around == ("b",)
+        assert [str(place) for place in statement.equation.write] == ["b", "u", "v", "i", "j"]
+    assert products["h.y"].b.tensor == "h.weight"
 
 
 def test_a_long_window_of_one_channel_is_a_loop():

@@ -37,7 +37,7 @@ from .costs import COPIED_WINDOW, LEAST_ROWS, PACKED_NUMBERS
 from .factors import Factor, grouped, mentioned
 from .gather import gathered, longest
 from .matrices import gemm_of, names_of, with_loops
-from .program import Gemm, Operand, Window, along
+from .program import Gemm, Operand, Window
 from .standing import Standing
 from .strips import strip_of
 
@@ -346,9 +346,9 @@ class _Splitter:
             return None
         used = mentioned(factor.body) | {name for guard in factor.guards for name in guard.value.indices}
         domain = tuple(i for i in self.equation.indices if i.name in factor.indices or i.name in used & self.fixed)
-        if copied is None:  # what lies side by side in the window's tensor is packed so
-            innermost = {along(read.subscripts[-1], self.fixed) for read in reads_of(body) if self.here.is_window(read)}
-            domain = tuple(sorted(domain, key=lambda i: i.name in innermost))
+        if copied is None:
+            side_by_side = self.here.side_by_side(body)
+            domain = tuple(sorted(domain, key=lambda i: i.name in side_by_side))
         place = tuple(index(i.name) - i.low for i in domain)
         if any(p.bare is None for p in place):
             return None
@@ -371,10 +371,11 @@ class _Splitter:
         around = [name for name in own if name in self.fixed]
         summed = [name for name in here.order(other) if name in here.summed.intersection(own)]
         left = [name for name in own if name not in {*around, *summed}]
-        is_plain = all(place.bare for place in read.subscripts)
-        fits = here.order(read) == [*around, *summed, *left]
+        is_plain = all(place.bare or not place.indices for place in read.subscripts)
+        order = [name for name in here.order(read) if name]
         is_left_factor = not set(self.equation.write[-1].indices).intersection(left)
-        fits = fits or (not window and is_left_factor and here.order(read) == [*around, *left, *summed])
+        fits = order == [*around, *summed, *left]
+        fits = fits or (not window and is_left_factor and order == [*around, *left, *summed])
         if window and window.within(read.subscripts):
             return read
         if (is_plain and fits) or len(set(own)) < len(own) or any(name in left for name in names_of(other)):
@@ -382,7 +383,7 @@ class _Splitter:
         packing = next((made for made in self.made.equations if made.target == read.tensor), None)
         if packing is not None and not window:
             return self.packed_in_order(packing, (around, left, summed))
-        order = (*around, *summed, *left)
+        order = [*around, *summed, *left]
         axes = tuple(Axis(name, domain[name].extent) for name in order)
         if any(axis.extent.constant is None or domain[axis.name].low.terms for axis in axes):
             return read
@@ -397,9 +398,7 @@ class _Splitter:
         """A factor that is packed for this product alone, packed with its axes in order: a copy of it would stand
         outside of the rounds that it is made in. What lies side by side in a window's tensor stays so, if it can."""
         around, left, summed = groups
-        windows = filter(self.here.is_window, reads_of(packing.body))
-        side_by_side = {along(read.subscripts[-1], self.fixed) for read in windows}
-        summed_last = bool(summed) and summed[-1] in side_by_side
+        summed_last = bool(summed) and summed[-1] in self.here.side_by_side(packing.body)
         order = (*around, *left, *summed) if summed_last else (*around, *summed, *left)
         given = self.tensors[packing.target]
         axes = {axis.name: axis for axis in given.axes}

@@ -13,9 +13,10 @@ from gradc.graph.nodes import Equation, Guard, Read, Tensor, reads_of
 from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Kind
 
-from .costs import PACKED_CHANNELS, THINNEST_BESIDE_WIDE, THINNEST_PRODUCT, WIDE_ENOUGH
+from .costs import COPIED_WINDOW, PACKED_CHANNELS, THINNEST_BESIDE_WIDE, THINNEST_PRODUCT, WIDE_ENOUGH
 from .factors import Factor, at_least, grouped, mentioned
-from .program import Window, block_of, blocks_of, guards_of_rounds, order_of, turn_of
+from .gather import longest
+from .program import Window, along, block_of, blocks_of, guards_of_rounds, order_of, turn_of
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,25 @@ class Standing:
         """Whether several indices together say where along an axis it reads."""
         return any(len(set(place.indices) - self.fixed) > 1 for place in read.subscripts)
 
+    def side_by_side(self, body: sympy.Expr) -> set[str | None]:
+        """The indices by which windows are packed as they lie: that of channels, or, where there is but one, those
+        that go from window to window."""
+        windows = [read for read in reads_of(body) if self.is_window(read)]
+        channels: set[str | None] = {along(read.subscripts[-1], self.fixed) for read in windows}
+        one = channels == {""}
+        return {longest(place, self.equation) for read in windows for place in read.subscripts} if one else channels
+
     def is_thin(self, window: Read) -> bool:
         """Whether a product for each place of the window would be of few numbers, though not of hardly any."""
         places = {name for place in window.subscripts if place.bare is None for name in place.indices}
         names = {i.name for i in self.equation.indices} - places - set(window.subscripts[0].indices)
         sizes = [i.extent.constant for i in self.equation.indices if i.name in names]
         numbers = [size for size in sizes if size is not None and size >= THINNEST_PRODUCT]
-        return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
+        if any(place.bare for place in window.subscripts[1:]):
+            return len(sizes) == len(numbers) > 1 and math.prod(numbers) < PACKED_CHANNELS**2
+        inner = places - {longest(place, self.equation) for place in window.subscripts}
+        copies = self.places(inner).constant  # of one channel, which is no index
+        return copies is not None and len(sizes) == len(numbers) == 1 and copies <= COPIED_WINDOW * numbers[0]
 
     def is_scattered(self) -> bool:
         """Whether several indices together say where the result goes: a product of its own would be much larger."""
