@@ -257,9 +257,9 @@ def forward_h_y_factor(picture, h_y_factor, b):
     for u in range(3):
         for v in range(3):
             for i in range(8):
-                for j in range(8):
-                    h_y_factor[u, v, i, j] = f4(0.0)
-                    if i + u > 0 and i + u <= 8 and j + v > 0 and j + v <= 8:
+                h_y_factor[u, v, i, ...] = f4(0.0)
+                if i + u <= 8 and i + u > 0:
+                    for j in range(max(0, 1 - v), min(8, 9 - v)):
                         h_y_factor[u, v, i, j] = picture[b, i + u - 1, j + v - 1]
 
 

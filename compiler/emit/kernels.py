@@ -18,7 +18,7 @@ from gradc.schedule.program import Buffer, Item, Loop, Nest, Program, Sequential
 from .bodies import BodyWriter
 from .lines import INDENT
 from .names import Names
-from .openings import covers, diagonal_loops, opening_depth
+from .openings import covers, diagonal_loops, opened_by_rows, opening_depth
 from .rounds import (
     RANGE,
     conditions_text,
@@ -104,6 +104,8 @@ class KernelWriter(BodyWriter):
     """The indices of the sequential loops around the nest that is being written."""
     holding: frozenset[Guard] = frozenset()
     """The guards on rounds that hold where the nest that is being written runs."""
+    by_rows: set[int] = field(default_factory=set)
+    """The statements of that nest that are opened row by row."""
     local: Names = field(init=False)
     indented: int = 0
 
@@ -179,6 +181,7 @@ class KernelWriter(BodyWriter):
         """The loops of a nest, run in the rounds in which its guards hold."""
         self.holding = frozenset(nest.guards)
         self.around_nest = next(nest.statements()).around
+        self.by_rows = {id(each) for each in opened_by_rows(nest.items, self.program, self.holding)}
         self.items(nest.items, (), self.holding)
 
     def sizes(self) -> tuple[list[str], tuple[str, ...]]:
@@ -317,7 +320,7 @@ class KernelWriter(BodyWriter):
                 plain = statement.starts and self.is_variable(statement.equation.target)
                 later = Nest(loop.body[at + 1 :]).statements()
                 lies = not any(self.writes_where(statement.equation, other) for other in later)
-                found += [statement] if plain and lies and opening_depth(statement, self.program) == len(path) else []
+                found += [statement] if plain and lies and self.opening(statement) == len(path) else []
         return found
 
     def goes_along_row(self, equation: Equation, loop: Loop) -> bool:
@@ -377,7 +380,7 @@ class KernelWriter(BodyWriter):
         guards = [guard for guard in statement.equation.guards if guard not in assumed | self.holding]
         same = all(set(guard.value.indices) <= self.known(path) for guard in guards)
         fills = statement.starts and not statement.accumulates
-        inside = opening_depth(statement, self.program) == len(path) + 1
+        inside = self.opening(statement) == len(path) + 1
         return guards if same and fills and inside else []
 
     def fill(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard], conditions: list[Guard]) -> None:
@@ -410,14 +413,18 @@ class KernelWriter(BodyWriter):
     def common_guards(self, loop: Loop, depth: int) -> set[Guard]:
         """The guards that all statements in the loop share, if none of them has to zero something inside it."""
         inside = list(Nest((loop,)).statements())
-        if any(s.starts and opening_depth(s, self.program) > depth for s in inside):
+        if any(s.starts and self.opening(s) > depth for s in inside):
             return set()
         return set.intersection(*(set(s.equation.guards) for s in inside))
 
     # ------------------------------------------------------------ statements
 
+    def opening(self, statement: Statement) -> int:
+        """How many loops are around the row that opens a statement."""
+        return opening_depth(statement, self.program) - (id(statement) in self.by_rows)
+
     def opens_at(self, statement: Statement, depth: int) -> bool:
-        if opening_depth(statement, self.program) != depth:
+        if self.opening(statement) != depth:
             return False
         return statement.accumulates or (statement.starts and not covers(statement, self.program, self.holding))
 

@@ -9,12 +9,16 @@
 On the left there is nothing to open; on the right, the sum is opened at depth 1, below the loop over b.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from gradc.graph.nodes import Guard
-from gradc.schedule.program import Buffer, Program, Statement
+from gradc.graph.nodes import Guard, Relation
+from gradc.graph.tensors import Index
+from gradc.schedule.program import Buffer, Item, Program, Statement
 
 from .rounds import passing, running_along
+
+SHORT_ROW = 8
+"""Numbers below which a row is written one by one, each with its conditions: such loops are unrolled."""
 
 
 def opening_depth(statement: Statement, program: Program) -> int:
@@ -50,6 +54,27 @@ def covers(statement: Statement, program: Program, holding: frozenset[Guard]) ->
     whole = all(_whole_axes(statement, program)) and not diagonal_loops(statement, buffer)
     unguarded = not set(equation.guards) - holding
     return whole and unguarded and opening_depth(statement, program) == len(statement.path)
+
+
+def opened_by_rows(items: Iterable[Item], program: Program, holding: frozenset[Guard]) -> Iterator[Statement]:
+    """The statements that stand alone in an innermost loop and hold in a range of its rounds: before the loop all is 0,
+    and it goes through that range alone."""
+    for item in items:
+        if isinstance(item, Statement):
+            continue
+        (first, *others) = item.body
+        if others or not isinstance(first, Statement):
+            yield from opened_by_rows(item.body, program, holding)
+        elif first.starts and not first.accumulates and len(first.path) > 1:
+            long = (item.index.extent.constant or SHORT_ROW) >= SHORT_ROW
+            ends = (guard for guard in first.equation.guards if guard not in holding and _is_an_end(guard, item.index))
+            if long and any(ends) and opening_depth(first, program) == len(first.path):
+                yield first
+
+
+def _is_an_end(guard: Guard, along: Index) -> bool:
+    factor = guard.value.coefficient(along.name)
+    return guard.relation is Relation.AT_LEAST and factor is not None and bool(factor.constant)
 
 
 def diagonal_loops(statement: Statement, buffer: Buffer) -> set[str]:
