@@ -56,6 +56,8 @@ def nothing() -> None:
 
 
 def told(prediction: Any) -> float:
-    """A number that all of a prediction decides, and the order of its places too."""
+    """A number that all of a prediction decides, its signs and the order of its places too: no sum, whose terms might
+    cancel each other but for their rounding."""
     flat = np.asarray(prediction, np.float64).ravel()
-    return float(flat @ np.cos(np.arange(flat.size))) / flat.size**0.5
+    size = np.linalg.norm(flat) / flat.size**0.5
+    return float(np.linalg.norm(flat + size * np.cos(np.arange(flat.size)))) / flat.size**0.5
