@@ -1934,22 +1934,23 @@ ROWS, FEW, LONG = (8, 4, 4) if REGISTER == 64 else (6, 2, 8)
 
 
 def tile(dtype, rows, vectors, packs=False):
-    """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
+    """out[i, j] = Σ_s,k a[s, i, k]·b[s, k, j], or += , for `rows` rows, and columns that fill so many registers.
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
     With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
-    stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
+    stay in registers over all s and k; for each a row of b is loaded, and each number of a's column multiplied with it.
     """
     vector, number = register_of(dtype)
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel = operands
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack = operands
+        a_next, b_next, count = stack
         a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
-        count = None if vectors > 1 else width
+        wide = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
         targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
@@ -1957,7 +1958,7 @@ def tile(dtype, rows, vectors, packs=False):
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
         def following(a_now, b_now, panel_now, *sums):
-            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), wide) for v in range(vectors)]
             for v in range(vectors if packs else 0):
                 store(builder, columns[v], behind(builder, panel_now, v * REGISTER))
             factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
@@ -1968,16 +1969,20 @@ def tile(dtype, rows, vectors, packs=False):
             return [*(behind(builder, *place) for place in nexts), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
-        _, _, _, *totals = repeated(builder, terms, [a, b, panel, *zeros], following)
+        def following_pair(a_now, b_now, *more):
+            _, _, panel_now, *sums = repeated(builder, terms, [a_now, b_now, *more], following)
+            return [behind(builder, a_now, a_next), behind(builder, b_now, b_next), panel_now, *sums]
+
+        _, _, _, *totals = repeated(builder, count, [a, b, panel, *zeros], following_pair)
         with builder.if_else(accumulate) as (add, put):
             with add:
                 # all are read before any is written: a row that stands for others is written several times
-                before = [load(builder, vector, place, count) for place in targets]
+                before = [load(builder, vector, place, wide) for place in targets]
                 for place, *parts in zip(targets, before, totals, strict=True):
-                    store(builder, builder.fadd(*parts), place, count)
+                    store(builder, builder.fadd(*parts), place, wide)
             with put:
                 for place, total in zip(targets, totals, strict=True):
-                    store(builder, total, place, count)
+                    store(builder, total, place, wide)
 
     return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
@@ -2074,15 +2079,16 @@ def repeated(builder, rounds, values, following):
     builder.position_at_end(loop)
     now = [builder.phi(value.type) for value in (rounds, *values)]
     then = [builder.sub(now[0], one), *following(*now[1:])]
+    last = builder.block  # another one, if there are loops in it
     builder.cbranch(builder.icmp_signed(">", then[0], none), loop, after)
     builder.position_at_end(after)
     end = [builder.phi(value.type) for value in values]
     for phi, first, other in zip(now, (rounds, *values), then, strict=True):
         phi.add_incoming(first, start)
-        phi.add_incoming(other, loop)
+        phi.add_incoming(other, last)
     for phi, first, other in zip(end, values, then[1:], strict=True):
         phi.add_incoming(first, start)
-        phi.add_incoming(other, loop)
+        phi.add_incoming(other, last)
     return end
 
 
@@ -2152,11 +2158,14 @@ def first_of(builder, vector, count):
 
 
 def gemm(a, b, out, accumulate):
-    """out = a @ b, or out += a @ b, by NumPy. Compiled code calls NumPy's BLAS itself, through compiled_gemm."""
-    if accumulate:
-        out += a @ b
-    else:
+    """out = a @ b, or out += a @ b, of two stacks of matrices out = Σ_s a[s] @ b[s]. Compiled code does it by
+    compiled_gemm.
+    """
+    if a.ndim == 2 and not accumulate:
         np.matmul(a, b, out)
+        return
+    made = a @ b if a.ndim == 2 else np.matmul(a, b).sum(0)
+    out[...] = out + made if accumulate else made
 
 
 @type_callable(gemm)
@@ -2181,10 +2190,14 @@ def called_product(context, builder, signature, arguments, made, *more):
         [array_field(context, builder, kind, array, name) for kind, array in zip(kinds, arguments[:3], strict=True)]
         for name in ("data", "strides", "shape")
     )
+    steps = [cgutils.unpack_tuple(builder, each) for each in strides]
+    *before, terms = cgutils.unpack_tuple(builder, shapes[0])
+    stacked = len(before) > 1
+    nexts = [each[0] if stacked else cgutils.intp_t(0) for each in steps[:2]]
     numbers = (
         [builder.ptrtoint(each, cgutils.intp_t) for each in data],
-        [step for steps in strides for step in cgutils.unpack_tuple(builder, steps)],
-        [*cgutils.unpack_tuple(builder, shapes[2]), builder.extract_value(shapes[0], 1)],
+        [*(step for each in steps for step in each[-2:]), *nexts],
+        [*cgutils.unpack_tuple(builder, shapes[2]), terms, before[0] if stacked else cgutils.intp_t(1)],
     )
     # of addresses and steps: compiled once, not for each order of axes
     tuples = [types.UniTuple(types.intp, len(some)) for some in numbers]
@@ -2205,7 +2218,7 @@ def product_of(dtype):
     them if it is read often; so are rows of a transposed a, whose numbers lie far apart, if they are read often. A few
     rows are made in wider tiles: that is reading b, and longer stretches of it are fetched ahead.
     BLAS takes what is very large and has many rows, which it cuts for threads of its own, and a few rows times a large
-    matrix that lies transposed.
+    matrix that lies transposed. Of stacks, a tile sums up several products before it is stored.
     """
     item, deep = dtype.bitwidth // 8, 256
     many = 2**17 // (deep * item)
@@ -2223,9 +2236,9 @@ def product_of(dtype):
     @kernel
     def product(addresses, steps, sizes, accumulate):
         a, b, out = addresses
-        a_row, a_column, b_row, b_column, out_row, _ = steps
-        m, n, k = sizes
-        if (m > 192 and m * n * k > 2**27) or (m < 4 and n * k > 2**17 and b_column != item):
+        a_row, a_column, b_row, b_column, out_row, _, a_next, b_next = steps
+        m, n, k, count = sizes
+        if count == 1 and ((m > 192 and m * n * k > 2**27) or (m < 4 and n * k > 2**17 and b_column != item)):
             by_blas(addresses, steps, sizes, accumulate)
             return
         wide = long if m == 1 else few_wide
@@ -2233,33 +2246,40 @@ def product_of(dtype):
         packs = (b_column != item and n > 1) or (m >= 24 and b_row > 4 * REGISTER)
         turns = a_column != item and m >= one and n >= 8 * two and 2 * k >= deep
         panel, rows_of_a = panel_at(), rows_at()
-        for term in range(0, k if k > 0 else 1, deep):
-            terms = deep if deep < k - term else k - term  # min would be compiled as a function
+        several = deep // k if 0 < k <= deep and not turns else 1  # products of the stacks, as far as there is room
+        pieces = (k + deep - 1) // deep if k > 0 else 1
+        for piece in range(((count + several - 1) // several if count > 0 else 1) * pieces):
+            pair, term = piece // pieces * several, piece % pieces * deep
+            pairs = several if several < count - pair else count - pair  # min would be compiled as a function
+            terms = deep if deep < k - term else k - term
             row = 0
             while row < m:
-                count = many if turns and m - row >= many + one else m - row
-                a_now, a_step, a_next = a + row * a_row + term * a_column, a_row, a_column
+                height = many if turns and m - row >= many + one else m - row
+                a_now, a_step, a_term = a + pair * a_next + row * a_row + term * a_column, a_row, a_column
                 if turns:
-                    packed((a_now, a_row, a_column), count, terms, rows_of_a, deep * item)
-                    a_now, a_step, a_next = rows_of_a, deep * item, item
+                    packed((a_now, a_row, a_column), height, terms, rows_of_a, deep * item)
+                    a_now, a_step, a_term = rows_of_a, deep * item, item
                 column = 0
                 while column < n:
                     left = n - column
                     width = widest if left >= widest else two if left >= two else one if left >= one else left
-                    b_now, b_step, done = b + term * b_row + column * b_column, b_row, 0
-                    out_now, adds = out + row * out_row + column * item, accumulate or term > 0
+                    b_now, b_step, b_pair = b + pair * b_next + term * b_row + column * b_column, b_row, b_next
+                    out_now, adds, done = out + row * out_row + column * item, accumulate or piece > 0, 0
                     if packs and b_column != item:
-                        packed((b_now, b_row, b_column), terms, width, panel, two * item)
+                        b_pair = terms * two * item
+                        for other in range(pairs):
+                            place = panel + other * b_pair
+                            packed((b_now + other * b_next, b_row, b_column), terms, width, place, two * item)
                         b_now, b_step = panel, two * item
                     elif packs and width == two:
-                        top = (a_now, a_step, a_next, b_now, b_step, out_now, out_row, terms)
-                        first((*top, ROWS - 1, two, adds, panel))
-                        b_now, b_step, done = panel, two * item, ROWS
+                        top = (a_now, a_step, a_term, b_now, b_step, out_now, out_row, terms)
+                        first((*top, ROWS - 1, two, adds, panel, a_next, b_pair, pairs))
+                        b_now, b_step, b_pair, done = panel, two * item, terms * two * item, ROWS
                     a_left, out_left = a_now + done * a_step, out_now + done * out_row
-                    whole = (a_left, a_step, a_next, b_now, b_step, out_left, out_row, terms)
-                    column_of_tiles(whole, count - done, width, adds)
+                    whole = (a_left, a_step, a_term, b_now, b_step, out_left, out_row, terms)
+                    column_of_tiles(whole, (a_next, b_pair, pairs), height - done, width, adds)
                     column += width
-                row += count
+                row += height
 
     return product
 
@@ -2298,13 +2318,13 @@ def tiles(dtype):
     few, long = tile(dtype, FEW, 4), tile(dtype, 1, LONG)
 
     @inlined
-    def column_of_tiles(whole, m, width, accumulate):
+    def column_of_tiles(whole, stack, m, width, accumulate):
         a, a_row, a_column, b, b_step, out, out_row, terms = whole
         row = 0
         while row < m:
             last = m - row - 1
             place, target = a + row * a_row, out + row * out_row
-            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0)
+            operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0, *stack)
             if width > two:
                 few(operands) if last > 0 else long(operands)
                 row += FEW
@@ -2340,8 +2360,8 @@ def blas_product(dtype):
     @inlined
     def product(addresses, steps, sizes, accumulate):
         a, b, out = addresses
-        a_row, a_column, b_row, b_column, out_row, _ = steps
-        m, n, k = sizes
+        a_row, a_column, b_row, b_column, out_row, _, _, _ = steps
+        m, n, k, _ = sizes
         kept = 1.0 if accumulate else 0.0
         a_by_rows = a_column == item or k == 1
         b_by_rows = b_column == item or n == 1

@@ -300,6 +300,28 @@ def test_gemm_takes_every_layout_and_size(dtype: str, a_how: str, b_how: str, ou
             np.testing.assert_array_equal(around[:, :2], around[0, 0])
 
 
+STACKS = [(0, 3, 4, 5), (1, 8, 16, 32), (3, 16, 48, 16), (3, 32, 30, 70), (9, 96, 8, 64), (40, 9, 14, 33),
+          (3, 40, 100, 40), (2, 30, 300, 50), (5, 1, 7, 40), (3, 25, 0, 3)]  # fmt: skip
+"""Pairs, rows, terms and columns: few and many terms for a piece of the stack, tiles that pack, empty ones."""
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+@pytest.mark.parametrize("how", ["rows", "columns", "apart"])
+def test_gemm_sums_up_the_products_of_stacks(dtype: str, how: str) -> None:
+    rng = np.random.default_rng(8)
+    run, python = product(dtype), prelude(dtype, compiled=False)["gemm"]
+    for (pairs, m, k, n), accumulate in itertools.product(STACKS, (True, False)):
+        a = rng.standard_normal((2 * pairs, m, k)).astype(dtype)[::2]
+        b = rng.standard_normal((pairs, k, n + 9 * (how == "apart"))).astype(dtype)[:, :, :n]
+        if how == "columns":
+            a, b = (np.swapaxes(np.swapaxes(each, 1, 2).copy(), 1, 2) for each in (a, b))
+        wanted = np.einsum("sik,skj->ij", a, b) + (0.5 if accumulate else 0)
+        for call in (run, python):
+            out = np.full((m, n), 0.5 if accumulate else np.nan, dtype)
+            call(a, b, out, accumulate)
+            np.testing.assert_allclose(out, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_gemm_is_kept_on_disk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process would find the compiled entry; a second copy of the module stands for it."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", "")
@@ -329,6 +351,7 @@ def test_text_stands_alone(name: str, dtype: str) -> None:
     one = np.ones((1, 1), dtype)
     arguments = {"pow": (one[0, 0], one[0, 0]), "gemm": (one, one, one.copy(), False)}
     arguments |= {"view": (one, 0, (1,)), "rows": (one, 0, 1), "columns_of": (one, 0, 1), "windows": (one, 1, 1, 1)}
+    arguments |= {"windows_of_each": (one, 1, 1, 1), "turned_each": (one[None],)}
     arguments |= {"team": (one[0, 0], (0, one, np.zeros((1, 8), int)))}
     arguments |= {"gemm_by_all": (one, one, one.copy(), 0, one, (0, np.zeros((1, 8), int)))}
     row = {"largest": (one[0],), "smallest": (one[0],), **dict.fromkeys(("random_key", "uniform", "normal"), (1, 2))}
@@ -409,6 +432,26 @@ def test_windows_are_rows_that_overlap(dtype: str) -> None:
         np.testing.assert_array_equal(turned.T, [array[1, n * step, 0, 1:] for n in range(3)])
         plain = prelude(dtype, compiled=False)["windows"](array[1], 3, step, 2)
         np.testing.assert_array_equal(plain, rows)
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+def test_windows_of_each_are_a_stack(dtype: str) -> None:
+    windows_of_each, turned_each = (prelude(dtype, compiled=True)[name] for name in ("windows_of_each", "turned_each"))
+
+    @njit
+    def run(array: Any, step: int) -> Any:
+        narrow = windows_of_each(array[:, :, 0, 0], 3, step, 1)
+        return windows_of_each(array, 3, step, 2).copy(), turned_each(narrow).copy()
+
+    array = np.arange(4 * 7 * 2 * 3).reshape(4, 7, 2, 3).astype(dtype)
+    plain = prelude(dtype, compiled=False)
+    for step in (1, 2):
+        stack, turned = run(array, step)
+        wanted = [[part[n * step : n * step + 2].reshape(-1) for n in range(3)] for part in array]
+        np.testing.assert_array_equal(stack, wanted)
+        np.testing.assert_array_equal(turned[:, 0], array[:, : 3 * step : step, 0, 0])
+        np.testing.assert_array_equal(plain["windows_of_each"](array, 3, step, 2), wanted)
+        np.testing.assert_array_equal(plain["turned_each"](stack), np.swapaxes(stack, 1, 2))
 
 
 # ------------------------------------------------------------------ random numbers

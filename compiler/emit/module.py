@@ -110,7 +110,7 @@ class _Module:
             self.calls |= dict.fromkeys(kernel.calls)
         parts = self.parts_text()
         text = parts + kernels + drivers
-        for name in ("view", "rows", "columns_of", "windows"):
+        for name in ("view", "rows", "columns_of", "windows", "windows_of_each", "turned_each"):
             if f"{name}(" in text and re.search(rf"\b{name}\(", text):
                 self.calls.setdefault(name)
         vector, plumbing = prelude_parts(("compilers", *self.calls), spec.dtype)

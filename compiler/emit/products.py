@@ -1,15 +1,16 @@
 """Matrix products as calls of `gemm`: the loops around them, and the matrices that arrays are taken for."""
 
 import math
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from gradc.graph.index import ONE, IndexExpr, dim, index, number
-from gradc.graph.nodes import Graph
+from gradc.graph.nodes import Graph, Guard
 from gradc.graph.tensors import Index
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
-from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, block_of, blocks_of, turn_of
+from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, Window, block_of, blocks_of, turn_of
 from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
@@ -56,6 +57,21 @@ def rows_name(tensor: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stack:
+    """Products that are one of stacks.
+
+    Attributes:
+        operands: the stacks.
+        ends: of what begins and ends them, where those are no words.
+        taken: the conditions that are in these.
+    """
+
+    operands: list[str]
+    ends: str
+    taken: frozenset[Guard]
+
+
+@dataclass(frozen=True, slots=True)
 class Products:
     """Writes the products of one program.
 
@@ -80,10 +96,12 @@ class Products:
         alone = not gemm.batch and not rounds
         inside = around if alone else replace(around, index=lambda name: loops.get(name) or rounds.get(name, name))
         depth = _covering_loops(gemm, self.program.graph)
-        zeroed = gemm.starts and depth < len(gemm.batch)
         lines: list[str] = []
         left = set(gemm.equation.guards)
-        for level, i in enumerate(gemm.batch):
+        stack = self.stack_of(gemm, rounds, inside)
+        batch = gemm.batch[:-1] if stack else gemm.batch
+        zeroed = gemm.starts and depth < len(batch)
+        for level, i in enumerate(batch):
             if level == depth and zeroed:
                 lines.append(f"{INDENT * level}{self.zeros(gemm, gemm.batch[:level], inside)}")
             known = {*rounds, *(outer.name for outer in gemm.batch[:level])}
@@ -94,12 +112,16 @@ class Products:
             if gemm.packing is not None and level + 1 == len(gemm.packing_rounds):
                 made = packed(gemm.packing, {each.name: loops[each.name] for each in gemm.packing_rounds}, inside)
                 lines += [f"{INDENT * (level + 1)}{row}" for row in made]
-        level = len(gemm.batch)
+        level = len(batch)
+        left -= stack.taken if stack else set()
         conditions = sorted((g for g in left if set(g.value.indices) & set(loops)), key=str)
         if conditions:
             lines.append(f"{INDENT * level}if {conditions_text(conditions, inside)}:")
             level += 1
-        operands = [self.matrix(part, gemm, inside, alone) for part in (gemm.a, gemm.b, gemm.out)]
+        operands = stack.operands if stack else [self.matrix(part, gemm, inside, alone) for part in (gemm.a, gemm.b)]
+        operands = [*operands, self.matrix(gemm.out, gemm, inside, alone)]
+        if stack and stack.ends:
+            lines.append(f"{INDENT * level}begin, end = {stack.ends}")
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"
         if level:
@@ -113,6 +135,60 @@ class Products:
         if gemm.starts:
             lines += ["else:", f"{INDENT}{self.zeros(gemm, (), inside)}"]
         return lines
+
+    def stack_of(self, gemm: Gemm, rounds: Collection[str], around: Surroundings) -> "_Stack | None":
+        """The products of the innermost loop as one of two stacks of matrices, where they are summed up and lie so."""
+        *outer, own = gemm.batch or (None,)
+        written = {name for place in gemm.out.subscripts for name in place.indices}
+        if own is None or own.name in written or len(gemm.packing_rounds) > len(outer):
+            return None
+        known = {*rounds, *(i.name for i in gemm.batch[:-1])}
+        low, high, taken = narrowed(own, gemm.equation.guards, known, around, self.rows)
+        if any(own.name in guard.value.indices for guard in gemm.equation.guards if guard not in taken):
+            return None
+        ends = "" if re.fullmatch(r"\w+", low) and re.fullmatch(r"\w+", high) else f"{low}, {high}"
+        if ends:
+            low, high = "begin", "end"
+        operands = [self.stacked(part, gemm, own, (low, high), around) for part in (gemm.a, gemm.b)]
+        first, second = operands
+        return _Stack([first, second], ends, taken) if first is not None and second is not None else None
+
+    def stacked(self, operand: Operand, gemm: Gemm, own: Index, ends: tuple[str, str],
+                around: Surroundings) -> str | None:  # fmt: skip
+        """The array as a stack of matrices, for the values of an index in this range; None where it lies otherwise."""
+        buffer = self.program.buffers.get(operand.tensor)
+        extents = self.program.graph.tensors[operand.tensor].extents
+        stored = tuple(range(len(extents))) if buffer is None else buffer.axes
+        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
+        inner, window = {*operand.rows, *operand.columns}, operand.window
+        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
+        axes = [(operand.subscripts[at], extents[at]) for at in stored]
+        parts = list(_merged(axes, groups if window is None else ()))
+        at = len(parts) - 3 if window is None else stored.index(window.axis) - 1
+        if at < 0 or any(len(part) > 1 or inner & set(part[0][0].indices) for part in parts[: at + 1]):
+            return None
+        indices = {i.name: i for i in gemm.equation.indices}
+        if any(each.within in inner for each in blocks_of(operand.subscripts, extents, indices)):
+            return None
+        place = parts[at][0][0]
+        if place.coefficient(own.name) != ONE or any(own.name in part[0][0].indices for part in parts[:at]):
+            return None
+        before = [index_text(part[0][0], around) for part in parts[:at]]
+        text += f"[{', '.join(before)}]" if before else ""
+        rest = place - index(own.name)
+        low, high = (_moved(end, rest, around) for end in ends)
+        if (low, high) != ("0", index_text(parts[at][0][1], around)):
+            text = f"rows({text}, {low}, {high})"
+        if window is not None:
+            sizes, offset = _sizes_of_windows(operand, window, gemm, around)
+            if offset.terms:
+                return None
+            text = f"windows_of_each({text}, {sizes})"
+        elif any(len(group) > 1 for group in groups):
+            count = ends[1] if ends[0] == "0" else f"{ends[1]} - {ends[0]}"
+            shape = (count, *(index_text(_product_of(part), around) for part in parts[-2:]))
+            text = f"view({text}, 0, {shape_text(shape)})"
+        return f"turned_each({text})" if operand.transposed else text
 
     def part(self, gemm: Gemm, around: Surroundings, offset: int) -> list[str]:
         """A product of which only those rows are made that begin in a range of the parameters.
@@ -257,17 +333,29 @@ class Products:
     def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
         """The array as a matrix whose rows, or columns, are windows along an axis."""
         assert operand.window is not None
-        axis, outer, inner = operand.window.axis, operand.window.outer, operand.window.inner
-        extents = {i.name: i.extent for i in gemm.equation.indices}
-        place = operand.subscripts[axis]
-        step = place.coefficient(outer)
-        assert step is not None
-        offset = place - step * index(outer) - index(inner)
-        places = [index_text(operand.subscripts[at], around) for at in stored if at < axis]
+        sizes, offset = _sizes_of_windows(operand, operand.window, gemm, around)
+        places = [index_text(operand.subscripts[at], around) for at in stored if at < operand.window.axis]
         places += [f"{index_text(offset, around)}:"] if offset.terms else []
         text += f"[{', '.join(places)}]" if places else ""
-        sizes = ", ".join(index_text(size, around) for size in (extents[outer], step, extents[inner]))
         return f"windows({text}, {sizes})" + (".T" if operand.transposed else "")
+
+
+def _sizes_of_windows(operand: Operand, window: Window, gemm: Gemm, around: Surroundings) -> tuple[str, IndexExpr]:
+    """How many windows there are, how far from each other, and how wide; and where along the axis they begin."""
+    extents = {i.name: i.extent for i in gemm.equation.indices}
+    place = operand.subscripts[window.axis]
+    step = place.coefficient(window.outer)
+    assert step is not None
+    sizes = (extents[window.outer], step, extents[window.inner])
+    offset = place - step * index(window.outer) - index(window.inner)
+    return ", ".join(index_text(size, around) for size in sizes), offset
+
+
+def _moved(end: str, rest: IndexExpr, around: Surroundings) -> str:
+    """An end of a range, so much further on."""
+    if not rest.terms:
+        return end
+    return index_text(rest, around) if end == "0" else f"{index_text(rest, around)} + {end}"
 
 
 def _covering_loops(gemm: Gemm, graph: Graph) -> int:

@@ -7,7 +7,7 @@ reaches, and the next row begins one place further. Nothing is copied for that. 
 axis, x[b] is copied with zeros around, for one b after the other. The gradients of x and w are such products too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -55,11 +55,19 @@ def strip_of(equation: Equation, tensors: Mapping[str, Tensor], name: str) -> St
     window = _window(read, axis, equation)
     if window is None:
         return None
-    if read.subscripts[axis].coefficient(window.inner) != ONE:
-        last = next(i.high for i in equation.indices if i.name == window.inner) - 1
-        turned = {window.inner: last - index(window.inner)}
+    turned = dict(_backwards(read, equation))
+    if turned:
         return strip_of(_substituted(equation, turned), tensors, name)
     return _padded(equation, read, axis, window, tensors, name)
+
+
+def _backwards(read: Read, equation: Equation) -> Iterator[tuple[str, IndexExpr]]:
+    """The indices that go through windows from their last place to the first, and what is to stand for each."""
+    for axis, place in enumerate(read.subscripts):
+        window = _window(read, axis, equation)
+        if window is not None and place.coefficient(window.inner) != ONE:
+            last = next(i.high for i in equation.indices if i.name == window.inner) - 1
+            yield window.inner, last - index(window.inner)
 
 
 def _window(read: Read, axis: int, equation: Equation) -> Window | None:

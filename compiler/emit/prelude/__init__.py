@@ -13,7 +13,7 @@ FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row
 
 WHOLE = (
     *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "view", "rows", "columns_of"),
-    "windows",
+    *("windows", "windows_of_each", "turned_each"),
     *("tile", "gemm", "team", "gemm_by_all"),
 )
 """Each with a file of its own, which is one definition."""
@@ -21,7 +21,7 @@ WHOLE = (
 AVAILABLE: tuple[str, ...] = (
     *("exp", "expm1", "log", "log1p", "pow", "tanh", "sigmoid", "softplus", "sinh", "cosh"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "erf", "largest", "smallest", "view", "rows", "windows", "gemm"),
-    "columns_of",
+    *("columns_of", "windows_of_each", "turned_each"),
     "team",
     "gemm_by_all",
     *("random_key", "uniform", "normal"),

@@ -74,8 +74,8 @@ def part_of_product(dtype):
     @kernel
     def part(addresses, steps, sizes, first, last):
         a, b, out = addresses
-        m, n, _ = sizes
+        m, n, _, count = sizes
         a, b = a + first * steps[1], b + first * steps[2]
-        product((a, b, out), steps, (m, n, last - first), False)
+        product((a, b, out), steps, (m, n, last - first, count), False)
 
     return part

@@ -15,22 +15,23 @@ ROWS, FEW, LONG = (8, 4, 4) if REGISTER == 64 else (6, 2, 8)
 
 
 def tile(dtype, rows, vectors, packs=False):
-    """out[i, j] = Σ_k a[i, k]·b[k, j], or += , for `rows` rows, and columns that fill so many registers.
+    """out[i, j] = Σ_s,k a[s, i, k]·b[s, k, j], or += , for `rows` rows, and columns that fill so many registers.
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
     With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
-    stay in registers over all k; for each k a row of b is loaded, and each number of a's column multiplied with it.
+    stay in registers over all s and k; for each a row of b is loaded, and each number of a's column multiplied with it.
     """
     vector, number = register_of(dtype)
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel = operands
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack = operands
+        a_next, b_next, count = stack
         a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
-        count = None if vectors > 1 else width
+        wide = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
         targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
@@ -38,7 +39,7 @@ def tile(dtype, rows, vectors, packs=False):
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
         def following(a_now, b_now, panel_now, *sums):
-            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), count) for v in range(vectors)]
+            columns = [load(builder, vector, behind(builder, b_now, v * REGISTER), wide) for v in range(vectors)]
             for v in range(vectors if packs else 0):
                 store(builder, columns[v], behind(builder, panel_now, v * REGISTER))
             factors = [load(builder, number, behind(builder, a_now, a_rows[r])) for r in range(rows)]
@@ -49,16 +50,20 @@ def tile(dtype, rows, vectors, packs=False):
             return [*(behind(builder, *place) for place in nexts), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
-        _, _, _, *totals = repeated(builder, terms, [a, b, panel, *zeros], following)
+        def following_pair(a_now, b_now, *more):
+            _, _, panel_now, *sums = repeated(builder, terms, [a_now, b_now, *more], following)
+            return [behind(builder, a_now, a_next), behind(builder, b_now, b_next), panel_now, *sums]
+
+        _, _, _, *totals = repeated(builder, count, [a, b, panel, *zeros], following_pair)
         with builder.if_else(accumulate) as (add, put):
             with add:
                 # all are read before any is written: a row that stands for others is written several times
-                before = [load(builder, vector, place, count) for place in targets]
+                before = [load(builder, vector, place, wide) for place in targets]
                 for place, *parts in zip(targets, before, totals, strict=True):
-                    store(builder, builder.fadd(*parts), place, count)
+                    store(builder, builder.fadd(*parts), place, wide)
             with put:
                 for place, total in zip(targets, totals, strict=True):
-                    store(builder, total, place, count)
+                    store(builder, total, place, wide)
 
     return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
@@ -155,15 +160,16 @@ def repeated(builder, rounds, values, following):
     builder.position_at_end(loop)
     now = [builder.phi(value.type) for value in (rounds, *values)]
     then = [builder.sub(now[0], one), *following(*now[1:])]
+    last = builder.block  # another one, if there are loops in it
     builder.cbranch(builder.icmp_signed(">", then[0], none), loop, after)
     builder.position_at_end(after)
     end = [builder.phi(value.type) for value in values]
     for phi, first, other in zip(now, (rounds, *values), then, strict=True):
         phi.add_incoming(first, start)
-        phi.add_incoming(other, loop)
+        phi.add_incoming(other, last)
     for phi, first, other in zip(end, values, then[1:], strict=True):
         phi.add_incoming(first, start)
-        phi.add_incoming(other, loop)
+        phi.add_incoming(other, last)
     return end
 
 
