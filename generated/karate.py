@@ -1517,6 +1517,7 @@ def tile(dtype, rows, vectors, packs=False):
             return [*(behind(builder, *place) for place in nexts), *grown]
 
         zeros = [ir.Constant(vector, [0.0] * vector.count)] * len(places)
+
         def following_pair(a_now, b_now, *more):
             _, _, panel_now, *sums = repeated(builder, terms, [a_now, b_now, *more], following)
             return [behind(builder, a_now, a_next), behind(builder, b_now, b_next), panel_now, *sums]

@@ -176,6 +176,7 @@ MOST_KERNELS = {
     "ring_gan": 20,
     "letters_hmm": 20,
     "digits_lstm": 14,
+    "digits_cnn": 13,
 }
 """Of a training step; of any other example 12."""
 

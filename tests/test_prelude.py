@@ -452,6 +452,7 @@ def test_windows_of_each_are_a_stack(dtype: str) -> None:
         np.testing.assert_array_equal(turned[:, 0], array[:, : 3 * step : step, 0, 0])
         np.testing.assert_array_equal(plain["windows_of_each"](array, 3, step, 2), wanted)
         np.testing.assert_array_equal(plain["turned_each"](stack), np.swapaxes(stack, 1, 2))
+        assert plain["windows_of_each"](array[:0], 3, step, 2).shape == (0, 3, 12)
 
 
 # ------------------------------------------------------------------ random numbers

@@ -13,7 +13,7 @@ from .array_of import array_of
 
 def windows_of_each(array, count, step, width):
     """Of each part of an array its windows(part, count, step, width). Nothing is copied."""
-    shape = len(array), count, width * (array[0, 0].size if array.ndim > 2 else 1)
+    shape = len(array), count, width * int(np.prod(array.shape[2:]))
     return np.lib.stride_tricks.as_strided(array, shape, (array.strides[0], step * array.strides[1], array.itemsize))
 
 
