@@ -361,3 +361,49 @@ def test_second_derivatives(call: str) -> None:
     values = [np.array(params[name]) for name in params]
     for name, wanted in zip(params, jax.grad(squared, tuple(range(len(values))))(*values), strict=True):
         np.testing.assert_allclose(gradients[name], wanted, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+# ------------------------------------------------------------------ windows of one's own
+
+SHIFTED = """
+input x[2, 12, 14, 6]
+param w[3, 3, 6, 8] ~ normal()
+y[b, i: 12, j: 12, o] = sum[{u}v: 3, k](x?[b, {row}, j + v, k] * w[{of}, v, k, o])
+predict y
+loss sum(sin(y))
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "row", "of"),
+    [
+        (1, "i - 1", "0"), (1, "i + 2", "1"), (2, "i + u - 1", "u + 1"), (3, "i - 2*u + 3", "u"), (3, "i + u - 1", "u"),
+        (3, "i - u - 9", "u"), (3, "i - u + 11", "u"), (3, "i + u + 13", "u"),
+    ],
+)  # fmt: skip
+def test_rows_that_no_window_reaches_are_zero(count: int, row: str, of: str) -> None:
+    """Windows of rows above or below, some or all of them outside: what is made of none is 0, and so is the gradient by
+    a weight that none has."""
+    module = load_plain(emit(SHIFTED.format(u=f"u: {count}, " if count > 1 else "", row=row, of=of), dtype="float64"))
+    rng = np.random.default_rng(4)
+    x, params = rng.normal(size=(2, 12, 14, 6)), module.init()
+    weight = jnp.asarray(params["w"])
+
+    def windows(weight: Any) -> Any:
+        rows = []
+        for i in range(12):
+            found = jnp.zeros((2, 12, 8))
+            for u in range(count):
+                at = eval(row, {"i": i, "u": u})
+                for v in range(3 if 0 <= at < 12 else 0):
+                    found += x[:, at, v : v + 12] @ weight[eval(of, {"u": u}), v]
+            rows.append(found)
+        return jnp.stack(rows, 1)
+
+    with poisoned(module, np.nan):
+        seen = module.predict(params, x=x)
+        loss, gradients = module.loss_and_gradients(params, x=x)
+    wanted, slope = jax.value_and_grad(lambda weight: jnp.sin(windows(weight)).sum())(weight)
+    np.testing.assert_allclose(seen, windows(weight), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(loss, wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(gradients["w"], slope, rtol=1e-9, atol=1e-9)

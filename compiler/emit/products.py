@@ -4,18 +4,19 @@ import math
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TypeAlias
 
 from gradc.graph.index import ONE, IndexExpr, dim, index, number
 from gradc.graph.nodes import Graph, Guard
-from gradc.graph.tensors import Index
+from gradc.graph.tensors import Index, ranges_of
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
 from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, Window, block_of, blocks_of, turn_of
 from gradc.schedule.shard import Rows
 
 from .lines import INDENT, call_rows, commented, shape_text
 from .names import Names
-from .rounds import RANGE, conditions_text, narrowed, zero
+from .rounds import RANGE, conditions_text, ends_of, narrowed, zero
 from .style import Surroundings, index_text, stretch
 from .teams import share_of
 
@@ -126,6 +127,9 @@ class Products:
         comment = f"# {product_text(gemm, self.names)}"
         if level:
             lines = [comment, *lines, *(f"{INDENT * level}{row}" for row in rows)]
+            if conditions and gemm.starts and not zeroed:
+                nothing = self.zeros(gemm, batch, inside)
+                lines += [f"{INDENT * (level - 1)}else:", f"{INDENT * level}{nothing}"]
         else:
             lines += commented(rows[0], comment) if len(rows) == 1 else [comment, *rows]
         outer = [g for g in gemm.equation.guards if not set(g.value.indices) & set(loops)]
@@ -143,7 +147,11 @@ class Products:
         if own is None or own.name in written or len(gemm.packing_rounds) > len(outer):
             return None
         known = {*rounds, *(i.name for i in gemm.batch[:-1])}
-        low, high, taken = narrowed(own, gemm.equation.guards, known, around, self.rows)
+        lows, highs, taken = ends_of(own, gemm.equation.guards, known)
+        ranges = ranges_of(gemm.batch[:-1])
+        if not all(ranges.nonnegative(high - low) for low, high in product(lows, highs)):
+            return None
+        low, high, _ = narrowed(own, gemm.equation.guards, known, around, self.rows)
         if any(own.name in guard.value.indices for guard in gemm.equation.guards if guard not in taken):
             return None
         ends = "" if re.fullmatch(r"\w+", low) and re.fullmatch(r"\w+", high) else f"{low}, {high}"

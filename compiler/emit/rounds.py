@@ -51,6 +51,26 @@ def narrowed(loop: Index, guards: Iterable[Guard], known: Collection[str],
              around: Surroundings, rows: IndexExpr | None = None) -> tuple[str, str, frozenset[Guard]]:  # fmt: skip
     """The ends of a loop over an index, with those guards put into them that say where it begins and ends, given the
     indices that are known there: `i + u >= 1` lets u begin at 1 - i. Along `rows` it goes through a range of them."""
+    lows, highs, taken = ends_of(loop, guards, known)
+    cut = not loop.low.terms and loop.high == rows
+    free = Ranges()
+    if not cut:
+        lows = [a for a in dict.fromkeys(lows) if not any(b != a and free.nonnegative(b - a) for b in lows)]
+        highs = [a for a in dict.fromkeys(highs) if not any(b != a and free.nonnegative(a - b) for b in highs)]
+    low, high = ([index_text(end, around) for end in dict.fromkeys(ends)] for ends in (lows, highs))
+    if cut:
+        low[0], high[0] = RANGE.values()
+    return (
+        low[0] if len(low) == 1 else f"max({', '.join(low)})",
+        high[0] if len(high) == 1 else f"min({', '.join(high)})",
+        taken,
+    )
+
+
+def ends_of(loop: Index, guards: Iterable[Guard], known: Collection[str]) -> tuple[
+    list[IndexExpr], list[IndexExpr], frozenset[Guard]
+]:  # fmt: skip
+    """Where a loop can begin and end, by its range and by guards, and which those are."""
     lows, highs, taken = [loop.low], [loop.high], set()
     for guard in sorted(guards, key=str):
         factor = guard.value.coefficient(loop.name)
@@ -65,19 +85,7 @@ def narrowed(loop: Index, guards: Iterable[Guard], known: Collection[str],
             lows.append(-(rest // factor))
         else:
             highs.append(rest // -factor + 1)
-    cut = not loop.low.terms and loop.high == rows
-    free = Ranges()
-    if not cut:
-        lows = [a for a in dict.fromkeys(lows) if not any(b != a and free.nonnegative(b - a) for b in lows)]
-        highs = [a for a in dict.fromkeys(highs) if not any(b != a and free.nonnegative(a - b) for b in highs)]
-    low, high = ([index_text(end, around) for end in dict.fromkeys(ends)] for ends in (lows, highs))
-    if cut:
-        low[0], high[0] = RANGE.values()
-    return (
-        low[0] if len(low) == 1 else f"max({', '.join(low)})",
-        high[0] if len(high) == 1 else f"min({', '.join(high)})",
-        frozenset(taken),
-    )
+    return lows, highs, frozenset(taken)
 
 
 def round_of(name: str) -> str:

@@ -193,6 +193,8 @@ class _Splitter:
     def some_product(self, term: sympy.Expr) -> bool:
         """Makes the term a product in the first way that it is one."""
         ways: list[Callable[[sympy.Expr], bool]]
+        if self.here.writes_a_part():
+            return self.product(term) or self.copied_product(term)
         if self.here.is_scattered():
             ways = [self.gathered_product, self.window_product, self.product]
         else:
@@ -246,9 +248,6 @@ class _Splitter:
         equation = self.equation
         parts = sympy.Mul.make_args(term)
         if any(self.here.is_window(leaf) for part in parts if not isinstance(part, Read) for leaf in reads_of(part)):
-            return False
-        extents = self.tensors[equation.target].extents
-        if any(not p.indices and e.constant != 1 for p, e in zip(equation.write, extents, strict=True)):
             return False
         loops = {name for guard in equation.guards for name in guard.value.indices}
         for read in (*(part for part in parts if isinstance(part, Read)), Read(equation.target, equation.write)):

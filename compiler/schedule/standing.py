@@ -117,6 +117,12 @@ class Standing:
         places = zip(self.equation.write, target.extents, strict=True)
         return any(not self.runs(place, extent) and not self.is_fixed(place) for place, extent in places)
 
+    def writes_a_part(self) -> bool:
+        """Whether it is at one place of several along an axis: loops around a product would leave the others as they
+        are."""
+        extents = self.tensors[self.equation.target].extents
+        return any(not p.indices and e.constant != 1 for p, e in zip(self.equation.write, extents, strict=True))
+
     def bare_write(self) -> bool:
         """Whether each axis of the result has an index of its own."""
         places = zip(self.equation.write, self.tensors[self.equation.target].extents, strict=True)
