@@ -270,7 +270,7 @@ class Driver:
         if name.startswith("d_") or self.offsets:
             return ""
         readers = (equation for step in flow.readers.get(name, ()) for equation in step.equations)
-        users = (each.target for each in readers if name in map(flow.place, each.sources()))
+        users = (each.target for each in readers if name in map(flow.program.root_of, each.sources()))
         adjoints = dict.fromkeys(user for user in users if user.startswith("d_"))
         shown = [self.names.of(user) for user in adjoints][:2]
         return f"  # kept for {' and '.join(shown)}" if shown else ""
@@ -348,7 +348,7 @@ class Driver:
     def meeting(self, name: str, program: Program, site: "_Site") -> str:
         """The row after which each worker has the whole of a sum."""
         buffer = program.buffers[name]
-        shown = self.names.of(buffer.shares or name)
+        shown = self.names.of(program.root_of(name))
         if buffer.storage is Storage.LOCAL:
             return f"{shown} = {self.real}(joined({shown}, team))"
         return f"add_up({shown}, team)  # {self.names.of(name)}, of the rows of all"
@@ -405,16 +405,11 @@ class Flow:
         self.needed = {*program.graph.outputs.values(), *(name for step in after for name in read_by(step))}
         self.last: dict[str, int] = {}
         for at, step in enumerate(program.steps):
-            read, written = ({self.place(name) for name in names} for names in (read_by(step), written_by(step)))
+            read, written = (set(map(program.root_of, names)) for names in (read_by(step), written_by(step)))
             self.touched |= read | written | set(read_by(step))
             self.last |= dict.fromkeys(read_by(step), at)
             for place in read - written:
                 self.readers.setdefault(place, []).append(step)
-
-    def place(self, name: str) -> str:
-        """The tensor in whose place a tensor lies: as a rule its own."""
-        buffer = self.program.buffers.get(name)
-        return (buffer and buffer.shares) or name
 
     def outside(self, at: int) -> frozenset[str]:
         """What a step writes that is needed after it."""
@@ -449,7 +444,7 @@ class _Arrays:
 
     def array(self, name: str) -> str:
         """The identifier of the array that a computed tensor lies in."""
-        return self.names.of(self.program.buffers[name].shares or name)
+        return self.names.of(self.program.root_of(name))
 
 
 def first_backward_step(program: Program) -> int:

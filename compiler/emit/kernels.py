@@ -22,8 +22,9 @@ from .openings import covers, diagonal_loops, opened_by_rows, opening_depth
 from .rounds import (
     RANGE,
     conditions_text,
-    narrowed,
+    ends_of,
     otherwise,
+    range_text,
     round_of,
     rounds_row,
     uncovered,
@@ -199,17 +200,12 @@ class KernelWriter(BodyWriter):
         """The arrays in which something is when the kernel is called; they come before those it only writes."""
         given, written = set[str](), set[str]()
         for statement in self.statements():
-            target = self.root(statement.equation.target)
-            given |= {self.root(name) for name in statement.equation.sources()} - written
+            target = self.program.root_of(statement.equation.target)
+            given |= {self.program.root_of(name) for name in statement.equation.sources()} - written
             if not statement.starts and target not in written:
                 given.add(target)
             written.add(target)
         return given
-
-    def root(self, name: str) -> str:
-        """The array that a tensor lies in."""
-        buffer = self.buffer(name)
-        return (buffer and buffer.shares) or name
 
     def lengths(self, parameter: str) -> tuple[int | None, ...]:
         """The lengths of an array's axes, where they are numbers."""
@@ -267,7 +263,7 @@ class KernelWriter(BodyWriter):
             if not self.starts_here(name):
                 self.scalars.setdefault(name)
             return self.names.of(name)
-        root = self.root(name)
+        root = self.program.root_of(name)
         self.arrays.setdefault(root)
         return self.element(self.names.of(root), tuple(subscripts[at] for at in buffer.axes))
 
@@ -331,7 +327,7 @@ class KernelWriter(BodyWriter):
         if not places or self.tensor(name).kind is not Kind.REAL:
             return False
         *outer, last = places
-        whole = not loop.index.low.terms and loop.index.high == self.extents(self.root(name))[-1]
+        whole = not loop.index.low.terms and loop.index.high == self.extents(self.program.root_of(name))[-1]
         return whole and last.bare == loop.index.name and not any(loop.index.name in each.indices for each in outer)
 
     def kept_places(self, read: Read) -> tuple[IndexExpr, ...]:
@@ -341,13 +337,13 @@ class KernelWriter(BodyWriter):
 
     def writes_where(self, equation: Equation, other: Statement) -> bool:
         """Whether a statement writes where an equation reads."""
-        return any(self.root(other.equation.target) == self.root(name) for name in equation.sources())
+        return self.program.root_of(other.equation.target) in map(self.program.root_of, equation.sources())
 
     def peak(self, statement: Statement, depth: int) -> None:
         """The largest of a row."""
         equation = statement.equation
         assert isinstance(equation.body, Read)
-        root, outer = self.root(equation.body.tensor), self.kept_places(equation.body)[:-1]
+        root, outer = self.program.root_of(equation.body.tensor), self.kept_places(equation.body)[:-1]
         self.arrays.setdefault(root)
         row = self.element(self.names.of(root), outer) if outer else self.names.of(root)
         self.used.setdefault("largest")
@@ -395,9 +391,8 @@ class KernelWriter(BodyWriter):
         self.holding = holding
         self.indented -= 1
         self.emit(len(path), "else:")
-        low, high, _ = narrowed(loop.index, set(), self.known(path), self.around, self.rows if not path else None)
-        ends = high if low == "0" else f"{low}, {high}"
-        self.emit(len(path) + 1, f"for {self.loops[loop.index.name]} in range({ends}):")
+        low, high = ends_of(loop.index, (), self.known(path)).texts(self.around, None if path else self.rows)
+        self.emit(len(path) + 1, f"for {self.loops[loop.index.name]} in range({range_text(low, high)}):")
         self.emit(len(path) + 2, f"{self.read(equation.target, equation.write)} = {self.identity(equation)}")
 
     def known(self, path: tuple[str, ...]) -> set[str]:
@@ -406,9 +401,8 @@ class KernelWriter(BodyWriter):
 
     def ends(self, loop: Loop, path: tuple[str, ...], assumed: frozenset[Guard]) -> tuple[str, str, frozenset[Guard]]:
         """The loop's ends, narrowed by the guards under which everything in it stands."""
-        rows = self.rows if not path else None
-        guards = self.common_guards(loop, len(path)) - assumed
-        return narrowed(loop.index, guards, self.known(path), self.around, rows)
+        ends = ends_of(loop.index, self.common_guards(loop, len(path)) - assumed, self.known(path))
+        return *ends.texts(self.around, None if path else self.rows), ends.taken
 
     def common_guards(self, loop: Loop, depth: int) -> set[Guard]:
         """The guards that all statements in the loop share, if none of them has to zero something inside it."""
@@ -450,8 +444,8 @@ class KernelWriter(BodyWriter):
         assert buffer is not None, "a leaf is never written"
         if buffer.storage is Storage.LOCAL:
             return self.names.of(name)
-        self.arrays.setdefault(self.root(name))
-        return self.names.of(self.root(name))
+        self.arrays.setdefault(self.program.root_of(name))
+        return self.names.of(self.program.root_of(name))
 
     def open_variable(self, statement: Statement, buffer: Buffer, depth: int) -> None:
         equation = statement.equation

@@ -1,29 +1,26 @@
-"""Matrix products as calls of `gemm`: the loops around them, and the matrices that arrays are taken for."""
+"""Matrix products as calls of `gemm`, with the loops around them."""
 
-import math
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TypeAlias
 
-from gradc.graph.index import ONE, IndexExpr, dim, index, number
+from gradc.graph.index import IndexExpr, dim
 from gradc.graph.nodes import Graph, Guard
 from gradc.graph.tensors import Index, ranges_of
 from gradc.schedule.costs import LEAST_ROWS, STEPPED_NUMBERS, STEPPED_ROWS
-from gradc.schedule.program import Block, Gemm, Nest, Operand, Program, Window, block_of, blocks_of, turn_of
+from gradc.schedule.program import Gemm, Nest, Operand, Program, block_of, blocks_of
 from gradc.schedule.shard import Rows
 
-from .lines import INDENT, call_rows, commented, shape_text
+from .lines import INDENT, call_rows, commented
+from .matrices import block_ends, lying, size_of
 from .names import Names
-from .rounds import RANGE, conditions_text, ends_of, narrowed, zero
+from .rounds import RANGE, conditions_text, ends_of, range_text, zero
 from .style import Surroundings, index_text, stretch
 from .teams import share_of
 
 ARRAY = "\0"
 """Stands for an array's name."""
-_Axis: TypeAlias = tuple[IndexExpr, IndexExpr]
-"""Where along an axis, and how long that is."""
 Packed: TypeAlias = Callable[[Nest, Mapping[str, str], Surroundings], list[str]]
 
 
@@ -106,10 +103,10 @@ class Products:
             if level == depth and zeroed:
                 lines.append(f"{INDENT * level}{self.zeros(gemm, gemm.batch[:level], inside)}")
             known = {*rounds, *(outer.name for outer in gemm.batch[:level])}
-            low, high, taken = narrowed(i, left if level >= depth else (), known, inside, self.rows)
-            left -= taken
-            ends = high if low == "0" else f"{low}, {high}"
-            lines.append(f"{INDENT * level}for {loops[i.name]} in range({ends}):")
+            ends = ends_of(i, left if level >= depth else (), known)
+            left -= ends.taken
+            rounds_of_it = range_text(*ends.texts(inside, self.rows))
+            lines.append(f"{INDENT * level}for {loops[i.name]} in range({rounds_of_it}):")
             if gemm.packing is not None and level + 1 == len(gemm.packing_rounds):
                 made = packed(gemm.packing, {each.name: loops[each.name] for each in gemm.packing_rounds}, inside)
                 lines += [f"{INDENT * (level + 1)}{row}" for row in made]
@@ -146,57 +143,20 @@ class Products:
         written = {name for place in gemm.out.subscripts for name in place.indices}
         if own is None or own.name in written or len(gemm.packing_rounds) > len(outer):
             return None
-        known = {*rounds, *(i.name for i in gemm.batch[:-1])}
-        lows, highs, taken = ends_of(own, gemm.equation.guards, known)
-        ranges = ranges_of(gemm.batch[:-1])
-        if not all(ranges.nonnegative(high - low) for low, high in product(lows, highs)):
+        ends = ends_of(own, gemm.equation.guards, {*rounds, *(i.name for i in gemm.batch[:-1])})
+        inside = ends.in_order(ranges_of(gemm.batch[:-1]))
+        if not inside or any(own.name in guard.value.indices for guard in {*gemm.equation.guards} - ends.taken):
             return None
-        low, high, _ = narrowed(own, gemm.equation.guards, known, around, self.rows)
-        if any(own.name in guard.value.indices for guard in gemm.equation.guards if guard not in taken):
-            return None
-        ends = "" if re.fullmatch(r"\w+", low) and re.fullmatch(r"\w+", high) else f"{low}, {high}"
-        if ends:
+        low, high = ends.texts(around, self.rows)
+        made = "" if re.fullmatch(r"\w+", low) and re.fullmatch(r"\w+", high) else f"{low}, {high}"
+        if made:
             low, high = "begin", "end"
-        operands = [self.stacked(part, gemm, own, (low, high), around) for part in (gemm.a, gemm.b)]
+        operands = []
+        for operand in (gemm.a, gemm.b):
+            name = self.names.of(self.program.root_of(operand.tensor))
+            operands.append(lying(operand, gemm, self.program).stack(name, own, (low, high), around))
         first, second = operands
-        return _Stack([first, second], ends, taken) if first is not None and second is not None else None
-
-    def stacked(self, operand: Operand, gemm: Gemm, own: Index, ends: tuple[str, str],
-                around: Surroundings) -> str | None:  # fmt: skip
-        """The array as a stack of matrices, for the values of an index in this range; None where it lies otherwise."""
-        buffer = self.program.buffers.get(operand.tensor)
-        extents = self.program.graph.tensors[operand.tensor].extents
-        stored = tuple(range(len(extents))) if buffer is None else buffer.axes
-        text = self.names.of(buffer.shares if buffer and buffer.shares else operand.tensor)
-        inner, window = {*operand.rows, *operand.columns}, operand.window
-        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
-        axes = [(operand.subscripts[at], extents[at]) for at in stored]
-        parts = list(_merged(axes, groups if window is None else ()))
-        at = len(parts) - 3 if window is None else stored.index(window.axis) - 1
-        if at < 0 or any(len(part) > 1 or inner & set(part[0][0].indices) for part in parts[: at + 1]):
-            return None
-        indices = {i.name: i for i in gemm.equation.indices}
-        if any(each.within in inner for each in blocks_of(operand.subscripts, extents, indices)):
-            return None
-        place = parts[at][0][0]
-        if place.coefficient(own.name) != ONE or any(own.name in part[0][0].indices for part in parts[:at]):
-            return None
-        before = [index_text(part[0][0], around) for part in parts[:at]]
-        text += f"[{', '.join(before)}]" if before else ""
-        rest = place - index(own.name)
-        low, high = (_moved(end, rest, around) for end in ends)
-        if (low, high) != ("0", index_text(parts[at][0][1], around)):
-            text = f"rows({text}, {low}, {high})"
-        if window is not None:
-            sizes, offset = _sizes_of_windows(operand, window, gemm, around)
-            if offset.terms:
-                return None
-            text = f"windows_of_each({text}, {sizes})"
-        elif any(len(group) > 1 for group in groups):
-            count = ends[1] if ends[0] == "0" else f"{ends[1]} - {ends[0]}"
-            shape = (count, *(index_text(_product_of(part), around) for part in parts[-2:]))
-            text = f"view({text}, 0, {shape_text(shape)})"
-        return f"turned_each({text})" if operand.transposed else text
+        return _Stack([first, second], made, ends.taken) if first is not None and second is not None else None
 
     def part(self, gemm: Gemm, around: Surroundings, offset: int) -> list[str]:
         """A product of which only those rows are made that begin in a range of the parameters.
@@ -205,7 +165,7 @@ class Products:
             offset: where the result lies among them.
         """
         extents = {i.name: i.extent for i in gemm.equation.indices}
-        count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
+        count, width = (size_of(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
         a, b, out = (self.matrix(part, gemm, around, alone=True) for part in (gemm.a, gemm.b, gemm.out))
         ends = ", ".join(RANGE.values())
         return [
@@ -221,7 +181,7 @@ class Products:
             offset: where the result lies among the parameters.
         """
         extents = {i.name: i.extent for i in gemm.equation.indices}
-        count, width = (_size(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
+        count, width = (size_of(map(extents.__getitem__, group)) for group in (gemm.out.rows, gemm.out.columns))
         a, b = (self.matrix(part, gemm, around, alone=True) for part in (gemm.a, gemm.b))
         some = max(STEPPED_NUMBERS // (width.constant or 1) // LEAST_ROWS * LEAST_ROWS, STEPPED_ROWS)
         low = f"{offset} + " if offset else ""
@@ -246,7 +206,7 @@ class Products:
         """
         extents = {i.name: i.extent for i in gemm.equation.indices}
         first, _ = RANGE
-        offset = _size([dim(first), *(extents[name] for name in gemm.a.rows[1:])])
+        offset = size_of([dim(first), *(extents[name] for name in gemm.a.rows[1:])])
         plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
         if joint is not None:
             a = self.matrix(gemm.a, gemm, joint.of_all(around), alone=True, every=True)
@@ -268,102 +228,22 @@ class Products:
             block = block_of(place, extent, indices)
             whole = ":".join(RANGE.values()) if extent == self.rows else ":"
             if block and block.number not in inner and block.within in inner:
-                cuts.append(" : ".join(_ends(block, around)))
+                cuts.append(" : ".join(block_ends(block, around)))
             else:
                 cuts.append(whole if inner & set(place.indices) else index_text(place, around))
-        return f"{self.names.of(buffer.shares or buffer.tensor)}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
+        return f"{self.names.of(self.program.root_of(buffer.tensor))}[{stretch(cuts)}] = {zero(buffer.kind, around)}"
 
     def matrix(self, operand: Operand, gemm: Gemm, around: Surroundings, alone: bool, every: bool = False) -> str:
         """The array as a matrix; `alone` where there are no loops around the product, `every` where it is the one with
         the rows of all workers."""
-        buffer = self.program.buffers.get(operand.tensor)
-        extents = self.program.graph.tensors[operand.tensor].extents
-        stored = tuple(range(len(extents))) if buffer is None else buffer.axes
-        root = buffer.shares if buffer and buffer.shares else operand.tensor
-        name = self.names.of(rows_name(root) if every else root)
+        root = self.program.root_of(operand.tensor)
+        name, lies = self.names.of(rows_name(root) if every else root), lying(operand, gemm, self.program)
         if not alone or operand.window is not None:
-            return self.operand(name, operand, gemm, stored, around)
-        kind = (operand.subscripts, operand.rows, operand.columns, operand.transposed, stored, extents, every)
+            return lies.matrix(name, self.rows, around)
+        kind = (lies.axes, operand.rows, operand.columns, operand.transposed, every)
         if kind not in self.known:
-            self.known[kind] = self.operand(ARRAY, operand, gemm, stored, around)
+            self.known[kind] = lies.matrix(ARRAY, self.rows, around)
         return self.known[kind].replace(ARRAY, name)
-
-    def operand(self, text: str, operand: Operand, gemm: Gemm, stored: tuple[int, ...], around: Surroundings) -> str:
-        """The array of this name as a matrix: groups of axes merged, batch indices and places put in, turned where it
-        lies so."""
-        tensor = self.program.graph.tensors[operand.tensor]
-        if operand.window is not None:
-            return self.windows(text, operand, gemm, stored, around)
-        groups = (operand.columns, operand.rows) if operand.transposed else (operand.rows, operand.columns)
-        inner = {*operand.rows, *operand.columns}
-        axes = [(operand.subscripts[at], tensor.extents[at]) for at in stored]
-        apart = _with_turns_apart(axes, {i.name: i for i in gemm.equation.indices if i.name in inner})
-        in_turns, axes = apart != axes, apart
-        parts = list(_merged(axes, groups))
-        cut = self.rows is not None and axes[0][0].bare in inner and axes[0][1] == self.rows
-        leading = all(len(part) == 1 and inner.isdisjoint(part[0][0].indices) for part in parts[:-2])
-        first, last = map(dim, RANGE)
-        plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
-        ends = [first, last]
-        if in_turns or (any(len(group) > 1 for group in groups) and not leading):
-            ends = [end * _product_of(parts[0][1:]) for end in ends]
-            shape = [index_text(_product_of(part), around) for part in parts]
-            text = f"view({text}, 0, {shape_text(shape)})"
-            groups = (groups[0][:1], groups[1][:1])
-        places = [index_text(part[0][0], around) if inner.isdisjoint(part[0][0].indices) else ":" for part in parts]
-        if cut:
-            cuts = [index_text(end, plain) for end in ends]
-            places[0] = (":" if cuts == [*RANGE.values()] else " : ").join(cuts)
-        while places and places[-1] == ":":
-            places.pop()
-        if cut and len(places) == 1:
-            text = f"rows({text}, {', '.join(cuts)})"
-        elif places:
-            text += f"[{', '.join(places)}]"
-        if any(len(group) > 1 for group in groups):
-            sizes = [_product_of(part) for part in parts[-2:]]
-            if cut:
-                sizes[0] = _product_of([(parts[0][0][0], last - first), *parts[0][1:]])
-            text = f"view({text}, 0, {shape_text(index_text(size, plain) for size in sizes)})"
-        text = self.in_block(text, operand, gemm, around)
-        return f"{text}.T" if operand.transposed else text
-
-    def in_block(self, text: str, operand: Operand, gemm: Gemm, around: Surroundings) -> str:
-        """Of a matrix, as it lies, the rows or the columns that are the block of an axis."""
-        tensor = self.program.graph.tensors[operand.tensor]
-        indices = {i.name: i for i in gemm.equation.indices}
-        for block in blocks_of(operand.subscripts, tensor.extents, indices):
-            if block.within in {*operand.rows, *operand.columns}:
-                cut = "columns_of" if (block.within in operand.columns) != operand.transposed else "rows"
-                text = f"{cut}({text}, {', '.join(_ends(block, around))})"
-        return text
-
-    def windows(self, text: str, operand: Operand, gemm: Gemm, stored: Collection[int], around: Surroundings) -> str:
-        """The array as a matrix whose rows, or columns, are windows along an axis."""
-        assert operand.window is not None
-        sizes, offset = _sizes_of_windows(operand, operand.window, gemm, around)
-        places = [index_text(operand.subscripts[at], around) for at in stored if at < operand.window.axis]
-        places += [f"{index_text(offset, around)}:"] if offset.terms else []
-        text += f"[{', '.join(places)}]" if places else ""
-        return f"windows({text}, {sizes})" + (".T" if operand.transposed else "")
-
-
-def _sizes_of_windows(operand: Operand, window: Window, gemm: Gemm, around: Surroundings) -> tuple[str, IndexExpr]:
-    """How many windows there are, how far from each other, and how wide; and where along the axis they begin."""
-    extents = {i.name: i.extent for i in gemm.equation.indices}
-    place = operand.subscripts[window.axis]
-    step = place.coefficient(window.outer)
-    assert step is not None
-    sizes = (extents[window.outer], step, extents[window.inner])
-    offset = place - step * index(window.outer) - index(window.inner)
-    return ", ".join(index_text(size, around) for size in sizes), offset
-
-
-def _moved(end: str, rest: IndexExpr, around: Surroundings) -> str:
-    """An end of a range, so much further on."""
-    if not rest.terms:
-        return end
-    return index_text(rest, around) if end == "0" else f"{index_text(rest, around)} + {end}"
 
 
 def _covering_loops(gemm: Gemm, graph: Graph) -> int:
@@ -377,40 +257,6 @@ def _covering_loops(gemm: Gemm, graph: Graph) -> int:
         if i.low.terms or (i.high != extents.get(i.name) and i.name not in blocks):
             return depth
     return len(gemm.batch)
-
-
-def _ends(block: Block, around: Surroundings) -> tuple[str, str]:
-    return index_text(block.begin, around), index_text(block.end, around)
-
-
-def _with_turns_apart(axes: Iterable[_Axis], inner: Mapping[str, Index]) -> list[_Axis]:
-    """The axes, each with its extent; one of which a product writes a turn, as its rounds and the places in a round."""
-    apart: list[_Axis] = []
-    for place, extent in axes:
-        turn = turn_of(place, extent, inner) if inner.keys() & set(place.indices) else None
-        if turn is None:
-            apart.append((place, extent))
-        else:
-            apart += [(index(turn.index), inner[turn.index].extent), (number(turn.first), number(turn.step))]
-    return apart
-
-
-def _merged(axes: list[_Axis], groups: tuple[tuple[str, ...], ...]) -> Iterator[list[_Axis]]:
-    """The axes, each with its extent, those of a group together."""
-    left = list(axes)
-    while left:
-        group = next((g for g in groups if not set(g).isdisjoint(left[0][0].indices)), ())
-        count = max(len(group), 1)
-        yield left[:count]
-        left = left[count:]
-
-
-def _size(extents: Iterable[IndexExpr]) -> IndexExpr:
-    return math.prod(extents, start=ONE)
-
-
-def _product_of(part: list[_Axis]) -> IndexExpr:
-    return _size(extent for _, extent in part)
 
 
 def product_text(gemm: Gemm, names: Names) -> str:

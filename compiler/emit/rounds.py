@@ -1,6 +1,8 @@
 """Sequential loops and conditions as text: what kernels and the functions that call them write alike."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 from gradc.graph.index import IndexExpr, index
@@ -38,8 +40,6 @@ def guard_text(guard: Guard, around: Surroundings) -> str:
     below = above - guard.value
     if guard.relation is not Relation.AT_LEAST:
         return f"{index_text(above, around)} {guard.relation.value} {index_text(below, around)}"
-    if ((), -1) in guard.value.terms and (below - 1).constant is not None:
-        return f"{index_text(above, around)} > {index_text(below - 1, around)}"
     if ((), -1) in guard.value.terms:
         return f"{index_text(above, around)} > {index_text(below - 1, around)}"
     if above.constant is not None:
@@ -47,30 +47,45 @@ def guard_text(guard: Guard, around: Surroundings) -> str:
     return f"{index_text(above, around)} >= {index_text(below, around)}"
 
 
-def narrowed(loop: Index, guards: Iterable[Guard], known: Collection[str],
-             around: Surroundings, rows: IndexExpr | None = None) -> tuple[str, str, frozenset[Guard]]:  # fmt: skip
-    """The ends of a loop over an index, with those guards put into them that say where it begins and ends, given the
-    indices that are known there: `i + u >= 1` lets u begin at 1 - i. Along `rows` it goes through a range of them."""
-    lows, highs, taken = ends_of(loop, guards, known)
-    cut = not loop.low.terms and loop.high == rows
-    free = Ranges()
-    if not cut:
-        lows = [a for a in dict.fromkeys(lows) if not any(b != a and free.nonnegative(b - a) for b in lows)]
-        highs = [a for a in dict.fromkeys(highs) if not any(b != a and free.nonnegative(a - b) for b in highs)]
-    low, high = ([index_text(end, around) for end in dict.fromkeys(ends)] for ends in (lows, highs))
-    if cut:
-        low[0], high[0] = RANGE.values()
-    return (
-        low[0] if len(low) == 1 else f"max({', '.join(low)})",
-        high[0] if len(high) == 1 else f"min({', '.join(high)})",
-        taken,
-    )
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a loop can begin and end.
+
+    Attributes:
+        loop: its index.
+        lows: it begins at the greatest of them.
+        highs: it ends before the least of them.
+        taken: the guards that are in these.
+    """
+
+    loop: Index
+    lows: tuple[IndexExpr, ...]
+    highs: tuple[IndexExpr, ...]
+    taken: frozenset[Guard]
+
+    def in_order(self, ranges: Ranges) -> bool:
+        """Whether it never ends before it begins."""
+        return all(ranges.nonnegative(high - low) for low, high in product(self.lows, self.highs))
+
+    def texts(self, around: Surroundings, rows: IndexExpr | None = None) -> tuple[str, str]:
+        """The two ends as text. Along `rows` it goes through a range of them."""
+        lows, highs, free = self.lows, self.highs, Ranges()
+        cut = not self.loop.low.terms and self.loop.high == rows
+        if not cut:
+            lows = tuple(a for a in lows if not any(b != a and free.nonnegative(b - a) for b in lows))
+            highs = tuple(a for a in highs if not any(b != a and free.nonnegative(a - b) for b in highs))
+        low, high = ([index_text(end, around) for end in ends] for ends in (lows, highs))
+        if cut:
+            low[0], high[0] = RANGE.values()
+        return (
+            low[0] if len(low) == 1 else f"max({', '.join(low)})",
+            high[0] if len(high) == 1 else f"min({', '.join(high)})",
+        )
 
 
-def ends_of(loop: Index, guards: Iterable[Guard], known: Collection[str]) -> tuple[
-    list[IndexExpr], list[IndexExpr], frozenset[Guard]
-]:  # fmt: skip
-    """Where a loop can begin and end, by its range and by guards, and which those are."""
+def ends_of(loop: Index, guards: Iterable[Guard], known: Collection[str]) -> Ends:
+    """Where a loop over an index can begin and end, by its range and by those guards that say so, given the indices
+    that are known there: `i + u >= 1` lets u begin at 1 - i."""
     lows, highs, taken = [loop.low], [loop.high], set()
     for guard in sorted(guards, key=str):
         factor = guard.value.coefficient(loop.name)
@@ -85,7 +100,12 @@ def ends_of(loop: Index, guards: Iterable[Guard], known: Collection[str]) -> tup
             lows.append(-(rest // factor))
         else:
             highs.append(rest // -factor + 1)
-    return lows, highs, frozenset(taken)
+    return Ends(loop, tuple(dict.fromkeys(lows)), tuple(dict.fromkeys(highs)), frozenset(taken))
+
+
+def range_text(low: str, high: str) -> str:
+    """What `range` is called with."""
+    return high if low == "0" else f"{low}, {high}"
 
 
 def round_of(name: str) -> str:

@@ -387,6 +387,11 @@ class Program:
     work: Mapping[Space, IndexExpr]
     in_shards: bool = False
 
+    def root_of(self, tensor: str) -> str:
+        """The tensor in whose place a tensor lies: as a rule its own."""
+        buffer = self.buffers.get(tensor)
+        return (buffer and buffer.shares) or tensor
+
 
 def equations_of(step: Step) -> tuple[Equation, ...]:
     """The equations that a step computes, in the order in which they stand."""

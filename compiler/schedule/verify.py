@@ -18,7 +18,7 @@ from gradc.graph.verify import verify as verify_graph
 from .matrices import used_in
 from .program import Gemm, Operand, Program, Sequential, Step, block_of, plain_steps, turn_of
 from .runs import Run, Runs, Subscripts, runs_of, shared_loops
-from .verify_memory import root_of, verify_memory
+from .verify_memory import verify_memory
 
 
 def verify_program(program: Program, preconditions: Iterable[IndexExpr] = ()) -> None:
@@ -156,7 +156,7 @@ def _product(gemm: Gemm, program: Program) -> None:
         raise InternalError(f"{describe(gemm.equation)}: rows and columns that do not fit")
     if set(gemm.a.columns) != {index.name for index in gemm.equation.reduced} - batch:
         raise InternalError(f"{describe(gemm.equation)}: it sums over {', '.join(gemm.a.columns)}")
-    if root_of(gemm.out.tensor, program) in (root_of(gemm.a.tensor, program), root_of(gemm.b.tensor, program)):
+    if program.root_of(gemm.out.tensor) in map(program.root_of, (gemm.a.tensor, gemm.b.tensor)):
         raise InternalError(f"{describe(gemm.equation)}: the product lies in the place of an operand")
 
 

@@ -104,7 +104,7 @@ class _Check:
         """Tensors in one place follow one another; those alive at the same time lie apart."""
         lying: dict[str, list[str]] = {}
         for name in self.program.buffers:
-            lying.setdefault(root_of(name, self.program), []).append(name)
+            lying.setdefault(self.program.root_of(name), []).append(name)
         for root, names in lying.items():
             leaf = [root] if self.graph.tensors[root].role is not None else []
             for old, new in pairwise([*leaf, *sorted(names, key=lambda name: self.runs.writers[name][0].order)]):
@@ -145,12 +145,6 @@ class _Check:
             return False
         same_loops = run.step == writer.step and run.place[:-1] == writer.place[:-1] and run.order <= writer.order
         return same_loops and all(place == writer.equation.write for place in run.touches(old))
-
-
-def root_of(name: str, program: Program) -> str:
-    """The tensor in whose place a tensor lies."""
-    buffer = program.buffers.get(name)
-    return buffer.shares if buffer is not None and buffer.shares else name
 
 
 def size_of(buffer: Buffer) -> IndexExpr:
