@@ -28,20 +28,28 @@ optimize adam(lr = 1e-2)
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """The module after a step, and the libraries that machine code was made of for it."""
+    """The module after a step, the libraries that machine code was made of for it, and what was written for LLVM of
+    the functions that entries call."""
     translated, finish = [], JITCodeLibrary._finalize_specific
+    written, take = [], JITCodeLibrary.add_ir_module
 
     def noted(library):
         translated.append(library)
         finish(library)
 
+    def told(library, module):
+        if type(library).__name__ == "Part":
+            written.append(str(module))
+        take(library, module)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JITCodeLibrary, "_finalize_specific", noted)
+        patch.setattr(JITCodeLibrary, "add_ir_module", told)
         module = load_compiled(pipeline.emit(MODEL, file="small.grad"), tmp_path_factory.mktemp("compiled"))
         x = np.random.default_rng(0).normal(size=(8, 24)).astype(np.float32)
         params = module.init(seed=0)
         module.train_step(params, module.init_state(params), x, x)
-    return module, translated
+    return module, translated, written
 
 
 def functions_of(module):
@@ -57,7 +65,7 @@ def kernels_of(module):
 
 
 def test_a_kernel_is_in_its_entry_once_and_nobody_elses(compiled):
-    module, _ = compiled
+    module, *_ = compiled
     found = functions_of(module)
     assert sorted(name for name, _ in found) == sorted(name for name in set(kernels_of(module)) & calls_of(module))
     assert all(text.startswith("define internal") for _, text in found)
@@ -65,7 +73,7 @@ def test_a_kernel_is_in_its_entry_once_and_nobody_elses(compiled):
 
 def test_what_is_made_for_an_entry_has_a_name_of_its_own(compiled):
     """Code that is linked later finds functions by their names, also those that no one else should call."""
-    module, _ = compiled
+    module, *_ = compiled
     (text,) = module.step_entry.inspect_llvm().values()
     names = re.findall(r'^define internal [^@]*@"?([^"(]+)', text, flags=re.MULTILINE)
     assert any(name.startswith("tile.") for name in names)
@@ -78,7 +86,7 @@ def calls_of(module):
 
 
 def test_kernels_have_vectors(compiled):
-    module, _ = compiled
+    module, *_ = compiled
     assert all(re.search(r"<\d+ x float>", text) for _, text in functions_of(module))
 
 
@@ -129,10 +137,27 @@ def test_powers_of_two_are_the_processors(tmp_path, monkeypatch, dtype, by_bits)
 
 
 def test_no_kernel_is_translated_alone(compiled):
-    module, translated = compiled
+    module, translated, _ = compiled
     names = [library.name for library in translated]
     assert any("step_entry" in name for name in names)
     assert not set(names) & {*kernels_of(module), "differentiate", "update", "parts"}
+
+
+def test_what_entries_call_raises_nothing(compiled):
+    """Callers do not look whether it has."""
+    _, _, written = compiled
+    assert len(written) > 8
+    returned = {code for text in written for code in re.findall(r"\bret i32 (\S+)", text)}
+    assert returned == {"0"}
+    assert not any(re.search(r"= (alloca|load) .*excinfo", text) for text in written)
+
+
+def test_arrays_are_put_together_only_where_they_are_read(compiled):
+    *_, written = compiled
+    functions = [each for text in written for each in re.findall(r"^define .*?^}", text, re.MULTILINE | re.DOTALL)]
+    made = [(each, name) for each in functions for name in re.findall(r"(%\S+) = insertvalue", each)]
+    assert made
+    assert all(len(re.findall(rf"{re.escape(name)}(?=[,\s])", each)) > 1 for each, name in made)
 
 
 def test_numbas_own_level_is_as_it_was(compiled):

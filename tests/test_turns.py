@@ -101,7 +101,7 @@ def test_turns_that_are_not_equally_long_are_no_products_of_their_own():
 
 def test_the_module_says_which_turn():
     code = emit(UP.format(size=8, kernel=2, stride=2, padding="valid"))
-    assert "view(h_y, 0, (batch, 16, 8, 2, 8))[b, 2 * i + 1, :, 0]" in code
+    assert "columns_of(view(h_y, 0, (batch, 16, 8, 16))[b, 2 * i + 1], 0, 8)" in code
 
 
 @pytest.mark.parametrize(

@@ -118,18 +118,25 @@ class Lying:
         leading = all(len(part) == 1 and inner.isdisjoint(part[0][0].indices) for part in parts[:-2])
         first, last = map(dim, RANGE)
         plain = replace(around, name=lambda text: RANGE.get(text) or around.name(text))
-        ends = [first, last]
+        ends, block = [first, last], None
         if in_turns or (merged and not leading):
+            (at, count), *_ = parts[-2]
+            if at.constant is not None:  # a place between the two axes: there is a block of columns
+                width = _product_of(parts[-1])
+                block = (at * width, (at + 1) * width) if count != ONE else None
+                parts[-2:] = [[*parts[-2], *parts[-1]]]
             ends = [end * _product_of(parts[0][1:]) for end in ends]
             shape = [index_text(_product_of(part), around) for part in parts]
             text, merged = f"view({text}, 0, {shape_text(shape)})", False
-        places = [index_text(part[0][0], around) if inner.isdisjoint(part[0][0].indices) else ":" for part in parts]
+        places = [index_text(part[0][0], around) if inner.isdisjoint(part[-1][0].indices) else ":" for part in parts]
         if cut:
             cuts = [index_text(end, plain) for end in ends]
             places[0] = (":" if cuts == [*RANGE.values()] else " : ").join(cuts)
         while places and places[-1] == ":":
             places.pop()
         text = f"rows({text}, {', '.join(cuts)})" if cut and len(places) == 1 else _at(text, places)
+        if block:
+            return f"columns_of({text}, {', '.join(index_text(end, around) for end in block)})"
         if not merged:
             return text
         sizes = [_product_of(part) for part in parts[-2:]]

@@ -121,12 +121,18 @@ def imports(calls: Iterable[str], dtype: str, is_cut: bool) -> tuple[str, ...]:
         module, _, imported = line.partition(" import ")
         names.setdefault(module, set()).update(imported.split(", ") if imported else ())
     rows = {
-        module: f"{module} import {', '.join(sorted(parts))}" if parts else module for module, parts in names.items()
+        module: f"{module} import {', '.join(sorted(parts, key=_in_imports))}" if parts else module
+        for module, parts in names.items()
     }
     own = [module for module in rows if module.split()[1].partition(".")[0] in sys.stdlib_module_names]
     others = [row for module, row in rows.items() if module not in own]
     optional = OPTIONAL_IMPORTS if is_cut else ()
     return (*(rows[module] for module in own), "", "import numpy as np", *others, *optional)
+
+
+def _in_imports(name: str) -> tuple[bool, str]:
+    """Where a name stands among those that are imported from one module: classes before functions."""
+    return name.islower(), name.lower()
 
 
 def constants(text: str, real: str) -> tuple[str, ...]:

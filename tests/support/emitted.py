@@ -113,9 +113,11 @@ NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
     "numba.core": SimpleNamespace(cgutils=None, config=None),
     "numba.core.analysis": SimpleNamespace(compute_cfg_from_blocks=None, compute_use_defs=None),
+    "numba.core.callconv": SimpleNamespace(CPUCallConv=object, Status=None),
     "numba.core.codegen": SimpleNamespace(JITCodeLibrary=object),
     "numba.core.compiler": SimpleNamespace(Compiler=object),
     "numba.core.compiler_machinery": SimpleNamespace(register_pass=lambda **_: _same),
+    "numba.core.cpu": SimpleNamespace(CPUContext=object),
     "numba.core.lowering": SimpleNamespace(Lower=object),
     "numba.core.ir": SimpleNamespace(Assign=None),
     "numba.core.ir_utils": SimpleNamespace(build_definitions=None),
@@ -128,8 +130,8 @@ NUMBA = {
     ),
     "numba.np.numpy_support": SimpleNamespace(as_dtype=None),
     "llvmlite": SimpleNamespace(ir=None, binding=None),
-    "llvmlite.ir": SimpleNamespace(Constant=None, IRBuilder=object),
-    "llvmlite.ir.instructions": SimpleNamespace(InsertValue=None),
+    "llvmlite.ir": SimpleNamespace(Constant=_lowered, IntType=_lowered, IRBuilder=object),
+    "llvmlite.ir.instructions": SimpleNamespace(InsertValue=None, PhiInstr=None),
     "llvmlite.binding": SimpleNamespace(add_symbol=_lowered, get_host_cpu_features=dict),
 }
 

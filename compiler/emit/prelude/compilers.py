@@ -8,17 +8,21 @@ steps of 0, for where each variable is last needed. A first step took twice as l
 # mypy: ignore-errors
 import operator
 from collections import Counter
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, reduce
+from itertools import chain
 
 from llvmlite import binding
-from llvmlite.ir import Constant, IRBuilder
-from llvmlite.ir.instructions import InsertValue
+from llvmlite.ir import Constant, IntType, IRBuilder
+from llvmlite.ir.instructions import InsertValue, PhiInstr
 from numba import types
 from numba.core import cgutils, config
 from numba.core.analysis import compute_cfg_from_blocks, compute_use_defs
+from numba.core.callconv import CPUCallConv, Status
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
+from numba.core.cpu import CPUContext
 from numba.core.ir import Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
@@ -36,6 +40,8 @@ INNER = (
     (JITCodeLibrary, "_optimize_final_module"),
     *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
     *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
+    *((CPUCallConv, name) for name in ("call_function", "_get_return_argument", "_get_excinfo_argument")),
+    *((CPUCallConv, "return_status_propagate"), (CPUContext, "call_conv")),
     *((ReconstructSSA, "_patch_locals"), (PreLowerStripPhis, "_strip_phi_nodes")),
 )
 
@@ -62,6 +68,7 @@ class Part(JITCodeLibrary):
     def add_ir_module(self, module):
         """Takes the code in. A kernel stays a function of its own, and fills whole registers."""
         for function in module.functions:
+            leave_out_unread(function)
             if not function.is_declaration and "alwaysinline" not in function.attributes:
                 function.attributes.add("noinline")
                 set.update(function.attributes, (WIDE, EXACT))
@@ -77,6 +84,19 @@ class Part(JITCodeLibrary):
 
     def _get_module_for_linking(self):
         return self._final_module
+
+
+def leave_out_unread(function):
+    """Leaves out the arrays, and other values of several parts, that are put together but only read part by part."""
+    written = [each for block in function.blocks for each in block.instructions]
+    phis = (incoming for each in written if isinstance(each, PhiInstr) for incoming, _ in each.incomings)
+    times = Counter(map(id, chain(phis, *(each.operands for each in written))))
+    for each in reversed(written):
+        if isinstance(each, InsertValue) and not times[id(each)]:
+            times.subtract(map(id, each.operands))
+    unread = {id(each) for each in written if isinstance(each, InsertValue) and not times[id(each)]}
+    for block in function.blocks:
+        block.instructions = [each for each in block.instructions if id(each) not in unread]
 
 
 class Whole(JITCodeLibrary):
@@ -147,9 +167,55 @@ def signature_of(context, function, given):
     return context.resolve_function_type(function, given, {})
 
 
+NEVER, ALWAYS = (Constant(IntType(1), truth) for truth in (0, 1))
+
+
+class Calls(CPUCallConv):
+    """How functions are called. None of these raises an exception: what Numba writes behind each call, in case it does,
+    is left out."""
+
+    def call_function(self, builder, function, kind, kinds, values, attrs=None):
+        """A call: its status, and what it returns."""
+        place = builder.place_for(self._get_return_argument(function.function_type).pointee)
+        given = self._get_arg_packer(kinds).as_arguments(builder, values)
+        code = builder.call(function, [place, self._get_excinfo_argument(builder.function), *given], attrs=attrs or ())
+        status = Status(**dict.fromkeys(Status._fields, NEVER) | {"code": code, "is_ok": ALWAYS})
+        if kind == types.none:
+            return status, self.context.get_dummy_value()
+        return status, self.context.get_returned_value(builder, kind, builder.load(place))
+
+    def return_status_propagate(self, builder, status):
+        """What is done where a call has raised an exception."""
+
+
+class Context(CPUContext):
+    """What Numba knows of the processor, with such calls."""
+
+    call_conv = property(Calls)
+
+
 class Builder(IRBuilder):
     """Writes LLVM's text. What was put into an array's or a tuple's value need not be taken out of it again, nor is the
     product of two sizes left to be found."""
+
+    def __init__(self, block):
+        super().__init__(block)
+        self.places = {}
+
+    def place_for(self, kind):
+        """Where calls leave what they return of this type, from where it is taken at once."""
+        if kind not in self.places:
+            self.places[kind] = cgutils.alloca_once(self, kind)
+        return self.places[kind]
+
+    @contextmanager
+    def if_then(self, condition, likely=None):
+        """What is written where a condition holds."""
+        if condition is NEVER:
+            yield
+        else:
+            with super().if_then(condition, likely) as block:
+                yield block
 
     def extract_value(self, whole, place, name=""):
         """What stands at a place of a value."""
@@ -162,6 +228,9 @@ class Builder(IRBuilder):
             if wanted == there[: len(wanted)]:
                 break  # only a part of it was put in here
             made = made.aggregate
+        else:
+            if isinstance(made, Constant) and made.constant is None:  # all of it is 0
+                return Constant(reduce(lambda kind, at: kind.elements[at], wanted, made.type), None)
         return super().extract_value(whole, place, name)
 
     def mul(self, one, other, **how):
@@ -388,6 +457,7 @@ class Parts(Compiler):
         state.library = Part(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.noalias = not state.flags.forceinline  # the arrays that a kernel is given lie apart
         state.typingctx = Types(state.typingctx)
+        state.targetctx.__class__ = Context  # it is a copy for this function
         for each in pipelines:
             steps = [(step, why) for step, why in each.passes if step.name() not in self.idle]
             each.passes = [(dict(self.own).get(step, step), why) for step, why in steps]
