@@ -883,8 +883,13 @@ NONSENSE = {
         "optimizer mine(lr = 1):\n    p = p - lr * g\noptimize mine(-1/2)",
         "a learning rate is at least 0, and this is -0.5",
     ),
-    "a momentum below 0": ("optimize sgd(momentum = -1)", "def not_negative(x)"),
+    "a momentum below 0": ("optimize sgd(momentum = -1)", "error: x >= 0 does not hold"),
     "a decay below 0": ("optimize adamw(weight_decay = -1)", "def not_negative(x)"),
+    "what keeps from 0, below it": ("optimize rmsprop(eps = -1)", "here x = -1"),
+    "one's own requirement": (
+        "def above(x, least) = x / (if x > least then 1 else 0)\no = x * above(2, 3)",
+        "error: x > least does not hold",
+    ),
     "adam": ("optimize adam(beta1 = 2)", "here x = 2"),
     "adam's other": ("optimize adam(beta2 = 1)", "here x = 1"),
     "nadam": ("optimize nadam(beta1 = -1)", "here x = -1"),
@@ -932,7 +937,7 @@ def test_numbers_that_schedules_give_and_those_at_the_ends_are_taken() -> None:
 
 def test_an_error_inside_a_call_shows_the_calls_that_lead_to_it() -> None:
     text = str(error("optimize adam(beta1 = 2)"))
-    assert text.startswith("m.grad:6:10: error: a division by zero\n   6 | optimize adam(beta1 = 2)\n")
+    assert text.startswith("m.grad:6:10: error: 0 <= x < 1 does not hold\n   6 | optimize adam(beta1 = 2)\n")
     assert "in this call of adam\n     --> std/optimizers.grad\n" in text
     assert "def kept(x) = x / (if 0 <= x < 1 then 1 else 0)\n" in text
     assert "m = kept(beta1) * m + (1 - beta1) * g\n" in text

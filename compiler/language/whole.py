@@ -50,6 +50,8 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
     try:
         sample = combined([v.sample if isinstance(v, Array) else v for v in numbers], place.ranges)
     except Refused as refused:
+        if (wanted := _requirement(node)) is not None and refused.diagnostic.code == "division-by-zero":
+            refused.diagnostic = replace(refused.diagnostic, message=f"{world.text(wanted.span)} does not hold")
         if refused.diagnostic.span == span and world.in_library(node.span):
             told = meanings(world, node, place) or refused.diagnostic.help
             refused.diagnostic = replace(refused.diagnostic, span=node.span, help=told)
@@ -61,6 +63,14 @@ def by_element(function: str, values: Sequence[Value], node: syntax.Expression, 
         return combined([v.at(subscripts, ranges) if isinstance(v, Array) else v for v in numbers], ranges)
 
     return Array(axes, sample, at)
+
+
+def _requirement(node: syntax.Expression) -> syntax.Expression | None:
+    """What has to hold for `x / (if x > 0 then 1 else 0)` to be x."""
+    match node:
+        case syntax.Binary(operator="/", right=syntax.Conditional(condition=wanted, otherwise=syntax.Number(value=0))):
+            return wanted
+    return None
 
 
 def _item_by_item(function: str, values: Sequence[Value], node: syntax.Expression, world: World, place: Place) -> Value:
