@@ -282,24 +282,14 @@ def largest(values):
 
 
 @kernel
-def forward_h_embedding(h_embedding_weight, x, h_embedding, first, last):
-    """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
+def forward_h_gru_a(h_gru_bias, h_gru_a_sum_table, x, h_gru_a, first, last):
+    """h_gru_a[b, t, g, j] = h_gru_bias[g, j] + h_gru_a_sum_table[x[b, t], g, j]            text_gru.grad:13"""
     time = x.shape[1]
-    for b in range(first, last):
-        for t in range(time):
-            for u in range(32):
-                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
-
-
-@kernel
-def forward_h_gru_a(h_gru_a, h_gru_bias, first, last):
-    """h_gru_a[b, t, g, j] = h_gru_a_sum[b, t, g, j] + h_gru_bias[g, j]                     text_gru.grad:13"""
-    time = h_gru_a.shape[1]
     for b in range(first, last):
         for t in range(time):
             for g in range(3):
                 for j in range(128):
-                    h_gru_a[b, t, g, j] = h_gru_a[b, t, g, j] + h_gru_bias[g, j]
+                    h_gru_a[b, t, g, j] = h_gru_bias[g, j] + h_gru_a_sum_table[x[b, t], g, j]
 
 
 @kernel
@@ -423,7 +413,9 @@ def backward_h_gru_a(
     d_h_gru_z_exp_of,
     d_h_gru_r_exp_of,
     h_gru_r,
+    x,
     d_h_gru_bias_h,
+    d_h_gru_a_sum_table,
     d_h_gru_bias,
     d_h_gru_a,
     first,
@@ -433,21 +425,24 @@ def backward_h_gru_a(
     d_h_gru_a[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]                                      text_gru.grad:13
     d_h_gru_a[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]                                      text_gru.grad:13
     d_h_gru_bias_h[j] = Σ_b,t d_h_gru_n_tanh_of[b, t, j]*h_gru_r[b, t, j]                   text_gru.grad:13
+    d_h_gru_a_sum_table[x[b, t], g, j] += d_h_gru_a[b, t, g, j]                             text_gru.grad:13
     d_h_gru_bias[g, j] = Σ_b,t d_h_gru_a[b, t, g, j]                                        text_gru.grad:13
     """
     time = d_h_gru_n_tanh_of.shape[1]
     d_h_gru_bias_h[...] = f4(0.0)
+    d_h_gru_a_sum_table[...] = f4(0.0)
     d_h_gru_bias[...] = f4(0.0)
     for b in range(first, last):
         for t in range(time):
             for j in range(128):
-                d_h_gru_a[b, t, 2, j] = d_h_gru_n_tanh_of[b, t, j]
-                d_h_gru_a[b, t, 1, j] = -d_h_gru_z_exp_of[b, t, j]
-                d_h_gru_a[b, t, 0, j] = -d_h_gru_r_exp_of[b, t, j]
+                d_h_gru_a[2, j] = d_h_gru_n_tanh_of[b, t, j]
+                d_h_gru_a[1, j] = -d_h_gru_z_exp_of[b, t, j]
+                d_h_gru_a[0, j] = -d_h_gru_r_exp_of[b, t, j]
                 d_h_gru_bias_h[j] += d_h_gru_n_tanh_of[b, t, j] * h_gru_r[b, t, j]
             for g in range(3):
                 for j in range(128):
-                    d_h_gru_bias[g, j] += d_h_gru_a[b, t, g, j]
+                    d_h_gru_a_sum_table[x[b, t], g, j] += d_h_gru_a[g, j]
+                    d_h_gru_bias[g, j] += d_h_gru_a[g, j]
 
 
 @kernel
@@ -471,17 +466,6 @@ def backward_h_gru_wh_factor(h, d_h_gru_s, d_h_gru_wh_factor, d_h_gru_wh_factor_
                 else:
                     for j in range(128):
                         d_h_gru_wh_factor_2[b, t, g, j] = f4(0.0)
-
-
-@kernel
-def backward_h_embedding_weight(x, d_h_embedding, d_h_embedding_weight, first, last):
-    """d_h_embedding_weight[x[b, t], u] += d_h_embedding[b, t, u]                           text_gru.grad:13"""
-    time = x.shape[1]
-    d_h_embedding_weight[...] = f4(0.0)
-    for b in range(first, last):
-        for t in range(time):
-            for u in range(32):
-                d_h_embedding_weight[x[b, t], u] += d_h_embedding[b, t, u]
 
 
 @kernel
@@ -529,26 +513,15 @@ def adam(g, m, v, p, t, clip_scale):
 
 
 @kernel
-def predict_h_embedding(h_embedding_weight, x, h_embedding):
-    """h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]                                text_gru.grad:13"""
+def predict_h_gru_a(h_gru_bias, h_gru_a_sum_table, x, h_gru_a):
+    """h_gru_a[b, t, g, j] = h_gru_bias[g, j] + h_gru_a_sum_table[x[b, t], g, j]            text_gru.grad:13"""
     batch = x.shape[0]
     time = x.shape[1]
     for b in range(batch):
         for t in range(time):
-            for u in range(32):
-                h_embedding[b, t, u] = h_embedding_weight[x[b, t], u]
-
-
-@kernel
-def predict_h_gru_a(h_gru_a, h_gru_bias):
-    """h_gru_a[b, t, g, j] = h_gru_a_sum[b, t, g, j] + h_gru_bias[g, j]                     text_gru.grad:13"""
-    batch = h_gru_a.shape[0]
-    time = h_gru_a.shape[1]
-    for b in range(batch):
-        for t in range(time):
             for g in range(3):
                 for j in range(128):
-                    h_gru_a[b, t, g, j] = h_gru_a[b, t, g, j] + h_gru_bias[g, j]
+                    h_gru_a[b, t, g, j] = h_gru_bias[g, j] + h_gru_a_sum_table[x[b, t], g, j]
 
 
 @kernel
@@ -661,7 +634,7 @@ def first_outside(values, size):
 
 
 @inlined
-def over_rows(params, d_params, first, last, work, x, y):
+def over_rows(params, d_params, first, last, team, work, x, y):
     """One forward and one backward pass over the rows first .. last - 1: fills d_params with their share,
     returns what they add to the sums.
     """
@@ -677,37 +650,31 @@ def over_rows(params, d_params, first, last, work, x, y):
         d_logits_weight,
         d_logits_bias,
     ) = parts(d_params)
-    h_embedding = view(work, 0, (batch, time, 32))  # kept for d_h_gru_wx
-    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
-    h_gru_s = view(work, 416 * batch * time, (batch, time, 3, 128))  # kept for d_h_gru_r
-    h_gru_r = view(work, 800 * batch * time, (batch, time, 128))  # kept for d_h_gru_s and d_h_gru_r_exp_of
-    h_gru_z = view(work, 928 * batch * time, (batch, time, 128))  # kept for d_h and d_h_gru_n
-    h_gru_n = view(work, 1056 * batch * time, (batch, time, 128))  # kept for d_h_gru_z and d_h_gru_n_tanh_of
-    h = view(work, 1184 * batch * time, (batch, time, 128))  # kept for d_h_gru_z and d_logits_weight
-    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
-    logits = view(work, 1312 * batch * time, (64,))
-    logits_exp = view(work, 1312 * batch * time + 64, (64,))
-    d_logits = view(work, 1312 * batch * time + 128, (batch, time, 64))
-    d_h = view(work, 32 * batch * time, (batch, time, 128))
-    d_h_gru_n_tanh_of = view(work, 1376 * batch * time + 128, (batch, time, 128))
-    d_h_gru_s = view(work, 1504 * batch * time + 128, (batch, time, 3, 128))
-    d_h_gru_z_exp_of = view(work, 1888 * batch * time + 128, (batch, time, 128))
-    d_h_gru_r_exp_of = view(work, 2016 * batch * time + 128, (batch, time, 128))
-    d_h_gru_a = view(work, 416 * batch * time, (batch, time, 3, 128))
-    d_h_gru_wh_factor = view(work, 2016 * batch * time + 128, (batch, time, 128))
-    d_h_gru_wh_factor_2 = view(work, 32 * batch * time, (batch, time, 3, 128))
-    d_h_embedding = view(work, 1312 * batch * time + 128, (batch, time, 32))
+    h_gru_a_sum_table = view(work, 0, (64, 3, 128))
+    h_gru_a = view(work, 24576, (batch, time, 3, 128))
+    h_gru_s = view(work, 384 * batch * time + 24576, (batch, time, 3, 128))  # kept for d_h_gru_r
+    h_gru_r = view(work, 768 * batch * time + 24576, (batch, time, 128))  # kept for d_h_gru_s and d_h_gru_r_exp_of
+    h_gru_z = view(work, 896 * batch * time + 24576, (batch, time, 128))  # kept for d_h and d_h_gru_n
+    h_gru_n = view(work, 1024 * batch * time + 24576, (batch, time, 128))  # kept for d_h_gru_z and d_h_gru_n_tanh_of
+    h = view(work, 1152 * batch * time + 24576, (batch, time, 128))  # kept for d_h_gru_z and d_logits_weight
+    logits_sum = view(work, 24576, (batch, time, 64))
+    logits = view(work, 0, (64,))
+    logits_exp = view(work, 1280 * batch * time + 24576, (64,))
+    d_logits = view(work, 1280 * batch * time + 24640, (batch, time, 64))
+    d_h = view(work, 24576, (batch, time, 128))
+    d_h_gru_n_tanh_of = view(work, 1344 * batch * time + 24640, (batch, time, 128))
+    d_h_gru_s = view(work, 1472 * batch * time + 24640, (batch, time, 3, 128))
+    d_h_gru_z_exp_of = view(work, 1856 * batch * time + 24640, (batch, time, 128))
+    d_h_gru_r_exp_of = view(work, 1984 * batch * time + 24640, (batch, time, 128))
+    d_h_gru_a = view(work, 0, (3, 128))
+    d_h_gru_a_sum_table = view(work, 2112 * batch * time + 24640, (64, 3, 128))
+    d_h_gru_wh_factor = view(work, 1984 * batch * time + 24640, (batch, time, 128))
+    d_h_gru_wh_factor_2 = view(work, 384 * batch * time + 24576, (batch, time, 3, 128))
 
     # forward
-    forward_h_embedding(h_embedding_weight, x, h_embedding, first, last)
-    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
-    gemm(
-        view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)),
-        view(h_gru_wx, 0, (32, 384)),
-        view(rows(h_gru_a, first, last), 0, (last * time - first * time, 384)),
-        False,
-    )
-    forward_h_gru_a(h_gru_a, h_gru_bias, first, last)
+    # h_gru_a_sum_table[s, g, j] = Σ_i h_embedding_weight[s, i] h_gru_wx[i, g, j]
+    gemm(h_embedding_weight, view(h_gru_wx, 0, (32, 384)), view(h_gru_a_sum_table, 0, (64, 384)), False)
+    forward_h_gru_a(h_gru_bias, h_gru_a_sum_table, x, h_gru_a, first, last)
     h_gru_s[first:last, :1] = f4(0.0)
     # through t: each round reads what the one before it made
     for t in range(time):
@@ -781,7 +748,9 @@ def over_rows(params, d_params, first, last, work, x, y):
         d_h_gru_z_exp_of,
         d_h_gru_r_exp_of,
         h_gru_r,
+        x,
         d_h_gru_bias_h,
+        d_h_gru_a_sum_table,
         d_h_gru_bias,
         d_h_gru_a,
         first,
@@ -795,28 +764,27 @@ def over_rows(params, d_params, first, last, work, x, y):
         view(d_h_gru_wh, 0, (128, 384)),
         False,
     )
-    # d_h_embedding[b, t, i] = Σ_g,j d_h_gru_a[b, t, g, j] h_gru_wx[i, g, j]
-    gemm(
-        view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),
-        view(h_gru_wx, 0, (32, 384)).T,
-        view(rows(d_h_embedding, first, last), 0, (last * time - first * time, 32)),
-        False,
-    )
-    # d_h_gru_wx[i, g, j] = Σ_b,t h_embedding[b, t, i] d_h_gru_a[b, t, g, j]
-    gemm(
-        view(rows(h_embedding, first, last), 0, (last * time - first * time, 32)).T,
-        view(rows(d_h_gru_a, first, last), 0, (last * time - first * time, 384)),
-        view(d_h_gru_wx, 0, (32, 384)),
-        False,
-    )
-    backward_h_embedding_weight(x, d_h_embedding, d_h_embedding_weight, first, last)
+    add_up(d_h_gru_a_sum_table, team)  # d_h_gru_a_sum_table, of the rows of all
+    d_h_embedding_weight[...] = 0.0
+    d_h_gru_wx[...] = 0.0
     return (loss_sum,)
 
 
 @inlined
-def of_sums(d_params, batch, time, loss_sum):
+def of_sums(params, d_params, work, batch, time, loss_sum):
     """The loss, of the sums over all rows."""
+    h_embedding_weight, h_gru_wx, _, _, _, _, _ = parts(params)
+    d_h_embedding_weight, d_h_gru_wx, _, _, _, _, _ = parts(d_params)
+    d_h_gru_a_sum_table = view(work, 2112 * batch * time + 24640, (64, 3, 128))
+
+    # forward
     loss = loss_sum / (batch * time)
+
+    # backward
+    # d_h_embedding_weight[s, i] = Σ_g,j d_h_gru_a_sum_table[s, g, j] h_gru_wx[i, g, j]
+    gemm(view(d_h_gru_a_sum_table, 0, (64, 384)), view(h_gru_wx, 0, (32, 384)).T, d_h_embedding_weight, False)
+    # d_h_gru_wx[i, g, j] = Σ_s h_embedding_weight[s, i] d_h_gru_a_sum_table[s, g, j]
+    gemm(h_embedding_weight.T, view(d_h_gru_a_sum_table, 0, (64, 384)), view(d_h_gru_wx, 0, (32, 384)), False)
     return loss
 
 
@@ -833,14 +801,14 @@ def differentiate(params, shares, team, work, x, y):
     for shard in range(from_shard, to_shard):
         first, last = batch * shard // shards, batch * (shard + 1) // shards
         d_params = view(shares, 72256 * shard, (72256,))
-        (loss_sum,) = over_rows(params, d_params, first, last, work, x, y)
+        (loss_sum,) = over_rows(params, d_params, first, last, team, work, x, y)
         put_up(loss_sum, 0, shard, team)
     d_params = view(shares, 0, (72256,))
     meet(worker, turns)
     loss_sum = f4(added_up(0, team))
     loss = 0.0
     if worker == 0 and not is_left(turns):
-        loss = of_sums(d_params, batch, time, loss_sum)
+        loss = of_sums(params, d_params, work, batch, time, loss_sum)
     loss = joined(loss, team)
     for shard in range(from_shard, to_shard):
         begin, end = 72256 * shard // shards, 72256 * (shard + 1) // shards
@@ -950,22 +918,16 @@ def predict_entry(params, work, x, p):
     batch = x.shape[0]
     time = x.shape[1]
     h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
-    h_embedding = view(work, 0, (batch, time, 32))
-    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
-    h_gru_s = view(work, 416 * batch * time, (batch, 3, 128))
-    h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
-    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
-    logits = view(work, 416 * batch * time, (64,))
-    logits_exp = view(work, 416 * batch * time + 384 * batch, (64,))
-    predict_h_embedding(h_embedding_weight, x, h_embedding)
-    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
-    gemm(
-        view(h_embedding, 0, (batch * time, 32)),
-        view(h_gru_wx, 0, (32, 384)),
-        view(h_gru_a, 0, (batch * time, 384)),
-        False,
-    )
-    predict_h_gru_a(h_gru_a, h_gru_bias)
+    h_gru_a_sum_table = view(work, 0, (64, 3, 128))
+    h_gru_a = view(work, 24576, (batch, time, 3, 128))
+    h_gru_s = view(work, 384 * batch * time + 24576, (batch, 3, 128))
+    h = view(work, 384 * batch * time + 384 * batch + 24576, (batch, time, 128))
+    logits_sum = view(work, 24576, (batch, time, 64))
+    logits = view(work, 0, (64,))
+    logits_exp = view(work, 384 * batch * time + 24576, (64,))
+    # h_gru_a_sum_table[s, g, j] = Σ_i h_embedding_weight[s, i] h_gru_wx[i, g, j]
+    gemm(h_embedding_weight, view(h_gru_wx, 0, (32, 384)), view(h_gru_a_sum_table, 0, (64, 384)), False)
+    predict_h_gru_a(h_gru_bias, h_gru_a_sum_table, x, h_gru_a)
     # through t: each round reads what the one before it made
     for t in range(time):
         if t > 0:
@@ -994,21 +956,15 @@ def evaluate_entry(params, work, x, y):
     batch = x.shape[0]
     time = x.shape[1]
     h_embedding_weight, h_gru_wx, h_gru_wh, h_gru_bias, h_gru_bias_h, logits_weight, logits_bias = parts(params)
-    h_embedding = view(work, 0, (batch, time, 32))
-    h_gru_a = view(work, 32 * batch * time, (batch, time, 3, 128))
-    h_gru_s = view(work, 416 * batch * time, (batch, 3, 128))
-    h = view(work, 416 * batch * time + 384 * batch, (batch, time, 128))
-    logits_sum = view(work, 32 * batch * time, (batch, time, 64))
-    logits = view(work, 416 * batch * time, (64,))
-    predict_h_embedding(h_embedding_weight, x, h_embedding)
-    # h_gru_a_sum[b, t, g, j] = Σ_i h_embedding[b, t, i] h_gru_wx[i, g, j]
-    gemm(
-        view(h_embedding, 0, (batch * time, 32)),
-        view(h_gru_wx, 0, (32, 384)),
-        view(h_gru_a, 0, (batch * time, 384)),
-        False,
-    )
-    predict_h_gru_a(h_gru_a, h_gru_bias)
+    h_gru_a_sum_table = view(work, 0, (64, 3, 128))
+    h_gru_a = view(work, 24576, (batch, time, 3, 128))
+    h_gru_s = view(work, 384 * batch * time + 24576, (batch, 3, 128))
+    h = view(work, 384 * batch * time + 384 * batch + 24576, (batch, time, 128))
+    logits_sum = view(work, 24576, (batch, time, 64))
+    logits = view(work, 0, (64,))
+    # h_gru_a_sum_table[s, g, j] = Σ_i h_embedding_weight[s, i] h_gru_wx[i, g, j]
+    gemm(h_embedding_weight, view(h_gru_wx, 0, (32, 384)), view(h_gru_a_sum_table, 0, (64, 384)), False)
+    predict_h_gru_a(h_gru_bias, h_gru_a_sum_table, x, h_gru_a)
     # through t: each round reads what the one before it made
     for t in range(time):
         if t > 0:
@@ -1193,22 +1149,10 @@ class Workers:
         except KeyError:
             return self.paces.setdefault(key, Pace(what, shards))
 
-    def step(self, part, shards, work, turns, steps):
-        """What part(turns, 0) gives, of steps whose shards a worker each makes, or all one alone where that is faster.
-
-        So many multiply-adds each.
-        """
-        if shards == 1:
-            return part(turns, 0)
-        pace = self.pace("step", shards, work)
-        workers = 1 if pace.is_alone() else shards
-        if workers == 1:
-            turns = np.zeros((1, 8), np.int64)
-        with self.limit(work):
-            start = perf_counter()
-            result = self.meet(partial(part, turns), workers, turns)
-            pace.took(perf_counter() - start, work * steps, workers)
-        return result
+    def step_together(self, part, shards, work, turns):
+        """What part(turns, 0) gives, of steps whose shards a worker each makes."""
+        with self.limit(work if shards > 1 else 0):
+            return self.meet(partial(part, turns), shards, turns)
 
 
 WORKERS = Workers()
@@ -1284,11 +1228,11 @@ class State:
             or self.turns[0, 3] < 0
             or self.held[0] is not params.flat
             or self.held[1] is not self.flat
-            or self.work[0][0].size < 2144 * batch * time + 128
+            or self.work[0][0].size < 2112 * batch * time + 49216
         ):
-            self.work = [(aligned(np.empty, 2144 * batch * time + 128, f4),) for _ in range(workers)]
+            self.work = [(aligned(np.empty, 2112 * batch * time + 49216, f4),) for _ in range(workers)]
             self.shares = np.empty((workers, SIZE), f4)
-            self.board = np.empty((2, workers, 1), np.float64)
+            self.board = np.empty((2, workers, 24576), np.float64)
             self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
             self.calls = np.empty(9, np.int64)
             self.held = params.flat, self.flat
@@ -1342,7 +1286,7 @@ def train_steps(params, state, steps, x, y):
 def _steps(params, state, losses, x, y):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
-    work = 208896 * count * x.shape[1]
+    work = 172032 * count * x.shape[1] + 786432
     shards = shards_of(count, work, 2000000)
     spaces = state.work_for(params, shards, count, x.shape[1])
     # a worker may begin when an interrupt has ended the step: what is the state's then is another's
@@ -1353,7 +1297,7 @@ def _steps(params, state, losses, x, y):
             params.flat, shares, state.flat, t, losses, worker, board, turns, calls, calling, *spaces[worker], x, y
         )
 
-    bad, place, done, loss = WORKERS.step(part, shards, work, turns, losses.size)
+    bad, place, done, loss = WORKERS.step_together(part, shards, work, turns)
     state.step += done
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad][done * count :], place))
@@ -1369,7 +1313,12 @@ def loss_and_gradients(params, x, y, *, seed=0):
     time = x.shape[1]
     gradients = Params(np.zeros(SIZE, f4))
     bad, place, loss = gradient_entry(
-        params.flat, gradients.flat.reshape(1, SIZE), *alone(1), aligned(np.empty, 2144 * batch * time + 128, f4), x, y
+        params.flat,
+        gradients.flat.reshape(1, SIZE),
+        *alone(1),
+        aligned(np.empty, 2112 * batch * time + 49216, f4),
+        x,
+        y,
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))
@@ -1382,20 +1331,23 @@ def predict(params, x, *, seed=0):
     batch = x.shape[0]
     time = x.shape[1]
     p = np.empty((batch, time, 64), f4)
-    work = 69632 * batch * x.shape[1]
+    work = 57344 * batch * x.shape[1] + 786432
     if (shards := shards_of(batch, work, 10000000)) > 1:
 
         def part(worker):
             first, last = batch * worker // shards, batch * (worker + 1) // shards
             count = last - first
             return predict_entry(
-                params.flat, aligned(np.empty, 544 * count * time + 384 * count, f4), x[first:last], p[first:last]
+                params.flat,
+                aligned(np.empty, 512 * count * time + 384 * count + 24576, f4),
+                x[first:last],
+                p[first:last],
             )
 
         if not any(bad >= 0 for bad, *_ in WORKERS.run(part, shards, work)):  # else the whole batch tells where
             return p
 
-    bad, place = predict_entry(params.flat, aligned(np.empty, 544 * batch * time + 384 * batch, f4), x, p)
+    bad, place = predict_entry(params.flat, aligned(np.empty, 512 * batch * time + 384 * batch + 24576, f4), x, p)
     if bad >= 0:
         raise ValueError(_out_of_range(("x",)[bad], (x,)[bad], place))
     return p
@@ -1407,7 +1359,7 @@ def evaluate(params, x, y, *, seed=0):
     batch = x.shape[0]
     time = x.shape[1]
     bad, place, loss, bits, accuracy = evaluate_entry(
-        params.flat, aligned(np.empty, 544 * batch * time + 384 * batch, f4), x, y
+        params.flat, aligned(np.empty, 512 * batch * time + 384 * batch + 24576, f4), x, y
     )
     if bad >= 0:
         raise ValueError(_out_of_range(("x", "y")[bad], (x, y)[bad], place))

@@ -103,8 +103,8 @@ def _steps(equation: Equation) -> tuple[_Step, ...]:
     sizes = {each.name: _size(each.extent) for each in equation.indices}
     if len(factors) < FEWEST or not _mentioned(factors).issuperset(each.name for each in equation.reduced):
         return ()
-    rounds = _numbers(sizes, sizes)
-    largest = max(_numbers(sizes, names) for names in (equation.written, *(factor.indices for factor in factors)))
+    rounds = numbers(sizes, sizes)
+    largest = max(numbers(sizes, names) for names in (equation.written, *(factor.indices for factor in factors)))
     if rounds <= ROUNDS_FOR_A_NUMBER * largest:
         return ()
     steps: list[_Step] = []
@@ -112,7 +112,7 @@ def _steps(equation: Equation) -> tuple[_Step, ...]:
     for places in _path(factors, equation.written, sizes):
         pair, left = _taken(left, places)
         needed = _mentioned(left).union(equation.written)
-        taken += _numbers(sizes, _mentioned(pair))
+        taken += numbers(sizes, _mentioned(pair))
         kept = tuple(name for name in _side_by_side(pair, needed, list(sizes)) if name in needed)
         if left and any(factor.window and factor.window.issubset(kept) for factor in pair):
             return ()  # it would be all windows, one after the other
@@ -178,7 +178,8 @@ def _size(extent: IndexExpr) -> int:
     return extent.value(dict.fromkeys(extent.dims, FREE))
 
 
-def _numbers(sizes: Mapping[str, int], names: Iterable[str]) -> int:
+def numbers(sizes: Mapping[str, int], names: Iterable[str]) -> int:
+    """How many places there are of these indices."""
     return math.prod(sizes[name] for name in names)
 
 

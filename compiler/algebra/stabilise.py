@@ -5,7 +5,7 @@
 
 Differentiated first, log(1 + exp(x)) would give inf/inf. Every rule keeps the value where the form as written has one,
 and gives its limit where that overflows. The functions are in let-normal form afterwards, as lowering leaves them. Then
-sums of products become pairs (`pairs.py`).
+products of looked-up rows become products of their table (`lookups.py`), and sums of products pairs (`pairs.py`).
 """
 
 from dataclasses import replace
@@ -18,6 +18,7 @@ from gradc.graph.prune import pruned
 from gradc.graph.scalar import EXP, EXPM1, LOG, LOG1P, SIGMOID, SOFTPLUS, TANH, WHERE
 
 from .engine import BodyRule, Measure, Phase, Rewritten, Rule, Site, nodes_of, rewrite
+from .lookups import IN_PLACE, LOOKUPS, multiplied_looked_up
 from .normal import let_normal_form
 from .pairs import PAIRS, unpaired
 from .views import behind, exponent_of, mentions, negative, same, sum_of_exponentials, two_exponents
@@ -340,7 +341,11 @@ def _weight(node: sympy.Expr, site: Site) -> int:
     return 0
 
 
-PHASES: tuple[Phase, ...] = (Phase("stabilise", unstable, bodies=RULES), Phase("pairs", unpaired, equations=(PAIRS,)))
+PHASES: tuple[Phase, ...] = (
+    Phase("stabilise", unstable, bodies=RULES),
+    Phase("lookups", multiplied_looked_up, equations=(LOOKUPS, IN_PLACE)),
+    Phase("pairs", unpaired, equations=(PAIRS,)),
+)
 
 
 def _without_leftovers(graph: Graph, before: Graph) -> Graph:

@@ -36,6 +36,10 @@ JOINT_RESULT = 2**17
 theirs: shares of it would be half a megabyte and more for each worker, written and read again from beyond its own
 cache. 784-512-512-10 at batch 128, 2 cores: 2.2 ms by shares (2026-11)."""
 
+OWN_PRODUCT = 2**22
+"""Multiply-adds up to which every worker makes a product of parameters for itself: 40 µs at most, in which the others
+would wait for the one that made it for all."""
+
 STEPPED_NUMBERS = 2**16
 """Numbers of such a sum, some of its rows, that a worker makes before it takes the optimizer's step by them: they are
 still in its cache then, where moments and parameters pass by. 784-400-20 at batch 128, 2 cores: 2.10 ms with 2^14 to

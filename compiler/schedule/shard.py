@@ -23,7 +23,7 @@ from gradc.graph.index import ONE, ZERO, IndexExpr, dim
 from gradc.graph.nodes import Equation, Graph, Read, Reducer, leaves_of
 from gradc.graph.tensors import Index, Kind, Role
 
-from .costs import JOINT_RESULT, STEP_TERMS
+from .costs import JOINT_RESULT, OWN_PRODUCT, STEP_TERMS
 from .few import is_with_large
 from .program import (
     Gemm,
@@ -202,13 +202,13 @@ class _Cut:
         return self.has_rows(equation.target) or equation.reducer is Reducer.SUM
 
     def is_cheap(self, early: Collection[_Part]) -> bool:
-        """Whether each worker can do this for itself: no products, nothing along the rows, no arrays handed out."""
+        """Whether each worker can do this for itself: no large product, nothing along the rows, no array handed out."""
         written = _all(part.written for part in early)
         if any(name in written and self.graph.tensors[name].axes for name in self.graph.outputs.values()):
             return False
         steps = list(plain_steps(part.step for part in early))
         indices = (index for step in steps for equation in equations_of(step) for index in equation.indices)
-        return not any(isinstance(step, Gemm) for step in steps) and not any(map(self.along, indices))
+        return not any(map(_is_large_product, steps)) and not any(map(self.along, indices))
 
     def is_joint(self, step: Step) -> bool:
         """Whether it is a product over all rows whose result is large, handed out, and nobody else's."""
@@ -394,6 +394,14 @@ class _Cut:
             if len(axes) > 1 or any(use[at].bare not in own for use in uses for at in axes):
                 return False
         return len(own) <= 1
+
+
+def _is_large_product(step: Step) -> bool:
+    """Whether it is a product that workers have no time to make each for itself."""
+    if not isinstance(step, Gemm):
+        return False
+    work = math.prod((index.extent for index in step.equation.indices), start=ONE).constant
+    return work is None or work > OWN_PRODUCT
 
 
 def _statements_apart(item: Item, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Item]]:
