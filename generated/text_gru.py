@@ -49,6 +49,7 @@ from numba.core.lowering import Lower
 from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.typing.templates import CallableTemplate
 from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 from numba.extending import intrinsic, lower_builtin, register_jitable, type_callable
 from numba.np.numpy_support import as_dtype
@@ -1510,10 +1511,12 @@ class Whole(JITCodeLibrary):
 
 
 class Types:
-    """What Numba knows of types. What an operator makes of numbers is asked once: Numba tries dozens of meanings, those
-    for arrays and lists too, and would at every sum in a module."""
+    """What Numba knows of types. What an operator makes of numbers and arrays is asked once: Numba tries dozens of
+    meanings, those for lists and texts too, and would at every sum in a module. Nor is a function asked again that
+    tells the type of what it returns by those that it is given, as `view` and `gemm` do."""
 
     operators = frozenset((*filter(callable, vars(operator).values()), bool))
+    operands = (types.Number, types.Boolean, types.Array, types.BaseTuple)
 
     def __init__(self, context):
         self.context = context
@@ -1523,10 +1526,15 @@ class Types:
 
     def resolve_function_type(self, function, given, named):
         """The signature of a call."""
-        known = isinstance(function, types.Function) and function.typing_key in self.operators
-        if known and not named and all(isinstance(each, (types.Number, types.Boolean)) for each in given):
-            return signature_of(self.context, function, tuple(given))
+        if isinstance(function, types.Function) and not named:
+            plain = function.typing_key in self.operators and all(isinstance(each, self.operands) for each in given)
+            if plain or all(issubclass(each, CallableTemplate) for each in function.templates):
+                return signature_of(self.context, function, tuple(given))
         return self.context.resolve_function_type(function, given, named)
+
+    def resolve_setitem(self, target, index, value):
+        """The signature of an assignment to a place of an array."""
+        return self.resolve_function_type(self.resolve_value_type(operator.setitem), (target, index, value), {})
 
 
 @cache

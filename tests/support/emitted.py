@@ -107,7 +107,7 @@ def _lowered(*_what: Any) -> Any:
     return _same
 
 
-KINDS = ("Array", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float", "Any")
+KINDS = ("Array", "Number", "Integer", "Boolean", "UniTuple", "NoneType", "BaseTuple", "Float", "Any")
 TYPES = SimpleNamespace(**dict.fromkeys(KINDS))
 NUMBA = {
     "numba": SimpleNamespace(njit=_njit, types=TYPES),
@@ -124,6 +124,7 @@ NUMBA = {
     "numba.core.rewrites": SimpleNamespace(rewrite_registry=None),
     "numba.core.ssa": SimpleNamespace(reconstruct_ssa=None),
     "numba.core.typed_passes": SimpleNamespace(NativeLowering=object, PreLowerStripPhis=object),
+    "numba.core.typing.templates": SimpleNamespace(CallableTemplate=object),
     "numba.core.untyped_passes": SimpleNamespace(GenericRewrites=object, ReconstructSSA=object),
     "numba.extending": SimpleNamespace(
         lower_builtin=_lowered, type_callable=_lowered, register_jitable=_registered, intrinsic=_same
