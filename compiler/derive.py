@@ -266,13 +266,19 @@ def _fate(target: str, written: tuple[Equation, ...], constant: Equation | None)
 
 
 def _stabilised(way: set[str], written: Graph, stable: Graph, log: Sequence[Fired]) -> Iterator[Stabilised]:
-    """The equations on the way that were rewritten before differentiation; after it with those that it needs more."""
+    """The equations on the way that were rewritten before differentiation, with those that they read and that are gone;
+    after it with those that they need more."""
     rules: dict[str, dict[str, None]] = {}
     for fired in log:
         rules.setdefault(fired.target, {})[fired.rule] = None
     for name in stable.order:
         if name in way and name in rules:
-            yield Stabilised(written.writers.get(name, ()), tuple(_with_new(name, stable, written)), tuple(rules[name]))
+            before = written.writers.get(name, ())
+            read = dict.fromkeys(source for equation in before for source in equation.sources())
+            gone = [source for source in read if source in rules and source not in stable.writers]
+            before = (*(equation for source in gone for equation in written.writers.get(source, ())), *before)
+            names = dict.fromkeys(rule for each in (*gone, name) for rule in rules[each])
+            yield Stabilised(before, tuple(_with_new(name, stable, written)), tuple(names))
 
 
 def _with_new(target: str, stable: Graph, written: Graph) -> Iterator[Equation]:

@@ -9,7 +9,7 @@ import pytest
 from support.agreement import assert_close
 from support.emitted import load_compiled, load_plain
 
-from gradc.pipeline import emit, graphs
+from gradc.pipeline import derive, emit, graphs
 
 HEAD = """
 dim batch, time
@@ -134,3 +134,10 @@ def test_what_is_out_of_range_is_told():
     x[1, 2] = 7
     with pytest.raises(ValueError, match=r"x\[1, 2\] is 7"):
         module.loss_and_gradients(module.init(), x, np.zeros((2, 3)), np.zeros((2, 3, 3)))
+
+
+def test_the_derivation_says_what_became_of_the_product():
+    text = str(derive(model(PRODUCTS["a recurrence that reads them"][0]), file="model.grad", of="w"))
+    assert "Rewritten before it is differentiated, by “lookups”" in text
+    assert "as written   z[b, t, j] = sum[i](h[b, t, i]*w[i, j])" in text
+    assert "instead      z.table[s, j] = sum[i](" in text
