@@ -282,23 +282,33 @@ def forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored
 
 
 @kernel
-def forward_h_dense_x(q, mirrored_, h_dense_x):
-    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored_[i - n, j]                      burgers.grad:18"""
+def forward_h(q, mirrored_, h_weight, h_bias, h_dense_x, h):
+    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored_[i - n, j]                      burgers.grad:18
+    h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
+    h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
+    h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
+    """
     n = q.shape[0]
     for i in range(2 * n):
         for j in range(2):
             h_dense_x[i, j] = q[i, j] if i < n else mirrored_[i - n, j]
+        for o in range(24):
+            h_dense_sum = f4(0.0)
+            for i2 in range(2):
+                h_dense_sum += h_dense_x[i, i2] * h_weight[i2, o]
+            h_dense = h_dense_sum + h_bias[o]
+            h[i, o] = tanh(h_dense)
 
 
 @kernel
-def forward_h(h, h_bias, n):
-    """h_dense[j, o] = h_dense_sum[j, o] + h_bias[o]                                         burgers.grad:18
-    h[j, o] = tanh(h_dense[j, o])                                                            burgers.grad:18
+def forward_h_2(h_2, h_2_bias, n):
+    """h_2_dense[j, o] = h_2_dense_sum[j, o] + h_2_bias[o]                                   burgers.grad:19
+    h_2[j, o] = tanh(h_2_dense[j, o])                                                        burgers.grad:19
     """
     for j in range(2 * n):
         for o in range(24):
-            h_dense = h[j, o] + h_bias[o]
-            h[j, o] = tanh(h_dense)
+            h_2_dense = h_2[j, o] + h_2_bias[o]
+            h_2[j, o] = tanh(h_2_dense)
 
 
 @kernel
@@ -396,9 +406,22 @@ def forward_du_dq(du_dq, du_dh_dense_x):
 
 
 @kernel
-def forward_dux_ddu_dh_dense_x(dux_ddu_dq, dux_ddu_dmirrored, dux_ddu_dh_dense_x):
+def forward_dux_dh(
+    dux_ddu_dq,
+    dux_ddu_dmirrored,
+    h_weight,
+    h,
+    du_dh,
+    dux_ddu_dh_dense_x,
+    d_h_dense,
+    dux_ddu_dh,
+    dux_dh,
+):
     """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
     dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
+    dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
+    dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
     """
     n = dux_ddu_dq.shape[0]
     for i in range(2 * n):
@@ -408,17 +431,24 @@ def forward_dux_ddu_dh_dense_x(dux_ddu_dq, dux_ddu_dmirrored, dux_ddu_dh_dense_x
                 dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]
             if i >= n:
                 dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]
+        for o in range(24):
+            total = f4(0.0)
+            for i2 in range(2):
+                total += dux_ddu_dh_dense_x[i, i2] * h_weight[i2, o]
+            d_h_dense[i, o] = total
+            dux_ddu_dh[i, o] = d_h_dense[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+            dux_dh[i, o] = -f4(2.0) * du_dh[i, o] * d_h_dense[i, o] * h[i, o]
 
 
 @kernel
-def forward_dux_dh(dux_ddu_dh_dense_sum, h, du_dh, dux_ddu_dh, dux_dh, n):
-    """dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                         burgers.grad:18
-    dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
+def forward_dux_dh_2(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n):
+    """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
+    dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
-            dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            dux_dh[i, o] = -f4(2.0) * du_dh[i, o] * dux_ddu_dh_dense_sum[i, o] * h[i, o]
+            dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+            dux_dh_2[i, o] = -f4(2.0) * du_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
 
 
 @kernel
@@ -579,6 +609,29 @@ def backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q):
 
 
 @kernel
+def backward_dux_dh_dense_x(d_dux_dq, d_dux_dmirrored, h_weight, h, d_dux_dh_dense_x, d_dux_dh_dense_sum, d_dux_dh):
+    """d_dux_dh_dense_x[i, j] = d_dux_dq[i, j]  where i < n                                  burgers.grad:18
+    d_dux_dh_dense_x[i, j] += d_dux_dmirrored[i - n, j]  where n <= i                        burgers.grad:18
+    d_dux_dh_dense_sum[i, o] = Σ_i2 d_dux_dh_dense_x[i, i2]*h_weight[i2, o]                  burgers.grad:18
+    d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o]*(1 - h[i, o]^2)                                burgers.grad:18
+    """
+    n = d_dux_dq.shape[0]
+    for i in range(2 * n):
+        for j in range(2):
+            d_dux_dh_dense_x[i, j] = f4(0.0)
+            if n > i:
+                d_dux_dh_dense_x[i, j] = d_dux_dq[i, j]
+            if i >= n:
+                d_dux_dh_dense_x[i, j] += d_dux_dmirrored[i - n, j]
+        for o in range(24):
+            total = f4(0.0)
+            for i2 in range(2):
+                total += d_dux_dh_dense_x[i, i2] * h_weight[i2, o]
+            d_dux_dh_dense_sum[i, o] = total
+            d_dux_dh[i, o] = d_dux_dh_dense_sum[i, o] * (f4(1.0) - h[i, o] * h[i, o])
+
+
+@kernel
 def backward_dux_ddu_dh_3(v_weight, d_dux_ddu_dv, d_h_3_dense, n):
     """d_dux_ddu_dh_3[j, i] = v_weight[i, 0]*d_dux_ddu_dv[j, 0]                              burgers.grad:20"""
     for j in range(2 * n):
@@ -628,36 +681,84 @@ def backward_dux_ddu_dh_2_dense(d_dux_ddu_dh_2, h_2, d_dux_dh_2, du_dh_2, d_dux_
 
 
 @kernel
-def backward_du_dh(
-    d_h_dense,
+def backward_du_dh_dense_x(
+    d_du_dq,
+    d_du_dmirrored,
+    h_weight,
     h,
     d_dux_dh,
-    dux_ddu_dh_dense_sum,
+    d_h_dense,
     dux_dh,
     d_dux_dh_dense_sum,
     du_dh,
     d_dux_ddu_dh,
+    d_du_dh_dense_x,
     d_du_dh,
-    n,
 ):
-    """d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) -
+    """d_du_dh_dense_x[i, j] = d_du_dq[i, j]  where i < n                                    burgers.grad:18
+    d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]  where n <= i                          burgers.grad:18
+    d_du_dh_dense_sum[i, o] = Σ_i2 d_du_dh_dense_x[i, i2]*h_weight[i2, o]                    burgers.grad:18
+    d_du_dh[i, o] = d_du_dh_dense_sum[i, o]*(1 - h[i, o]^2) -
             2*d_dux_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                              burgers.grad:18
     d_h[i, o] = -2*dux_dh[i, o]*d_dux_dh_dense_sum[i, o]*h[i, o] -
             2*d_du_dh_dense_sum[i, o]*du_dh[i, o]*h[i, o] -
             2*d_dux_ddu_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o] -
             2*d_dux_dh[i, o]*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]                          burgers.grad:18
     """
+    n = d_du_dq.shape[0]
     for i in range(2 * n):
+        for j in range(2):
+            d_du_dh_dense_x[i, j] = f4(0.0)
+            if n > i:
+                d_du_dh_dense_x[i, j] = d_du_dq[i, j]
+            if i >= n:
+                d_du_dh_dense_x[i, j] += d_du_dmirrored[i - n, j]
         for o in range(24):
+            d_du_dh_dense_sum = f4(0.0)
+            for i2 in range(2):
+                d_du_dh_dense_sum += d_du_dh_dense_x[i, i2] * h_weight[i2, o]
             d_du_dh[i, o] = (
-                d_h_dense[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-                - f4(2.0) * d_dux_dh[i, o] * dux_ddu_dh_dense_sum[i, o] * h[i, o]
+                d_du_dh_dense_sum * (f4(1.0) - h[i, o] * h[i, o]) - f4(2.0) * d_dux_dh[i, o] * d_h_dense[i, o] * h[i, o]
             )
             d_h_dense[i, o] = (
                 -f4(2.0) * dux_dh[i, o] * d_dux_dh_dense_sum[i, o] * h[i, o]
-                - f4(2.0) * d_h_dense[i, o] * du_dh[i, o] * h[i, o]
-                - f4(2.0) * d_dux_ddu_dh[i, o] * dux_ddu_dh_dense_sum[i, o] * h[i, o]
-                - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * dux_ddu_dh_dense_sum[i, o]
+                - f4(2.0) * d_du_dh_dense_sum * du_dh[i, o] * h[i, o]
+                - f4(2.0) * d_dux_ddu_dh[i, o] * d_h_dense[i, o] * h[i, o]
+                - f4(2.0) * d_dux_dh[i, o] * du_dh[i, o] * d_h_dense[i, o]
+            )
+
+
+@kernel
+def backward_du_dh_2(
+    d_h_2_dense,
+    h_2,
+    d_dux_dh_2,
+    dux_ddu_dh_2_dense_sum,
+    dux_dh_2,
+    d_dux_dh_2_dense_sum,
+    du_dh_2,
+    d_dux_ddu_dh_2,
+    d_du_dh_2,
+    n,
+):
+    """d_du_dh_2[i, o] = d_du_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2) -
+            2*d_dux_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                        burgers.grad:19
+    d_h_2[i, o] = -2*dux_dh_2[i, o]*d_dux_dh_2_dense_sum[i, o]*h_2[i, o] -
+            2*d_du_dh_2_dense_sum[i, o]*du_dh_2[i, o]*h_2[i, o] -
+            2*d_dux_ddu_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o] -
+            2*d_dux_dh_2[i, o]*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]                    burgers.grad:19
+    """
+    for i in range(2 * n):
+        for o in range(24):
+            d_du_dh_2[i, o] = (
+                d_h_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+                - f4(2.0) * d_dux_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
+            )
+            d_h_2_dense[i, o] = (
+                -f4(2.0) * dux_dh_2[i, o] * d_dux_dh_2_dense_sum[i, o] * h_2[i, o]
+                - f4(2.0) * d_h_2_dense[i, o] * du_dh_2[i, o] * h_2[i, o]
+                - f4(2.0) * d_dux_ddu_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o] * h_2[i, o]
+                - f4(2.0) * d_dux_dh_2[i, o] * du_dh_2[i, o] * dux_ddu_dh_2_dense_sum[i, o]
             )
 
 
@@ -776,6 +877,25 @@ def forward_mirrored(q, mirrored_, u):
 
 
 @kernel
+def predict_h(q, mirrored_, h_weight, h_bias, h_dense_x, h):
+    """h_dense_x[i, j] = if i < n then q[i, j] else mirrored_[i - n, j]                      burgers.grad:18
+    h_dense_sum[i, o] = Σ_i2 h_dense_x[i, i2]*h_weight[i2, o]                                burgers.grad:18
+    h_dense[i, o] = h_dense_sum[i, o] + h_bias[o]                                            burgers.grad:18
+    h[i, o] = tanh(h_dense[i, o])                                                            burgers.grad:18
+    """
+    n = q.shape[0]
+    for i in range(2 * n):
+        for j in range(2):
+            h_dense_x[j] = q[i, j] if i < n else mirrored_[i - n, j]
+        for o in range(24):
+            h_dense_sum = f4(0.0)
+            for i2 in range(2):
+                h_dense_sum += h_dense_x[i2] * h_weight[i2, o]
+            h_dense = h_dense_sum + h_bias[o]
+            h[i, o] = tanh(h_dense)
+
+
+@kernel
 def predict_v(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n):
     """h_3_dense[j, o] = h_3_dense_sum[j, o] + h_3_bias[o]                                   burgers.grad:19
     h_3[j, o] = tanh(h_3_dense[j, o])                                                        burgers.grad:19
@@ -820,14 +940,38 @@ def forward_error(q, v, u_sin, known, u):
 
 
 @kernel
-def forward_dux_ddu_dh(dux_dh_dense, h, du_dh, dux_ddu_dh, n):
-    """dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                         burgers.grad:18
+def forward_dux_ddu_dh(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, dux_dh_dense, dux_ddu_dh_dense_x, dux_ddu_dh):
+    """dux_ddu_dh_dense_x[i, j] = dux_ddu_dq[i, j]  where i < n                              burgers.grad:18
+    dux_ddu_dh_dense_x[i, j] += dux_ddu_dmirrored[i - n, j]  where n <= i                    burgers.grad:18
+    dux_ddu_dh_dense_sum[i, o] = Σ_i2 dux_ddu_dh_dense_x[i, i2]*h_weight[i2, o]              burgers.grad:18
+    dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum[i, o]*(1 - h[i, o]^2)                            burgers.grad:18
     dux_dh[i, o] = -2*du_dh[i, o]*dux_ddu_dh_dense_sum[i, o]*h[i, o]                         burgers.grad:18
+    """
+    n = dux_ddu_dq.shape[0]
+    for i in range(2 * n):
+        for j in range(2):
+            dux_ddu_dh_dense_x[j] = f4(0.0)
+            if n > i:
+                dux_ddu_dh_dense_x[j] = dux_ddu_dq[i, j]
+            if i >= n:
+                dux_ddu_dh_dense_x[j] += dux_ddu_dmirrored[i - n, j]
+        for o in range(24):
+            dux_ddu_dh_dense_sum = f4(0.0)
+            for i2 in range(2):
+                dux_ddu_dh_dense_sum += dux_ddu_dh_dense_x[i2] * h_weight[i2, o]
+            dux_ddu_dh[i, o] = dux_ddu_dh_dense_sum * (f4(1.0) - h[i, o] * h[i, o])
+            dux_dh_dense[i, o] = -f4(2.0) * dux_dh_dense[i, o] * dux_ddu_dh_dense_sum * h[i, o]
+
+
+@kernel
+def forward_dux_ddu_dh_2(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n):
+    """dux_ddu_dh_2[i, o] = dux_ddu_dh_2_dense_sum[i, o]*(1 - h_2[i, o]^2)                   burgers.grad:19
+    dux_dh_2[i, o] = -2*du_dh_2[i, o]*dux_ddu_dh_2_dense_sum[i, o]*h_2[i, o]                 burgers.grad:19
     """
     for i in range(2 * n):
         for o in range(24):
-            dux_ddu_dh[i, o] = dux_dh_dense[i, o] * (f4(1.0) - h[i, o] * h[i, o])
-            dux_dh_dense[i, o] = -f4(2.0) * du_dh[i, o] * dux_dh_dense[i, o] * h[i, o]
+            dux_ddu_dh_2[i, o] = dux_dh_2_dense[i, o] * (f4(1.0) - h_2[i, o] * h_2[i, o])
+            dux_dh_2_dense[i, o] = -f4(2.0) * du_dh_2[i, o] * dux_dh_2_dense[i, o] * h_2[i, o]
 
 
 @kernel
@@ -901,9 +1045,8 @@ def differentiate(params, d_params, work, q, known):
     du_dh_dense_x = view(work, 448 * n, (2 * n, 2))
     du_dq = view(work, 452 * n, (n, 2))  # kept for d_u
     dux_ddu_dh_dense_x = view(work, 448 * n, (2 * n, 2))  # kept for d_h_weight
-    dux_ddu_dh_dense_sum = view(work, 454 * n, (2 * n, 24))  # kept for d_du_dh and d_h
-    dux_ddu_dh = view(work, 502 * n, (2 * n, 24))  # kept for d_h_2_weight
-    dux_dh = view(work, 550 * n, (2 * n, 24))  # kept for d_h
+    dux_ddu_dh = view(work, 454 * n, (2 * n, 24))  # kept for d_h_2_weight
+    dux_dh = view(work, 502 * n, (2 * n, 24))  # kept for d_h
     dux_ddu_dh_2_dense_sum = view(work, 598 * n, (2 * n, 24))  # kept for d_du_dh_2 and d_h_2
     dux_ddu_dh_2 = view(work, 646 * n, (2 * n, 24))  # kept for d_h_3_weight
     dux_dh_2 = view(work, 694 * n, (2 * n, 24))  # kept for d_h_2
@@ -925,7 +1068,7 @@ def differentiate(params, d_params, work, q, known):
     d_dux_ddu_dv = view(work, 452 * n, (2 * n,))
     d_dux_dh_dense_x = view(work, 1038 * n, (2 * n, 2))
     d_dux_dh_dense_sum = view(work, 1042 * n, (2 * n, 24))
-    d_dux_dh = view(work, 1138 * n, (2 * n, 24))
+    d_dux_dh = view(work, 1090 * n, (2 * n, 24))
     d_dux_dh_2_dense_sum = view(work, 1186 * n, (2 * n, 24))
     d_dux_dh_2 = view(work, 1234 * n, (2 * n, 24))
     d_dux_dh_3_dense_sum = view(work, 1282 * n, (2 * n, 24))
@@ -936,20 +1079,18 @@ def differentiate(params, d_params, work, q, known):
     d_dux_ddu_dh = view(work, 1522 * n, (2 * n, 24))
     d_dux_ddu_dh_dense = view(work, 1570 * n, (2 * n, 24))
     d_du_dh_dense_x = view(work, 1030 * n, (2 * n, 2))
-    d_du_dh = view(work, 1666 * n, (2 * n, 24))
+    d_du_dh = view(work, 1618 * n, (2 * n, 24))
     d_du_dh_2 = view(work, 1042 * n, (2 * n, 24))
-    d_h_3_dense = view(work, 1090 * n, (2 * n, 24))
+    d_h_3_dense = view(work, 1138 * n, (2 * n, 24))
     d_du_dh_3 = view(work, 1426 * n, (2 * n, 24))
     d_h_2_dense = view(work, 1522 * n, (2 * n, 24))
-    d_h_dense = view(work, 1618 * n, (2 * n, 24))
+    d_h_dense = view(work, 550 * n, (2 * n, 24))
 
     # forward
     forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_dense_x(q, mirrored_, h_dense_x)
-    gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
-    forward_h(h, h_bias, n)
+    forward_h(q, mirrored_, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
-    forward_h(h_2, h_2_bias, n)
+    forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
     forward_v(h_3, h_3_bias, v_weight, v_bias, v, n)
     forward_u(q, v, u_sin, u)
@@ -963,13 +1104,10 @@ def differentiate(params, d_params, work, q, known):
     gemm(du_dh_dense, h_weight.T, du_dh_dense_x, False)  # du_dh_dense_x[j, i] = Σ_o du_dh_dense[j, o] h_weight[i, o]
     forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_ddu_dh_dense_x(dux_ddu_dq, dux_ddu_dmirrored, dux_ddu_dh_dense_x)
-    # dux_ddu_dh_dense_sum[j, o] = Σ_i dux_ddu_dh_dense_x[j, i] h_weight[i, o]
-    gemm(dux_ddu_dh_dense_x, h_weight, dux_ddu_dh_dense_sum, False)
-    forward_dux_dh(dux_ddu_dh_dense_sum, h, du_dh, dux_ddu_dh, dux_dh, n)
+    forward_dux_dh(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, du_dh, dux_ddu_dh_dense_x, d_h_dense, dux_ddu_dh, dux_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_ddu_dh_2_dense_sum, False)
-    forward_dux_dh(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n)
+    forward_dux_dh_2(dux_ddu_dh_2_dense_sum, h_2, du_dh_2, dux_ddu_dh_2, dux_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_ddu_dh_3_dense_sum, False)
     forward_dux_dh_3_dense(
@@ -999,11 +1137,8 @@ def differentiate(params, d_params, work, q, known):
     backward_v_of_du_dq(d_v, d_du_dq, q, d_u, d_dux_dq, dux_ddu_dq)
     backward_dux_ddu_dv(d_dux_dq, q, d_dux_ddu_dv)
     backward_dux_ddu_dv_of_dux_dq(d_dux_ddu_dv, d_dux_dq, q)
-    forward_dux_ddu_dh_dense_x(d_dux_dq, d_dux_dmirrored, d_dux_dh_dense_x)
-    # d_dux_dh_dense_sum[j, o] = Σ_i d_dux_dh_dense_x[j, i] h_weight[i, o]
-    gemm(d_dux_dh_dense_x, h_weight, d_dux_dh_dense_sum, False)
+    backward_dux_dh_dense_x(d_dux_dq, d_dux_dmirrored, h_weight, h, d_dux_dh_dense_x, d_dux_dh_dense_sum, d_dux_dh)
     backward_dux_ddu_dh_3(v_weight, d_dux_ddu_dv, d_h_3_dense, n)
-    forward_du_dh_2_dense(d_dux_dh_dense_sum, h, d_dux_dh, n)
     # d_dux_dh_2_dense_sum[j, o] = Σ_i d_dux_dh[j, i] h_2_weight[i, o]
     gemm(d_dux_dh, h_2_weight, d_dux_dh_2_dense_sum, False)
     forward_du_dh_2_dense(d_dux_dh_2_dense_sum, h_2, d_dux_dh_2, n)
@@ -1018,14 +1153,22 @@ def differentiate(params, d_params, work, q, known):
     # d_dux_ddu_dh[j, i] = Σ_o d_dux_ddu_dh_2_dense[j, o] h_2_weight[i, o]
     gemm(d_dux_ddu_dh_2_dense, h_2_weight.T, d_dux_ddu_dh, False)
     backward_dux_ddu_dh_2_dense(d_dux_ddu_dh, h, d_dux_dh, du_dh, d_dux_ddu_dh_dense, n)
-    forward_dux_ddu_dh_dense_x(d_du_dq, d_du_dmirrored, d_du_dh_dense_x)
-    # d_du_dh_dense_sum[j, o] = Σ_i d_du_dh_dense_x[j, i] h_weight[i, o]
-    gemm(d_du_dh_dense_x, h_weight, d_h_dense, False)
-    backward_du_dh(
-        d_h_dense, h, d_dux_dh, dux_ddu_dh_dense_sum, dux_dh, d_dux_dh_dense_sum, du_dh, d_dux_ddu_dh, d_du_dh, n
+    backward_du_dh_dense_x(
+        d_du_dq,
+        d_du_dmirrored,
+        h_weight,
+        h,
+        d_dux_dh,
+        d_h_dense,
+        dux_dh,
+        d_dux_dh_dense_sum,
+        du_dh,
+        d_dux_ddu_dh,
+        d_du_dh_dense_x,
+        d_du_dh,
     )
     gemm(d_du_dh, h_2_weight, d_h_2_dense, False)  # d_du_dh_2_dense_sum[j, o] = Σ_i d_du_dh[j, i] h_2_weight[i, o]
-    backward_du_dh(
+    backward_du_dh_2(
         d_h_2_dense,
         h_2,
         d_dux_dh_2,
@@ -1132,17 +1275,15 @@ def predict_entry(params, work, q, u):
     n = q.shape[0]
     h_weight, h_bias, h_2_weight, h_2_bias, h_3_weight, h_3_bias, v_weight, v_bias = parts(params)
     mirrored_ = view(work, 0, (n, 2))
-    h_dense_x = view(work, 2 * n, (2 * n, 2))
-    h = view(work, 6 * n, (2 * n, 24))
-    h_2 = view(work, 54 * n, (2 * n, 24))
-    h_3_dense_sum = view(work, 6 * n, (2 * n, 24))
+    h_dense_x = view(work, 2 * n, (2,))
+    h = view(work, 2 * n + 2, (2 * n, 24))
+    h_2 = view(work, 50 * n + 2, (2 * n, 24))
+    h_3_dense_sum = view(work, 2 * n + 2, (2 * n, 24))
     v = view(work, 0, (2 * n,))
     forward_mirrored(q, mirrored_, u)
-    forward_h_dense_x(q, mirrored_, h_dense_x)
-    gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
-    forward_h(h, h_bias, n)
+    predict_h(q, mirrored_, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
-    forward_h(h_2, h_2_bias, n)
+    forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3_dense_sum, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
     predict_v(h_3_dense_sum, h_3_bias, v_weight, v_bias, v, n)
     predict_u(u, q, v)
@@ -1160,37 +1301,34 @@ def evaluate_entry(params, work, q, known):
     u_sin = view(work, 2 * n, (n,))
     dux_ddu_dq = view(work, 3 * n, (n, 2))
     dux_ddu_dmirrored = view(work, 5 * n, (n, 2))
-    h_dense_x = view(work, 7 * n, (2 * n, 2))
-    h = view(work, 11 * n, (2 * n, 24))
-    h_2 = view(work, 59 * n, (2 * n, 24))
-    h_3 = view(work, 107 * n, (2 * n, 24))
+    h_dense_x = view(work, 7 * n, (2,))
+    h = view(work, 7 * n + 2, (2 * n, 24))
+    h_2 = view(work, 55 * n + 2, (2 * n, 24))
+    h_3 = view(work, 103 * n + 2, (2 * n, 24))
     v = view(work, 0, (2 * n,))
-    u = view(work, 7 * n, (n,))
-    du_dv = view(work, 155 * n, (2 * n,))
-    du_dh_3 = view(work, 157 * n, (2 * n, 24))
-    du_dh_3_dense = view(work, 205 * n, (2 * n, 24))
-    dux_dv = view(work, 253 * n, (2 * n,))
-    du_dh_2 = view(work, 255 * n, (2 * n, 24))
-    du_dh_2_dense = view(work, 205 * n, (2 * n, 24))
-    du_dh = view(work, 303 * n, (2 * n, 24))
-    du_dh_dense = view(work, 205 * n, (2 * n, 24))
-    du_dh_dense_x = view(work, 351 * n, (2 * n, 2))
-    du_dq = view(work, 155 * n, (n, 2))
-    dux_ddu_dh_dense_x = view(work, 351 * n, (2 * n, 2))
-    dux_ddu_dh = view(work, 355 * n, (2 * n, 24))
-    dux_ddu_dh_2 = view(work, 355 * n, (2 * n, 24))
+    u = view(work, 151 * n + 2, (n,))
+    du_dv = view(work, 152 * n + 2, (2 * n,))
+    du_dh_3 = view(work, 154 * n + 2, (2 * n, 24))
+    du_dh_3_dense = view(work, 202 * n + 2, (2 * n, 24))
+    dux_dv = view(work, 250 * n + 2, (2 * n,))
+    du_dh_2 = view(work, 252 * n + 2, (2 * n, 24))
+    du_dh_2_dense = view(work, 202 * n + 2, (2 * n, 24))
+    du_dh_dense = view(work, 202 * n + 2, (2 * n, 24))
+    du_dh_dense_x = view(work, 348 * n + 2, (2 * n, 2))
+    du_dq = view(work, 152 * n + 2, (n, 2))
+    dux_ddu_dh_dense_x = view(work, 7 * n, (2,))
+    dux_ddu_dh = view(work, 202 * n + 2, (2 * n, 24))
+    dux_ddu_dh_2 = view(work, 202 * n + 2, (2 * n, 24))
     dux_ddu_dv_sum = view(work, 5 * n, (2 * n,))
-    dux_dh_3_dense = view(work, 255 * n, (2 * n, 24))
-    dux_dh_2_dense = view(work, 303 * n, (2 * n, 24))
-    dux_dh_dense = view(work, 205 * n, (2 * n, 24))
-    dux_dh_dense_x = view(work, 351 * n, (2 * n, 2))
-    dux_dq = view(work, 253 * n, (n, 2))
+    dux_dh_3_dense = view(work, 252 * n + 2, (2 * n, 24))
+    dux_dh_2_dense = view(work, 352 * n + 2, (2 * n, 24))
+    dux_dh_dense = view(work, 300 * n + 2, (2 * n, 24))
+    dux_dh_dense_x = view(work, 348 * n + 2, (2 * n, 2))
+    dux_dq = view(work, 250 * n + 2, (n, 2))
     forward_dux_ddu_dmirrored(q, mirrored_, u_sin, dux_ddu_dq, dux_ddu_dmirrored)
-    forward_h_dense_x(q, mirrored_, h_dense_x)
-    gemm(h_dense_x, h_weight, h, False)  # h_dense_sum[j, o] = Σ_i h_dense_x[j, i] h_weight[i, o]
-    forward_h(h, h_bias, n)
+    predict_h(q, mirrored_, h_weight, h_bias, h_dense_x, h)
     gemm(h, h_2_weight, h_2, False)  # h_2_dense_sum[j, o] = Σ_i h[j, i] h_2_weight[i, o]
-    forward_h(h_2, h_2_bias, n)
+    forward_h_2(h_2, h_2_bias, n)
     gemm(h_2, h_3_weight, h_3, False)  # h_3_dense_sum[j, o] = Σ_i h_2[j, i] h_3_weight[i, o]
     forward_v(h_3, h_3_bias, v_weight, v_bias, v, n)
     error = forward_error(q, v, u_sin, known, u)
@@ -1199,18 +1337,15 @@ def evaluate_entry(params, work, q, known):
     forward_dux_dv(v_weight, du_dv, h_3, dux_ddu_dq, q, du_dh_3, du_dh_3_dense, dux_dv)
     gemm(du_dh_3_dense, h_3_weight.T, du_dh_2, False)  # du_dh_2[j, i] = Σ_o du_dh_3_dense[j, o] h_3_weight[i, o]
     forward_du_dh_2_dense(du_dh_2, h_2, du_dh_2_dense, n)
-    gemm(du_dh_2_dense, h_2_weight.T, du_dh, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
-    forward_du_dh_2_dense(du_dh, h, du_dh_dense, n)
+    gemm(du_dh_2_dense, h_2_weight.T, dux_dh_dense, False)  # du_dh[j, i] = Σ_o du_dh_2_dense[j, o] h_2_weight[i, o]
+    forward_du_dh_2_dense(dux_dh_dense, h, du_dh_dense, n)
     gemm(du_dh_dense, h_weight.T, du_dh_dense_x, False)  # du_dh_dense_x[j, i] = Σ_o du_dh_dense[j, o] h_weight[i, o]
     forward_dux_dv_(du_dh_dense_x, q, v, dux_dv, dux_ddu_dq, du_dq)
     forward_du_dq(du_dq, du_dh_dense_x)
-    forward_dux_ddu_dh_dense_x(dux_ddu_dq, dux_ddu_dmirrored, dux_ddu_dh_dense_x)
-    # dux_ddu_dh_dense_sum[j, o] = Σ_i dux_ddu_dh_dense_x[j, i] h_weight[i, o]
-    gemm(dux_ddu_dh_dense_x, h_weight, dux_dh_dense, False)
-    forward_dux_ddu_dh(dux_dh_dense, h, du_dh, dux_ddu_dh, n)
+    forward_dux_ddu_dh(dux_ddu_dq, dux_ddu_dmirrored, h_weight, h, dux_dh_dense, dux_ddu_dh_dense_x, dux_ddu_dh)
     # dux_ddu_dh_2_dense_sum[j, o] = Σ_i dux_ddu_dh[j, i] h_2_weight[i, o]
     gemm(dux_ddu_dh, h_2_weight, dux_dh_2_dense, False)
-    forward_dux_ddu_dh(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n)
+    forward_dux_ddu_dh_2(dux_dh_2_dense, h_2, du_dh_2, dux_ddu_dh_2, n)
     # dux_ddu_dh_3_dense_sum[j, o] = Σ_i dux_ddu_dh_2[j, i] h_3_weight[i, o]
     gemm(dux_ddu_dh_2, h_3_weight, dux_dh_3_dense, False)
     evaluate_dux_dh_3_dense(dux_dh_3_dense, h_3, v_weight, dux_dv, du_dh_3, dux_ddu_dv_sum, n)
@@ -1291,8 +1426,8 @@ class State:
 
     def work_for(self, n):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 1714 * n:
-            self.work[0] = aligned(np.empty, 1714 * n, f4)
+        if self.work[0].size < 1666 * n:
+            self.work[0] = aligned(np.empty, 1666 * n, f4)
         return self.work
 
 
@@ -1346,7 +1481,7 @@ def loss_and_gradients(params, q, known, *, seed=0):
     q, known = _checked(q, known)
     n = q.shape[0]
     gradients = Params(np.zeros(SIZE, f4))
-    _, _, loss = gradient_entry(params.flat, gradients.flat, aligned(np.empty, 1714 * n, f4), q, known)
+    _, _, loss = gradient_entry(params.flat, gradients.flat, aligned(np.empty, 1666 * n, f4), q, known)
     return loss, gradients
 
 
@@ -1355,7 +1490,7 @@ def predict(params, q, *, seed=0):
     (q,) = _checked_inputs(q)
     n = q.shape[0]
     u = np.empty((n,), f4)
-    predict_entry(params.flat, aligned(np.empty, 102 * n, f4), q, u)
+    predict_entry(params.flat, aligned(np.empty, 98 * n + 2, f4), q, u)
     return u
 
 
@@ -1363,7 +1498,7 @@ def evaluate(params, q, known, *, seed=0):
     """The loss and the metrics, without changing anything."""
     q, known = _checked(q, known)
     n = q.shape[0]
-    _, _, loss, error = evaluate_entry(params.flat, aligned(np.empty, 403 * n, f4), q, known)
+    _, _, loss, error = evaluate_entry(params.flat, aligned(np.empty, 400 * n + 2, f4), q, known)
     return {"loss": float(loss), "error": float(error)}
 
 

@@ -232,35 +232,35 @@ def forward_h_around_degree_sum(person, h_around_degree):
 
 
 @kernel
-def forward_h_around_degree(h_around_degree, first_, d_first):
+def forward_h_around_degree(h_around_degree, first_, h):
     """h_around_degree[n] = h_around_degree_sum[n] + 1                                        karate.grad:15
     h_around_part[n, j] = first_[n, j]/sqrt(h_around_degree[n])                               karate.grad:16
     """
     for n in range(34):
         h_around_degree[n] = h_around_degree[n] + 1
         for j in range(16):
-            d_first[n, j] = first_[n, j] / np.sqrt(f4(h_around_degree[n]))
+            h[n, j] = first_[n, j] / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
-def forward_h_around_sum(person, d_first, friend, h_around_sum):
+def forward_h_around_sum(person, h, friend, h_around_sum):
     """h_around_sum[person[e], j] += h_around_part[friend[e], j]                              karate.grad:17"""
     ends = person.shape[0]
     h_around_sum[...] = f4(0.0)
     for e in range(ends):
         for j in range(16):
-            h_around_sum[person[e], j] += d_first[friend[e], j]
+            h_around_sum[person[e], j] += h[friend[e], j]
 
 
 @kernel
-def forward_h(d_first, h_around_sum, h_around_degree):
+def forward_h(h, h_around_sum, h_around_degree):
     """h_around[n, j] = (h_around_part[n, j] + h_around_sum[n, j])/sqrt(h_around_degree[n])   karate.grad:17
     h[n, j] = if h_around[n, j] > 0 then h_around[n, j] else 0                                karate.grad:22
     """
     for n in range(34):
         for j in range(16):
-            h_around = (d_first[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
-            d_first[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
+            h_around = (h[n, j] + h_around_sum[n, j]) / np.sqrt(f4(h_around_degree[n]))
+            h[n, j] = h_around if h_around > f4(0.0) else f4(0.0)
 
 
 @kernel
@@ -365,16 +365,23 @@ def backward_logits_around_part(d_logits_dense, friend, d_logits_sum, person):
 
 
 @kernel
-def backward_h_around_sum(d_first, d_h_around_sum, h_around_degree):
-    """d_h_around[n, j] = if h[n, j] > 0 then d_h[n, j] else 0                                karate.grad:22
-    d_h_around_sum[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                          karate.grad:17
-    d_h_around_part[n, j] = d_h_around[n, j]/sqrt(h_around_degree[n])                         karate.grad:17
+def backward_logits_dense(d_logits_dense, h_around_degree, logits_weight, h, d_h_around_sum, d_first):
+    """d_logits_dense[n, j] = d_logits_around_part[n, j]/sqrt(h_around_degree[n])             karate.grad:16
+    d_h[n, i] = Σ_o d_logits_dense[n, o]*logits_weight[i, o]                                  karate.grad:23
+    d_h_around[n, i] = if h[n, i] > 0 then d_h[n, i] else 0                                   karate.grad:22
+    d_h_around_sum[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                          karate.grad:17
+    d_h_around_part[n, i] = d_h_around[n, i]/sqrt(h_around_degree[n])                         karate.grad:17
     """
     for n in range(34):
-        for j in range(16):
-            d_h_around = d_h_around_sum[n, j] if d_first[n, j] > f4(0.0) else f4(0.0)
-            d_h_around_sum[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
-            d_first[n, j] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+        for j in range(2):
+            d_logits_dense[n, j] = d_logits_dense[n, j] / np.sqrt(f4(h_around_degree[n]))
+        for i in range(16):
+            d_h = f4(0.0)
+            for o in range(2):
+                d_h += d_logits_dense[n, o] * logits_weight[i, o]
+            d_h_around = d_h if h[n, i] > f4(0.0) else f4(0.0)
+            d_h_around_sum[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
+            d_first[n, i] = d_h_around / np.sqrt(f4(h_around_degree[n]))
 
 
 @kernel
@@ -508,23 +515,24 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
     first_, logits_weight = parts(params)
     d_first, d_logits_weight = parts(d_params)
     h_around_degree = view(places, 0, (34,))  # kept for d_logits_sum and d_logits_around_part
-    h_around_sum = view(work, 0, (34, 16))
-    logits_around_part = view(work, 0, (34, 2))
-    logits_sum = view(work, 544, (34, 2))
-    logits = view(work, 612, (2,))
-    logits_exp = view(work, 614, (2,))
-    loss_cross_entropy_logsumexp_softmax = view(work, 616, (34, 2))  # kept for d_logits
-    d_logits = view(work, 614, (2,))
-    d_logits_sum = view(work, 544, (34, 2))
-    d_logits_dense = view(work, 0, (34, 2))
-    d_h_around_sum = view(work, 684, (34, 16))
+    h_around_sum = view(work, 544, (34, 16))
+    h = view(work, 0, (34, 16))  # kept for d_h_around and d_logits_weight
+    logits_around_part = view(work, 544, (34, 2))
+    logits_sum = view(work, 1088, (34, 2))
+    logits = view(work, 1156, (2,))
+    logits_exp = view(work, 1158, (2,))
+    loss_cross_entropy_logsumexp_softmax = view(work, 1160, (34, 2))  # kept for d_logits
+    d_logits = view(work, 1158, (2,))
+    d_logits_sum = view(work, 1088, (34, 2))
+    d_logits_dense = view(work, 544, (34, 2))
+    d_h_around_sum = view(work, 1228, (34, 16))
 
     # forward
     forward_h_around_degree_sum(person, h_around_degree)
-    forward_h_around_degree(h_around_degree, first_, d_first)
-    forward_h_around_sum(person, d_first, friend, h_around_sum)
-    forward_h(d_first, h_around_sum, h_around_degree)
-    gemm(d_first, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
+    forward_h_around_degree(h_around_degree, first_, h)
+    forward_h_around_sum(person, h, friend, h_around_sum)
+    forward_h(h, h_around_sum, h_around_degree)
+    gemm(h, logits_weight, logits_around_part, False)  # logits_dense[n, o] = Σ_i h[n, i] logits_weight[i, o]
     forward_logits_around_part(logits_around_part, h_around_degree)
     forward_logits_sum(person, logits_around_part, friend, logits_sum)
     loss_sum_2, loss = forward_loss(
@@ -550,11 +558,8 @@ def differentiate(params, d_params, work, places, person, friend, club, told):
         loss_sum_2,
     )
     backward_logits_around_part(d_logits_dense, friend, d_logits_sum, person)
-    forward_logits_around_part(d_logits_dense, h_around_degree)
-    # d_h[n, i] = Σ_o d_logits_dense[n, o] logits_weight[i, o]
-    gemm(d_logits_dense, logits_weight.T, d_h_around_sum, False)
-    gemm(d_first.T, d_logits_dense, d_logits_weight, False)  # d_logits_weight[i, o] = Σ_n h[n, i] d_logits_dense[n, o]
-    backward_h_around_sum(d_first, d_h_around_sum, h_around_degree)
+    backward_logits_dense(d_logits_dense, h_around_degree, logits_weight, h, d_h_around_sum, d_first)
+    gemm(h.T, d_logits_dense, d_logits_weight, False)  # d_logits_weight[i, o] = Σ_n h[n, i] d_logits_dense[n, o]
     backward_h_around_part(d_first, friend, d_h_around_sum, person)
     backward_first(d_first, h_around_degree)
     return loss
@@ -742,8 +747,8 @@ class State:
 
     def work_for(self):
         """The work space of a step, made anew only where a larger batch needs it."""
-        if self.work[0].size < 1228:
-            self.work[0] = aligned(np.empty, 1228, f4)
+        if self.work[0].size < 1772:
+            self.work[0] = aligned(np.empty, 1772, f4)
         if self.work[1].size < 34:
             self.work[1] = aligned(np.empty, 34, np.int64)
         return self.work
@@ -806,7 +811,7 @@ def loss_and_gradients(params, person, friend, club, told, *, seed=0):
     bad, place, loss = gradient_entry(
         params.flat,
         gradients.flat,
-        aligned(np.empty, 1228, f4),
+        aligned(np.empty, 1772, f4),
         aligned(np.empty, 34, np.int64),
         person,
         friend,

@@ -419,11 +419,36 @@ def forward_maker_h(maker_h, maker_h_bias, first, last):
 
 
 @kernel
-def forward_made(made, maker_dense_bias, first, last):
-    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14"""
+def forward_made(made, maker_dense_bias, critic_h_weight, critic_h_bias, dmistakes_dcritic_2_h_dense, first, last):
+    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14
+    critic_2_h_dense_sum[b, o] = Σ_i critic_h_weight[i, o]*made[b, i]                       ring_gan.grad:17
+    critic_2_h_dense[b, o] = critic_2_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
+    critic_2_h[b, o] = if critic_2_h_dense[b, o] > 0 then critic_2_h_dense[b, o] else 0     ring_gan.grad:17
+    """
     for b in range(first, last):
         for o in range(2):
             made[b, o] = made[b, o] + maker_dense_bias[o]
+        for o in range(64):
+            critic_2_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_2_h_dense_sum += critic_h_weight[i, o] * made[b, i]
+            critic_2_h_dense = critic_2_h_dense_sum + critic_h_bias[o]
+            dmistakes_dcritic_2_h_dense[b, o] = critic_2_h_dense if critic_2_h_dense > f4(0.0) else f4(0.0)
+
+
+@kernel
+def forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense, first, last):
+    """critic_h_dense_sum[b, o] = Σ_i real[b, i]*critic_h_weight[i, o]                      ring_gan.grad:17
+    critic_h_dense[b, o] = critic_h_dense_sum[b, o] + critic_h_bias[o]                      ring_gan.grad:17
+    critic_h[b, o] = if critic_h_dense[b, o] > 0 then critic_h_dense[b, o] else 0           ring_gan.grad:17
+    """
+    for b in range(first, last):
+        for o in range(64):
+            critic_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_h_dense_sum += real[b, i] * critic_h_weight[i, o]
+            critic_h_dense = critic_h_dense_sum + critic_h_bias[o]
+            dmistakes_dcritic_h_dense[b, o] = critic_h_dense if critic_h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
@@ -536,33 +561,72 @@ def loss_sum_and_d_critic_3_h_2_dense(
 
 
 @kernel
-def backward_maker_dense_bias(d_made, d_maker_dense_bias, first, last):
-    """d_maker_dense_bias[o] = Σ_b d_made[b, o]                                             ring_gan.grad:14"""
+def backward_maker_dense_bias(
+    d_made,
+    maker_dense_weight,
+    maker_h_2,
+    d_maker_dense_bias,
+    d_maker_h_2_bias,
+    d_maker_h_2_dense,
+    first,
+    last,
+):
+    """d_maker_dense_bias[o] = Σ_b d_made[b, o]                                             ring_gan.grad:14
+    d_maker_h_2[b, i] = Σ_o maker_dense_weight[i, o]*d_made[b, o]                           ring_gan.grad:14
+    d_maker_h_2_dense[b, i] = if maker_h_2[b, i] > 0 then d_maker_h_2[b, i] else 0          ring_gan.grad:13
+    d_maker_h_2_bias[i] = Σ_b d_maker_h_2_dense[b, i]                                       ring_gan.grad:13
+    """
     d_maker_dense_bias[...] = f4(0.0)
+    d_maker_h_2_bias[...] = f4(0.0)
     for b in range(first, last):
         for o in range(2):
             d_maker_dense_bias[o] += d_made[b, o]
+        for i in range(64):
+            d_maker_h_2 = f4(0.0)
+            for o in range(2):
+                d_maker_h_2 += maker_dense_weight[i, o] * d_made[b, o]
+            d_maker_h_2_dense[b, i] = d_maker_h_2 if maker_h_2[b, i] > f4(0.0) else f4(0.0)
+            d_maker_h_2_bias[i] += d_maker_h_2_dense[b, i]
 
 
 @kernel
-def backward_maker_h_2_dense(d_maker_h_2_dense, maker_h_2, d_maker_h_2_bias, first, last):
-    """d_maker_h_2_dense[b, o] = if maker_h_2[b, o] > 0 then d_maker_h_2[b, o] else 0       ring_gan.grad:13
-    d_maker_h_2_bias[o] = Σ_b d_maker_h_2_dense[b, o]                                       ring_gan.grad:13
+def backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last):
+    """d_maker_h_dense[b, o] = if maker_h[b, o] > 0 then d_maker_h[b, o] else 0             ring_gan.grad:12
+    d_maker_h_bias[o] = Σ_b d_maker_h_dense[b, o]                                           ring_gan.grad:12
     """
-    d_maker_h_2_bias[...] = f4(0.0)
+    d_maker_h_bias[...] = f4(0.0)
     for b in range(first, last):
         for o in range(64):
-            d_maker_h_2_dense[b, o] = d_maker_h_2_dense[b, o] if maker_h_2[b, o] > f4(0.0) else f4(0.0)
-            d_maker_h_2_bias[o] += d_maker_h_2_dense[b, o]
+            d_maker_h_dense[b, o] = d_maker_h_dense[b, o] if maker_h[b, o] > f4(0.0) else f4(0.0)
+            d_maker_h_bias[o] += d_maker_h_dense[b, o]
 
 
 @kernel
-def forward_dmistakes_dslope(dmistakes_dslope, first, last):
-    """dmistakes_dslope[k, m] = 2*slope[k, m]/(2*batch)                                     ring_gan.grad:27"""
+def forward_dmistakes_ddlikely_dcritic_h(
+    dmistakes_dslope,
+    critic_h_weight,
+    dmistakes_dcritic_h_dense,
+    dmistakes_ddlikely_dcritic_h,
+    first,
+    last,
+):
+    """dmistakes_dslope[k, m] = 2*slope[k, m]/(2*batch)                                     ring_gan.grad:27
+    dmistakes_ddlikely_dcritic_h_dense_sum[k, o] = Σ_i
+            critic_h_weight[i, o]*dmistakes_dslope[k, i]                                    ring_gan.grad:17
+    dmistakes_ddlikely_dcritic_h[k, o] = if critic_h[k, o] > 0 then
+            dmistakes_ddlikely_dcritic_h_dense_sum[k, o] else 0                             ring_gan.grad:17
+    """
     batch = dmistakes_dslope.shape[0]
     for k in range(first, last):
         for m in range(2):
             dmistakes_dslope[k, m] = f4(2.0) * dmistakes_dslope[k, m] / f4(2 * batch)
+        for o in range(64):
+            dmistakes_ddlikely_dcritic_h_dense_sum = f4(0.0)
+            for i in range(2):
+                dmistakes_ddlikely_dcritic_h_dense_sum += critic_h_weight[i, o] * dmistakes_dslope[k, i]
+            dmistakes_ddlikely_dcritic_h[k, o] = (
+                dmistakes_ddlikely_dcritic_h_dense_sum if dmistakes_dcritic_h_dense[k, o] > f4(0.0) else f4(0.0)
+            )
 
 
 @kernel
@@ -725,12 +789,22 @@ def evaluate_maker_h(maker_h, maker_h_bias):
 
 
 @kernel
-def evaluate_made(made, maker_dense_bias):
-    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14"""
-    batch = made.shape[0]
+def forward_critic_3_h(made_sum, maker_dense_bias, critic_h_weight, critic_h_bias, made, critic_3_h):
+    """made[b, o] = made_sum[b, o] + maker_dense_bias[o]                                    ring_gan.grad:14
+    critic_3_h_dense_sum[b, o] = Σ_i made[b, i]*critic_h_weight[i, o]                       ring_gan.grad:17
+    critic_3_h_dense[b, o] = critic_3_h_dense_sum[b, o] + critic_h_bias[o]                  ring_gan.grad:17
+    critic_3_h[b, o] = if critic_3_h_dense[b, o] > 0 then critic_3_h_dense[b, o] else 0     ring_gan.grad:17
+    """
+    batch = made_sum.shape[0]
     for b in range(batch):
         for o in range(2):
-            made[b, o] = made[b, o] + maker_dense_bias[o]
+            made[o] = made_sum[b, o] + maker_dense_bias[o]
+        for o in range(64):
+            critic_3_h_dense_sum = f4(0.0)
+            for i in range(2):
+                critic_3_h_dense_sum += made[i] * critic_h_weight[i, o]
+            critic_3_h_dense = critic_3_h_dense_sum + critic_h_bias[o]
+            critic_3_h[b, o] = critic_3_h_dense if critic_3_h_dense > f4(0.0) else f4(0.0)
 
 
 @kernel
@@ -846,13 +920,13 @@ def over_rows(params, d_params, first, last, work, seed, real):
     ) = parts(d_params)
     noise = view(work, 0, (batch, 8))  # kept for d_maker_h_weight
     maker_h = view(work, 8 * batch, (batch, 64))  # kept for d_maker_h_2_weight and d_maker_h_dense
-    maker_h_2 = view(work, 72 * batch, (batch, 64))  # kept for d_maker_dense_weight and d_maker_h_2_dense
+    maker_h_2 = view(work, 72 * batch, (batch, 64))  # kept for d_maker_h_2_dense and d_maker_dense_weight
     made = view(work, 136 * batch, (batch, 2))
-    critic_h_2 = view(work, 202 * batch, (batch, 64))
-    dlikely_dcritic_h_2_dense = view(work, 266 * batch, (batch, 64))
-    dmistakes_dlikely = view(work, 330 * batch, (batch,))
-    dmistakes_dcritic_h_2_dense = view(work, 331 * batch, (batch, 64))
-    dlikely_dcritic_h_dense = view(work, 395 * batch, (batch, 64))
+    critic_h_2 = view(work, 266 * batch, (batch, 64))
+    dlikely_dcritic_h_2_dense = view(work, 330 * batch, (batch, 64))
+    dmistakes_dlikely = view(work, 394 * batch, (batch,))
+    dmistakes_dcritic_h_2_dense = view(work, 395 * batch, (batch, 64))
+    dlikely_dcritic_h_dense = view(work, 459 * batch, (batch, 64))
     critic_2_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
     critic_2_h_2 = view(work, 589 * batch, (64,))
     d_critic_3_h_2_dense = view(work, 589 * batch + 64, (batch, 64))
@@ -861,13 +935,13 @@ def over_rows(params, d_params, first, last, work, seed, real):
     d_made = view(work, 589 * batch + 64, (batch, 2))
     d_maker_h_2_dense = view(work, 525 * batch, (batch, 64))
     d_maker_h_dense = view(work, 589 * batch + 64, (batch, 64))
-    dmistakes_dslope = view(work, 459 * batch, (batch, 2))
+    dmistakes_dslope = view(work, 523 * batch, (batch, 2))
     dmistakes_ddlikely_dcritic_h = view(work, 589 * batch + 64, (batch, 64))
     dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
     dmistakes_dcritic_2_h = view(work, 589 * batch + 64, (batch, 64))
-    dmistakes_dcritic_2_h_dense = view(work, 461 * batch, (batch, 64))  # kept for d_critic_3_h_dense
+    dmistakes_dcritic_2_h_dense = view(work, 138 * batch, (batch, 64))  # kept for d_critic_3_h_dense
     dmistakes_dcritic_h = view(work, 653 * batch + 64, (batch, 64))
-    dmistakes_dcritic_h_dense = view(work, 138 * batch, (batch, 64))
+    dmistakes_dcritic_h_dense = view(work, 202 * batch, (batch, 64))
     forward_noise(noise, noise_normal_key, first, last)
     # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
     gemm(rows(noise, first, last), maker_h_weight, rows(maker_h, first, last), False)
@@ -877,10 +951,8 @@ def over_rows(params, d_params, first, last, work, seed, real):
     forward_maker_h(maker_h_2, maker_h_2_bias, first, last)
     # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
     gemm(rows(maker_h_2, first, last), maker_dense_weight, rows(made, first, last), False)
-    forward_made(made, maker_dense_bias, first, last)
-    # critic_h_dense_sum[b, o] = Σ_i real[b, i] critic_h_weight[i, o]
-    gemm(rows(real, first, last), critic_h_weight, rows(dmistakes_dcritic_h_dense, first, last), False)
-    forward_maker_h(dmistakes_dcritic_h_dense, critic_h_bias, first, last)
+    forward_made(made, maker_dense_bias, critic_h_weight, critic_h_bias, dmistakes_dcritic_2_h_dense, first, last)
+    forward_critic_h(real, critic_h_weight, critic_h_bias, dmistakes_dcritic_h_dense, first, last)
     # critic_h_2_dense_sum[b, o] = Σ_i critic_h[b, i] critic_h_2_weight[i, o]
     gemm(rows(dmistakes_dcritic_h_dense, first, last), critic_h_2_weight, rows(critic_h_2, first, last), False)
     forward_dmistakes_dcritic_h_2_dense(
@@ -904,9 +976,6 @@ def over_rows(params, d_params, first, last, work, seed, real):
     forward_dlikely_dcritic_h_dense(dlikely_dcritic_h_dense, dmistakes_dcritic_h_dense, first, last)
     # slope[b, i] = Σ_o dlikely_dcritic_h_dense[b, o] critic_h_weight[i, o]
     gemm(rows(dlikely_dcritic_h_dense, first, last), critic_h_weight.T, rows(dmistakes_dslope, first, last), False)
-    # critic_2_h_dense_sum[b, o] = Σ_i made[b, i] critic_h_weight[i, o]
-    gemm(rows(made, first, last), critic_h_weight, rows(dmistakes_dcritic_2_h_dense, first, last), False)
-    forward_maker_h(dmistakes_dcritic_2_h_dense, critic_h_bias, first, last)
     # critic_2_h_2_dense_sum[b, o] = Σ_i critic_2_h[b, i] critic_h_2_weight[i, o]
     gemm(
         rows(dmistakes_dcritic_2_h_dense, first, last),
@@ -933,24 +1002,22 @@ def over_rows(params, d_params, first, last, work, seed, real):
     forward_dlikely_dcritic_h_dense(d_critic_3_h_dense, dmistakes_dcritic_2_h_dense, first, last)
     # d_made[b, i] = Σ_o d_critic_3_h_dense[b, o] critic_h_weight[i, o]
     gemm(rows(d_critic_3_h_dense, first, last), critic_h_weight.T, rows(d_made, first, last), False)
-    backward_maker_dense_bias(d_made, d_maker_dense_bias, first, last)
+    backward_maker_dense_bias(
+        d_made, maker_dense_weight, maker_h_2, d_maker_dense_bias, d_maker_h_2_bias, d_maker_h_2_dense, first, last
+    )
     # d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i] d_made[b, o]
     gemm(rows(maker_h_2, first, last).T, rows(d_made, first, last), d_maker_dense_weight, False)
-    # d_maker_h_2[b, i] = Σ_o d_made[b, o] maker_dense_weight[i, o]
-    gemm(rows(d_made, first, last), maker_dense_weight.T, rows(d_maker_h_2_dense, first, last), False)
-    backward_maker_h_2_dense(d_maker_h_2_dense, maker_h_2, d_maker_h_2_bias, first, last)
     # d_maker_h[b, i] = Σ_o d_maker_h_2_dense[b, o] maker_h_2_weight[i, o]
     gemm(rows(d_maker_h_2_dense, first, last), maker_h_2_weight.T, rows(d_maker_h_dense, first, last), False)
     # d_maker_h_2_weight[i, o] = Σ_b maker_h[b, i] d_maker_h_2_dense[b, o]
     gemm(rows(maker_h, first, last).T, rows(d_maker_h_2_dense, first, last), d_maker_h_2_weight, False)
-    backward_maker_h_2_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last)
+    backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last)
     # d_maker_h_weight[i, o] = Σ_b noise[b, i] d_maker_h_dense[b, o]
     gemm(rows(noise, first, last).T, rows(d_maker_h_dense, first, last), d_maker_h_weight, False)
-    forward_dmistakes_dslope(dmistakes_dslope, first, last)
+    forward_dmistakes_ddlikely_dcritic_h(
+        dmistakes_dslope, critic_h_weight, dmistakes_dcritic_h_dense, dmistakes_ddlikely_dcritic_h, first, last
+    )
     forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely, first, last)
-    # dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_i dmistakes_dslope[b, i] critic_h_weight[i, o]
-    gemm(rows(dmistakes_dslope, first, last), critic_h_weight, rows(dmistakes_ddlikely_dcritic_h, first, last), False)
-    forward_dlikely_dcritic_h_dense(dmistakes_ddlikely_dcritic_h, dmistakes_dcritic_h_dense, first, last)
     # dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] = Σ_i dmistakes_ddlikely_dcritic_h[b, i] critic_h_2_weight[i, o]
     gemm(
         rows(dmistakes_ddlikely_dcritic_h, first, last),
@@ -1200,24 +1267,26 @@ def evaluate_entry(params, work, places, seed, real):
     noise = view(work, 0, (batch, 8))
     maker_h = view(work, 8 * batch, (batch, 64))
     maker_h_2 = view(work, 72 * batch, (batch, 64))
-    made = view(work, 0, (batch, 2))
+    made_sum = view(work, 0, (batch, 2))
+    made = view(work, 72 * batch, (2,))
+    critic_3_h = view(work, 8 * batch, (batch, 64))
     some = view(work, 136 * batch, (1000, 8))
     maker_2_h = view(work, 136 * batch + 8000, (1000, 64))
     maker_2_h_2 = view(work, 136 * batch + 72000, (1000, 64))
     points = view(work, 136 * batch, (1000, 2))
-    place_ = view(work, 72 * batch, (2,))
+    place_ = view(work, 0, (2,))
     far_sum = view(work, 136 * batch + 72000, (1000, 8))
     places_sum = view(places, 0, (8,))
-    critic_3_h = view(work, 72 * batch, (batch, 64))
-    critic_3_h_2_dense_sum = view(work, 8 * batch, (batch, 64))
+    critic_3_h_2_dense_sum = view(work, 72 * batch, (batch, 64))
     evaluate_noise(noise, noise_normal_key)
     gemm(noise, maker_h_weight, maker_h, False)  # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
     evaluate_maker_h(maker_h, maker_h_bias)
     # maker_h_2_dense_sum[b, o] = Σ_i maker_h[b, i] maker_h_2_weight[i, o]
     gemm(maker_h, maker_h_2_weight, maker_h_2, False)
     evaluate_maker_h(maker_h_2, maker_h_2_bias)
-    gemm(maker_h_2, maker_dense_weight, made, False)  # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
-    evaluate_made(made, maker_dense_bias)
+    # made_sum[b, o] = Σ_i maker_h_2[b, i] maker_dense_weight[i, o]
+    gemm(maker_h_2, maker_dense_weight, made_sum, False)
+    forward_critic_3_h(made_sum, maker_dense_bias, critic_h_weight, critic_h_bias, made, critic_3_h)
     forward_some(some, some_normal_key)
     gemm(some, maker_h_weight, maker_2_h, False)  # maker_2_h_dense_sum[n, o] = Σ_i some[n, i] maker_h_weight[i, o]
     forward_maker_2_h(maker_2_h, maker_h_bias)
@@ -1229,8 +1298,6 @@ def evaluate_entry(params, work, places, seed, real):
     forward_points(points, maker_dense_bias)
     forward_far_sum(points, place_, far_sum)
     near = forward_near(far_sum, places_sum)
-    gemm(made, critic_h_weight, critic_3_h, False)  # critic_3_h_dense_sum[b, o] = Σ_i made[b, i] critic_h_weight[i, o]
-    evaluate_maker_h(critic_3_h, critic_h_bias)
     # critic_3_h_2_dense_sum[b, o] = Σ_i critic_3_h[b, i] critic_h_2_weight[i, o]
     gemm(critic_3_h, critic_h_2_weight, critic_3_h_2_dense_sum, False)
     loss = forward_loss(critic_3_h_2_dense_sum, critic_h_2_bias, critic_dense_weight, critic_dense_bias)
@@ -1548,7 +1615,7 @@ def train_steps(params, state, steps, real):
 def _steps(params, state, losses, real):
     """A step for each of the losses, which it fills in; returns the last."""
     count = real.shape[0] // losses.size
-    work = 55680 * count
+    work = 55168 * count
     shards = shards_of(count, work, 2000000)
     spaces = state.work_for(params, shards, count)
     # a worker may begin when an interrupt has ended the step: what is the state's then is another's

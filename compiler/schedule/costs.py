@@ -4,8 +4,10 @@ THINNEST_PRODUCT = 4
 """Rows, columns or summed extents below this run as loops: a tile of registers would be mostly empty."""
 
 WIDE_ENOUGH, THINNEST_BESIDE_WIDE = 16, 2
-"""Beside a group of so many, products of two rows, columns or terms are worth a call too: the two sums of the gradient
-of a 2 × 32 weight over 256 points took 29 µs in a loop and 2.6 as a product (2026-11)."""
+"""Beside a group of so many, products of two rows or columns are worth a call too: the two sums of the gradient of a
+2 × 32 weight over 256 points took 29 µs in a loop and 2.6 as a product. Of two terms they are not: the loop that reads
+the result makes it on the way, and a step of 2-32-32-32-1 with second derivatives takes 171 µs instead of 176
+(2026-11)."""
 
 COPIED_WINDOW = 4
 """A window of few channels is copied, place after place, where that makes at most this many times what the other factor

@@ -166,9 +166,12 @@ class Standing:
         a, b = first.indices, second.indices
         groups = (a - b, b - a, a & b & self.summed)
         extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
+        *sides, summed = extents
         if self.fixed == self.blocks and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
-            return all(at_least(group, THINNEST_BESIDE_WIDE) for group in extents)
-        return all(at_least(group, THINNEST_PRODUCT) for group in extents)
+            thin = THINNEST_BESIDE_WIDE
+        else:
+            thin = THINNEST_PRODUCT
+        return all(at_least(side, thin) for side in sides) and at_least(summed, THINNEST_PRODUCT)
 
     def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
         """Whether one factor has at most so many times the places that the other has, or, where it may have more of
