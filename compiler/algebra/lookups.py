@@ -7,13 +7,12 @@ A product of all places becomes one of the rows of a table that has fewer: the s
 derivatives, before which what belongs to one row is added up. This is done before differentiation, as pairs are.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import sympy
 
 from gradc.graph.index import ZERO, Gather, IndexExpr, index
-from gradc.graph.nodes import Equation, Read, Reducer, leaves_of, rebuild
+from gradc.graph.nodes import Equation, Read, Reducer, mentioned, rebuild
 from gradc.graph.tensors import Index
 
 from .engine import EquationRule, Measure, Rule
@@ -46,10 +45,11 @@ def _of_table(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     name = next(each for each in ("s", *(f"s_{n}" for n in range(2, len(taken) + 3))) if each not in taken)
     own = Index(name, ZERO, work.tensors[table].extents[axis])
     whole = Read(table, tuple(index(name) if at == axis else each for at, each in enumerate(row.subscripts)))
-    mentioned = _mentioned((whole, *inner))
-    domain = (own, *(each for each in equation.indices if each.name in mentioned.intersection(equation.written)))
+    body = sympy.Mul(whole, *inner)
+    free = mentioned(body).intersection(equation.written)
+    domain = (own, *(each for each in equation.indices if each.name in free))
     indices = (*domain, *equation.reduced)
-    part = replace(equation, indices=indices, body=sympy.Mul(whole, *inner), origin=equation.origin.after(LOOKUPS.name))
+    part = replace(equation, indices=indices, body=body, origin=equation.origin.after(LOOKUPS.name))
     made = work.add(f"{equation.target}.table", domain, part)
     looked_up = Read(made.tensor, (place, *made.subscripts[1:]))
     kept = tuple(each for each in equation.indices if each.name in equation.written)
@@ -91,8 +91,8 @@ def _table_of(
         along = {each.bare for each in row.subscripts if each is not place}
         around = set(place.indices)
         others = [each for each in factors if each is not factor]
-        inner = [each for each in others if _mentioned([each]) & reduced]
-        summed = _mentioned(inner)
+        inner = [each for each in others if mentioned(each) & reduced]
+        summed = {name for each in inner for name in mentioned(each)}
         rows = work.tensors[row.tensor].extents[row.subscripts.index(place)].constant
         fewer = rows is not None and PLACES_FOR_A_ROW * rows <= numbers(sizes, around)
         if fewer and inner and reduced <= along and around.isdisjoint(reduced | summed | along):
@@ -117,13 +117,6 @@ def _row(factor: sympy.Expr, work: Work) -> Read | None:
         case ((((Gather(low=low, high=high),), 1)),) if low == ZERO and ((extent - high).constant or 0) > 0:
             return read
     return None
-
-
-def _mentioned(parts: Iterable[sympy.Expr]) -> set[str]:
-    """The indices that these depend on."""
-    leaves = [leaf for part in parts for leaf in leaves_of(part)]
-    places = (place for leaf in leaves for place in (leaf.subscripts if isinstance(leaf, Read) else (leaf.value,)))
-    return {name for place in places for name in place.indices}
 
 
 LOOKUPS: EquationRule = Rule(

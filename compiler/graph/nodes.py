@@ -296,6 +296,15 @@ def reads_of(body: sympy.Expr) -> tuple[Read, ...]:
     return tuple(leaf for leaf in leaves_of(body) if isinstance(leaf, Read))
 
 
+def mentioned(body: sympy.Expr) -> set[str]:
+    """The indices that a body mentions."""
+    names: set[str] = set()
+    for leaf in leaves_of(body):
+        for part in leaf.subscripts if isinstance(leaf, Read) else (leaf.value,):
+            names |= set(part.indices)
+    return names
+
+
 def substitute(body: sympy.Expr, values: Mapping[str, IndexExpr]) -> sympy.Expr:
     """Indices replaced by expressions in every subscript and index value of the body."""
     changes: dict[sympy.Expr, sympy.Expr] = {}

@@ -29,12 +29,12 @@ import sympy
 
 from gradc.graph.conditions import guards_of
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, reads_of
+from gradc.graph.nodes import Equation, Graph, Guard, Read, Reducer, Tensor, mentioned, reads_of
 from gradc.graph.scalar import WHERE
 from gradc.graph.tensors import Axis, Index, Kind
 
 from .costs import COPIED_WINDOW, LEAST_ROWS, PACKED_NUMBERS
-from .factors import Factor, grouped, mentioned
+from .factors import Factor, grouped
 from .gather import gathered, longest
 from .matrices import gemm_of, names_of, with_loops
 from .program import Gemm, Operand, Window

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sympy
 
 from gradc.graph.index import ONE, IndexExpr
-from gradc.graph.nodes import Guard, Read, leaves_of
+from gradc.graph.nodes import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +15,6 @@ class Factor:
     body: sympy.Expr
     indices: frozenset[str]
     guards: tuple[Guard, ...] = ()
-
-
-def mentioned(body: sympy.Expr) -> set[str]:
-    """The indices that a body mentions."""
-    names: set[str] = set()
-    for leaf in leaves_of(body):
-        for part in leaf.subscripts if isinstance(leaf, Read) else (leaf.value,):
-            names |= set(part.indices)
-    return names
 
 
 def grouped(factors: list[Factor]) -> list[Factor]:

@@ -9,12 +9,12 @@ from operator import mul
 import sympy
 
 from gradc.graph.index import ONE, IndexExpr
-from gradc.graph.nodes import Equation, Guard, Read, Tensor, reads_of
+from gradc.graph.nodes import Equation, Guard, Read, Tensor, mentioned, reads_of
 from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Kind
 
 from .costs import COPIED_WINDOW, PACKED_CHANNELS, THINNEST_BESIDE_WIDE, THINNEST_PRODUCT, WIDE_ENOUGH
-from .factors import Factor, at_least, grouped, mentioned
+from .factors import Factor, at_least, grouped
 from .gather import longest
 from .program import Window, along, block_of, blocks_of, guards_of_rounds, order_of, turn_of
 
