@@ -104,7 +104,8 @@ def start_to_step(package: str, python: str, files: Sequence[Path], cache: Path)
     """
     command = [python, str(HERE / "starts" / f"start_{package}.py"), *map(str, files)]
     start = time.perf_counter()
-    environment = {**os.environ, "GRADC_CACHE": str(cache)}
+    # Python keeps what it compiles of the sources, as for all that is installed
+    environment = {**os.environ, "GRADC_CACHE": str(cache), "PYTHONDONTWRITEBYTECODE": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -121,7 +122,8 @@ def stage_seconds() -> dict[str, dict[str, float]]:
         ClickException: it fails.
     """
     command = [sys.executable, "-m", "benchmarks.stages", str(MODEL)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent, env=environment)
     if answer.returncode != 0:
         raise click.ClickException(answer.stderr)
     found = json.loads(answer.stdout)

@@ -49,7 +49,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUContext
-from numba.core.ir import Assign
+from numba.core.ir import UNDEFINED, Assign
 from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
 from numba.core.rewrites import rewrite_registry
@@ -990,7 +990,7 @@ def _seed(seed):
 INNER = (
     *((JITCodeLibrary, name) for name in ("add_ir_module", "get_defined_functions", "_get_module_for_linking")),
     (JITCodeLibrary, "_optimize_final_module"),
-    *((Lower, name) for name in ("lower_expr", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
+    *((Lower, name) for name in ("lower_expr", "lower_binop", "lower_getitem", "lower_setitem", "loadvar", "typeof")),
     *((Lower, name) for name in ("setup_function", "_find_singly_assigned_variable")),
     *((CPUCallConv, name) for name in ("call_function", "_get_return_argument", "_get_excinfo_argument")),
     *((CPUCallConv, "return_status_propagate"), (CPUContext, "call_conv")),
@@ -1224,6 +1224,18 @@ class Statements(Lower):
         if op == "static_getitem" and expr.index_var is not None and self.leads(expr.value, expr.index_var):
             return self.lower_getitem(result, expr, expr.value, expr.index_var, None)
         return super().lower_expr(result, expr)
+
+    def lower_binop(self, result, expr, op):
+        """What an operator makes of two values."""
+        if not (expr.static_lhs is UNDEFINED is expr.static_rhs):
+            return super().lower_binop(result, expr, op)
+        context, builder = self.context, self.builder
+        function = context.typing_context.resolve_value_type(op)
+        signature = signature_of(context.typing_context, function, self.fndesc.calltypes[expr].args)
+        operands = zip((expr.lhs.name, expr.rhs.name), signature.args, strict=True)
+        values = [context.cast(builder, self.loadvar(name), self.typeof(name), kind) for name, kind in operands]
+        made = context.get_function(function, signature)(builder, values)
+        return context.cast(builder, made, signature.return_type, result)
 
     def setup_function(self, description):
         """Begins a function."""

@@ -94,15 +94,38 @@ def test_more_than_one_number_is_a_size():
     assert found(one, other)[("kernel_24",)].common(other).body[2] == "    if i > 0 and i < size_i:"
 
 
+def test_a_number_that_no_array_tells_is_handed_over():
+    body = ("for i in range({width}):", "    {0}[i] = {1}[i] / f8({count} * number)")
+    one, other = (
+        kernel(width, [row.replace("{count}", str(width * width)) for row in body], (width,), (None,))
+        for width in (16, 24)
+    )
+    group = found(one, other)[("kernel_24",)]
+    assert group.common(other).arguments == ("a_24", "b_24", "number_")
+    assert group.common(other).body[2] == "    a_24[i] = b_24[i] / f8(number_ * number)"
+    assert group.common(other).doc == ("(size_i, number_) is (16, 256) or (24, 576).",)
+    assert (group.given(("kernel_16",)), group.given(("kernel_24",))) == ((256,), (576,))
+
+
+def test_two_loops_of_one_index_have_a_size_each():
+    body = ("for i in range({width}):", "    {0}[i] = {1}[i]", "for i in range({half}):", "    {2}[i] = {0}[2 * i]")
+    one, other = (
+        kernel(width, [row.replace("{half}", str(width // 2)) for row in body], (width,), (width,), (width // 2,))
+        for width in (16, 24)
+    )
+    assert found(one, other)[("kernel_16",)].common(one).body[:2] == (
+        "size_i = a_16.shape[0]",
+        "size_i_ = c_16.shape[0]",
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "lengths", "widths"),
     [
         (FILL, lambda width: ((width,), (width,)), (3, 16)),
-        (FILL, lambda width: ((None,), (width + 1,)), (16, 24)),
         (("for i in range(9):", "    {0}[i] = {1}[i // {width}]"), lambda width: ((9,), (width,)), (16, 24)),
-        (("for i in range(9):", "    {0}[i] = {width} * {1}[i]"), lambda _: ((9,), (9,)), (16, 24)),
     ],
-    ids=["a short loop", "what no array tells", "a divisor", "a number of the model"],
+    ids=["a short loop", "a divisor"],
 )
 def test_other_numbers_keep_kernels_apart(body, lengths, widths):
     assert found(*(kernel(width, body, *lengths(width)) for width in widths)) == {}

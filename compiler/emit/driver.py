@@ -53,20 +53,22 @@ class KernelTable:
     groups: Mapping[Key, Group] = field(default_factory=dict)
     """The texts that are alike but for sizes."""
     of_groups: dict[int, Kernel] = field(default_factory=dict)
+    written: dict[Hashable, Kernel] = field(default_factory=dict)
+    """For each form of a nest its kernel as it was first written, without a name."""
 
-    def shared(self, kernel: Kernel) -> Kernel:
-        """This kernel, or the one written before that does the same to its own arrays."""
+    def shared(self, kernel: Kernel) -> tuple[Kernel, tuple[int, ...]]:
+        """This kernel, or the one written before that does the same to its own arrays; and the sizes that it is handed
+        besides."""
         key = _anonymous(kernel)
-        known = self.known(key)
+        known, group = self.known(key), self.groups.get(key)
         if known is None:
-            group = self.groups.get(key)
             known = kernel if group is None else group.common(kernel)
             self.kernels.append(known)
             if group is not None:
                 self.of_groups[id(group)] = known
         self.by_text[key] = known
         self.lengths[key] = _common(self.lengths.get(key, kernel.lengths), kernel.lengths)
-        return known
+        return known, group.given(key) if group is not None else ()
 
     def known(self, key: Key) -> Kernel | None:
         """The kernel of this text, or of one that is alike but for sizes."""
@@ -90,18 +92,20 @@ def _common(one: Lengths, other: Lengths) -> Lengths:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A kernel's call: what it is handed and hands back, and the tensors of the nest by their numbers in its form."""
+    """A kernel's call: what it is handed and hands back, the sizes that it is handed besides, and the tensors of the
+    nest by their numbers in its form."""
 
     kernel: str
     parameters: tuple[str, ...]
     returns: tuple[str, ...]
+    sizes: tuple[int, ...]
     tensors: tuple[str, ...]
 
     def of(self, tensors: tuple[str, ...]) -> "_Call":
         """The call that does the same to other tensors."""
         names = dict(zip(self.tensors, tensors, strict=True))
         parameters, returns = (tuple(names.get(name, name) for name in own) for own in (self.parameters, self.returns))
-        return _Call(self.kernel, parameters, returns, tensors)
+        return _Call(self.kernel, parameters, returns, self.sizes, tensors)
 
 
 def _anonymous(kernel: Kernel) -> Key:
@@ -309,7 +313,8 @@ class Driver:
         given = {round_of(name): variable for name, variable in site.rounds.items()}
         arguments = [RANGE.get(name) or given.get(name) or self.names.of(name) for name in found.parameters]
         results = ", ".join(self.names.of(name) for name in found.returns)
-        return call_rows(f"{results} = {found.kernel}" if results else found.kernel, arguments)
+        called = f"{results} = {found.kernel}" if results else found.kernel
+        return call_rows(called, [*arguments, *map(str, found.sizes)])
 
     def packing(self, program: Program, site: "_Site", nest: Nest, rounds: Mapping[str, str],
                 around: Surroundings) -> list[str]:  # fmt: skip
@@ -328,14 +333,17 @@ class Driver:
         known = self.table.by_form.get(form)
         if known is not None:
             return self.telling_dims(known.of(tensors), program, site)
-        kernel = KernelWriter(program, self.names, self.real, step, site.outside, rounds, rows=self.rows).kernel("")
-        self.telling_dims(_Call("", kernel.parameters, (), ()), program, site)
+        kernel = self.table.written.get(form)
+        if kernel is None:
+            kernel = KernelWriter(program, self.names, self.real, step, site.outside, rounds, rows=self.rows).kernel("")
+        self.telling_dims(_Call("", kernel.parameters, (), (), ()), program, site)
         if isinstance(step, Nest) and form is None and not kernel.calls and not rounds:
             return [row for row in kernel.body if not row.startswith("return ")]
-        shared = self.table.shared(self.named(kernel, step, site.label, frozenset(program.graph.outputs.values())))
-        made = _Call(shared.name, kernel.parameters, kernel.returns, tensors)
+        named = self.named(kernel, step, site.label, frozenset(program.graph.outputs.values()))
+        shared, sizes = self.table.shared(named)
+        made = _Call(shared.name, kernel.parameters, kernel.returns, sizes, tensors)
         if form is not None:
-            self.table.by_form[form] = made
+            self.table.by_form[form], self.table.written[form] = made, kernel
         return made
 
     def telling_dims(self, call: "_Call", program: Program, site: "_Site") -> "_Call":

@@ -44,12 +44,12 @@ def emit(spec: ModuleSpec) -> str:
 def emit_with_sites(spec: ModuleSpec) -> tuple[str, Mapping[str, tuple[CallSite, ...]]]:
     """The same text; and for each function in it that runs a program its calls of kernels and products, in order."""
     module = _Module(spec)
-    text = module.text()
+    drivers = module.drivers()
     alike = module.table.alike()
     if alike:  # written again, with one kernel for those of a group
-        module = _Module(spec, table=KernelTable(groups=alike))
-        text = module.text()
-    return text, module.sites
+        module = _Module(spec, table=KernelTable(groups=alike, written=module.table.written))
+        drivers = module.drivers()
+    return module.text(drivers), module.sites
 
 
 @dataclass
@@ -96,14 +96,15 @@ class _Module:
         alone = {label: prediction.program for label, prediction in self.spec.alone.items()}
         return {**({"predict": self.spec.predict} if self.spec.predict is not None else {}), **alone}
 
-    def text(self) -> str:
-        spec = self.spec
-        for label in spec.alone:
+    def __post_init__(self) -> None:
+        for label in self.spec.alone:
             self.names.taken |= {label, f"{label}_entry", f"_checked_for_{label}", part_name(label)}
-        for tensor in (*spec.inputs, *spec.targets):
+        for tensor in (*self.spec.inputs, *self.spec.targets):
             self.names.of(tensor.name)
-        drivers = self.drivers()
-        callers = self.callers
+
+    def text(self, drivers: str) -> str:
+        """The whole, with these functions that run programs."""
+        spec, callers = self.spec, self.callers
         outside = callers.first_outside()
         kernels = "\n\n\n".join([*map(self.kernel_text, self.table.kernels), *([outside] if outside else [])])
         for kernel in self.table.kernels:

@@ -17,7 +17,7 @@ IMPORTS = (
     *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LONG", "LANES"),
     *("INNER", "WIDE", "EXACT", "Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA", "GenericRewrites"),
     *("build_definitions", "reconstruct_ssa", "register_pass", "rewrite_registry", "operator"),
-    *("Assign", "Constant", "Counter", "IRBuilder", "IntType", "binding", "InsertValue", "PhiInstr"),
+    *("Assign", "Constant", "Counter", "IRBuilder", "IntType", "UNDEFINED", "binding", "InsertValue", "PhiInstr"),
     *("compute_cfg_from_blocks", "compute_use_defs", "chain", "contextmanager", "reduce"),
     *("CPUCallConv", "CPUContext", "CallableTemplate", "Status", "NEVER", "ALWAYS"),
     *("ctypes", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),

@@ -4,9 +4,9 @@
         h[b, c] = x[b, c] * gain[c]             g[b, c] = y[b, c] * slope[c]        for c in range(size_c):
                                                                                         h[b, c] = x[b, c] * gain[c]
 
-What is looked at is the text. A number that is not the same in all of them must in all of them be the length of the
-same axis of the same argument; then each kernel is the common one at its own sizes. Short loops keep their ends, which
-compilers unroll, and so do divisors.
+What is looked at is the text. A number that is not the same in all of them is at best the length of the same axis of
+the same argument, else it is handed over; then each kernel is the common one at its own sizes. Short loops keep their
+ends, which compilers unroll, and so do divisors.
 """
 
 import ast
@@ -18,7 +18,7 @@ from itertools import count
 from .bodies import WIDEST_ROW
 from .kernels import Kernel
 from .lines import INDENT, wrapped
-from .names import WORDS
+from .names import WORDS, Names
 from .text import DOC_WIDTH
 
 LEAST = 8
@@ -36,11 +36,10 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size's name, and the axis of an argument that it is the length of."""
+    """A size's name, and the axis of an argument that it is the length of; None where it is handed over."""
 
     name: str
-    argument: int
-    axis: int
+    axis: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,28 @@ class Group:
 
     sizes: tuple[Size, ...]
     numbers: Mapping[int, str]
-    values: tuple[tuple[int, ...], ...]
+    values: Mapping[Key, tuple[int, ...]]
 
     def common(self, kernel: Kernel) -> Kernel:
         """One of them as the kernel that does the work of all."""
-        taken = [f"{s.name} = {kernel.arguments[s.argument]}.shape[{s.axis}]" for s in self.sizes]
-        return replace(kernel, doc=(*kernel.doc, *self.doc()), body=(*taken, *_with_sizes(kernel.body, self.numbers)))
+        taken = [f"{s.name} = {kernel.arguments[s.axis[0]]}.shape[{s.axis[1]}]" for s in self.sizes if s.axis]
+        return replace(
+            kernel,
+            arguments=(*kernel.arguments, *(size.name for size in self.sizes if not size.axis)),
+            doc=(*kernel.doc, *self.doc()),
+            body=(*taken, *_with_sizes(kernel.body, self.numbers)),
+        )
+
+    def given(self, key: Key) -> tuple[int, ...]:
+        """What a call of the common kernel in the place of this one hands over, after all that this one is given."""
+        return tuple(value for size, value in zip(self.sizes, self.values[key], strict=True) if not size.axis)
 
     def doc(self) -> list[str]:
         """`size_c is 16, 32 or 64`."""
         single = len(self.sizes) == 1
         names = ", ".join(size.name for size in self.sizes)
-        values = [str(each[0]) if single else f"({', '.join(map(str, each))})" for each in dict.fromkeys(self.values)]
+        cases = dict.fromkeys(self.values.values())
+        values = [str(each[0]) if single else f"({', '.join(map(str, each))})" for each in cases]
         said = f"{names if single else f'({names})'} is {', '.join(values[:-1])} or {values[-1]}."
         return wrapped(said, DOC_WIDTH, INDENT * 2)
 
@@ -106,27 +115,26 @@ def groups(kernels: Mapping[Key, Kernel], lengths: Mapping[Key, Lengths]) -> dic
 
 
 def _group(alike: Alike, lengths: Mapping[Key, Lengths]) -> Group | None:
-    """What they have in common; None where there is a number that no array tells."""
+    """What they have in common."""
     differing = alike.differing()
     if not differing or _divides(next(iter(alike.kernels.values())).body, differing):
         return None
     kernel, given = next(iter(alike.kernels.values())), [lengths[key] for key in alike.kernels]
+    local = Names({*kernel.arguments, *WORD.findall("\n".join(kernel.body))})
     sizes: dict[tuple[str, tuple[int, ...]], Size] = {}
     numbers: dict[int, str] = {}
     loops = _loops(kernel.body)
     for at in sorted(differing, key=lambda at: at not in loops):
         values = tuple(own[at] for own in alike.numbers.values())
         like = next((size for (_, other), size in sizes.items() if other == values), None) if at not in loops else None
-        name = f"size_{loops.get(at, len(sizes) + 1)}"
+        name = f"size_{loops[at]}" if at in loops else "number"
         if like is None and (name, values) not in sizes:
-            axis = _axis(kernel, loops.get(at), values, given)
-            if axis is None or any(known == name for known, _ in sizes) or name in WORD.findall("\n".join(kernel.body)):
-                return None
-            sizes[name, values] = Size(name, *axis)
+            sizes[name, values] = Size(local.fresh(name), _axis(kernel, loops.get(at), values, given))
         numbers[at] = (like or sizes[name, values]).name
     if any(len(row) > WIDEST_ROW for row in _with_sizes(kernel.body, numbers)):
         return None
-    return Group(tuple(sizes.values()), numbers, tuple(zip(*(values for _, values in sizes), strict=True)))
+    cases = zip(alike.kernels, zip(*(values for _, values in sizes), strict=True), strict=True)
+    return Group(tuple(sizes.values()), numbers, dict(cases))
 
 
 def _axis(

@@ -130,9 +130,9 @@ def imports(calls: Iterable[str], dtype: str, is_cut: bool) -> tuple[str, ...]:
     return (*(rows[module] for module in own), "", "import numpy as np", *others, *optional)
 
 
-def _in_imports(name: str) -> tuple[bool, str]:
-    """Where a name stands among those that are imported from one module: classes before functions."""
-    return name.islower(), name.lower()
+def _in_imports(name: str) -> tuple[bool, bool, str]:
+    """Where a name stands among those that are imported from one module: constants, classes, functions."""
+    return not name.isupper(), name.islower(), name.lower()
 
 
 def constants(text: str, real: str) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def near_reads(reader: Equation, writer: Equation, loops: Loops) -> list[tuple[t
 def begins_late(first: Equation, other: Equation, loops: Loops) -> bool:
     """Whether an equation may come to a place in a later round of loops around both than another that writes it, or
     than itself."""
-    written = meeting_write(other, first)
+    written = meeting_write(other, first) if loops else None
     return written is not None and _rounds_earlier(written, (other, first), loops) is None
 
 

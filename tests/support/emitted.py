@@ -119,7 +119,7 @@ NUMBA = {
     "numba.core.compiler_machinery": SimpleNamespace(register_pass=lambda **_: _same),
     "numba.core.cpu": SimpleNamespace(CPUContext=object),
     "numba.core.lowering": SimpleNamespace(Lower=object),
-    "numba.core.ir": SimpleNamespace(Assign=None),
+    "numba.core.ir": SimpleNamespace(Assign=None, UNDEFINED=None),
     "numba.core.ir_utils": SimpleNamespace(build_definitions=None),
     "numba.core.rewrites": SimpleNamespace(rewrite_registry=None),
     "numba.core.ssa": SimpleNamespace(reconstruct_ssa=None),
