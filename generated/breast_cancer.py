@@ -690,6 +690,8 @@ def _checked(x, y):
 
 
 def _array(name, value, kinds, words, dtype):
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -846,7 +848,7 @@ class Types:
 
 @cache
 def signature_of(context, function, given):
-    """The signature of an operator's call with these types."""
+    """The signature of a call with these types."""
     return context.resolve_function_type(function, given, {})
 
 

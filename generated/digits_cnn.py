@@ -1039,12 +1039,10 @@ class Workers:
 
     def __init__(self):
         self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
-        self.paces = {}
+        self.paces, self.no_limit = {}, nullcontext()
 
     def hand(self, part, workers):
         """Has part(worker) done for each of the workers, by threads that do nothing else."""
-        if self.process != os.getpid():
-            self.__init__()
         for worker in workers:
             try:
                 thread = self.idle.pop()
@@ -1054,7 +1052,7 @@ class Workers:
 
     def limit(self, work):
         """What holds BLAS at one thread where so many multiply-adds may contain products that it is handed."""
-        return self.one_blas_thread if work > 33554432 else nullcontext()
+        return self.one_blas_thread if work > 33554432 else self.no_limit
 
     def run(self, part, count, work):
         """What part(0) … part(count - 1) give, done at the same time, for so many multiply-adds."""
@@ -1083,7 +1081,7 @@ class Workers:
         """
         if count == 1:
             return part(0)
-        if turns[0, 3] != os.getpid():  # this is the first time; or the process was forked, and nobody came along
+        if turns[0, 3] != self.process:  # this is the first time; or the process was forked, and nobody came along
             turns[:] = 0
         turns[0, 3] = -1
         failed = []
@@ -1106,7 +1104,7 @@ class Workers:
             raise
         if failed:
             raise failed[0]
-        turns[0, 3] = os.getpid()
+        turns[0, 3] = self.process
         return result
 
     def pace(self, what, shards, work):
@@ -1136,6 +1134,8 @@ class Workers:
 
 
 WORKERS = Workers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WORKERS.__init__)  # threads stay behind
 
 
 def alone(sums):
@@ -1198,8 +1198,15 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.work = []  # of each worker
+        self.work, self.cuts = [], {}  # of each worker; into how many shards steps are cut
         self.losses = np.empty(1, np.float64)  # of train_step
+
+    def shards_for(self, rows, work):
+        """How many shards a step of so many rows and multiply-adds is cut into: each time as many."""
+        try:
+            return self.cuts[rows, work]
+        except KeyError:
+            return self.cuts.setdefault((rows, work), shards_of(rows, work, 2000000))
 
     def work_for(self, params, workers, batch):
         """The work space of each worker, made anew only for others or where a larger batch needs it."""
@@ -1263,7 +1270,7 @@ def _steps(params, state, losses, x, y):
     """A step for each of the losses, which it fills in; returns the last."""
     count = x.shape[0] // losses.size
     work = 1120128 * count
-    shards = shards_of(count, work, 2000000)
+    shards = state.shards_for(count, work)
     spaces = state.work_for(params, shards, count)
     # a worker may begin when an interrupt has ended the step: what is the state's then is another's
     shares, board, turns, calls, t = state.shares, state.board, state.turns, state.calls, state.step + 1
@@ -1347,6 +1354,8 @@ def _checked(x, y):
 
 
 def _array(name, value, kinds, words, dtype):
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -1503,7 +1512,7 @@ class Types:
 
 @cache
 def signature_of(context, function, given):
-    """The signature of an operator's call with these types."""
+    """The signature of a call with these types."""
     return context.resolve_function_type(function, given, {})
 
 

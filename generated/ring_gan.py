@@ -490,12 +490,40 @@ def forward_dmistakes_dcritic_h_2_dense(
 
 
 @kernel
-def forward_dlikely_dcritic_h_dense(dlikely_dcritic_h_dense, dmistakes_dcritic_h_dense, first, last):
-    """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17"""
+def forward_dmistakes_ddlikely_dcritic_h(
+    dlikely_dcritic_h_dense,
+    dmistakes_dcritic_h_dense,
+    critic_h_weight,
+    dmistakes_dslope,
+    dmistakes_ddlikely_dcritic_h,
+    first,
+    last,
+):
+    """dlikely_dcritic_h_dense[b, o] = if critic_h[b, o] > 0 then dlikely_dcritic_h[b, o] else 0  ring_gan.grad:17
+    slope[b, i] = Σ_o critic_h_weight[i, o]*dlikely_dcritic_h_dense[b, o]                   ring_gan.grad:17
+    dmistakes_dslope[b, i] = 2*slope[b, i]/(2*batch)                                        ring_gan.grad:27
+    dmistakes_ddlikely_dcritic_h_dense_sum[b, o] = Σ_i
+            critic_h_weight[i, o]*dmistakes_dslope[b, i]                                    ring_gan.grad:17
+    dmistakes_ddlikely_dcritic_h[b, o] = if critic_h[b, o] > 0 then
+            dmistakes_ddlikely_dcritic_h_dense_sum[b, o] else 0                             ring_gan.grad:17
+    """
+    batch = dlikely_dcritic_h_dense.shape[0]
     for b in range(first, last):
         for o in range(64):
             dlikely_dcritic_h_dense[b, o] = (
                 dlikely_dcritic_h_dense[b, o] if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
+            )
+        for i in range(2):
+            slope = f4(0.0)
+            for o in range(64):
+                slope += critic_h_weight[i, o] * dlikely_dcritic_h_dense[b, o]
+            dmistakes_dslope[b, i] = f4(2.0) * slope / f4(2 * batch)
+        for o in range(64):
+            dmistakes_ddlikely_dcritic_h_dense_sum = f4(0.0)
+            for i in range(2):
+                dmistakes_ddlikely_dcritic_h_dense_sum += critic_h_weight[i, o] * dmistakes_dslope[b, i]
+            dmistakes_ddlikely_dcritic_h[b, o] = (
+                dmistakes_ddlikely_dcritic_h_dense_sum if dmistakes_dcritic_h_dense[b, o] > f4(0.0) else f4(0.0)
             )
 
 
@@ -561,17 +589,23 @@ def loss_sum_and_d_critic_3_h_2_dense(
 
 
 @kernel
-def backward_maker_dense_bias(
-    d_made,
+def backward_critic_3_h_dense(
+    dmistakes_dcritic_2_h_dense,
+    d_critic_3_h,
+    critic_h_weight,
     maker_dense_weight,
     maker_h_2,
     d_maker_dense_bias,
     d_maker_h_2_bias,
+    d_critic_3_h_dense,
+    d_made,
     d_maker_h_2_dense,
     first,
     last,
 ):
-    """d_maker_dense_bias[o] = Σ_b d_made[b, o]                                             ring_gan.grad:14
+    """d_critic_3_h_dense[b, o] = if critic_2_h[b, o] > 0 then d_critic_3_h[b, o] else 0    ring_gan.grad:17
+    d_made[b, i] = Σ_o critic_h_weight[i, o]*d_critic_3_h_dense[b, o]                       ring_gan.grad:17
+    d_maker_dense_bias[i] = Σ_b d_made[b, i]                                                ring_gan.grad:14
     d_maker_h_2[b, i] = Σ_o maker_dense_weight[i, o]*d_made[b, o]                           ring_gan.grad:14
     d_maker_h_2_dense[b, i] = if maker_h_2[b, i] > 0 then d_maker_h_2[b, i] else 0          ring_gan.grad:13
     d_maker_h_2_bias[i] = Σ_b d_maker_h_2_dense[b, i]                                       ring_gan.grad:13
@@ -579,8 +613,14 @@ def backward_maker_dense_bias(
     d_maker_dense_bias[...] = f4(0.0)
     d_maker_h_2_bias[...] = f4(0.0)
     for b in range(first, last):
-        for o in range(2):
-            d_maker_dense_bias[o] += d_made[b, o]
+        for o in range(64):
+            d_critic_3_h_dense[o] = d_critic_3_h[b, o] if dmistakes_dcritic_2_h_dense[b, o] > f4(0.0) else f4(0.0)
+        for i in range(2):
+            total = f4(0.0)
+            for o in range(64):
+                total += critic_h_weight[i, o] * d_critic_3_h_dense[o]
+            d_made[b, i] = total
+            d_maker_dense_bias[i] += d_made[b, i]
         for i in range(64):
             d_maker_h_2 = f4(0.0)
             for o in range(2):
@@ -599,34 +639,6 @@ def backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last
         for o in range(64):
             d_maker_h_dense[b, o] = d_maker_h_dense[b, o] if maker_h[b, o] > f4(0.0) else f4(0.0)
             d_maker_h_bias[o] += d_maker_h_dense[b, o]
-
-
-@kernel
-def forward_dmistakes_ddlikely_dcritic_h(
-    dmistakes_dslope,
-    critic_h_weight,
-    dmistakes_dcritic_h_dense,
-    dmistakes_ddlikely_dcritic_h,
-    first,
-    last,
-):
-    """dmistakes_dslope[k, m] = 2*slope[k, m]/(2*batch)                                     ring_gan.grad:27
-    dmistakes_ddlikely_dcritic_h_dense_sum[k, o] = Σ_i
-            critic_h_weight[i, o]*dmistakes_dslope[k, i]                                    ring_gan.grad:17
-    dmistakes_ddlikely_dcritic_h[k, o] = if critic_h[k, o] > 0 then
-            dmistakes_ddlikely_dcritic_h_dense_sum[k, o] else 0                             ring_gan.grad:17
-    """
-    batch = dmistakes_dslope.shape[0]
-    for k in range(first, last):
-        for m in range(2):
-            dmistakes_dslope[k, m] = f4(2.0) * dmistakes_dslope[k, m] / f4(2 * batch)
-        for o in range(64):
-            dmistakes_ddlikely_dcritic_h_dense_sum = f4(0.0)
-            for i in range(2):
-                dmistakes_ddlikely_dcritic_h_dense_sum += critic_h_weight[i, o] * dmistakes_dslope[k, i]
-            dmistakes_ddlikely_dcritic_h[k, o] = (
-                dmistakes_ddlikely_dcritic_h_dense_sum if dmistakes_dcritic_h_dense[k, o] > f4(0.0) else f4(0.0)
-            )
 
 
 @kernel
@@ -927,20 +939,21 @@ def over_rows(params, d_params, first, last, work, seed, real):
     dmistakes_dlikely = view(work, 394 * batch, (batch,))
     dmistakes_dcritic_h_2_dense = view(work, 395 * batch, (batch, 64))
     dlikely_dcritic_h_dense = view(work, 459 * batch, (batch, 64))
-    critic_2_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
-    critic_2_h_2 = view(work, 589 * batch, (64,))
-    d_critic_3_h_2_dense = view(work, 589 * batch + 64, (batch, 64))
-    dmistakes_dcritic_2_h_2_dense = view(work, 653 * batch + 64, (batch, 64))
-    d_critic_3_h_dense = view(work, 525 * batch, (batch, 64))
-    d_made = view(work, 589 * batch + 64, (batch, 2))
-    d_maker_h_2_dense = view(work, 525 * batch, (batch, 64))
-    d_maker_h_dense = view(work, 589 * batch + 64, (batch, 64))
     dmistakes_dslope = view(work, 523 * batch, (batch, 2))
-    dmistakes_ddlikely_dcritic_h = view(work, 589 * batch + 64, (batch, 64))
-    dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 525 * batch, (batch, 64))
-    dmistakes_dcritic_2_h = view(work, 589 * batch + 64, (batch, 64))
+    dmistakes_ddlikely_dcritic_h = view(work, 525 * batch, (batch, 64))
+    critic_2_h_2_dense_sum = view(work, 589 * batch, (batch, 64))
+    critic_2_h_2 = view(work, 653 * batch, (64,))
+    d_critic_3_h_2_dense = view(work, 653 * batch + 64, (batch, 64))
+    dmistakes_dcritic_2_h_2_dense = view(work, 717 * batch + 64, (batch, 64))
+    d_critic_3_h = view(work, 589 * batch, (batch, 64))
+    d_critic_3_h_dense = view(work, 653 * batch, (64,))
+    d_made = view(work, 653 * batch + 64, (batch, 2))
+    d_maker_h_2_dense = view(work, 781 * batch + 64, (batch, 64))
+    d_maker_h_dense = view(work, 653 * batch + 64, (batch, 64))
+    dmistakes_ddlikely_dcritic_h_2_dense_sum = view(work, 781 * batch + 64, (batch, 64))
+    dmistakes_dcritic_2_h = view(work, 781 * batch + 64, (batch, 64))
     dmistakes_dcritic_2_h_dense = view(work, 138 * batch, (batch, 64))  # kept for d_critic_3_h_dense
-    dmistakes_dcritic_h = view(work, 653 * batch + 64, (batch, 64))
+    dmistakes_dcritic_h = view(work, 781 * batch + 64, (batch, 64))
     dmistakes_dcritic_h_dense = view(work, 202 * batch, (batch, 64))
     forward_noise(noise, noise_normal_key, first, last)
     # maker_h_dense_sum[b, o] = Σ_i noise[b, i] maker_h_weight[i, o]
@@ -973,9 +986,15 @@ def over_rows(params, d_params, first, last, work, seed, real):
         rows(dlikely_dcritic_h_dense, first, last),
         False,
     )
-    forward_dlikely_dcritic_h_dense(dlikely_dcritic_h_dense, dmistakes_dcritic_h_dense, first, last)
-    # slope[b, i] = Σ_o dlikely_dcritic_h_dense[b, o] critic_h_weight[i, o]
-    gemm(rows(dlikely_dcritic_h_dense, first, last), critic_h_weight.T, rows(dmistakes_dslope, first, last), False)
+    forward_dmistakes_ddlikely_dcritic_h(
+        dlikely_dcritic_h_dense,
+        dmistakes_dcritic_h_dense,
+        critic_h_weight,
+        dmistakes_dslope,
+        dmistakes_ddlikely_dcritic_h,
+        first,
+        last,
+    )
     # critic_2_h_2_dense_sum[b, o] = Σ_i critic_2_h[b, i] critic_h_2_weight[i, o]
     gemm(
         rows(dmistakes_dcritic_2_h_dense, first, last),
@@ -998,12 +1017,20 @@ def over_rows(params, d_params, first, last, work, seed, real):
         last,
     )
     # d_critic_3_h[b, i] = Σ_o d_critic_3_h_2_dense[b, o] critic_h_2_weight[i, o]
-    gemm(rows(d_critic_3_h_2_dense, first, last), critic_h_2_weight.T, rows(d_critic_3_h_dense, first, last), False)
-    forward_dlikely_dcritic_h_dense(d_critic_3_h_dense, dmistakes_dcritic_2_h_dense, first, last)
-    # d_made[b, i] = Σ_o d_critic_3_h_dense[b, o] critic_h_weight[i, o]
-    gemm(rows(d_critic_3_h_dense, first, last), critic_h_weight.T, rows(d_made, first, last), False)
-    backward_maker_dense_bias(
-        d_made, maker_dense_weight, maker_h_2, d_maker_dense_bias, d_maker_h_2_bias, d_maker_h_2_dense, first, last
+    gemm(rows(d_critic_3_h_2_dense, first, last), critic_h_2_weight.T, rows(d_critic_3_h, first, last), False)
+    backward_critic_3_h_dense(
+        dmistakes_dcritic_2_h_dense,
+        d_critic_3_h,
+        critic_h_weight,
+        maker_dense_weight,
+        maker_h_2,
+        d_maker_dense_bias,
+        d_maker_h_2_bias,
+        d_critic_3_h_dense,
+        d_made,
+        d_maker_h_2_dense,
+        first,
+        last,
     )
     # d_maker_dense_weight[i, o] = Σ_b maker_h_2[b, i] d_made[b, o]
     gemm(rows(maker_h_2, first, last).T, rows(d_made, first, last), d_maker_dense_weight, False)
@@ -1014,9 +1041,6 @@ def over_rows(params, d_params, first, last, work, seed, real):
     backward_maker_h_dense(d_maker_h_dense, maker_h, d_maker_h_bias, first, last)
     # d_maker_h_weight[i, o] = Σ_b noise[b, i] d_maker_h_dense[b, o]
     gemm(rows(noise, first, last).T, rows(d_maker_h_dense, first, last), d_maker_h_weight, False)
-    forward_dmistakes_ddlikely_dcritic_h(
-        dmistakes_dslope, critic_h_weight, dmistakes_dcritic_h_dense, dmistakes_ddlikely_dcritic_h, first, last
-    )
     forward_dmistakes_dcritic_dense_bias(dmistakes_dcritic_dense_bias, dmistakes_dlikely, first, last)
     # dmistakes_ddlikely_dcritic_h_2_dense_sum[b, o] = Σ_i dmistakes_ddlikely_dcritic_h[b, i] critic_h_2_weight[i, o]
     gemm(
@@ -1397,12 +1421,10 @@ class Workers:
 
     def __init__(self):
         self.process, self.idle, self.left, self.one_blas_thread = os.getpid(), [], [], OneBlasThread()
-        self.paces = {}
+        self.paces, self.no_limit = {}, nullcontext()
 
     def hand(self, part, workers):
         """Has part(worker) done for each of the workers, by threads that do nothing else."""
-        if self.process != os.getpid():
-            self.__init__()
         for worker in workers:
             try:
                 thread = self.idle.pop()
@@ -1412,7 +1434,7 @@ class Workers:
 
     def limit(self, work):
         """What holds BLAS at one thread where so many multiply-adds may contain products that it is handed."""
-        return self.one_blas_thread if work > 33554432 else nullcontext()
+        return self.one_blas_thread if work > 33554432 else self.no_limit
 
     def run(self, part, count, work):
         """What part(0) … part(count - 1) give, done at the same time, for so many multiply-adds."""
@@ -1441,7 +1463,7 @@ class Workers:
         """
         if count == 1:
             return part(0)
-        if turns[0, 3] != os.getpid():  # this is the first time; or the process was forked, and nobody came along
+        if turns[0, 3] != self.process:  # this is the first time; or the process was forked, and nobody came along
             turns[:] = 0
         turns[0, 3] = -1
         failed = []
@@ -1464,7 +1486,7 @@ class Workers:
             raise
         if failed:
             raise failed[0]
-        turns[0, 3] = os.getpid()
+        turns[0, 3] = self.process
         return result
 
     def pace(self, what, shards, work):
@@ -1494,6 +1516,8 @@ class Workers:
 
 
 WORKERS = Workers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WORKERS.__init__)  # threads stay behind
 
 
 def alone(sums):
@@ -1556,8 +1580,15 @@ class State:
         self.flat = flat
         self.step = 0
         self.seed = seed
-        self.work = []  # of each worker
+        self.work, self.cuts = [], {}  # of each worker; into how many shards steps are cut
         self.losses = np.empty(1, np.float64)  # of train_step
+
+    def shards_for(self, rows, work):
+        """How many shards a step of so many rows and multiply-adds is cut into: each time as many."""
+        try:
+            return self.cuts[rows, work]
+        except KeyError:
+            return self.cuts.setdefault((rows, work), shards_of(rows, work, 2000000))
 
     def work_for(self, params, workers, batch):
         """The work space of each worker, made anew only for others or where a larger batch needs it."""
@@ -1566,9 +1597,9 @@ class State:
             or self.turns[0, 3] < 0
             or self.held[0] is not params.flat
             or self.held[1] is not self.flat
-            or self.work[0][0].size < 717 * batch + 64
+            or self.work[0][0].size < 845 * batch + 64
         ):
-            self.work = [(aligned(np.empty, 717 * batch + 64, f4),) for _ in range(workers)]
+            self.work = [(aligned(np.empty, 845 * batch + 64, f4),) for _ in range(workers)]
             self.shares = np.empty((workers, SIZE), f4)
             self.board = np.empty((2, workers, 1), np.float64)
             self.turns = np.zeros((workers, 8), np.int64)  # a line of cache for each
@@ -1615,8 +1646,8 @@ def train_steps(params, state, steps, real):
 def _steps(params, state, losses, real):
     """A step for each of the losses, which it fills in; returns the last."""
     count = real.shape[0] // losses.size
-    work = 55168 * count
-    shards = shards_of(count, work, 2000000)
+    work = 54912 * count
+    shards = state.shards_for(count, work)
     spaces = state.work_for(params, shards, count)
     # a worker may begin when an interrupt has ended the step: what is the state's then is another's
     shares, board, turns, calls, t = state.shares, state.board, state.turns, state.calls, state.step + 1
@@ -1654,7 +1685,7 @@ def loss_and_gradients(params, real, *, seed=0):
         params.flat,
         gradients.flat.reshape(1, SIZE),
         *alone(1),
-        aligned(np.empty, 717 * batch + 64, f4),
+        aligned(np.empty, 845 * batch + 64, f4),
         _seed(seed),
         real,
     )
@@ -1686,6 +1717,8 @@ def _checked(real):
 
 
 def _array(name, value, kinds, words, dtype):
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -1842,7 +1875,7 @@ class Types:
 
 @cache
 def signature_of(context, function, given):
-    """The signature of an operator's call with these types."""
+    """The signature of a call with these types."""
     return context.resolve_function_type(function, given, {})
 
 

@@ -19,6 +19,7 @@ from gradc.algebra.domains import DOMAINS, FACTOR
 from gradc.algebra.engine import Phase, Rewritten, Rule, rewrite
 from gradc.algebra.folding import FOLDING
 from gradc.algebra.normal import let_normal_form
+from gradc.algebra.places import PLACES
 from gradc.algebra.quotients import QUOTIENTS
 from gradc.algebra.sharing import SHARING
 from gradc.algebra.simplify import simplified, simplify
@@ -449,6 +450,25 @@ CASES = [
         "t", (i,), {"i": 4}, EXP(read("t.of", i))).write("out", (i,), {"i": 4}, x * EXP(x - y) + t),
          ["t.of[i] = x[i] - y[i]", "t[i] = exp(t.of[i])", "out[i] = t[i]*x[i] + t[i]"]),
     Case("dead code", lambda: with_t(EXP(x), y)(), ["out[i] = y[i]"]),
+    Case("unread places", lambda: base().write("t", (i,), {"i": 4}, x * y).write(
+        "out", (i,), {"i": 4}, read("t", 2) * x), ["t[2] = x[2]*y[2]", "out[i] = t[2]*x[i]"]),
+    Case("unread places", lambda: base().write("t", (i,), over, read("w", i, j)).write(
+        "t", (1,), {}, read("y", 0)).write("out", (i,), {"i": 4}, read("t", 3) * x),
+         ["t[3] = sum[j](w[3, j])", "out[i] = t[3]*x[i]"]),
+    Case("unread places", lambda: base().write("r", (i, j), over, x * read("y", j)).write(
+        "out", (i,), {"i": 4}, read("r", i, 0)), ["r[i, 0] = x[i]*y[0]", "out[i] = r[i, 0]"]),
+    Case("unwritten places", lambda: base().write("t", (1,), {"j": 4}, read("w", 1, j)).write(
+        "out", (i,), over, read("t", j) * read("w", i, j)),
+         ["t[1] = sum[j](w[1, j])", "out[i] = t[1]*w[i, 1]"], exact=False),
+    Case("unwritten places", lambda: base().write("t", (1,), {"j": 4}, read("w", 1, j)).write(
+        "out", (i,), {"i": 4}, t * y), ["t[1] = sum[j](w[1, j])", "out[1] = t[1]*y[1]"], exact=False),
+    Case("unwritten places", lambda: base().write("r", (i, 2), over, read("w", i, j)).write(
+        "out", (i,), over, read("r", i, j) * x * EXP(read("y", j))),
+         ["r[i, 2] = sum[j](w[i, j])", "out[i] = exp(y[2])*x[i]*r[i, 2]"], exact=False),
+    Case("constant tensor", lambda: base().write("t", (1,), {"j": 4}, read("w", 1, j)).write(
+        "out", (i,), {"i": 4}, read("t", 2) + x), ["out[i] = x[i]"]),
+    Case("constant tensor", lambda: base().write("t", (1,), {}, one).write(
+        "out", (i,), over, read("t", j) * read("w", i, j)), ["out[i] = w[i, 1]"], exact=False),
 ]  # fmt: skip
 
 
@@ -528,7 +548,7 @@ def test_the_log_names_rule_tensor_and_line():
 
 
 def test_every_rule_is_told_and_tested():
-    simplifying = (*FOLDING, *QUOTIENTS, *DOMAINS, FACTOR, *SHARING)
+    simplifying = (*FOLDING, *QUOTIENTS, *DOMAINS, FACTOR, *SHARING, *PLACES)
     assert {rule.name for rule in simplifying} == {case.rule for case in CASES} - {""}
     fired = set()
     for body, _, _ in FUNCTIONS.values():

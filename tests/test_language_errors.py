@@ -11,6 +11,7 @@ import pytest
 from gradc.errors import GradcError
 from gradc.language.elaborate import elaborate, elaborate_text
 from gradc.language.load import load
+from gradc.stages import graphs
 
 HEADER = """dim batch, time
 dim n = 6, m = 4
@@ -564,6 +565,14 @@ def test_what_is_wrong_twice_in_a_line_is_said_once() -> None:
     assert "   6 | o[i] = x[i, k] * y[i, k]\n     |             ^         ^\n" in str(found)
 
 
+@pytest.mark.parametrize("number", ["10^400", "2^600 * 2^600", "(1e308 + 1e308)"])
+def test_a_number_that_comes_out_beyond_all_others(number: str) -> None:
+    with pytest.raises(GradcError, match=r"m.grad:2:6: error: this is .*, beyond what a number can be here") as caught:
+        graphs(f"input x[3]\nloss {number} * sum(x^2)\n", file="m.grad")
+    assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["number-out-of-range"]
+    graphs(f"input x[3]\nloss {number} / 1e308 / 1e300 * sum(x^2)\n", file="m.grad")
+
+
 def test_a_model_without_a_loss() -> None:
     found = error("o = x", loss="\n")
     assert [diagnostic.code for diagnostic in found.diagnostics] == ["no-loss"]
@@ -886,6 +895,7 @@ NONSENSE = {
     "a momentum below 0": ("optimize sgd(momentum = -1)", "error: x >= 0 does not hold"),
     "a decay below 0": ("optimize adamw(weight_decay = -1)", "def not_negative(x)"),
     "what keeps from 0, below it": ("optimize rmsprop(eps = -1)", "here x = -1"),
+    "a sum of squares that starts below 0": ("optimize adagrad(initial = -1)", "here x = -1"),
     "one's own requirement": (
         "def above(x, least) = x / (if x > least then 1 else 0)\no = x * above(2, 3)",
         "error: x > least does not hold",

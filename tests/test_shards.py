@@ -166,16 +166,21 @@ def test_two_threads_train_two_models_at_once(module, monkeypatch):
     assert module.WORKERS.one_blas_thread.users == 0
 
 
-def test_workers_are_made_anew_in_another_process(module, monkeypatch):
+def test_workers_are_kept_for_what_comes_next(module):
     workers = module.Workers()
     assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
     (thread,) = _idle(workers, 1)
     assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
     assert _idle(workers, 1) == [thread]
     assert workers.run(lambda n: n + 1, 5, 0) == [1, 2, 3, 4, 5]
-    monkeypatch.setattr(module.os, "getpid", lambda: -1)
-    assert workers.run(lambda n: n + 1, 2, 0) == [1, 2]
-    assert thread not in _idle(workers, 1)
+
+
+def test_a_state_has_its_steps_cut_into_as_many_shards_each_time(module, monkeypatch):
+    """Or the bits of what it trains would depend on when the environment was changed."""
+    asked = []
+    monkeypatch.setattr(module, "shards_of", lambda *sizes: asked.append(sizes) or 2)
+    _trained(module, steps=5)
+    assert len(asked) == 1
 
 
 def _idle(workers, count):

@@ -7,7 +7,7 @@ Conditions on indices become guards, guards that the ranges decide leave, an equ
 it, an index that nothing depends on becomes a factor. What is solved stays guarded to be inside.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
@@ -136,21 +136,34 @@ def _conjuncts(condition: sympy.Expr) -> Iterator[sympy.Expr]:
 
 def _solved(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     """An equality guard gives the value of an index: of a reduced one if it can, else of one that is written."""
-    if equation.reducer in PLACES or all(guard.relation is not Relation.EQUAL for guard in equation.guards):
+    solved = _best(equation, (guard for guard in equation.guards if guard.relation is Relation.EQUAL))
+    return None if solved is None else (solved,)
+
+
+def solved_for(equation: Equation, value: IndexExpr) -> Equation | None:
+    """What an equation is where an expression of its indices is 0, by one index less; None where no index is told."""
+    return _best(equation, [Guard(value, Relation.EQUAL)])
+
+
+def _best(equation: Equation, guards: Iterable[Guard]) -> Equation | None:
+    """The equation with the best of the indices that equalities give a value solved."""
+    if equation.reducer in PLACES:
         return None
-    fixed = {name for each in equation.indices for end in (each.low, each.high) for name in end.indices}
-    reduced = {each.name for each in equation.reduced}
-    found: list[tuple[tuple[int, int], Guard, Index, IndexExpr]] = []
-    for guard in equation.guards:
-        if guard.relation is Relation.EQUAL:
-            for each in equation.indices:
-                value = None if each.name in fixed else _value(guard, each.name)
-                if value is not None and (rank := _rank(each, value, reduced, equation)) is not None:
-                    found.append((rank, guard, each, value))
+    found = [way for guard in guards for way in _ways(equation, guard)]
     if not found:
         return None
-    _, guard, each, value = min(found, key=lambda candidate: candidate[0])
-    return (_with_value(equation, guard, each, value),)
+    _, guard, each, value = min(found, key=lambda way: way[0])
+    return _with_value(equation, guard, each, value)
+
+
+def _ways(equation: Equation, guard: Guard) -> Iterator[tuple[tuple[int, int], Guard, Index, IndexExpr]]:
+    """The indices that an equality gives a value, and how good it is to solve it for them."""
+    fixed = {name for each in equation.indices for end in (each.low, each.high) for name in end.indices}
+    reduced = {each.name for each in equation.reduced}
+    for each in equation.indices:
+        value = None if each.name in fixed else _value(guard, each.name)
+        if value is not None and (rank := _rank(each, value, reduced, equation)) is not None:
+            yield rank, guard, each, value
 
 
 def _value(guard: Guard, name: str) -> IndexExpr | None:

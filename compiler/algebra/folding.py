@@ -250,7 +250,9 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     if tensor is None or tensor.role is not None:
         return None
     equations = work.behind(body.tensor)
-    if not equations:
+    if not equations or any(
+        (body.subscripts[at] - place).constant not in (0, None) for at, place in work.single_places(body.tensor).items()
+    ):
         return Integer(0)
     if equations[0].reads:
         return None

@@ -7,7 +7,7 @@ A product of all places becomes one of the rows of a table that has fewer: the s
 derivatives, before which what belongs to one row is added up. This is done before differentiation, as pairs are.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -29,23 +29,40 @@ texts of 64 signs, 64 of them different, takes 9.1 â†’ 6.9 ms for a step, 5.4 â†
 before for one (2026-11, 2 cores of a Zen 4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product with a row that is looked up.
+
+    Attributes:
+        row: what is read of the table.
+        place: where in the table that is.
+        inner: the factors that it is multiplied and summed up with.
+        outer: the others.
+    """
+
+    row: Read
+    place: IndexExpr
+    inner: tuple[sympy.Expr, ...]
+    outer: tuple[sympy.Expr, ...]
+
+
 def multiplied_looked_up(work: Work) -> Measure:
     """Products of rows that are looked up in a table with fewer; reads of what such a product became."""
-    products = sum(_table_of(equation, work) is not None for equation in work.equations())
+    products = sum(_product_of(equation, work) is not None for equation in work.equations())
     return (products, sum(len(_copies(equation, work)) for equation in work.equations()))
 
 
 def _of_table(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
-    found = _table_of(equation, work)
+    found = _product_of(equation, work)
     if found is None:
         return None
-    row, place, inner, outer = found
+    row, place = found.row, found.place
     table, axis = row.tensor, row.subscripts.index(place)
     taken = {each.name for each in equation.indices}
     name = next(each for each in ("s", *(f"s_{n}" for n in range(2, len(taken) + 3))) if each not in taken)
     own = Index(name, ZERO, work.tensors[table].extents[axis])
     whole = Read(table, tuple(index(name) if at == axis else each for at, each in enumerate(row.subscripts)))
-    body = sympy.Mul(whole, *inner)
+    body = sympy.Mul(whole, *found.inner)
     free = mentioned(body).intersection(equation.written)
     domain = (own, *(each for each in equation.indices if each.name in free))
     indices = (*domain, *equation.reduced)
@@ -53,7 +70,7 @@ def _of_table(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
     made = work.add(f"{equation.target}.table", domain, part)
     looked_up = Read(made.tensor, (place, *made.subscripts[1:]))
     kept = tuple(each for each in equation.indices if each.name in equation.written)
-    return (replace(equation, indices=kept, body=sympy.Mul(looked_up, *outer)),)
+    return (replace(equation, indices=kept, body=sympy.Mul(looked_up, *found.outer)),)
 
 
 def _in_place(equation: Equation, work: Work) -> tuple[Equation, ...] | None:
@@ -74,10 +91,8 @@ def _copies(equation: Equation, work: Work) -> dict[sympy.Expr, sympy.Expr]:
     return found
 
 
-def _table_of(
-    equation: Equation, work: Work
-) -> tuple[Read, IndexExpr, list[sympy.Expr], list[sympy.Expr]] | None:  # fmt: skip
-    """The row, where in its table it is, the factors that it is multiplied and summed up with, and the others."""
+def _product_of(equation: Equation, work: Work) -> _Product | None:
+    """The product that an equation is, if its places are many more than the rows of the table."""
     if equation.reducer is not Reducer.SUM or not equation.reduced or equation.guards:
         return None
     factors = sympy.Mul.make_args(equation.body)
@@ -90,13 +105,13 @@ def _table_of(
         (place,) = (each for each in row.subscripts if each.gathers)
         along = {each.bare for each in row.subscripts if each is not place}
         around = set(place.indices)
-        others = [each for each in factors if each is not factor]
-        inner = [each for each in others if mentioned(each) & reduced]
+        others = tuple(each for each in factors if each is not factor)
+        inner = tuple(each for each in others if mentioned(each) & reduced)
         summed = {name for each in inner for name in mentioned(each)}
         rows = work.tensors[row.tensor].extents[row.subscripts.index(place)].constant
         fewer = rows is not None and PLACES_FOR_A_ROW * rows <= numbers(sizes, around)
         if fewer and inner and reduced <= along and around.isdisjoint(reduced | summed | along):
-            return row, place, inner, [each for each in others if each not in inner]
+            return _Product(row, place, inner, tuple(each for each in others if each not in inner))
     return None
 
 

@@ -14,6 +14,7 @@ from gradc.graph.nodes import Equation, Graph, Read
 from .domains import DOMAINS, FACTOR, constant_factor
 from .engine import Measure, Phase, Rewritten, rewrite
 from .folding import FOLDING, node_weight
+from .places import PLACES
 from .quotients import QUOTIENTS
 from .sharing import SHARING
 from .work import Work
@@ -64,5 +65,5 @@ def factors(work: Work) -> Measure:
     return (sum(constant_factor(equation) != 1 for equation in work.equations()),)
 
 
-SETTLE = Phase("settle", size, bodies=(*FOLDING, *QUOTIENTS), equations=DOMAINS, graphs=SHARING)
+SETTLE = Phase("settle", size, bodies=(*FOLDING, *QUOTIENTS), equations=DOMAINS, graphs=(*SHARING, *PLACES))
 PHASES: tuple[Phase, ...] = (SETTLE, Phase("sums", factors, equations=(FACTOR,)), SETTLE)

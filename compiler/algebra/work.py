@@ -8,7 +8,19 @@ import sympy
 
 from gradc.graph.conditions import under
 from gradc.graph.index import IndexExpr, index
-from gradc.graph.nodes import Equation, Graph, Guard, Origin, Read, Reducer, Tensor, in_order, needs_of, substitute
+from gradc.graph.nodes import (
+    Equation,
+    Graph,
+    Guard,
+    Origin,
+    Read,
+    Reducer,
+    Relation,
+    Tensor,
+    in_order,
+    needs_of,
+    substitute,
+)
 from gradc.graph.ranges import Ranges
 from gradc.graph.tensors import Axis, Index, Kind, ranges_of
 
@@ -155,7 +167,7 @@ class Work:
     def elementwise(self, name: str) -> Equation | None:
         """The equation of a tensor that has one, without guards or reduction, that writes every place."""
         equation = self.writers[name][0] if self.places(name) is not None else None
-        return equation if equation is not None and not equation.guards else None
+        return equation if equation is not None and not equation.guards and not self._single(equation) else None
 
     def opened(self, read: Read) -> tuple[sympy.Expr, tuple[Guard, ...]] | None:
         """What stands in the body of an element-wise tensor at the place that is read, if guards hold there."""
@@ -166,9 +178,24 @@ class Work:
         known = self._opened.get(read)
         if known is None or known[0] is not equation:
             values = {name: read.subscripts[axis] - offset for name, (axis, offset) in places.items()}
-            guards = tuple(guard.substitute(values) for guard in equation.guards)
-            known = self._opened[read] = equation, (substitute(equation.body, values), guards)
+            guards = [guard.substitute(values) for guard in equation.guards]
+            apart = (read.subscripts[axis] - equation.write[axis] for axis in self._single(equation))
+            guards += [Guard(value, Relation.EQUAL) for value in apart if value.terms]
+            known = self._opened[read] = equation, (substitute(equation.body, values), tuple(guards))
         return known[1]
+
+    def single_places(self, name: str) -> dict[int, IndexExpr]:
+        """The axes of a tensor, of several places each, along which all that is not 0 is at one place, with that."""
+        equations = self.behind(name)
+        if not equations or self.tensors[name].role is not None or name in self.variables:
+            return {}
+        found = [{at: equation.write[at] for at in self._single(equation)} for equation in equations]
+        return {at: place for at, place in found[0].items() if all(other.get(at) == place for other in found)}
+
+    def _single(self, equation: Equation) -> tuple[int, ...]:
+        """The axes, of several places each, at one of which an equation writes."""
+        axes = enumerate(zip(self.tensors[equation.target].axes, equation.write, strict=True))
+        return tuple(at for at, (axis, place) in axes if not place.indices and axis.extent.constant != 1)
 
     def through(self, read: Read) -> sympy.Expr | None:
         """What stands in the body of an element-wise tensor, one without guards, at the place that is read."""
@@ -177,7 +204,7 @@ class Work:
 
     def places(self, name: str) -> dict[str, tuple[int, IndexExpr]] | None:
         """The axis at which each index stands and what is added to it there, for a tensor with one equation, without
-        reduction, that writes every place where its guards hold."""
+        reduction, that writes every place where its guards hold, or along some axes a single one."""
         equations = self.behind(name)
         known = self._places.get(name)
         if known is None or known[0] is not equations:
@@ -192,7 +219,7 @@ class Work:
         ends = {each.name: each for each in equation.indices}
         places: dict[str, tuple[int, IndexExpr]] = {}
         for place, (axis, written) in enumerate(zip(tensor.axes, equation.write, strict=True)):
-            if not written.terms and axis.extent.constant == 1:
+            if not written.indices and not written.gathers:
                 continue
             names = written.indices
             if len(names) != 1 or names[0] in places or written.gathers:

@@ -176,6 +176,8 @@ class Checks:
     def array_text(self) -> str:
         return "\n".join([
             "def _array(name, value, kinds, words, dtype):",
+            f"{INDENT}if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:",
+            f"{INDENT * 2}return value",
             f"{INDENT}try:",
             f"{INDENT * 2}array = np.asarray(value)",
             f"{INDENT}except ValueError as error:  # rows of different lengths",

@@ -60,7 +60,7 @@ class _Stack:
 
     Attributes:
         operands: the stacks.
-        ends: of what begins and ends them, where those are no words.
+        ends: the line that gives names to what begins and ends them, where those are no words.
         taken: the conditions that are in these.
     """
 
@@ -119,7 +119,7 @@ class Products:
         operands = stack.operands if stack else [self.matrix(part, gemm, inside, alone) for part in (gemm.a, gemm.b)]
         operands = [*operands, self.matrix(gemm.out, gemm, inside, alone)]
         if stack and stack.ends:
-            lines.append(f"{INDENT * level}begin, end = {stack.ends}")
+            lines.append(f"{INDENT * level}{stack.ends}")
         rows = call_rows("gemm", [*operands, str(not gemm.starts or zeroed)])
         comment = f"# {product_text(gemm, self.names)}"
         if level:
@@ -147,16 +147,17 @@ class Products:
         inside = ends.in_order(ranges_of(gemm.batch[:-1]))
         if not inside or any(own.name in guard.value.indices for guard in {*gemm.equation.guards} - ends.taken):
             return None
-        low, high = ends.texts(around, self.rows)
-        made = "" if re.fullmatch(r"\w+", low) and re.fullmatch(r"\w+", high) else f"{low}, {high}"
-        if made:
-            low, high = "begin", "end"
+        texts = dict(zip(("begin", "end"), ends.texts(around, self.rows), strict=True))
+        made = {name: text for name, text in texts.items() if not re.fullmatch(r"\w+", text)}
+        low, high = (name if name in made else text for name, text in texts.items())
         operands = []
         for operand in (gemm.a, gemm.b):
             name = self.names.of(self.program.root_of(operand.tensor))
             operands.append(lying(operand, gemm, self.program).stack(name, own, (low, high), around))
         first, second = operands
-        return _Stack([first, second], made, ends.taken) if first is not None and second is not None else None
+        if first is None or second is None:
+            return None
+        return _Stack([first, second], f"{', '.join(made)} = {', '.join(made.values())}" if made else "", ends.taken)
 
     def part(self, gemm: Gemm, around: Surroundings, offset: int) -> list[str]:
         """A product of which only those rows are made that begin in a range of the parameters.

@@ -276,7 +276,7 @@ class ShardedCallers(Callers):
         return [f"{gradient}.reshape(1, SIZE)", f"*alone({len(self.sums)})"]
 
     def work_for(self) -> str:
-        """The method of State that keeps the space of a step."""
+        """The methods of State that keep how a step is cut, and its space."""
         sizes = {kind: self.size(size) for kind, size in self.program.work.items()}
         dims = dict.fromkeys(name for size in self.program.work.values() for name in size.dims)
         widest = self.widest_meeting
@@ -292,6 +292,13 @@ class ShardedCallers(Callers):
         element = ", ".join(spaces) + ("," if len(spaces) == 1 else "")
         _, length = self.notes()
         rows = [
+            "def shards_for(self, rows, work):",
+            f'{INDENT}"""How many shards a step of so many rows and multiply-adds is cut into: each time as many."""',
+            f"{INDENT}try:",
+            f"{INDENT * 2}return self.cuts[rows, work]",
+            f"{INDENT}except KeyError:",
+            f"{INDENT * 2}return self.cuts.setdefault((rows, work), shards_of(rows, work, {SHARD_WORK}))",
+            "",
             f"def work_for({', '.join(['self', 'params', 'workers', *map(self.names.of, dims)])}):",
             f'{INDENT}"""The work space of each worker, made anew only for others or where a larger batch needs it."""',
             f"{INDENT}if {' or '.join(['len(self.work) != workers', *small])}:",
@@ -304,7 +311,7 @@ class ShardedCallers(Callers):
             f"{INDENT * 2}self.held = params.flat, self.flat",
             f"{INDENT}return self.work",
         ]
-        return "\n".join(laid_out(f"{INDENT}{row}" for row in rows))
+        return "\n".join(laid_out(f"{INDENT}{row}" if row else "" for row in rows))
 
     def step_called(self, results: str) -> list[str]:
         """The rows that hand the steps to the workers."""
@@ -320,7 +327,7 @@ class ShardedCallers(Callers):
         steps = [] if self.rows.need_all else ["losses.size"]
         return [
             f"work = {self.known_size(work, known)}",
-            f"shards = shards_of({count}, work, {SHARD_WORK})",
+            f"shards = state.shards_for({count}, work)",
             f"spaces = state.work_for({', '.join(sizes)})",
             "# a worker may begin when an interrupt has ended the step: what is the state's then is another's",
             f"{', '.join(PLACES)}, t = {', '.join(f'state.{name}' for name in PLACES)}, state.step + 1",

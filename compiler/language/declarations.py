@@ -227,6 +227,24 @@ def _name_span(world: World, statement: syntax.Param, span: Span) -> Span:
 
 def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None:
     """`state v ~ zeros` in an optimizer: shaped like p, or with `[]` a scalar."""
+    if scope.entries.get(statement.name):
+        raise Refused("name-taken", f"{statement.name} means something in this optimizer already", statement.span,
+                      help="p, g, t and the arguments have their names; take another")  # fmt: skip
+    try:
+        law = _law_of_moment(world, statement, scope)
+    except Refused:
+        scope.define(statement.name, Given(POISON))
+        raise
+    scalar = statement.axes is not None
+    assert law.value is not None
+    name = world.unique(statement.name)
+    world.tables.moments.append(core.Moment(name, scalar, law.value))
+    shape = next(e.value for _, e in scope.entries["p"] if isinstance(e, Given))
+    axes = () if scalar or not isinstance(shape, Array) else shape.axes
+    scope.define(statement.name, Given(tensor_value(statement.span, name, axes, Kind.REAL)))
+
+
+def _law_of_moment(world: World, statement: syntax.Param, scope: Scope) -> core.Law:
     if statement.axes:
         raise Refused(
             "not-a-state",
@@ -234,17 +252,7 @@ def _declare_moment(world: World, statement: syntax.Param, scope: Scope) -> None
             statement.span,
             help=f"write state {statement.name} ~ zeros, or state {statement.name}[] ~ zeros",
         )
-    if scope.entries.get(statement.name):
-        raise Refused("name-taken", f"{statement.name} means something in this optimizer already", statement.span,
-                      help="p, g, t and the arguments have their names; take another")  # fmt: skip
-    scalar = statement.axes is not None
-    law = law_of(world, statement, (), place_here(scope, statement.span))
-    assert law.value is not None
-    name = world.unique(statement.name)
-    world.tables.moments.append(core.Moment(name, scalar, law.value))
-    shape = next(e.value for _, e in scope.entries["p"] if isinstance(e, Given))
-    axes = () if scalar or not isinstance(shape, Array) else shape.axes
-    scope.define(statement.name, Given(tensor_value(statement.span, name, axes, Kind.REAL)))
+    return law_of(world, statement, (), place_here(scope, statement.span))
 
 
 def _leaf(world: World, statement: syntax.Param, full: str, scope: Scope) -> core.Leaf:

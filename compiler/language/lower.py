@@ -13,6 +13,7 @@ So the chain rule shares what equations share, bodies stay small, and the schedu
 Nothing is rewritten for its value here; that is `algebra`.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from typing import assert_never
 import sympy
 from sympy import Integer, Rational
 
+from gradc.errors import Diagnostic, GradcError
 from gradc.graph import scalar
 from gradc.graph.conditions import guards_of
 from gradc.graph.cycles import components
@@ -47,9 +49,11 @@ from gradc.graph.tensors import Axis, Index, Kind, Role
 
 from . import core
 from .tensors import dependencies
+from .values import decimal
 
 LARGEST_POWER = 16
 """Whole powers up to this one are products; above it a power is a call of `pow`."""
+MOST = Fraction(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,7 @@ class _Builder:
         """The body of an expression; `root` says that the equation around it stores the value as it is."""
         match node:
             case core.Number(value=value):
+                _check_size(node)
                 return Typed(_rational(value), Kind.WHOLE if value.denominator == 1 else Kind.REAL)
             case core.Constant(name=name):
                 return Typed(INF if name == "inf" else PI, Kind.REAL)
@@ -385,6 +390,14 @@ def place_among(indices: Iterable[Index]) -> IndexExpr:
 
 def _is_leaf(body: sympy.Expr) -> bool:
     return isinstance(body, Read | Value | Named | Rational)
+
+
+def _check_size(node: core.Number) -> None:
+    """Refuses what would be infinite in float64: a number that was worked out of others, such as 10^400."""
+    if abs(node.value) > MOST:
+        message = f"this is {decimal(node.value)}, beyond what a number can be here"
+        help = "for a number without bound write inf"
+        raise GradcError([Diagnostic("number-out-of-range", message, node.span, help=help)])
 
 
 def _rational(value: Fraction) -> sympy.Rational:

@@ -177,9 +177,10 @@ def chosen(choice: Choice, file: TensorFile, wanted: Mapping[str, Place], dtype:
 def do_not_fit(path: Path, wrong: Sequence[str], first: str = "") -> GradcError:
     """Everything of a file that does not fit the model; `first` is how to mend something else."""
     help = (
-        "only (--only 'h.*') takes a part of it, missing = \"init\" (--missing init) draws what it lacks, ignore passes"
+        "to train from a part, only (--only 'h.*') takes it, missing = \"init\" (--missing init) draws what it lacks\n"
+        "ignore (--ignore 'h.*') passes over what is left over\n"
+        "a table says where a parameter stands in another program's file: docs/weights.md"
     )
-    help += "\nover what is left; a table says where a parameter stands in another program's file: docs/weights.md"
     return fail(
         "weights-differ",
         "".join([f"{path} does not fit the model:", *(f"\n     - {one}" for one in wrong)]),

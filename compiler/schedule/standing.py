@@ -167,11 +167,17 @@ class Standing:
         groups = (a - b, b - a, a & b & self.summed)
         extents = [tuple(sizes[name] for name in sorted(group)) for group in groups]
         *sides, summed = extents
-        if self.fixed == self.blocks and any(at_least(group, WIDE_ENOUGH, free=False) for group in extents):
+        wide = any(at_least(group, WIDE_ENOUGH, free=False) for group in extents)
+        if wide and self.fixed == self.blocks and not self.sums_rows(first, second):
             thin = THINNEST_BESIDE_WIDE
         else:
             thin = THINNEST_PRODUCT
         return all(at_least(side, thin) for side in sides) and at_least(summed, THINNEST_PRODUCT)
+
+    def sums_rows(self, *factors: Factor) -> bool:
+        """Whether the sum runs along the last axis of all that it reads, as vectors lie."""
+        reads = (read for factor in factors for read in reads_of(factor.body))
+        return all(along(read.subscripts[-1], self.fixed) in self.summed for read in reads if read.subscripts)
 
     def is_small(self, factor: Factor, other: Factor, copied: int | None) -> bool:
         """Whether one factor has at most so many times the places that the other has, or, where it may have more of

@@ -171,7 +171,7 @@ class Types:
 
 @cache
 def signature_of(context, function, given):
-    """The signature of an operator's call with these types."""
+    """The signature of a call with these types."""
     return context.resolve_function_type(function, given, {})
 
 
