@@ -1,5 +1,6 @@
 """How Numba compiles emitted modules: each kernel once, as a function of its entry, with vectors in it."""
 
+import gc
 import operator
 import re
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.typing.context import Context
 from support.emitted import load_compiled, load_plain
 
@@ -287,3 +289,19 @@ def test_the_types_of_an_operator_are_found_once(tmp_path, monkeypatch):
     assert len(numbers) > 3
     # once by the module's own functions; entries, and what Numba compiles of its own, ask again
     assert len(numbers) <= len(set(numbers)) + 3
+
+
+def test_no_cycles_are_looked_for_while_an_entry_is_compiled(compiled, monkeypatch):
+    module, *_ = compiled
+    seen = []
+    monkeypatch.setattr(Compiler, "compile_extra", lambda _, function: (seen.append(gc.isenabled()), function)[1])
+    entries = object.__new__(module.Entries)
+    assert entries.compile_extra("entry") == "entry"
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        entries.compile_extra("entry")
+        assert not gc.isenabled()  # who has switched it off finds it so
+    finally:
+        gc.enable()
+    assert seen == [False, False]

@@ -26,7 +26,7 @@ from typing import cast
 
 from platformdirs import user_cache_dir
 
-from gradc.collection import rest_while_numba_compiles, resting
+from gradc.collection import resting
 from gradc.errors import GradcWarning
 
 from .interface import Emitted
@@ -225,7 +225,6 @@ def _import(path: Path) -> Emitted:
             try:
                 with resting():  # it imports Numba
                     spec.loader.exec_module(sys.modules[name])
-                rest_while_numba_compiles()
             except BaseException:
                 del sys.modules[name]
                 raise
