@@ -36,7 +36,6 @@ from contextlib import contextmanager
 from functools import cache, reduce
 from itertools import chain
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 from llvmlite import binding, ir
@@ -1081,14 +1080,11 @@ class Whole(JITCodeLibrary):
             # nobody else calls it: what it is always given is known in it
             if self.name not in function.name and function.linkage.name != "weak_odr":
                 function.linkage = "internal"
-        clearing = Thread(target=gc.collect, args=(0,))  # what typing has left, while LLVM works without Python
-        clearing.start()
         level, config.OPT = config.OPT, min(config.OPT, 2)  # level 3 unrolls twice as far: no faster, but longer to do
         try:
             super()._optimize_final_module()
         finally:
             config.OPT = level
-            clearing.join()
         if hasattr(self._codegen, "_pass_builder"):
             # only now are there loops by registers, and calls in them of what is written for registers
             passes = binding.create_new_module_pass_manager()

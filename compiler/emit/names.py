@@ -20,8 +20,7 @@ IMPORTS = (
     *("Assign", "Constant", "Counter", "IRBuilder", "IntType", "UNDEFINED", "binding", "InsertValue", "PhiInstr"),
     *("compute_cfg_from_blocks", "compute_use_defs", "chain", "contextmanager", "reduce"),
     *("CPUCallConv", "CPUContext", "CallableTemplate", "Status", "NEVER", "ALWAYS"),
-    *("ctypes", "gc", "sys", "Path", "Thread", "add_symbol", "_function", "cache", "ir", "intrinsic"),
-    *("get_host_cpu_features",),
+    *("ctypes", "gc", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)
 """Beside builtins and vector functions, all that the body of a kernel may mean."""
