@@ -1640,7 +1640,8 @@ def tile(dtype, rows, vectors, packs=False):
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
-    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
+    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it. So many `tiles` are made,
+    one below the other: what a call takes is a tenth of a tile of 32 terms.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
     stay in registers over all s and k; for each a row of b is loaded, and each number of a's column multiplied with it.
@@ -1649,13 +1650,14 @@ def tile(dtype, rows, vectors, packs=False):
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack = operands
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack, tiles = operands
         a_next, b_next, count = stack
         a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
         wide = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
-        targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
+        out_rows = [builder.mul(out_row, r) for r in row]
+        a_tile, out_tile = (builder.mul(step, ir.Constant(step.type, rows)) for step in (a_row, out_row))
         kind = ir.FunctionType(vector, [vector] * 3)
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
@@ -1676,16 +1678,21 @@ def tile(dtype, rows, vectors, packs=False):
             _, _, panel_now, *sums = repeated(builder, terms, [a_now, b_now, *more], following)
             return [behind(builder, a_now, a_next), behind(builder, b_now, b_next), panel_now, *sums]
 
-        _, _, _, *totals = repeated(builder, count, [a, b, panel, *zeros], following_pair)
-        with builder.if_else(accumulate) as (add, put):
-            with add:
-                # all are read before any is written: a row that stands for others is written several times
-                before = [load(builder, vector, place, wide) for place in targets]
-                for place, *parts in zip(targets, before, totals, strict=True):
-                    store(builder, builder.fadd(*parts), place, wide)
-            with put:
-                for place, total in zip(targets, totals, strict=True):
-                    store(builder, total, place, wide)
+        def following_tile(a_top, out_top):
+            _, _, _, *totals = repeated(builder, count, [a_top, b, panel, *zeros], following_pair)
+            targets = [behind(builder, out_top, out_rows[r], v * REGISTER) for r, v in places]
+            with builder.if_else(accumulate) as (add, put):
+                with add:
+                    # all are read before any is written: a row that stands for others is written several times
+                    before = [load(builder, vector, place, wide) for place in targets]
+                    for place, *parts in zip(targets, before, totals, strict=True):
+                        store(builder, builder.fadd(*parts), place, wide)
+                with put:
+                    for place, total in zip(targets, totals, strict=True):
+                        store(builder, total, place, wide)
+            return [behind(builder, a_top, a_tile), behind(builder, out_top, out_tile)]
+
+        repeated(builder, tiles, [a, out], following_tile)
 
     return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
@@ -1976,7 +1983,7 @@ def product_of(dtype):
                         b_now, b_step = panel, two * item
                     elif packs and width == two:
                         top = (a_now, a_step, a_term, b_now, b_step, out_now, out_row, terms)
-                        first((*top, ROWS - 1, two, adds, panel, a_next, b_pair, pairs))
+                        first((*top, ROWS - 1, two, adds, panel, a_next, b_pair, pairs, 1))
                         b_now, b_step, b_pair, done = panel, two * item, terms * two * item, ROWS
                     a_left, out_left = a_now + done * a_step, out_now + done * out_row
                     whole = (a_left, a_step, a_term, b_now, b_step, out_left, out_row, terms)
@@ -2025,26 +2032,30 @@ def tiles(dtype):
         a, a_row, a_column, b, b_step, out, out_row, terms = whole
         row = 0
         while row < m:
-            last = m - row - 1
+            last, count = m - row - 1, 1  # tiles that are made by one call
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0, *stack)
             if width > two:
-                few(operands) if last > 0 else long(operands)
+                few((*operands, 1)) if last > 0 else long((*operands, 1))
                 row += FEW
             elif width != two and last > ROWS:
-                narrow_twice(operands)
-                row += 2 * ROWS
+                if last >= 2 * ROWS:
+                    count = (last + 1) // (2 * ROWS)
+                narrow_twice((*operands, count))
+                row += 2 * ROWS * count
             elif last >= 4 and width == two and (last + 1) % ROWS != 0 and (last + 1) % ROWS != 4:
-                less(operands)  # so that no rows are left, or four
+                less((*operands, 1))  # so that no rows are left, or four
                 row += ROWS - 1
             elif last >= 4:
-                most(operands) if width == two else narrow_most(operands)
-                row += ROWS
+                if last >= ROWS:
+                    count = (last + 1) // ROWS
+                most((*operands, count)) if width == two else narrow_most((*operands, count))
+                row += ROWS * count
             elif last > 0:
-                four(operands) if width == two else narrow_four(operands)
+                four((*operands, 1)) if width == two else narrow_four((*operands, 1))
                 row += 4
             else:
-                single(operands) if width == two else narrow_single(operands)
+                single((*operands, 1)) if width == two else narrow_single((*operands, 1))
                 row += 1
 
     return column_of_tiles

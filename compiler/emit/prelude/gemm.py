@@ -134,7 +134,7 @@ def product_of(dtype):
                         b_now, b_step = panel, two * item
                     elif packs and width == two:
                         top = (a_now, a_step, a_term, b_now, b_step, out_now, out_row, terms)
-                        first((*top, ROWS - 1, two, adds, panel, a_next, b_pair, pairs))
+                        first((*top, ROWS - 1, two, adds, panel, a_next, b_pair, pairs, 1))
                         b_now, b_step, b_pair, done = panel, two * item, terms * two * item, ROWS
                     a_left, out_left = a_now + done * a_step, out_now + done * out_row
                     whole = (a_left, a_step, a_term, b_now, b_step, out_left, out_row, terms)
@@ -183,26 +183,30 @@ def tiles(dtype):
         a, a_row, a_column, b, b_step, out, out_row, terms = whole
         row = 0
         while row < m:
-            last = m - row - 1
+            last, count = m - row - 1, 1  # tiles that are made by one call
             place, target = a + row * a_row, out + row * out_row
             operands = (place, a_row, a_column, b, b_step, target, out_row, terms, last, width, accumulate, 0, *stack)
             if width > two:
-                few(operands) if last > 0 else long(operands)
+                few((*operands, 1)) if last > 0 else long((*operands, 1))
                 row += FEW
             elif width != two and last > ROWS:
-                narrow_twice(operands)
-                row += 2 * ROWS
+                if last >= 2 * ROWS:
+                    count = (last + 1) // (2 * ROWS)
+                narrow_twice((*operands, count))
+                row += 2 * ROWS * count
             elif last >= 4 and width == two and (last + 1) % ROWS != 0 and (last + 1) % ROWS != 4:
-                less(operands)  # so that no rows are left, or four
+                less((*operands, 1))  # so that no rows are left, or four
                 row += ROWS - 1
             elif last >= 4:
-                most(operands) if width == two else narrow_most(operands)
-                row += ROWS
+                if last >= ROWS:
+                    count = (last + 1) // ROWS
+                most((*operands, count)) if width == two else narrow_most((*operands, count))
+                row += ROWS * count
             elif last > 0:
-                four(operands) if width == two else narrow_four(operands)
+                four((*operands, 1)) if width == two else narrow_four((*operands, 1))
                 row += 4
             else:
-                single(operands) if width == two else narrow_single(operands)
+                single((*operands, 1)) if width == two else narrow_single((*operands, 1))
                 row += 1
 
     return column_of_tiles

@@ -19,7 +19,8 @@ def tile(dtype, rows, vectors, packs=False):
 
     Compiled code calls it with addresses and steps in bytes; the columns lie side by side in b and out. `last` is the
     last row that there is: those after it do its work again. Of the columns of one register alone, there are `width`.
-    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it.
+    With `packs`, what is read of b is put side by side to `panel`, for the tiles below it. So many `tiles` are made,
+    one below the other: what a call takes is a tenth of a tile of 32 terms.
 
     This is the inner part of Goto and van de Geijn's "Anatomy of high-performance matrix multiplication" (2008): sums
     stay in registers over all s and k; for each a row of b is loaded, and each number of a's column multiplied with it.
@@ -28,13 +29,14 @@ def tile(dtype, rows, vectors, packs=False):
     places = [(r, v) for r in range(rows) for v in range(vectors)]
 
     def body(builder, *operands):
-        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack = operands
+        a, a_row, a_term, b, b_term, out, out_row, terms, last, width, accumulate, panel, *stack, tiles = operands
         a_next, b_next, count = stack
         a, b, out, panel = (pointer(builder, address) for address in (a, b, out, panel))
         wide = None if vectors > 1 else width
         row = [least(builder, r, last) for r in range(rows)]
         a_rows = [builder.mul(a_row, r) for r in row]
-        targets = [behind(builder, out, builder.mul(out_row, row[r]), v * REGISTER) for r, v in places]
+        out_rows = [builder.mul(out_row, r) for r in row]
+        a_tile, out_tile = (builder.mul(step, ir.Constant(step.type, rows)) for step in (a_row, out_row))
         kind = ir.FunctionType(vector, [vector] * 3)
         fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.{suffix_of(vector)}")
 
@@ -55,16 +57,21 @@ def tile(dtype, rows, vectors, packs=False):
             _, _, panel_now, *sums = repeated(builder, terms, [a_now, b_now, *more], following)
             return [behind(builder, a_now, a_next), behind(builder, b_now, b_next), panel_now, *sums]
 
-        _, _, _, *totals = repeated(builder, count, [a, b, panel, *zeros], following_pair)
-        with builder.if_else(accumulate) as (add, put):
-            with add:
-                # all are read before any is written: a row that stands for others is written several times
-                before = [load(builder, vector, place, wide) for place in targets]
-                for place, *parts in zip(targets, before, totals, strict=True):
-                    store(builder, builder.fadd(*parts), place, wide)
-            with put:
-                for place, total in zip(targets, totals, strict=True):
-                    store(builder, total, place, wide)
+        def following_tile(a_top, out_top):
+            _, _, _, *totals = repeated(builder, count, [a_top, b, panel, *zeros], following_pair)
+            targets = [behind(builder, out_top, out_rows[r], v * REGISTER) for r, v in places]
+            with builder.if_else(accumulate) as (add, put):
+                with add:
+                    # all are read before any is written: a row that stands for others is written several times
+                    before = [load(builder, vector, place, wide) for place in targets]
+                    for place, *parts in zip(targets, before, totals, strict=True):
+                        store(builder, builder.fadd(*parts), place, wide)
+                with put:
+                    for place, total in zip(targets, totals, strict=True):
+                        store(builder, total, place, wide)
+            return [behind(builder, a_top, a_tile), behind(builder, out_top, out_tile)]
+
+        repeated(builder, tiles, [a, out], following_tile)
 
     return once(f"tile.{rows}.{vectors}.{'packing.' if packs else ''}{suffix_of(vector)}", body)
 
