@@ -47,7 +47,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUContext
 from numba.core.ir import UNDEFINED, Assign
-from numba.core.ir_utils import build_definitions
+from numba.core.ir_utils import build_definitions, find_const, guard
 from numba.core.lowering import Lower
 from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
@@ -1772,7 +1772,11 @@ class Statements(Lower):
         return super().lower_expr(result, expr)
 
     def lower_binop(self, result, expr, op):
-        """What an operator makes of two values."""
+        """What an operator makes of two values. A known power is a product; Numba calls a loop for it."""
+        exponent = guard(find_const, self.func_ir, expr.rhs) if op is operator.pow else None
+        if isinstance(result, types.Float) and isinstance(exponent, int) and 0 < exponent <= 16:
+            base = self.context.cast(self.builder, self.loadvar(expr.lhs.name), self.typeof(expr.lhs.name), result)
+            return reduce(self.builder.fmul, [base] * exponent)
         if not (expr.static_lhs is UNDEFINED is expr.static_rhs):
             return super().lower_binop(result, expr, op)
         context, builder = self.context, self.builder

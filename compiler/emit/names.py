@@ -16,7 +16,7 @@ IMPORTS = (
     *("math", "njit", "types", "cgutils", "lower_builtin", "type_callable", "register_jitable"),
     *("JITCodeLibrary", "Compiler", "as_dtype", "config", "REGISTER", "ROWS", "FEW", "LONG", "LANES"),
     *("INNER", "WIDE", "EXACT", "Lower", "NativeLowering", "PreLowerStripPhis", "ReconstructSSA", "GenericRewrites"),
-    *("build_definitions", "reconstruct_ssa", "register_pass", "rewrite_registry", "operator"),
+    *("build_definitions", "find_const", "guard", "reconstruct_ssa", "register_pass", "rewrite_registry", "operator"),
     *("Assign", "Constant", "Counter", "IRBuilder", "IntType", "UNDEFINED", "binding", "InsertValue", "PhiInstr"),
     *("compute_cfg_from_blocks", "compute_use_defs", "chain", "contextmanager", "reduce"),
     *("CPUCallConv", "CPUContext", "CallableTemplate", "Status", "NEVER", "ALWAYS"),

@@ -120,7 +120,7 @@ NUMBA = {
     "numba.core.cpu": SimpleNamespace(CPUContext=object),
     "numba.core.lowering": SimpleNamespace(Lower=object),
     "numba.core.ir": SimpleNamespace(Assign=None, UNDEFINED=None),
-    "numba.core.ir_utils": SimpleNamespace(build_definitions=None),
+    "numba.core.ir_utils": SimpleNamespace(build_definitions=None, find_const=None, guard=None),
     "numba.core.rewrites": SimpleNamespace(rewrite_registry=None),
     "numba.core.ssa": SimpleNamespace(reconstruct_ssa=None),
     "numba.core.typed_passes": SimpleNamespace(NativeLowering=object, PreLowerStripPhis=object),
