@@ -12,6 +12,7 @@ from numba import types
 from numba.core import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.dispatcher import _FunctionCompiler
 from numba.core.typing.context import Context
 from support.emitted import load_compiled, load_plain
 
@@ -291,6 +292,37 @@ def test_the_types_of_an_operator_are_found_once(tmp_path, monkeypatch):
     assert len(numbers) > 3
     # once by the module's own functions; entries, and what Numba compiles of its own, ask again
     assert len(numbers) <= len(set(numbers)) + 3
+
+
+WIDE_MODEL = """
+dim batch
+input x[batch, 600]
+target y[batch] : int(10)
+logits = dense(tanh(dense(x, 300)), 10)
+loss mean(cross_entropy(logits, y))
+optimize adam(lr = 1e-2)
+"""
+"""A step that is cut, with products that all workers make together: kernels call products, and so do others."""
+
+
+def test_each_function_is_compiled_once(tmp_path, monkeypatch):
+    compiled, core = [], _FunctionCompiler._compile_core
+
+    def noted(function, given, returned):
+        compiled.append((function.py_func, given))
+        return core(function, given, returned)
+
+    monkeypatch.setattr(_FunctionCompiler, "_compile_core", noted)
+    code = pipeline.emit(WIDE_MODEL)
+    assert "gemm_by_all(" in code
+    module = load_compiled(code, tmp_path)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 600)).astype(np.float32), rng.integers(0, 10, 64)
+    params = module.init(seed=0)
+    module.train_step(params, module.init_state(params), x, y)
+    own = [(function, given) for function, given in compiled if function.__module__ == module.__name__]
+    assert len(own) > 10
+    assert len(own) == len(set(own))
 
 
 def test_no_cycles_are_looked_for_while_an_entry_is_compiled(compiled, monkeypatch):

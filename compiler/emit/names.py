@@ -19,7 +19,7 @@ IMPORTS = (
     *("build_definitions", "find_const", "guard", "reconstruct_ssa", "register_pass", "rewrite_registry", "operator"),
     *("Assign", "Constant", "Counter", "IRBuilder", "IntType", "UNDEFINED", "binding", "InsertValue", "PhiInstr"),
     *("compute_cfg_from_blocks", "compute_use_defs", "chain", "contextmanager", "reduce"),
-    *("CPUCallConv", "CPUContext", "CallableTemplate", "Status", "NEVER", "ALWAYS"),
+    *("CPUCallConv", "CPUContext", "CallableTemplate", "ConfigStack", "Flags", "Status", "NEVER", "ALWAYS"),
     *("ctypes", "gc", "sys", "Path", "add_symbol", "_function", "cache", "ir", "intrinsic", "get_host_cpu_features"),
 )
 KERNEL_NAMES = ("np", "f4", "f8", "i4", "i8", "u4", "u8", *IMPORTS)

@@ -14,6 +14,7 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
+from .compilers import own_signature
 from .scope import inlined, kernel
 from .tile import FEW, LONG, REGISTER, ROWS, move, room, tile, turn
 
@@ -66,7 +67,7 @@ def called_product(context, builder, signature, arguments, made, *more):
     product, typing = made(kinds[2].dtype), context.typing_context
     typing.refresh()  # it is a function that Numba has not heard of yet
     product = typing.resolve_value_type(product)
-    product_type = typing.resolve_function_type(product, (*tuples, *more), {})
+    product_type = own_signature(typing, product, (*tuples, *more))
     context.get_function(product, product_type)(builder, [*called, *arguments[3:]])
     return context.get_dummy_value()
 
