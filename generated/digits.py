@@ -838,13 +838,6 @@ def signature_of(context, function, given):
     return context.resolve_function_type(function, given, {})
 
 
-def own_signature(context, function, given):
-    """The signature of a call of a function of this module, which is compiled once: to Numba it would be another one
-    wherever callers are compiled in another way."""
-    with ConfigStack().enter(Flags()):
-        return context.resolve_function_type(function, given, {})
-
-
 NEVER, ALWAYS = (Constant(IntType(1), truth) for truth in (0, 1))
 
 
@@ -1344,6 +1337,13 @@ def array_of(context, builder, kind, data, lengths, steps):
     for name, value in fields.items():
         array = builder.insert_value(array, value, model.get_field_position(name))
     return array
+
+
+def own_signature(context, function, given):
+    """The signature of a call of a function of this module, which is compiled once: to Numba it would be another one
+    wherever callers are compiled in another way."""
+    with ConfigStack().enter(Flags()):
+        return context.resolve_function_type(function, given, {})
 
 
 def view(buffer, start, shape):

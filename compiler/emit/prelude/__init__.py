@@ -12,8 +12,8 @@ from importlib.resources import files
 FAMILIES = ("exponential", "hyperbolic", "trigonometric", "error_function", "row", "random")
 
 WHOLE = (
-    *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "view", "rows", "columns_of"),
-    *("windows", "windows_of_each", "turned_each"),
+    *("compilers", "pure", "rare", "scaled", "array_field", "array_of", "own_signature", "view", "rows"),
+    *("columns_of", "windows", "windows_of_each", "turned_each"),
     *("tile", "gemm", "team", "gemm_by_all"),
 )
 """Each with a file of its own, which is one definition."""

@@ -21,7 +21,7 @@ from numba.core import cgutils, config
 from numba.core.analysis import compute_cfg_from_blocks, compute_use_defs
 from numba.core.callconv import CPUCallConv, Status
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler, Flags
+from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUContext
 from numba.core.ir import UNDEFINED, Assign
@@ -29,13 +29,13 @@ from numba.core.ir_utils import build_definitions, find_const, guard
 from numba.core.lowering import Lower
 from numba.core.rewrites import rewrite_registry
 from numba.core.ssa import reconstruct_ssa
-from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
 from numba.core.typing.templates import CallableTemplate
 from numba.core.untyped_passes import GenericRewrites, ReconstructSSA
 
 from .array_field import array_field
 from .array_of import array_of
+from .own_signature import own_signature
 
 # What the classes below change in Numba, which promises nothing of it.
 INNER = (
@@ -177,13 +177,6 @@ class Types:
 def signature_of(context, function, given):
     """The signature of a call with these types."""
     return context.resolve_function_type(function, given, {})
-
-
-def own_signature(context, function, given):
-    """The signature of a call of a function of this module, which is compiled once: to Numba it would be another one
-    wherever callers are compiled in another way."""
-    with ConfigStack().enter(Flags()):
-        return context.resolve_function_type(function, given, {})
 
 
 NEVER, ALWAYS = (Constant(IntType(1), truth) for truth in (0, 1))

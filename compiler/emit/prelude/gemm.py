@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 from .array_field import array_field
-from .compilers import own_signature
+from .own_signature import own_signature
 from .scope import inlined, kernel
 from .tile import FEW, LONG, REGISTER, ROWS, move, room, tile, turn
 
