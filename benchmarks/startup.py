@@ -104,8 +104,7 @@ def start_to_step(package: str, python: str, files: Sequence[Path], cache: Path)
     """
     command = [python, str(HERE / "starts" / f"start_{package}.py"), *map(str, files)]
     start = time.perf_counter()
-    # Python keeps what it compiles of the sources, as for all that is installed
-    environment = {**os.environ, "GRADC_CACHE": str(cache), "PYTHONDONTWRITEBYTECODE": ""}
+    environment = as_installed(GRADC_CACHE=str(cache))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -115,6 +114,11 @@ def start_to_step(package: str, python: str, files: Sequence[Path], cache: Path)
     return seconds
 
 
+def as_installed(**more: str) -> dict[str, str]:
+    """The environment, in which Python keeps what it compiles of the sources, as for all that is installed."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **more}
+
+
 def stage_seconds() -> dict[str, dict[str, float]]:
     """What `stages.py` finds in a process of its own.
 
@@ -122,8 +126,7 @@ def stage_seconds() -> dict[str, dict[str, float]]:
         ClickException: it fails.
     """
     command = [sys.executable, "-m", "benchmarks.stages", str(MODEL)]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent, env=environment)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent, env=as_installed())
     if answer.returncode != 0:
         raise click.ClickException(answer.stderr)
     found = json.loads(answer.stdout)

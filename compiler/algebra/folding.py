@@ -250,9 +250,7 @@ def _constant_tensor(body: sympy.Expr, site: Site) -> sympy.Expr | None:
     if tensor is None or tensor.role is not None:
         return None
     equations = work.behind(body.tensor)
-    if not equations or any(
-        (body.subscripts[at] - place).constant not in (0, None) for at, place in work.single_places(body.tensor).items()
-    ):
+    if not equations or work.is_unwritten(body):
         return Integer(0)
     if equations[0].reads:
         return None

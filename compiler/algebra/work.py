@@ -192,6 +192,11 @@ class Work:
         found = [{at: equation.write[at] for at in self._single(equation)} for equation in equations]
         return {at: place for at, place in found[0].items() if all(other.get(at) == place for other in found)}
 
+    def is_unwritten(self, read: Read) -> bool:
+        """Whether it is certain that nothing writes the place that is read."""
+        places = self.single_places(read.tensor).items()
+        return any((read.subscripts[at] - place).constant not in (0, None) for at, place in places)
+
     def _single(self, equation: Equation) -> tuple[int, ...]:
         """The axes, of several places each, at one of which an equation writes."""
         axes = enumerate(zip(self.tensors[equation.target].axes, equation.write, strict=True))
